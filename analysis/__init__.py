@@ -1,0 +1,1 @@
+"""Pure functions from tables and arrays to numbers, figures and a report."""

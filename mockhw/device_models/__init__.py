@@ -1,0 +1,1 @@
+"""Three kinds of simulated memristor behind one interface (``base.DeviceModel``)."""

@@ -1,0 +1,1 @@
+"""What we do to a chip, written against the ``CrossbarArray`` capability alone."""
