@@ -1,0 +1,359 @@
+"""The one thing a protocol sees: a ``CrossbarArray`` and a ``Clock``, with the records they exchange."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import RefusedError, UnsupportedError
+from .limits import Limits
+
+FloatArray = NDArray[np.float64]
+
+FLAG_OVERFLOW = 1
+FLAG_COMPLIANCE = 2
+FLAG_BELOW_NOISE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rectangle of cells, zero-based: the unit in which arrays are read and pulsed."""
+
+    row0: int
+    nrows: int
+    col0: int
+    ncols: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols) of the rectangle."""
+        return self.nrows, self.ncols
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return self.nrows * self.ncols
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of this rectangle in a whole-array map."""
+        return slice(self.row0, self.row0 + self.nrows), slice(self.col0, self.col0 + self.ncols)
+
+    def __str__(self) -> str:
+        return f"{self.row0}:{self.row0 + self.nrows},{self.col0}:{self.col0 + self.ncols}"
+
+    @classmethod
+    def parse(cls, text: str, spec: ArraySpec) -> Block:
+        """Read ``"0:8,0:8"``, ``"3,5"``, ``":,0:4"`` or ``"all"``; refuse what lies outside the array."""
+        wanted = text.strip()
+        if wanted == "all":
+            return cls(0, spec.rows, 0, spec.cols)
+        match = re.fullmatch(r"\s*(\d*)(:?)(\d*)\s*,\s*(\d*)(:?)(\d*)\s*", wanted)
+        if match is None:
+            raise RefusedError(f"cells {text!r} are not understood: write 'rows,cols' like '0:8,0:8', '3,5' or 'all'")
+        row0, row1 = _span(match.group(1), match.group(2), match.group(3), spec.rows, "row", text)
+        col0, col1 = _span(match.group(4), match.group(5), match.group(6), spec.cols, "column", text)
+        return cls(row0, row1 - row0, col0, col1 - col0)
+
+
+def _span(first: str, colon: str, last: str, size: int, axis: str, text: str) -> tuple[int, int]:
+    if not colon:
+        if not first:
+            raise RefusedError(f"cells {text!r} give no {axis}: write 'rows,cols' like '0:8,0:8', '3,5' or 'all'")
+        start, stop = int(first), int(first) + 1
+    else:
+        start, stop = int(first or 0), int(last) if last else size
+    if stop > size or start >= stop:
+        raise RefusedError(
+            f"cells {text!r}: {axis}s {start}:{stop} are outside the array or empty; this array has {axis}s 0:{size}"
+        )
+    return start, stop
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """What an array is and can do; a protocol decides from this alone.
+
+    Attributes
+    ----------
+    gate_axis : "row" | "col" | None
+        Which lines carry the gates. "col": a slot holds cells of one row that share an amplitude, each with its own
+        gate voltage; "row": cells of one row that share a gate voltage, each with its own amplitude.
+    volts_lsb, gate_lsb : float [V]; width_tick : float [s]
+        Resolution of what is commanded.
+    read_ranges : tuple of float [A]
+    slot_overhead, read_slot_seconds, vmm_slot_seconds : float [s]
+        Time of a pulse slot beyond its width, of a read slot, of a VMM slot.
+    schemes : bias schemes this bench has the sources for.
+    supports : names of optional abilities.
+    bad_cells : (row, col) the chip file knows to be bad; protocols leave them alone.
+    """
+
+    name: str
+    rows: int
+    cols: int
+    cell: Literal["1T1R", "passive"]
+    gate_axis: Literal["row", "col"] | None
+    limits: Limits
+    volts_lsb: float
+    gate_lsb: float
+    width_tick: float
+    read_volts: float
+    read_gate: float
+    read_ranges: tuple[float, ...]
+    adc_bits: int
+    average_max: int
+    slot_overhead: float
+    read_slot_seconds: float
+    vmm_slot_seconds: float
+    schemes: tuple[str, ...] = ("ground",)
+    supports: frozenset[str] = frozenset()
+    bad_cells: tuple[tuple[int, int], ...] = ()
+    simulated: bool = False
+
+    @property
+    def whole(self) -> Block:
+        """The whole array."""
+        return Block(0, self.rows, 0, self.cols)
+
+    def require(self, ability: str, needs: str) -> None:
+        """Refuse an ability this array lacks, saying what it ``needs``."""
+        if ability not in self.supports:
+            can = ", ".join(sorted(self.supports)) or "reads and pulses only"
+            raise UnsupportedError(f"{self.name} does not support {ability}: it would need {needs}; it supports {can}")
+
+    def require_scheme(self, scheme: str | None) -> None:
+        """Refuse a bias scheme for which this bench lacks sources."""
+        if scheme is not None and scheme not in self.schemes:
+            raise UnsupportedError(
+                f"{self.name} has no sources for bias scheme {scheme!r}: choose from {', '.join(self.schemes)}"
+            )
+
+    def healthy_mask(self, block: Block) -> NDArray[np.bool_]:
+        """Return True [block.shape] where the chip file knows nothing bad."""
+        mask = np.ones((self.rows, self.cols), dtype=np.bool_)
+        for row, col in self.bad_cells:
+            mask[row, col] = False
+        return mask[block.slices]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the array has been asked and has borne since the bench was opened; subtract two to cost a step.
+
+    Attributes
+    ----------
+    transactions : messages that made the array act.
+    slots : pulse or read slots spent on the chip.
+    pulses : pulses delivered to cells.
+    chip_seconds : time under bias [s].
+    """
+
+    transactions: int = 0
+    slots: int = 0
+    pulses: int = 0
+    chip_seconds: float = 0.0
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(
+            self.transactions - other.transactions,
+            self.slots - other.slots,
+            self.pulses - other.pulses,
+            self.chip_seconds - other.chip_seconds,
+        )
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.transactions + other.transactions,
+            self.slots + other.slots,
+            self.pulses + other.pulses,
+            self.chip_seconds + other.chip_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Currents of a block, shape (nrows, ncols) each.
+
+    ``current`` [A], ``conductance`` = I/V [S], ``stderr`` of the conductance [S], ``flags`` (FLAG_… bits).
+    """
+
+    block: Block
+    volts: float
+    current: FloatArray
+    conductance: FloatArray
+    stderr: FloatArray
+    flags: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class PulseMap:
+    """Pulses for a block; every member is broadcast to its shape.
+
+    ``volts`` [V] signed, ``width`` [s], ``gate`` [V], ``count`` pulses per cell (0 leaves a cell alone).
+    """
+
+    block: Block
+    volts: ArrayLike
+    width: ArrayLike
+    gate: ArrayLike = 0.0
+    count: ArrayLike = 1
+    scheme: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What was commanded after quantisation, shape of the block, and what it cost."""
+
+    block: Block
+    volts: FloatArray
+    width: FloatArray
+    gate: FloatArray
+    count: NDArray[np.int64]
+    slots: int
+    pulses: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class IVTrace:
+    """A sweep of one cell: ``volts`` [V], ``gate`` [V], ``current`` [A], ``flags``, each [points]; ``dwell`` [s]."""
+
+    row: int
+    col: int
+    volts: FloatArray
+    gate: FloatArray
+    current: FloatArray
+    flags: NDArray[np.uint8]
+    compliance: float
+    dwell: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One cell sampled in time: ``time`` [s], ``current`` [A], each [points]."""
+
+    row: int
+    col: int
+    volts: float
+    time: FloatArray
+    current: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """A plain staircase the board itself may run (``onboard_verify``).
+
+    ``target`` [S] per cell of ``block``, NaN leaves a cell alone; ``tolerance`` [S]; ``width`` [s]; voltages [V], resets
+    as magnitudes.
+    """
+
+    block: Block
+    target: FloatArray
+    tolerance: float
+    pulses_max: int
+    width: float
+    set_volts: float
+    set_gate: tuple[float, float, float]
+    reset_volts: tuple[float, float, float]
+    reset_gate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What an on-board read-verify did: ``conductance`` [S], ``pulses``, ``done`` per cell of ``block``."""
+
+    block: Block
+    conductance: FloatArray
+    pulses: NDArray[np.int64]
+    done: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who answered: maker, model, serial, firmware, and what a simulator says of itself."""
+
+    maker: str
+    model: str
+    serial: str
+    firmware: str
+    simulation: dict[str, object] = field(default_factory=dict[str, object])
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Time as protocols see it; on a mock bench it is simulated and costs nothing."""
+
+    def now(self) -> float:
+        """Return seconds since some fixed start [s]."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Let ``seconds`` [s] pass; interruptible; instruments are told, so that no watchdog bites."""
+        ...
+
+
+@runtime_checkable
+class CrossbarArray(Protocol):
+    """An array of memristors that can be read and pulsed. Everything beyond is in ``spec.supports``."""
+
+    @property
+    def spec(self) -> ArraySpec:
+        """What this array is and can do."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The bench's time."""
+        ...
+
+    @property
+    def cost(self) -> Cost:
+        """Totals since the bench was opened."""
+        ...
+
+    def read(
+        self,
+        cells: Block,
+        volts: float | None = None,
+        *,
+        average: int = 1,
+        gate: float | None = None,
+        scheme: str | None = None,
+    ) -> Reading:
+        """Measure a block at ``volts`` [V] (default: ``spec.read_volts``)."""
+        ...
+
+    def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
+        """Measure one cell over time."""
+        ...
+
+    def pulse(self, pulses: PulseMap) -> Delivered:
+        """Apply pulses and return when they have been delivered."""
+        ...
+
+    def sweep(
+        self, row: int, col: int, volts: ArrayLike, *, compliance: float, dwell: float, gate: ArrayLike | None = None
+    ) -> IVTrace:
+        """Drive one cell through ``volts`` [V], current held at or below ``compliance`` [A]."""
+        ...
+
+    def vmm(self, volts: ArrayLike, *, reverse: bool = False) -> NDArray[np.float32]:
+        """Return currents [batch, cols] A for row voltages [batch, rows] V (reverse: columns in, rows out)."""
+        ...
+
+    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int) -> Delivered:
+        """Pulse cells in proportion to xᵢ·dⱼ by stochastic coincidence, ``pulses`` turns."""
+        ...
+
+    def program_verify(self, request: VerifyRequest) -> Verified:
+        """Run the board's own read-verify (``onboard_verify``)."""
+        ...
+
+    def idle(self) -> None:
+        """Stop what runs, 0 V first, then disconnect. Safe to call in any state, twice too."""
+        ...

@@ -1,0 +1,48 @@
+"""What can go wrong, by who says so: we refuse, the instrument reports, or the connection is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class XbarlabError(Exception):
+    """Base of every error this package raises on purpose; ``exit_code`` is what the CLI ends with."""
+
+    exit_code = 3
+
+
+class RefusedError(XbarlabError, ValueError):
+    """Bad input: nothing was sent to any instrument."""
+
+    exit_code = 2
+
+
+class UnsupportedError(RefusedError):
+    """This array cannot do what was asked; the message says what would be needed."""
+
+
+class InstrumentError(XbarlabError):
+    """The instrument itself reported an error.
+
+    Attributes
+    ----------
+    entries : tuple of (number, text)
+        The drained error queue, oldest first.
+    """
+
+    def __init__(self, message: str, entries: Iterable[tuple[int, str]] = ()) -> None:
+        super().__init__(message)
+        self.entries = tuple(entries)
+
+
+class ConnectionLostError(XbarlabError):
+    """The instrument did not answer; the message names the address and what was tried."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+    """Return the sentence for an unknown ``name``, listing the alternatives and the nearest one."""
+    alternatives = sorted(known)
+    near = get_close_matches(str(name), alternatives, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {str(name)!r}: choose from {', '.join(alternatives) or 'nothing'}{hint}"

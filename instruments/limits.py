@@ -1,0 +1,115 @@
+"""Limits: one record that can only be narrowed, and the check every write passes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import RefusedError, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be applied to a cell. Amplitudes are magnitudes.
+
+    Attributes
+    ----------
+    set_volts_max, reset_volts_max, read_volts_max, vmm_volts_max : float [V]
+        Largest |V(row) − V(column)| of positive pulses and sweeps, negative ones, reads, VMM inputs.
+    gate_max : float [V]
+    current_max : float [A]
+        Largest compliance of a sweep.
+    width_min, width_max : float [s]
+    count_max : int
+        Pulses per cell in one map.
+    """
+
+    set_volts_max: float = 5.0
+    reset_volts_max: float = 5.0
+    read_volts_max: float = 0.5
+    vmm_volts_max: float = 0.3
+    gate_max: float = 5.0
+    current_max: float = 5e-3
+    width_min: float = 5e-8
+    width_max: float = 1e-2
+    count_max: int = 65535
+
+    def narrowed(self, other: Mapping[str, float], *, source: str) -> Limits:
+        """Return these limits narrowed by ``other``; refuse unknown keys, nonsense and anything wider.
+
+        Parameters
+        ----------
+        source : str
+            Who asks (a station or chip file), for the message.
+        """
+        names = {field.name for field in fields(self)}
+        changes: dict[str, float] = {}
+        for key, value in other.items():
+            if key not in names:
+                raise RefusedError(f"{source}: {unknown('limit', key, names)}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value < 0:
+                raise RefusedError(f"{source}: limit {key} is {value!r}; it must be a finite number of at least 0")
+            own = getattr(self, key)
+            wider = value < own if key.endswith("_min") else value > own
+            if wider:
+                raise RefusedError(
+                    f"{source}: limit {key} = {value:g} is wider than the driver's {own:g}; "
+                    "a file may narrow a limit, never widen it: choose a value "
+                    f"{'at or above' if key.endswith('_min') else 'at or below'} {own:g}"
+                )
+            changes[key] = type(own)(value)
+        return replace(self, **changes)  # pyright: ignore[reportArgumentType]
+
+    def check(self, name: str, values: ArrayLike, *, channel: str, unit: str = "V") -> NDArray[np.float64]:
+        """Return ``values`` as float64, or refuse them before anything is written.
+
+        Parameters
+        ----------
+        name : str
+            ``pulse_volts`` (signed: positive against ``set_volts_max``, negative against ``reset_volts_max``),
+            ``read_volts``, ``vmm_volts``, ``gate``, ``current``, ``width`` or ``count``.
+        channel : str
+            Where the values go, for the message.
+        """
+        array = np.asarray(values, dtype=np.float64)
+        if array.size == 0:
+            return array
+        low, high, low_name, high_name = self._bounds(name)
+        # One pass each; a NaN fails both comparisons, so it is found without a scan of its own.
+        smallest, largest = float(array.min()), float(array.max())
+        if smallest >= low and largest <= high:
+            return array
+        bad = ~((array >= low) & (array <= high))
+        place = np.unravel_index(int(np.argmax(bad)), array.shape)
+        value = float(array[place])
+        where = f"{channel}{list(map(int, place)) if array.ndim else ''}"
+        if not np.isfinite(value):
+            raise RefusedError(f"{name} is {value} at {where}: only finite numbers are sent to an instrument")
+        above = value > high
+        limit, limit_name = (high, high_name) if above else (low, low_name)
+        raise RefusedError(
+            f"{name} {value:g} {unit} at {where} is {'above' if above else 'below'} the limit {limit:g} {unit} ({limit_name}): "
+            f"choose {low:g} to {high:g} {unit}, or change the limit in the station or chip file if the chip and driver allow it"
+        )
+
+    def _bounds(self, name: str) -> tuple[float, float, str, str]:
+        match name:
+            case "pulse_volts":
+                return -self.reset_volts_max, self.set_volts_max, "reset_volts_max", "set_volts_max"
+            case "read_volts":
+                return -self.read_volts_max, self.read_volts_max, "read_volts_max", "read_volts_max"
+            case "vmm_volts":
+                return -self.vmm_volts_max, self.vmm_volts_max, "vmm_volts_max", "vmm_volts_max"
+            case "gate":
+                return 0.0, self.gate_max, "lowest gate voltage", "gate_max"
+            case "current":
+                return 0.0, self.current_max, "lowest compliance", "current_max"
+            case "width":
+                return self.width_min, self.width_max, "width_min", "width_max"
+            case "count":
+                return 0.0, float(self.count_max), "lowest count", "count_max"
+            case _:
+                raise KeyError(name)
