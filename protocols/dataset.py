@@ -1,0 +1,114 @@
+"""One QCoDeS dataset per protocol step, in array paramtypes, so that it opens in pandas, xarray and plottr as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+WRITE_PERIOD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A setpoint axis. ``values`` given: a fast axis every ``add`` covers; ``None``: slow, one value per ``add``."""
+
+    name: str
+    label: str
+    unit: str = ""
+    values: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A measured quantity on all axes."""
+
+    name: str
+    label: str
+    unit: str = ""
+
+
+class DatasetWriter:
+    """Context manager that writes full rectangular blocks: slow axes first, then the fast axes.
+
+    Parameters
+    ----------
+    database : path of the QCoDeS database; ``None`` keeps nothing (a protocol called with ``run=None``).
+    tag : shown by inspectr and plottr; metadata must be int, float or str.
+    """
+
+    def __init__(
+        self,
+        database: Path | None,
+        *,
+        experiment: str,
+        sample: str,
+        name: str,
+        axes: Sequence[Axis],
+        variables: Sequence[Variable],
+        metadata: Mapping[str, int | float | str],
+        station: Any = None,
+    ) -> None:
+        self.run_id: int | None = None
+        self.guid = ""
+        self._axes, self._variables = tuple(axes), tuple(variables)
+        self._fast = [axis for axis in axes if axis.values is not None]
+        self._shape = tuple(len(axis.values) for axis in self._fast if axis.values is not None)
+        self._grids: dict[str, NDArray[Any]] = {}
+        self._runner: Any = None
+        self._saver: Any = None
+        if self._fast:
+            grids = np.meshgrid(*[np.asarray(axis.values) for axis in self._fast], indexing="ij")
+            self._grids = {axis.name: grid.ravel() for axis, grid in zip(self._fast, grids, strict=True)}
+        if database is None:
+            return
+        from qcodes.dataset import Measurement, connect, load_or_create_experiment
+
+        self._conn = connect(database)
+        exp = load_or_create_experiment(experiment, sample_name=sample, conn=self._conn)
+        measurement = Measurement(exp=exp, name=name, station=station)
+        measurement.write_period = WRITE_PERIOD
+        for axis in self._axes:
+            measurement.register_custom_parameter(axis.name, label=axis.label, unit=axis.unit, paramtype="array")
+        setpoints = tuple(axis.name for axis in self._axes)
+        for variable in self._variables:
+            measurement.register_custom_parameter(
+                variable.name, label=variable.label, unit=variable.unit, setpoints=setpoints, paramtype="array"
+            )
+        self._runner = measurement.run(write_in_background=False)
+        self._metadata = dict(metadata)
+
+    def __enter__(self) -> DatasetWriter:
+        if self._runner is not None:
+            self._saver = self._runner.__enter__()
+            self.run_id, self.guid = int(self._saver.run_id), str(self._saver.dataset.guid)
+            for tag, value in self._metadata.items():
+                self._saver.dataset.add_metadata(tag, value)
+        return self
+
+    def add(self, slow: Mapping[str, float] | None = None, **data: ArrayLike) -> None:
+        """Write one block: a value for every slow axis, an array of the fast axes' shape for every variable."""
+        if self._saver is None:
+            return
+        size = int(np.prod(self._shape, dtype=np.int64))
+        rows: list[tuple[str, NDArray[Any]]] = []
+        for axis in self._axes:
+            if axis.values is not None:
+                rows.append((axis.name, self._grids[axis.name]))
+            else:
+                rows.append((axis.name, np.full(size, (slow or {})[axis.name])))
+        for variable in self._variables:
+            rows.append((variable.name, np.broadcast_to(np.asarray(data[variable.name]), self._shape).ravel()))
+        self._saver.add_result(*rows)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            self._runner.__exit__(kind, error, trace)
+            self._conn.close()

@@ -1,0 +1,190 @@
+"""Quasi-static I–V loops of selected cells: 0 → +V → 0 → −V → 0, with compliance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..instruments.capabilities import FLAG_COMPLIANCE, ArraySpec, CrossbarArray, FloatArray
+from .dataset import Axis, Variable
+from .plan import Forecast, Plan, parse_cells
+from .run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from ..analysis.report import Section
+
+
+class DcSweepPlan(Plan):
+    """Loops of every cell in a block. On a 1T1R array the gate limits the SET and is opened for the RESET."""
+
+    cells: str = Field(default="0:2,0:2", description="rows,cols like '0:8,0:8', or 'all'")
+    positive: float = Field(default=1.5, gt=0, description="largest positive voltage [V]")
+    negative: float = Field(default=-1.5, lt=0, description="largest negative voltage [V]")
+    step: float = Field(default=0.02, gt=0, description="voltage step [V]")
+    dwell: float = Field(default=10e-3, gt=0, description="time per point [s]")
+    cycles: int = Field(default=5, ge=1, description="loops per cell")
+    compliance: float = Field(default=500e-6, gt=0, description="largest current of the positive branch [A]")
+    reset_compliance: float = Field(default=1e-3, gt=0, description="largest current of the negative branch [A]")
+    set_gate: float = Field(default=1.2, ge=0, description="gate voltage of the positive branch [V]")
+    reset_gate: float = Field(default=5.0, ge=0, description="gate voltage of the negative branch [V]")
+
+    @property
+    def loop(self) -> tuple[FloatArray, FloatArray]:
+        """Voltages [V] of the positive and of the negative half, each from 0 out and back to 0."""
+        return _half(self.positive, self.step), _half(self.negative, self.step)
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse cells outside the array and sweeps beyond the limits."""
+        spec.require("sweep", "a source that can step one cell through a list of voltages with a current limit")
+        parse_cells(self.cells, spec)
+        limits = spec.limits
+        limits.check("pulse_volts", [self.positive, self.negative], channel="dc_sweep.volts")
+        limits.check("current", [self.compliance, self.reset_compliance], channel="dc_sweep.compliance", unit="A")
+        limits.check("gate", [self.set_gate, self.reset_gate], channel="dc_sweep.gate")
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return the cost of all loops."""
+        block = parse_cells(self.cells, spec)
+        points = sum(len(half) for half in self.loop)
+        seconds = block.size * self.cycles * points * self.dwell
+        return Forecast(block.size, max(self.positive, -self.negative), block.size * self.cycles, seconds)
+
+
+def _half(peak: float, step: float) -> FloatArray:
+    count = max(round(abs(peak) / step), 1)
+    up = np.linspace(0.0, peak, count + 1)
+    return np.concatenate([up, up[-2::-1]])
+
+
+@dataclass(frozen=True)
+class DcSweepResult:
+    """Loops [cells, cycles, points]: volts [V], current [A], flags; ``cells`` as (row, col)."""
+
+    cells: list[tuple[int, int]]
+    volts: FloatArray
+    current: FloatArray
+    flags: NDArray[np.uint8]
+    read_volts: float
+    compliance: float
+
+    @property
+    def frame(self) -> DataFrame:
+        """One line per point: row, col, cycle, point, volts [V], current [A], flags."""
+        from pandas import DataFrame
+
+        n_cells, cycles, points = self.current.shape
+        cell, cycle, point = (grid.ravel() for grid in np.indices((n_cells, cycles, points)))
+        where = np.asarray(self.cells)
+        return DataFrame(
+            {
+                "row": where[cell, 0],
+                "col": where[cell, 1],
+                "cycle": cycle,
+                "point": point,
+                "volts_V": self.volts.ravel(),
+                "current_A": self.current.ravel(),
+                "flags": self.flags.ravel(),
+            }
+        )
+
+    @property
+    def switching(self) -> DataFrame:
+        """One line per cell and cycle: V_SET, V_RESET [V], on and off conductance [S], and whether it switched."""
+        from ..analysis.iv_curve import switching_voltages
+
+        limited = (self.flags & FLAG_COMPLIANCE) != 0
+        return switching_voltages(self.volts, self.current, self.read_volts, compliance=limited)
+
+    def plot(self) -> Figure:
+        """Return the I–V family on log |I|."""
+        from ..analysis.plots import iv_family
+
+        return iv_family(
+            self.volts,
+            self.current,
+            labels=[f"({row}, {col})" for row, col in self.cells],
+            compliance_amps=self.compliance,
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Return the switching statistics as docs/quantities.md defines them."""
+        from ..analysis.iv_curve import iv_summary
+
+        return iv_summary(self.switching)
+
+    def section(self) -> Section:
+        """Return the I–V family and the table of switching voltages as a part of the report."""
+        from ..analysis.report import Section
+
+        text = (
+            f"{len(self.cells)} cells, {self.current.shape[1]} loops each. V_SET and V_RESET are where I/V crosses the "
+            "geometric mean of that cycle's off and on conductance."
+        )
+        return Section("DC sweeps", text, [("I–V family; the bold line is the median loop.", self.plot())], [])
+
+    def __repr__(self) -> str:
+        m = self.metrics()
+        return (
+            f"<DcSweepResult {len(self.cells)} cells × {self.current.shape[1]} cycles: "
+            f"V_SET {m['v_set_mean']:.3g} V, V_RESET {m['v_reset_mean']:.3g} V>"
+        )
+
+
+def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) -> DcSweepResult:
+    """Sweep every cell of a block through ``plan.cycles`` loops.
+
+    The half with the open gate is a sweep of its own, so that each half has its own compliance.
+    """
+    plan.check(array.spec)
+    keep = Run.of(run)
+    block = parse_cells(plan.cells, array.spec)
+    cells = [
+        (row, col)
+        for row in range(block.row0, block.row0 + block.nrows)
+        for col in range(block.col0, block.col0 + block.ncols)
+    ]
+    positive, negative = plan.loop
+    points = len(positive) + len(negative)
+    shape = (len(cells), plan.cycles, points)
+    volts, current, flags = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.uint8)
+    axes = [
+        Axis("row", "Row"),
+        Axis("col", "Column"),
+        Axis("cycle", "Cycle"),
+        Axis("point", "Point", values=np.arange(points, dtype=np.int32)),
+    ]
+    variables = [Variable("volts", "Voltage", "V"), Variable("current", "Current", "A"), Variable("flags", "Flags")]
+    meta = {
+        "dwell": plan.dwell,
+        "compliance": plan.compliance,
+        "set_gate": plan.set_gate,
+        "reset_gate": plan.reset_gate,
+    }
+    with (
+        keep.dataset("dc_sweep", axes, variables, meta) as data,
+        keep.progress("loops", len(cells) * plan.cycles) as bar,
+    ):
+        for index, (row, col) in enumerate(cells):
+            for cycle in range(plan.cycles):
+                up = array.sweep(row, col, positive, compliance=plan.compliance, dwell=plan.dwell, gate=plan.set_gate)
+                down = array.sweep(
+                    row, col, negative, compliance=plan.reset_compliance, dwell=plan.dwell, gate=plan.reset_gate
+                )
+                volts[index, cycle] = np.concatenate([up.volts, down.volts])
+                current[index, cycle] = np.concatenate([up.current, down.current])
+                flags[index, cycle] = np.concatenate([up.flags, down.flags])
+                data.add(
+                    {"row": row, "col": col, "cycle": cycle},
+                    volts=volts[index, cycle],
+                    current=current[index, cycle],
+                    flags=flags[index, cycle],
+                )
+                bar.advance(note=f"cell ({row}, {col})")
+    return DcSweepResult(cells, volts, current, flags, array.spec.read_volts, plan.compliance)

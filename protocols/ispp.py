@@ -1,0 +1,163 @@
+"""The baseline: incremental-staircase programming, the best of a printed scan, from the same initial state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray, PulseMap
+from .dataset import Axis, Variable
+from .plan import Forecast, parse_cells
+from .read_array import map_axes
+from .read_verify import ProgrammingPlan
+from .run import Run
+from .staircases import FixedStaircase, Ramp
+from .verify_loop import program
+from .verify_state import Verdict, VerifyState
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from ..analysis.report import Section
+
+EQUAL_SUCCESS = 0.005
+
+
+class IsppPlan(ProgrammingPlan):
+    """Every combination of starts and steps is tried; the fewest pulses at the best success wins."""
+
+    cells: str = Field(default="0:16,0:64", description="rows,cols like '0:8,0:8', or 'all'")
+    set_starts: tuple[float, ...] = Field(default=(0.5, 0.7, 0.9), description="first value of the SET staircase [V]")
+    set_steps: tuple[float, ...] = Field(default=(0.05, 0.1, 0.15), description="step of the SET staircase [V]")
+    reset_steps: tuple[float, ...] = Field(default=(0.05, 0.1), description="step of the RESET staircase [V]")
+    pulses_max: int = Field(default=100, ge=1, description="pulses per cell")
+    reversals_max: int = Field(default=30, ge=0, description="changes of polarity per cell")
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return the cost of the whole scan."""
+        one = super().forecast(spec)
+        runs = len(self.set_starts) * len(self.set_steps) * len(self.reset_steps)
+        return Forecast(one.cells, one.volts_max, runs * one.pulses, runs * one.seconds)
+
+
+@dataclass(frozen=True)
+class IsppResult:
+    """The scan: one line per staircase, and pulses per cell of the best."""
+
+    block: Block
+    frame: DataFrame
+    best: int
+    best_pulses: FloatArray
+
+    def plot(self) -> Figure:
+        """Return pulses per cell of the best staircase."""
+        from ..analysis.levels import pulses_histogram
+
+        return pulses_histogram(np.empty(0), ispp=self.best_pulses, title="ISPP, best of the scan")
+
+    def metrics(self) -> dict[str, float]:
+        """Return ``ispp_pulses_per_cell`` and the fraction it programmed."""
+        from ..analysis.estimates import flatten, mean_estimate
+
+        best = self.frame.iloc[self.best]
+        return {
+            **flatten("ispp_pulses_per_cell", mean_estimate(self.best_pulses)),
+            "ispp_programmed_fraction": float(best["programmed_fraction"]),
+            "ispp_success_fraction": float(best["success_fraction"]),
+        }
+
+    def section(self) -> Section:
+        """Return the scan as a part of the report."""
+        from ..analysis.report import Section
+
+        best = self.frame.iloc[self.best]
+        text = (
+            f"Fixed start, step and width, restarted at every change of polarity; {len(self.frame)} staircases on "
+            f"cells {self.block}. Best at equal success: start {best['set_start_V']:g} V, SET step {best['set_step_V']:g} V, "
+            f"RESET step {best['reset_step_V']:g} V with {best['pulses_per_cell']:.2f} pulses per cell."
+        )
+        return Section("Baseline: ISPP", text, [("Pulses per cell.", self.plot())], [("The scan.", self.frame)])
+
+    def __repr__(self) -> str:
+        best = self.frame.iloc[self.best]
+        return (
+            f"<IsppResult {self.block}: best of {len(self.frame)} with {best['pulses_per_cell']:.2f} pulses per cell>"
+        )
+
+
+def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppResult:
+    """Run the scan. Every staircase starts from the same state: one strong RESET and one strong SET of every cell."""
+    from pandas import DataFrame
+
+    from ..analysis.levels import programmed_fraction
+
+    plan.check(array.spec)
+    keep = Run.of(run)
+    block = parse_cells(plan.cells, array.spec)
+    wanted = plan.targets(block, keep)
+    healthy = keep.healthy_of(array)[block.slices]
+    set_ramp, reset_ramp = plan.ramps(array.spec)
+    start = array.read(block, average=4).conductance
+    rows: list[dict[str, float]] = []
+    pulses: list[FloatArray] = []
+    scan = list(product(plan.set_starts, plan.set_steps, plan.reset_steps))
+    variables = [
+        Variable("conductance", "Conductance", "S"),
+        Variable("pulses", "Pulses"),
+        Variable("target", "Target", "S"),
+    ]
+    axes = [Axis("combination", "Staircase"), *map_axes(block)]
+    with keep.dataset("ispp", axes, variables) as data, keep.progress("staircases", len(scan)) as bar:
+        for index, (set_start, set_step, reset_step) in enumerate(scan):
+            _same_start(array, block, set_ramp, reset_ramp, plan.width, start)
+            fixed = FixedStaircase(
+                Ramp(set_ramp.knob, set_start, set_ramp.stop, set_step, set_ramp.held),
+                Ramp(reset_ramp.knob, reset_ramp.start, reset_ramp.stop, reset_step, reset_ramp.held),
+                block.shape,
+            )
+            state = VerifyState(wanted, array.spec.healthy_mask(block), plan.acceptance())
+            program(
+                array,
+                block,
+                state,
+                fixed,
+                width=plan.width,
+                iterations_max=plan.iterations_max,
+                reverify=plan.reverify(),
+            )
+            final = array.read(block, average=plan.reverify_average).conductance
+            attempted = state.verdict != Verdict.NOT_ATTEMPTED
+            judged = attempted & healthy
+            rows.append(
+                {
+                    "set_start_V": set_start,
+                    "set_step_V": set_step,
+                    "reset_step_V": reset_step,
+                    "pulses_per_cell": float(state.pulses[attempted].mean()),
+                    "programmed_fraction": programmed_fraction(wanted, final, plan.spacing, judged).value,
+                    "success_fraction": float((state.verdict == Verdict.ACCEPTED)[judged].mean()),
+                }
+            )
+            pulses.append(state.pulses[attempted].astype(np.float64))
+            data.add({"combination": index}, conductance=final, pulses=state.pulses, target=wanted)
+            bar.advance()
+    frame = DataFrame(rows)
+    good = frame["success_fraction"] >= frame["success_fraction"].max() - EQUAL_SUCCESS
+    best = int(np.nanargmin(frame["pulses_per_cell"].where(good).to_numpy()))
+    return IsppResult(block, frame, best, pulses[best])
+
+
+def _same_start(
+    array: CrossbarArray, block: Block, set_ramp: Ramp, reset_ramp: Ramp, width: float, start: FloatArray
+) -> None:
+    """Bring every cell back to the kind of state the step found: RESET, then the SET that led to ``start``."""
+    volts, gate = reset_ramp.volts_and_gate(np.full(block.shape, reset_ramp.stop))
+    array.pulse(PulseMap(block, -volts, width, gate, 1))
+    middle = 0.5 * (set_ramp.start + set_ramp.stop)
+    volts, gate = set_ramp.volts_and_gate(np.full(block.shape, middle))
+    array.pulse(PulseMap(block, volts, width, gate, np.where(start > 20e-6, 1, 0)))

@@ -1,0 +1,70 @@
+"""What every protocol is asked with: a frozen, validated plan that says its cost before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..instruments.capabilities import ArraySpec, Block
+from ..instruments.errors import RefusedError, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a plan would do at most: cells touched, largest |V|, pulses, bench time [s]."""
+
+    cells: int
+    volts_max: float
+    pulses: int
+    seconds: float
+
+
+class Plan(BaseModel):
+    """Base of all plans: immutable, unknown keys refused with the alternatives named, only finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **data: Any) -> None:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise RefusedError(explain(error, type(self))) from None
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse, before anything is sent, what this array or its limits do not allow."""
+        raise NotImplementedError
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return what this plan would do at most on this array."""
+        raise NotImplementedError
+
+
+def explain(error: ValidationError, plan: type[BaseModel]) -> str:
+    """Return one clear sentence for what is wrong with the parameters of ``plan``."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the plan"
+    if first["type"] == "extra_forbidden":
+        return unknown("parameter", key, plan.model_fields)
+    if first["type"] == "missing":
+        return f"parameter {key!r} is missing: it has no default"
+    field = plan.model_fields.get(str(first["loc"][0])) if first["loc"] else None
+    choices = get_args(field.annotation) if field is not None and first["type"] == "literal_error" else ()
+    if choices:
+        return unknown(f"value of {key!r}", first["input"], [str(choice) for choice in choices])
+    message = first["msg"].removeprefix("Value error, ")
+    about = f" ({field.description})" if field is not None and field.description else ""
+    return f"parameter {key!r} = {first['input']!r} is refused: {message[0].lower()}{message[1:]}{about}"
+
+
+def check_pulse(spec: ArraySpec, *, volts: float, width: float, gate: float, channel: str) -> None:
+    """Refuse a pulse outside the limits, named for a plan's parameter rather than a wire."""
+    spec.limits.check("pulse_volts", volts, channel=channel)
+    spec.limits.check("width", width, channel=channel, unit="s")
+    spec.limits.check("gate", gate, channel=f"{channel} gate")
+
+
+def parse_cells(text: str, spec: ArraySpec) -> Block:
+    """Return the block a plan's ``cells`` means on this array."""
+    return Block.parse(text, spec)

@@ -1,0 +1,134 @@
+"""Read a block and map its conductance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from ..instruments.capabilities import FLAG_OVERFLOW, ArraySpec, Block, CrossbarArray, Reading
+from .dataset import Axis, Variable
+from .plan import Forecast, Plan, parse_cells
+from .run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from ..analysis.report import Section
+
+
+class ReadArrayPlan(Plan):
+    """Which cells to read, and how."""
+
+    cells: str = Field(default="all", description="rows,cols like '0:8,0:8', or 'all'")
+    volts: float | None = Field(default=None, description="read voltage [V]; the chip's own by default")
+    average: int = Field(default=1, ge=1, description="conversions per cell")
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse cells outside the array and reads beyond the limits."""
+        parse_cells(self.cells, spec)
+        if self.volts is not None:
+            spec.limits.check("read_volts", self.volts, channel="read_array.volts")
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return the cost of reading once."""
+        block = parse_cells(self.cells, spec)
+        volts = abs(spec.read_volts if self.volts is None else self.volts)
+        return Forecast(block.size, volts, 0, read_seconds(spec, block, self.average))
+
+
+@dataclass(frozen=True)
+class ReadArrayResult:
+    """A conductance map."""
+
+    reading: Reading
+    title: str = "Array read"
+
+    @property
+    def frame(self) -> DataFrame:
+        """One line per cell: row, col, current [A], conductance [S], stderr [S], flags."""
+        from pandas import DataFrame
+
+        rows, cols = np.indices(self.reading.block.shape)
+        return DataFrame(
+            {
+                "row": rows.ravel() + self.reading.block.row0,
+                "col": cols.ravel() + self.reading.block.col0,
+                "current_A": self.reading.current.ravel(),
+                "conductance_S": self.reading.conductance.ravel(),
+                "stderr_S": self.reading.stderr.ravel(),
+                "flags": self.reading.flags.ravel(),
+            }
+        )
+
+    def plot(self) -> Figure:
+        """Return the conductance map."""
+        from ..analysis.array_maps import conductance_map
+
+        return conductance_map(
+            self.reading.conductance,
+            origin=(self.reading.block.row0, self.reading.block.col0),
+            title=f"{self.title}: conductance at {self.reading.volts:g} V",
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Return median and extremes of the map and how many cells overflowed."""
+        from ..analysis.estimates import flatten, median_estimate
+
+        return {
+            **flatten("g_read_median", median_estimate(self.reading.conductance)),
+            "overflow_cells": float(np.count_nonzero(self.reading.flags & FLAG_OVERFLOW)),
+        }
+
+    def section(self) -> Section:
+        """Return the map as a part of the report."""
+        from ..analysis.report import Section
+
+        g = self.reading.conductance
+        text = (
+            f"{g.size} cells read at {self.reading.volts:g} V: median {np.median(g) * 1e6:.3g} µS, "
+            f"from {g.min() * 1e6:.3g} to {g.max() * 1e6:.3g} µS. "
+            "A cell far above its neighbours before forming is a short: look at it before applying more."
+        )
+        return Section(self.title, text, [("Conductance as read.", self.plot())], [])
+
+    def __repr__(self) -> str:
+        g = self.reading.conductance
+        return f"<ReadArrayResult {self.reading.block} at {self.reading.volts:g} V: median {np.median(g) * 1e6:.3g} µS>"
+
+
+def read_seconds(spec: ArraySpec, block: Block, average: int = 1) -> float:
+    """Return the time [s] one read of ``block`` takes."""
+    return block.nrows * (average + 1) * spec.read_slot_seconds
+
+
+def map_axes(block: Block) -> list[Axis]:
+    """Return the row and column setpoint axes of a block."""
+    return [
+        Axis("row", "Row", values=np.arange(block.row0, block.row0 + block.nrows, dtype=np.int16)),
+        Axis("col", "Column", values=np.arange(block.col0, block.col0 + block.ncols, dtype=np.int16)),
+    ]
+
+
+def read_array(array: CrossbarArray, plan: ReadArrayPlan, run: Run | None = None) -> ReadArrayResult:
+    """Measure every cell of a block once.
+
+    Parameters
+    ----------
+    array : the array to read.
+    plan : cells, voltage, averaging.
+    run : where to keep the dataset; ``None`` keeps nothing.
+    """
+    plan.check(array.spec)
+    keep = Run.of(run)
+    block = parse_cells(plan.cells, array.spec)
+    variables = [Variable("conductance", "Conductance", "S"), Variable("stderr", "Standard error", "S")]
+    with keep.dataset(
+        "read_array", map_axes(block), variables, {"read_volts": plan.volts or array.spec.read_volts}
+    ) as data:
+        reading = array.read(block, plan.volts, average=plan.average)
+        data.add(conductance=reading.conductance, stderr=reading.stderr)
+    return ReadArrayResult(reading)

@@ -1,0 +1,56 @@
+"""The steps a runbook may name: each a plan and the protocol that carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from ..instruments.errors import RefusedError, unknown
+from .plan import Plan
+from .run import Result
+
+
+@dataclass(frozen=True, slots=True)
+class StepKind:
+    """A runbook step: ``run(array, plan, run)`` carries out a plan of class ``plan``."""
+
+    name: str
+    about: str
+    plan: type[Plan]
+    run: Callable[..., Result]
+
+
+_STEPS: dict[str, tuple[str, str, str, str]] = {
+    "read_array": ("read_array", "ReadArrayPlan", "read_array", "read a block and map its conductance"),
+    "yield_map": (
+        "yield_map",
+        "YieldMapPlan",
+        "yield_map",
+        "classify every cell: switching, open, short, stuck, unformed",
+    ),
+    "forming": ("forming", "FormingPlan", "form", "form virgin cells by a staircase with a stop rule"),
+    "dc_sweep": ("dc_sweep", "DcSweepPlan", "dc_sweep", "quasi-static I-V loops of selected cells"),
+    "ispp": ("ispp", "IsppPlan", "ispp", "the incremental-staircase baseline, best of a scan"),
+    "read_verify": ("read_verify", "ReadVerifyPlan", "read_verify", "program cells to target conductances"),
+}
+
+
+def step_names() -> list[str]:
+    """Return the names a runbook may use."""
+    return sorted(_STEPS)
+
+
+def step_about(name: str) -> str:
+    """Return one line on what a step does, without importing it."""
+    return _STEPS[name][3]
+
+
+def step_kind(name: str) -> StepKind:
+    """Return a step by name; an unknown one is refused with the alternatives."""
+    if name not in _STEPS:
+        raise RefusedError(unknown("step", name, _STEPS))
+    module, plan, function, about = _STEPS[name]
+    home: Any = import_module(f".{module}", __package__)
+    return StepKind(name, about, getattr(home, plan), getattr(home, function))

@@ -1,0 +1,61 @@
+"""Target maps: evenly spaced levels drawn at random, or a map of the user's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from ..instruments.capabilities import Block, FloatArray
+from ..instruments.errors import RefusedError
+from .plan import Plan
+
+
+class Levels(Plan):
+    """``count`` evenly spaced conductances from ``low`` to ``high`` [S]."""
+
+    count: int = Field(default=8, ge=2, description="number of levels")
+    low: float = Field(default=20e-6, gt=0, description="lowest level [S]")
+    high: float = Field(default=160e-6, gt=0, description="highest level [S]")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Levels:
+        if self.high <= self.low:
+            raise ValueError(f"the highest level {self.high:g} S must be above the lowest {self.low:g} S")
+        return self
+
+    @property
+    def values(self) -> FloatArray:
+        """Conductances [S], rising."""
+        return np.linspace(self.low, self.high, self.count)
+
+    @property
+    def spacing(self) -> float:
+        """Distance between neighbouring levels [S]."""
+        return (self.high - self.low) / (self.count - 1)
+
+    def draw(self, block: Block, rng: np.random.Generator) -> FloatArray:
+        """Return a random level for every cell of a block [S]."""
+        return self.values[rng.integers(self.count, size=block.shape)]
+
+
+def load_target(path: Path, block: Block) -> FloatArray:
+    """Read a target map [S] of the block's shape from ``.npy`` or ``.csv``; nan leaves a cell alone."""
+    if not path.is_file():
+        raise RefusedError(
+            f"target map {path} does not exist: give a .npy or .csv file with {block.shape} conductances"
+        )
+    try:
+        target = (
+            np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
+        )
+    except ValueError as error:
+        raise RefusedError(f"target map {path} cannot be read: {error}") from None
+    if target.shape != block.shape:
+        raise RefusedError(f"target map {path} has shape {target.shape}, the cells {block} need {block.shape}")
+    if np.isinf(target).any() or (target < 0).any():
+        raise RefusedError(
+            f"target map {path} holds negative or infinite conductances: use siemens, nan to leave a cell alone"
+        )
+    return target.astype(np.float64)

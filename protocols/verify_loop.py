@@ -1,0 +1,119 @@
+"""The read–verify loop: every cell that needs a pulse gets its own, all in one map per iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..instruments.capabilities import Block, CrossbarArray, FloatArray, PulseMap
+from .progress import ProgressBar
+from .staircases import Staircase
+from .verify_state import VerifyState
+
+
+@dataclass(frozen=True, slots=True)
+class Reverify:
+    """Delayed re-verify: ``rounds`` times, ``seconds`` after the loop ended, against ``tolerance`` [S]."""
+
+    rounds: int
+    seconds: float
+    tolerance: float
+    average: int
+
+
+Recorder = Callable[[int, FloatArray, FloatArray, FloatArray], None]
+
+
+def no_record(iteration: int, conductance: FloatArray, volts: FloatArray, gate: FloatArray) -> None:
+    """Keep nothing."""
+
+
+def program(
+    array: CrossbarArray,
+    block: Block,
+    state: VerifyState,
+    staircase: Staircase,
+    *,
+    width: float,
+    iterations_max: int,
+    reverify: Reverify,
+    record: Recorder = no_record,
+    bar: ProgressBar | None = None,
+    iteration: int = 0,
+) -> list[int]:
+    """Program a block until every cell is accepted or given up.
+
+    ``record(iteration, conductance, volts, gate)`` is called after every reading with the pulses that led to it.
+    Return how many accepted cells each delayed re-verify found outside their window.
+    """
+    left: list[int] = []
+    nothing = np.zeros(block.shape)
+    state.take(array.read(block))
+    record(iteration, state.g, nothing, nothing)
+    iteration += 1
+    above = state.active & (state.g > state.target + state.acceptance.tolerance)
+    if above.any():
+        # One full RESET puts every cell that is too high below its target; from there SETs are gentle.
+        state.fire(above, np.full(block.shape, -1, dtype=np.int8))
+        volts, gate = staircase.reset_ramp.volts_and_gate(staircase.full_reset(above))
+        array.pulse(PulseMap(block, -volts, width, gate, above.astype(np.int64)))
+    for round_ in range(reverify.rounds + 1):
+        iteration = _converge(array, block, state, staircase, width, iterations_max, record, bar, iteration)
+        if round_ == reverify.rounds:
+            break
+        array.clock.wait(reverify.seconds)
+        reading = array.read(block, average=reverify.average)
+        iteration += 1
+        record(iteration, reading.conductance, nothing, nothing)
+        left.append(state.reopen(reading, reverify.tolerance, last=round_ + 1 == reverify.rounds))
+        if left[-1] == 0:
+            break
+    state.close()
+    return left
+
+
+def _converge(
+    array: CrossbarArray,
+    block: Block,
+    state: VerifyState,
+    staircase: Staircase,
+    width: float,
+    iterations_max: int,
+    record: Recorder,
+    bar: ProgressBar | None,
+    iteration: int,
+) -> int:
+    volts, gate = np.zeros(block.shape), np.zeros(block.shape)
+    for _ in range(iterations_max):
+        if not state.active.any():
+            break
+        reading = array.read(block)
+        state.take(reading)
+        staircase.learn(state)
+        need = state.judge()
+        record(iteration, reading.conductance, volts, gate)
+        iteration += 1
+        volts, gate = np.zeros(block.shape), np.zeros(block.shape)
+        if need.any():
+            sign = np.where(state.g < state.target, 1, -1).astype(np.int8)
+            volts, gate = pulses_for(staircase, state, need, sign)
+            state.fire(need, sign)
+            array.pulse(PulseMap(block, volts, width, gate, need.astype(np.int64)))
+        if bar is not None:
+            bar.update(float((~state.active).sum()), f"{int(state.active.sum())} cells left")
+    return iteration
+
+
+def pulses_for(
+    staircase: Staircase, state: VerifyState, cells: NDArray[np.bool_], sign: NDArray[np.int8]
+) -> tuple[FloatArray, FloatArray]:
+    """Return signed amplitude and gate [V] of the next pulse of ``cells``, 0 elsewhere."""
+    value = staircase.choose(state, cells, sign)
+    set_volts, set_gate = staircase.set_ramp.volts_and_gate(value)
+    reset_volts, reset_gate = staircase.reset_ramp.volts_and_gate(value)
+    volts = np.where(sign > 0, set_volts, -reset_volts)
+    gate = np.where(sign > 0, set_gate, reset_gate)
+    return np.where(cells, volts, 0.0), np.where(cells, gate, 0.0)

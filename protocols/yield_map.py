@@ -1,0 +1,166 @@
+"""Classify every cell: read, one RESET, read, one SET, read. What switches is healthy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray, PulseMap
+from .dataset import Axis, Variable
+from .plan import Forecast, Plan, check_pulse, parse_cells
+from .read_array import map_axes, read_seconds
+from .run import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from ..analysis.report import Section
+
+
+class YieldMapPlan(Plan):
+    """One strong RESET and one strong SET per cell; published practice of 1T1R arrays (SET 2.5 V, RESET 1.7 V)."""
+
+    cells: str = Field(default="all", description="rows,cols like '0:8,0:8', or 'all'")
+    set_volts: float = Field(default=2.5, gt=0, description="SET amplitude [V]")
+    set_gate: float = Field(default=1.6, ge=0, description="gate voltage of the SET [V]: limits the current")
+    reset_volts: float = Field(default=1.7, gt=0, description="RESET magnitude [V]")
+    reset_gate: float = Field(default=5.0, ge=0, description="gate voltage of the RESET [V]")
+    width: float = Field(default=500e-9, gt=0, description="pulse width [s]")
+    average: int = Field(default=4, ge=1, description="conversions per cell and read")
+    attempts: int = Field(
+        default=2, ge=1, le=10, description="RESET/SET pairs a cell may have to show that it switches"
+    )
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse cells outside the array and pulses beyond the limits."""
+        parse_cells(self.cells, spec)
+        check_pulse(spec, volts=self.set_volts, width=self.width, gate=self.set_gate, channel="yield_map.set")
+        check_pulse(spec, volts=-self.reset_volts, width=self.width, gate=self.reset_gate, channel="yield_map.reset")
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return the cost when every cell needs every attempt."""
+        block = parse_cells(self.cells, spec)
+        pulses = 2 * block.size * self.attempts
+        seconds = self.attempts * (
+            2 * block.nrows * (self.width + spec.slot_overhead) + 3 * read_seconds(spec, block, self.average)
+        )
+        return Forecast(block.size, max(self.set_volts, self.reset_volts), pulses, seconds)
+
+
+@dataclass(frozen=True)
+class YieldMapResult:
+    """Conductance before, after RESET and after SET [S], and the class of every cell, all [rows, cols] of the block."""
+
+    block: Block
+    before: FloatArray
+    after_reset: FloatArray
+    after_set: FloatArray
+    categories: NDArray[np.str_]
+
+    @property
+    def healthy(self) -> NDArray[np.bool_]:
+        """True where a cell switches."""
+        from ..analysis.yield_classes import healthy_mask
+
+        return healthy_mask(self.categories)
+
+    @property
+    def frame(self) -> DataFrame:
+        """One line per cell: row, col, the three conductances [S], class."""
+        from pandas import DataFrame
+
+        rows, cols = np.indices(self.block.shape)
+        return DataFrame(
+            {
+                "row": rows.ravel() + self.block.row0,
+                "col": cols.ravel() + self.block.col0,
+                "before_S": self.before.ravel(),
+                "after_reset_S": self.after_reset.ravel(),
+                "after_set_S": self.after_set.ravel(),
+                "category": self.categories.ravel(),
+            }
+        )
+
+    def plot(self) -> Figure:
+        """Return the map of classes."""
+        from ..analysis.array_maps import category_map
+
+        return category_map(
+            self.categories, origin=(self.block.row0, self.block.col0), title="Yield map: what every cell is"
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Return the yield and the state medians over switching cells."""
+        from ..analysis.estimates import flatten, median_estimate
+        from ..analysis.yield_classes import yield_fraction
+
+        healthy = self.healthy
+        return {
+            **flatten("yield_fraction", yield_fraction(self.categories)),
+            **flatten("pulse_r_on_median", median_estimate(self.after_set[healthy]).inverse()),
+            **flatten("pulse_r_off_median", median_estimate(self.after_reset[healthy]).inverse()),
+        }
+
+    def section(self) -> Section:
+        """Return map and counts as a part of the report."""
+        from pandas import DataFrame
+
+        from ..analysis.report import Section
+        from ..analysis.yield_classes import count_categories
+
+        counts = {name: count for name, count in count_categories(self.categories).items() if count}
+        table = DataFrame({"class": list(counts), "cells": list(counts.values())})
+        table["share"] = [f"{count / self.categories.size:.2%}" for count in counts.values()]
+        text = (
+            "Every cell was read, RESET, read, SET and read again. A cell is healthy when it switches; "
+            "all later fractions of healthy cells refer to this map."
+        )
+        return Section("Yield map", text, [("Class of every cell.", self.plot())], [("Cells by class.", table)])
+
+    def __repr__(self) -> str:
+        return f"<YieldMapResult {self.block}: {int(self.healthy.sum())} of {self.healthy.size} cells switch>"
+
+
+def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) -> YieldMapResult:
+    """Classify every cell of a block and tell the run which are healthy.
+
+    Cells that did not switch get further RESET/SET pairs up to ``plan.attempts``: one missed SET is chance.
+    """
+    from ..analysis.yield_classes import SWITCHING, classify
+
+    plan.check(array.spec)
+    keep = Run.of(run)
+    block = parse_cells(plan.cells, array.spec)
+    variables = [
+        Variable("before", "Conductance before", "S"),
+        Variable("after_reset", "Conductance after RESET", "S"),
+        Variable("after_set", "Conductance after SET", "S"),
+    ]
+    axes = [Axis("cycle", "Attempt"), *map_axes(block)]
+    meta = {"set_volts": plan.set_volts, "reset_volts": plan.reset_volts, "width": plan.width}
+    with keep.dataset("yield_map", axes, variables, meta) as data:
+        before = array.read(block, average=plan.average).conductance
+        after_reset, after_set = before, before
+        categories = np.full(block.shape, "", dtype="U16")
+        todo = array.spec.healthy_mask(block)
+        for attempt in range(plan.attempts):
+            array.pulse(PulseMap(block, -plan.reset_volts, plan.width, plan.reset_gate, todo.astype(np.int64)))
+            low = array.read(block, average=plan.average).conductance
+            array.pulse(PulseMap(block, plan.set_volts, plan.width, plan.set_gate, todo.astype(np.int64)))
+            high = array.read(block, average=plan.average).conductance
+            after_reset, after_set = np.where(todo, low, after_reset), np.where(todo, high, after_set)
+            categories = classify(before, after_reset, after_set)
+            data.add({"cycle": attempt}, before=before, after_reset=after_reset, after_set=after_set)
+            todo = todo & (categories != SWITCHING)
+            if not todo.any():
+                break
+    result = YieldMapResult(block, before, after_reset, after_set, categories)
+    healthy = array.spec.healthy_mask(array.spec.whole) & (block.size == array.spec.whole.size)
+    healthy[block.slices] = result.healthy & array.spec.healthy_mask(block)
+    keep.healthy = healthy
+    return result
