@@ -56,7 +56,7 @@ class FormingPlan(Plan):
     def staircase(self) -> FloatArray:
         """Amplitudes [V], first to last."""
         steps = int(np.floor((self.stop_volts - self.start_volts) / self.step_volts + 1e-9)) + 1
-        return self.start_volts + self.step_volts * np.arange(steps)
+        return self.start_volts + self.step_volts * np.arange(steps, dtype=np.float64)
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and pulses beyond the limits."""

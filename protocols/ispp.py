@@ -78,7 +78,8 @@ class IsppResult:
         best = self.frame.iloc[self.best]
         text = (
             f"Fixed start, step and width, restarted at every change of polarity; {len(self.frame)} staircases on "
-            f"cells {self.block}. Best at equal success: start {best['set_start_V']:g} V, SET step {best['set_step_V']:g} V, "
+            f"cells {self.block}. Best at equal success: start {best['set_start_V']:g} V, "
+            f"SET step {best['set_step_V']:g} V, "
             f"RESET step {best['reset_step_V']:g} V with {best['pulses_per_cell']:.2f} pulses per cell."
         )
         return Section("Baseline: ISPP", text, [("Pulses per cell.", self.plot())], [("The scan.", self.frame)])

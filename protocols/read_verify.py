@@ -51,7 +51,7 @@ class ProgrammingPlan(Plan):
     """What read–verify and its baseline share: cells, targets, windows, pulses."""
 
     cells: str = Field(default="all", description="rows,cols like '0:8,0:8', or 'all'")
-    levels: Levels = Field(default_factory=lambda: Levels(), description="levels drawn at random for every cell")
+    levels: Levels = Field(default=Levels(), description="levels drawn at random for every cell")
     target_file: str | None = Field(
         default=None, description="a .npy or .csv map of target conductances [S] instead of levels"
     )
@@ -248,7 +248,7 @@ class ReadVerifyResult:
             tables.append(("Level by level.", level_table(self.target, self.later, self.levels, healthy)))
         text = (
             f"{int(self.attempted.sum())} cells programmed in {self.iterations} read–pulse iterations, all in parallel. "
-            f"Accepted cells that the delayed re-verify found outside their window, round by round: "
+            "Accepted cells that the delayed re-verify found outside their window, round by round: "
             f"{', '.join(map(str, self.reopened)) or 'none'}."
         )
         return Section("Programming by read–verify", text, figures, tables)

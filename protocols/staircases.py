@@ -1,4 +1,4 @@
-"""How to choose the next pulse of every cell: ISPP's fixed staircase, and ours, which steps from what the cell just did."""
+"""Choose the next pulse of every cell: ISPP's fixed staircase, and ours, which learns from what cells just did."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Shipped chip profiles, one YAML file each; load them with ``mockhw.profile.load_profile``."""

@@ -1,0 +1,255 @@
+"""Numbers with their uncertainty: every statistic the analyses report goes through here.
+
+The intervals are 95 % two-sided unless asked otherwise. None of them assumes more independence than the data has:
+cycles of one cell resemble each other, so wherever cells are repeated the cell, not the cycle, is the unit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+CONFIDENCE = 0.95
+MIN_VALUES_FOR_MEDIAN = 6  # below six values even (min, max) covers the median less often than 95 %
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with the interval that holds the truth in 95 of 100 repetitions.
+
+    Parameters
+    ----------
+    value, low, high : float
+        The estimate and its interval, in the unit of the quantity; nan where the data cannot say.
+    n : int
+        Independent items behind it (cells, not cycles, where cells are repeated).
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def scaled(self, factor: float) -> Estimate:
+        """Return the estimate in another unit, `factor` of the new to one of the old."""
+        low, high = sorted((self.low * factor, self.high * factor))
+        return Estimate(self.value * factor, low, high, self.n)
+
+    def inverse(self) -> Estimate:
+        """Return 1/x, e.g. a resistance [ohm] from a conductance [S]; an interval reaching zero has no upper bound."""
+        return Estimate(_reciprocal(self.value), _reciprocal(self.high), _reciprocal(self.low), self.n)
+
+
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
+
+
+@dataclass(frozen=True)
+class RandomEffects:
+    """One-way random-effects model x[cell, cycle] = mean + cell + cycle.
+
+    Parameters
+    ----------
+    mean : Estimate
+        Mean over cells of the cell means.
+    c2c_std, d2d_std : Estimate
+        Within-cell (cycle to cycle) and between-cell (device to device) standard deviation, same unit as the data.
+    """
+
+    mean: Estimate
+    c2c_std: Estimate
+    d2d_std: Estimate
+
+
+def flatten(name: str, estimate: Estimate) -> dict[str, float]:
+    """Return `{name, name_ci95_low, name_ci95_high}`, the three keys an estimate takes in a summary."""
+    return {name: estimate.value, f"{name}_ci95_low": estimate.low, f"{name}_ci95_high": estimate.high}
+
+
+def flatten_all(estimates: dict[str, Estimate]) -> dict[str, float]:
+    """Return the summary keys of several estimates in one flat dict."""
+    flat: dict[str, float] = {}
+    for name, estimate in estimates.items():
+        flat.update(flatten(name, estimate))
+    return flat
+
+
+def mean_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the mean with Student's t interval; values that are not finite are left out."""
+    x = _finite(values)
+    if x.size == 0:
+        return UNKNOWN
+    mean = float(x.mean())
+    if x.size == 1:
+        return Estimate(mean, math.nan, math.nan, 1)
+    half = _t_quantile(x.size - 1, confidence) * float(x.std(ddof=1)) / math.sqrt(x.size)
+    return Estimate(mean, mean - half, mean + half, int(x.size))
+
+
+def median_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the median with the interval between two order statistics (exact binomial, for any distribution).
+
+    With fewer than six values no pair of order statistics covers the median at 95 %, so the interval is nan.
+    """
+    from scipy.special import bdtr
+
+    x = np.sort(_finite(values))
+    n = int(x.size)
+    if n == 0:
+        return UNKNOWN
+    median = float(np.median(x))
+    # x[rank-1], counting from 1, is a lower bound when at most `rank - 1` values fall below the median too rarely.
+    rank = int((bdtr(np.arange((n + 1) // 2), n, 0.5) <= (1.0 - confidence) / 2.0).sum())
+    if rank < 1:
+        return Estimate(median, math.nan, math.nan, n)
+    return Estimate(median, float(x[rank - 1]), float(x[n - rank]), n)
+
+
+def std_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Return the sample standard deviation with a jackknife interval of its logarithm (holds up under heavy tails)."""
+    x = _finite(values)
+    n = int(x.size)
+    if n < 2:
+        return Estimate(math.nan, math.nan, math.nan, n)
+    deviation = x - x.mean()
+    squares = float(deviation @ deviation)
+    if squares == 0.0 or n < 3:
+        return Estimate(math.sqrt(squares / (n - 1)), math.nan, math.nan, n)
+    left_out = np.maximum(squares - deviation**2 * n / (n - 1), 0.0) / (n - 2)
+    low, high = _log_jackknife(squares / (n - 1), left_out, confidence)
+    return Estimate(math.sqrt(squares / (n - 1)), math.sqrt(low), math.sqrt(high), n)
+
+
+def fraction_estimate(successes: int, total: int, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Return successes/total with Wilson's score interval.
+
+    Source: E. B. Wilson, J. Am. Stat. Assoc. 22, 209 (1927).
+    """
+    if not 0 <= successes <= total:
+        raise ValueError(f"{successes} successes of {total}: must be between 0 and the total")
+    if total == 0:
+        return UNKNOWN
+    return _wilson(successes / total, float(total), total, confidence)
+
+
+def clustered_fraction_estimate(successes: ArrayLike, totals: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Return a fraction over repeated trials of several cells, with the interval widened for their likeness.
+
+    Wilson's interval at an effective number of trials: the total over Kish's design effect. When every trial agrees the
+    design effect cannot be seen, and only the number of cells is trusted.
+
+    Parameters
+    ----------
+    successes, totals : array_like
+        Per cell, number of successes and of trials.
+    """
+    hits = np.asarray(successes, dtype=np.float64).ravel()
+    trials = np.asarray(totals, dtype=np.float64).ravel()
+    hits, trials = hits[trials > 0], trials[trials > 0]
+    cells, total = int(trials.size), float(trials.sum())
+    if cells == 0:
+        return UNKNOWN
+    p = float(hits.sum()) / total
+    if p in {0.0, 1.0} or cells == 1:
+        return _wilson(p, float(cells), cells, confidence)
+    residual = hits - p * trials
+    variance = cells / (cells - 1) * float(residual @ residual) / total**2
+    design_effect = max(1.0, variance / (p * (1.0 - p) / total))
+    return _wilson(p, total / design_effect, cells, confidence)
+
+
+def random_effects(values: ArrayLike, *, confidence: float = CONFIDENCE) -> RandomEffects:
+    """Split the spread of repeated measurements into cycle-to-cycle and device-to-device parts.
+
+    ANOVA (method of moments) estimators, which allow a different number of cycles per cell; a negative between-cell
+    variance is reported as zero. The intervals are a delete-one-cell jackknife on the log of the mean squares with t
+    quantiles: in simulations with 4 to 64 cells it covers 93-96 % (87-91 % for c2c under t(4) noise), where a
+    percentile bootstrap over cells covers 54-94 %.
+    Source: Searle, Casella, McCulloch, Variance Components (1992), ch. 3; R. G. Miller, Biometrika 61, 1 (1974).
+
+    Parameters
+    ----------
+    values : array_like [cells, cycles]
+        nan marks a missing cycle.
+    """
+    x = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    present = np.isfinite(x)
+    keep = present.any(axis=1)
+    x, present = x[keep], present[keep]
+    cells = int(x.shape[0])
+    if cells == 0:
+        return RandomEffects(UNKNOWN, UNKNOWN, UNKNOWN)
+    counts = present.sum(axis=1).astype(np.float64)
+    means = np.where(present, x, 0.0).sum(axis=1) / counts
+    squares = (np.where(present, x - means[:, None], 0.0) ** 2).sum(axis=1)
+
+    within, between, n0 = _anova(counts, means, squares)
+    others = np.array([np.delete(np.arange(cells), i) for i in range(cells)], dtype=np.intp).reshape(cells, cells - 1)
+    left_within, left_between, left_n0 = (
+        _anova(counts[others], means[others], squares[others]) if cells > 2 else (np.full(cells, np.nan),) * 3
+    )
+    c2c = Estimate(math.sqrt(within), *_root(_log_jackknife(float(within), left_within, confidence)), cells)
+    offset = float(within / n0)
+    # Jackknife of the observed variance of cell means; what the cycles put into it is taken off afterwards.
+    low, high = _log_jackknife(float(between / n0), left_between / left_n0, confidence)
+    d2d_var = max(float((between - within) / n0), 0.0) if not math.isnan(between - within) else math.nan
+    d2d = Estimate(math.sqrt(d2d_var), *_root((low - offset, high - offset)), cells)
+    return RandomEffects(mean_estimate(means, confidence=confidence), c2c, d2d)
+
+
+def _anova(counts: Floats, means: Floats, squares: Floats) -> tuple[Any, Any, Any]:
+    """Return mean square within, mean square between and the effective cycles per cell, along the last axis."""
+    total, cells = counts.sum(axis=-1), counts.shape[-1]
+    grand = (counts * means).sum(axis=-1) / total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        within = squares.sum(axis=-1) / np.where(total > cells, total - cells, np.nan)
+        degrees = float(cells - 1) if cells > 1 else math.nan
+        between = (counts * (means - grand[..., None]) ** 2).sum(axis=-1) / degrees
+        n0 = (total - (counts**2).sum(axis=-1) / total) / degrees
+    return within, between, n0
+
+
+def _log_jackknife(value: float, left_out: Floats, confidence: float) -> tuple[float, float]:
+    n = int(left_out.size)
+    if n < 3 or not value > 0.0 or not bool(np.all(left_out > 0.0)):
+        return math.nan, math.nan
+    logs = np.log(left_out)
+    error = math.sqrt((n - 1) / n * float(((logs - logs.mean()) ** 2).sum()))
+    reach = min(_t_quantile(n - 1, confidence) * error, 300.0)  # keeps exp finite when three cells disagree wildly
+    return value * math.exp(-reach), value * math.exp(reach)
+
+
+def _wilson(p: float, trials: float, n: int, confidence: float) -> Estimate:
+    from scipy.special import ndtri
+
+    z2 = float(ndtri(0.5 + confidence / 2.0)) ** 2
+    centre = (p + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = math.sqrt(z2 * (p * (1 - p) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
+    low = 0.0 if p == 0.0 else max(0.0, centre - half)
+    high = 1.0 if p == 1.0 else min(1.0, centre + half)
+    return Estimate(p, low, high, n)
+
+
+def _t_quantile(degrees: int, confidence: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.5 + confidence / 2.0))
+
+
+def _root(interval: tuple[float, float]) -> tuple[float, float]:
+    low, high = (math.sqrt(max(v, 0.0)) if not math.isnan(v) else math.nan for v in interval)
+    return low, high
+
+
+def _reciprocal(value: float) -> float:
+    return math.inf if value == 0.0 else 1.0 / value
+
+
+def _finite(values: ArrayLike) -> Floats:
+    x = np.asarray(values, dtype=np.float64).ravel()
+    return x[np.isfinite(x)]

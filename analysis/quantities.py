@@ -1,0 +1,127 @@
+"""What every key of a summary means: its unit and its definition, in one place for reports, tables and tests.
+
+The definitions are those of `docs/quantities.md`, shortened to one sentence.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+LOW, HIGH = "_ci95_low", "_ci95_high"
+FRACTION, COUNT, PULSES = "fraction", "count", "pulses/cell"
+
+QUANTITIES: dict[str, tuple[str, str]] = {
+    "yield_fraction": (FRACTION, "switching cells over all cells"),
+    "formed_fraction": (
+        FRACTION,
+        "cells that after forming read above the formed conductance and complete one RESET and one SET, "
+        "over cells attempted",
+    ),
+    "v_form_mean": ("V", "mean source voltage of the pulse or step at which the cell first read formed"),
+    "v_set_mean": (
+        "V",
+        "first rising voltage at which I/V crosses the geometric mean of that cycle's off and on conductance; "
+        "mean over cells of the cell means",
+    ),
+    "v_set_c2c_std": ("V", "standard deviation of V_SET within a cell, cycle to cycle (one-way random-effects model)"),
+    "v_set_d2d_std": ("V", "standard deviation of V_SET between cells (one-way random-effects model)"),
+    "no_set_fraction": (FRACTION, "cycles that did not SET over all cycles measured; never imputed"),
+    "v_reset_mean": (
+        "V",
+        "first voltage on the negative branch at which I/V falls through the geometric mean of that cycle's on and off "
+        "conductance; mean over cells of the cell means",
+    ),
+    "v_reset_c2c_std": (
+        "V",
+        "standard deviation of V_RESET within a cell, cycle to cycle (one-way random-effects model)",
+    ),
+    "v_reset_d2d_std": ("V", "standard deviation of V_RESET between cells (one-way random-effects model)"),
+    "no_reset_fraction": (FRACTION, "cycles that did not RESET over all cycles measured; never imputed"),
+    "r_on_median": ("Ω", "1/G at the read voltage after SET; median over cells"),
+    "r_off_median": ("Ω", "1/G at the read voltage after RESET; median over cells"),
+    "programmed_fraction": (FRACTION, "healthy cells within half a level spacing of target at the end"),
+    "programmed_fraction_60s": (
+        FRACTION,
+        "healthy cells within half a level spacing of target on a re-read 60 s later",
+    ),
+    "programming_sigma": ("S", "standard deviation of G_final − G_target over healthy cells"),
+    "pulses_per_cell": (PULSES, "all SET and RESET pulses, initialisation included, over cells attempted"),
+    "ispp_pulses_per_cell": (
+        PULSES,
+        "pulses per cell of incremental-staircase programming with fixed start, step and width: the best of a "
+        "printed scan at equal success, from the same initial state",
+    ),
+    "ispp_programmed_fraction": (FRACTION, "programmed_fraction reached by that incremental-staircase programming"),
+    "success_fraction": (FRACTION, "cells inside their window at the delayed re-verify over healthy cells attempted"),
+    "transactions": (COUNT, "messages that made the array do something"),
+    "slots": (COUNT, "pulse or read slots the array spent"),
+    "pulses": (COUNT, "pulses delivered to cells, all steps together"),
+    "chip_seconds": ("s", "simulated or real time the chip was biased"),
+    "seconds": ("s", "wall-clock time of the run"),
+    "seed": ("", "seed of everything random on the host and, in process, on the mock chip"),
+}
+
+SI_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+_PREFIXED_UNITS = {"V", "A", "S", "Ω", "W", "J", "F", "Hz", "s"}
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What one summary key is.
+
+    Parameters
+    ----------
+    key : str
+        As it stands in the summary.
+    step : str
+        Id of the step it belongs to, "" when the key carries none.
+    name : str
+        The quantity without step and suffix.
+    bound : str
+        "low" or "high" for an end of the 95 % interval, else "".
+    unit, definition : str
+        Empty for a key this version does not know.
+    """
+
+    key: str
+    step: str
+    name: str
+    bound: str
+    unit: str
+    definition: str
+
+
+def describe(key: str) -> Quantity:
+    """Take a summary key apart, e.g. `iv.v_set_mean_ci95_low` -> step iv, name v_set_mean, bound low, unit V."""
+    step, _, rest = key.rpartition(".")
+    bound = "low" if rest.endswith(LOW) else "high" if rest.endswith(HIGH) else ""
+    name = rest.removesuffix(LOW).removesuffix(HIGH)
+    unit, definition = QUANTITIES.get(name, ("", ""))
+    return Quantity(key, step, name, bound, unit, definition)
+
+
+def format_value(value: float, unit: str = "", digits: int = 4, *, like: float | None = None) -> str:
+    """Write a number for people: SI prefix where the unit takes one, per cent for fractions, separators for counts.
+
+    `like` is a number whose prefix is used instead of the value's own: the ends of an interval match its middle.
+    """
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    if unit == FRACTION:
+        return _minus(f"{value * 100:.{2 if value in {0.0, 1.0} or abs(value) < 0.9995 else 3}f} %")
+    if unit == COUNT or (unit == "" and float(value).is_integer()):
+        return _minus(f"{value:,.0f}" if unit == COUNT else f"{value:.0f}")
+    factor, prefix = 1.0, ""
+    model = value if like is None or not math.isfinite(like) else like
+    size = float(f"{abs(model):.{digits - 1}e}")  # rounded first, or 999.96 µS would print as 1000 µS
+    if size > 0.0 and unit in _PREFIXED_UNITS and not (unit in {"V", "s"} and 0.1 <= size < 1e6):
+        factor, prefix = next((pair for pair in SI_PREFIXES if size >= pair[0]), SI_PREFIXES[-1])
+    scaled = value / factor
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(scaled)) + 1e-12)) if scaled else 0
+    plain = f"{scaled:,.{decimals}f}" if decimals < 9 else f"{scaled:.{digits - 1}e}"
+    return _minus(f"{plain} {prefix}{'' if unit == PULSES else unit}".strip())
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−", 1) if text.startswith("-") else text

@@ -1,0 +1,141 @@
+"""The last check before bytes leave: text commands that carry a limited quantity are read and judged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from .errors import RefusedError
+from .limits import Limits
+
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[Ee]\s*[+-]?\d+)?)\s*([A-Za-z]*)")
+_NOT_FINITE = re.compile(r"[+-]?\s*(?:NAN|N?INF(?:INITY)?)", re.IGNORECASE)
+_PREFIX = {
+    "": 1.0, "EX": 1e18, "PE": 1e15, "T": 1e12, "G": 1e9, "MA": 1e6, "K": 1e3, "M": 1e-3, "U": 1e-6, "N": 1e-9,
+    "P": 1e-12, "F": 1e-15, "A": 1e-18,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one command carries.
+
+    Attributes
+    ----------
+    header : str
+        As in a manual: ``"SOURce:READ:VOLTage"``, capitals are the short form.
+    arguments : dict of argument index to (name of the check in :class:`Limits`, unit)
+    method : str
+        When given, the command is never sent as text; the message names this method instead.
+    """
+
+    header: str
+    arguments: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
+    method: str = ""
+
+
+class CommandGuard:
+    """Reads program messages as an instrument would and refuses what exceeds the limits.
+
+    Where instruments differ (abbreviations, numeric suffixes, paths of compound messages) every reading is judged, so
+    a lenient instrument cannot be talked into more than a strict one.
+    """
+
+    def __init__(self, rules: tuple[Rule, ...], limits: Callable[[], Limits]) -> None:
+        self._limits = limits
+        self._rules = [(_nodes(rule.header), rule) for rule in rules]
+
+    def check(self, message: str) -> None:
+        """Refuse ``message`` when it carries a value outside the limits, a NaN, a block or several lines."""
+        text = message.strip()
+        if "\n" in text or "\r" in text:
+            raise RefusedError(f"{_shown(text)} holds several lines: send one message at a time")
+        path: list[str] = []
+        for unit in split_outside_quotes(text, ";"):
+            stripped = unit.strip()
+            if not stripped or stripped.startswith("*"):
+                continue
+            header, _, rest = stripped.partition(" ")
+            if "\t" in header:
+                header, _, rest = stripped.partition("\t")
+            nodes = [node.upper() for node in header.lstrip(":").rstrip("?").split(":")]
+            readings = [nodes] if header.startswith(":") or not path else [path + nodes, nodes]
+            for reading in readings:
+                self._judge(reading, header.endswith("?"), rest)
+            self._refuse_oddities(header, rest)
+            path = readings[0][:-1]
+
+    def _judge(self, nodes: list[str], query: bool, rest: str) -> None:
+        for pattern, rule in self._rules:
+            if not _matches(nodes, pattern):
+                continue
+            if rule.method:
+                raise RefusedError(
+                    f"{rule.header} is not sent as text, its block could not be checked: use {rule.method}"
+                )
+            arguments = [argument.strip() for argument in split_outside_quotes(rest, ",")]
+            if query and not rest.strip():
+                return
+            for index, (name, unit) in rule.arguments.items():
+                if index < len(arguments):
+                    value = _number(arguments[index], unit, rule.header)
+                    self._limits().check(name, value, channel=rule.header, unit=unit)
+            return
+
+    def _refuse_oddities(self, header: str, rest: str) -> None:
+        for argument in split_outside_quotes(rest, ","):
+            if _NOT_FINITE.fullmatch(argument.strip()):
+                raise RefusedError(f"{header} {argument.strip()}: only finite numbers are sent to an instrument")
+            if re.match(r"\s*#\d", argument):
+                raise RefusedError(f"{header} carries a binary block: blocks are sent by the driver's methods only")
+
+
+def split_outside_quotes(text: str, separator: str) -> Iterator[str]:
+    """Yield the parts of ``text`` between separators that are not inside quotes."""
+    if '"' not in text and "'" not in text:
+        yield from text.split(separator)
+        return
+    start, quote = 0, ""
+    for place, character in enumerate(text):
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character == separator:
+            yield text[start:place]
+            start = place + 1
+    yield text[start:]
+
+
+def _nodes(header: str) -> list[tuple[str, str]]:
+    """Return (short, long) of every node of a manual's spelling."""
+    return [("".join(c for c in node if not c.islower()), node.upper()) for node in header.split(":")]
+
+
+def _matches(nodes: list[str], pattern: list[tuple[str, str]]) -> bool:
+    if len(nodes) != len(pattern):
+        return False
+    for given, (short, whole) in zip(nodes, pattern, strict=True):
+        name = given.rstrip("0123456789") or given
+        if not (whole.startswith(name) and len(name) >= len(short)):
+            return False
+    return True
+
+
+def _number(text: str, unit: str, header: str) -> float:
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise RefusedError(f"{header} {_shown(text)}: write a plain number in {unit or 'units of one'} so it can be checked")
+    suffix = match.group(2).upper()
+    value = float(re.sub(r"\s", "", match.group(1)))
+    if suffix:
+        scale = _PREFIX.get(suffix.removesuffix(unit.upper())) if suffix.endswith(unit.upper()) else None
+        if scale is None:
+            raise RefusedError(f"{header} {_shown(text)}: unit {match.group(2)!r} is not understood, write {unit} or nothing")
+        value *= scale
+    return value
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,38 @@
+"""Hold back Ctrl-C and SIGTERM while something must not be cut in two."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def uninterrupted() -> Generator[None]:
+    """Deliver SIGINT and SIGTERM only after the body has finished.
+
+    A message cut in the middle of a block would make the instrument swallow the abort that follows it as payload.
+    Signals with the default action or outside the main thread are left alone: Python cannot hold those back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[tuple[int, FrameType | None]] = []
+    previous: dict[int, Callable[[int, FrameType | None], object]] = {}
+    for number in _SIGNALS:
+        handler = signal.getsignal(number)
+        if callable(handler):
+            previous[number] = handler
+            signal.signal(number, lambda number, frame: received.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if received:
+            number, frame = received[0]
+            previous[number](number, frame)

@@ -1,0 +1,371 @@
+"""What every VISA driver of ours shares: checked writes, error queues drained, bounded waits, fast blocks."""
+
+from __future__ import annotations
+
+import logging
+import random
+import socket
+from typing import TYPE_CHECKING, NoReturn, cast
+
+import pyvisa
+from pyvisa.constants import ResourceAttribute, StatusCode
+from pyvisa.errors import InvalidSession, VisaIOError
+
+from .command_guard import split_outside_quotes
+from .errors import ConnectionLostError, InstrumentError, RefusedError
+from .interrupts import uninterrupted
+
+if TYPE_CHECKING:
+    from pyvisa.resources import MessageBasedResource
+    from qcodes.instrument import VisaInstrument
+
+    from .command_guard import CommandGuard
+
+    _Base = VisaInstrument
+else:
+    _Base = object
+
+log = logging.getLogger(__name__)
+
+ErrorEntry = tuple[int, str]
+
+_LINK_ERRORS = (VisaIOError, OSError, InvalidSession)
+_ONE_SEND = 4096
+_RECEIVE_CHUNK = 1 << 20
+_RESYNC_SECONDS = 2.0
+_ERROR_QUERY = ";:SYST:ERR?"
+_ERRORS_AT_MOST = 64
+
+
+class BoardVisaMixin(_Base):
+    """Put before a QCoDeS ``VisaInstrument``: everything it writes is checked, answered for, and bounded in time.
+
+    ``write`` appends an error query, so a refused command raises at once; ``ask`` that times out tells the board's own
+    words. Both judge what they are given by ``_guard`` before a byte leaves.
+    """
+
+    default_terminator = "\n"
+    default_timeout = 5.0
+
+    _guard: CommandGuard | None = None
+    _base_timeout: float = 5.0
+    _stretched: bool = False
+    _half_sent: bool = False
+    _sync_number: int = 0
+
+    # -- opening ---------------------------------------------------------------------------------------------------
+
+    def _connect_and_handle_error(self, address: str, visalib: str | None) -> MessageBasedResource:
+        """Open the VISA resource, or say which address was tried and how."""
+        backend = visalib or "the default VISA library"
+        try:
+            manager = pyvisa.ResourceManager(visalib) if visalib else pyvisa.ResourceManager()
+            resource = manager.open_resource(address, open_timeout=int(1000 * (self.default_timeout or 5.0)))
+        except ValueError as error:
+            raise RefusedError(f"{self.name} cannot be opened at {address} through {backend}: {error}") from error
+        except Exception as error:  # pyvisa-py raises a bare Exception when it cannot connect
+            raise ConnectionLostError(
+                f"{self.name} does not answer at {address} (opened through {backend}: {error}): check that the "
+                "instrument is on, its cable and address, and that no other program holds it"
+            ) from error
+        return cast("MessageBasedResource", resource)
+
+    def device_clear(self) -> None:
+        """Clear the link and switch Nagle's algorithm off where pyvisa-py left it on (44 ms per set and get)."""
+        try:
+            super().device_clear()
+            self._tune_socket()
+        except _LINK_ERRORS as error:
+            self.visa_handle.close()
+            raise ConnectionLostError(
+                f"{self.name} does not answer at {self.visa_handle.resource_name} (connected, then cleared: {error}): "
+                "check that the instrument is on, its address and port, and that no other program holds it"
+            ) from error
+
+    def _tune_socket(self) -> None:
+        sessions: dict[object, object] = getattr(self.visa_handle.visalib, "sessions", {})
+        session = sessions.get(self.visa_handle.session) if sessions else None
+        interface = getattr(session, "interface", None)
+        if isinstance(interface, socket.socket):
+            interface.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(session, "max_recv_size"):
+                session.max_recv_size = _RECEIVE_CHUNK  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+
+    def _set_visa_timeout(self, timeout: float | None) -> None:
+        if timeout is None or not 0.0 < timeout < 1e5:
+            raise RefusedError(f"{self.name} timeout {timeout} s is not bounded: choose more than 0 and less than 1e5 s")
+        self._base_timeout = timeout
+        super()._set_visa_timeout(timeout)
+
+    # -- the two doors of QCoDeS -------------------------------------------------------------------------------------
+
+    def write(self, cmd: str) -> None:
+        """Write a command, checked against the limits and answered for by the error queue."""
+        self.write_raw(cmd)
+
+    def ask(self, cmd: str) -> str:
+        """Write a query, checked against the limits, and return the reply."""
+        return self.ask_raw(cmd)
+
+    def write_raw(self, cmd: str) -> None:
+        """Write a command that has no reply."""
+        self._check(cmd)
+        if "?" in cmd.partition('"')[0]:
+            raise RefusedError(f"{cmd!r} asks something: use ask, or its reply is taken for the next one's")
+        self._forget_settings()
+        self._act(cmd)
+
+    def ask_raw(self, cmd: str) -> str:
+        """Write a query and return its reply."""
+        self._check(cmd)
+        if "?" not in cmd:
+            raise RefusedError(f"{cmd!r} asks nothing: use write, or the reply is waited for in vain")
+        return self._query(cmd)
+
+    def _check(self, cmd: str) -> None:
+        if self._guard is not None:
+            self._guard.check(cmd)
+
+    def _forget_settings(self) -> None:
+        """Called when a user writes: what the driver remembers of the instrument's settings may be stale."""
+
+    # -- exchanges; what reaches these has been checked --------------------------------------------------------------
+
+    def _act(self, command: str, *, expected: float = 0.0) -> None:
+        """Send a command with its error query in one message; raise what the instrument reports."""
+        reply = self._query(command + _ERROR_QUERY, expected=expected)
+        self._raise_reported(reply, command)
+
+    def _query(self, command: str, *, expected: float = 0.0) -> str:
+        """Send a query that takes ``expected`` [s] and return its reply."""
+        try:
+            self._stretch(expected)
+            self._send(command.encode("ascii") + b"\n")
+            reply = self.visa_handle.read_raw()
+        except BaseException as error:
+            self._explain(error, command)
+            raise
+        finally:
+            self._relax()
+        return reply.decode("latin-1").rstrip("\r\n")
+
+    def write_block_command(self, head: bytes, payload: bytes, *, expected: float = 0.0) -> None:
+        """Send ``head`` and a definite-length block in one write, with its error query; raise what is reported."""
+        try:
+            self._stretch(expected)
+            self._send(b"".join((head, block_header(len(payload)), payload, b";:SYST:ERR?\n")))
+            reply = self.visa_handle.read_raw()
+        except BaseException as error:
+            self._explain(error, head.decode("ascii") + "<block>")
+            raise
+        finally:
+            self._relax()
+        self._raise_reported(reply.decode("latin-1").rstrip("\r\n"), head.decode("ascii") + "<block>")
+
+    def ask_block(self, message: bytes, size: int | None, *, expected: float = 0.0) -> memoryview:
+        """Send a message (without its terminator) and return the payload of the block it is answered with.
+
+        Parameters
+        ----------
+        size : int
+            Payload expected [bytes]; None takes what the header announces.
+        """
+        try:
+            self._stretch(expected)
+            self._send(message + b"\n")
+            payload = self.read_block(size)
+        except BaseException as error:
+            self._explain(error, message[:60].split(b"#")[0].decode("ascii"))
+            raise
+        finally:
+            self._relax()
+        return payload
+
+    def read_block(self, size: int | None = None) -> memoryview:
+        """Read one IEEE 488.2 definite-length block and its terminator; return the payload.
+
+        With the termination character on, every 0x0A in the payload would end a read (pyvisa-py #102).
+        """
+        handle = self.visa_handle
+        handle.set_visa_attribute(ResourceAttribute.termchar_enabled, False)
+        try:
+            # One read when the size is known: the shortest header a board may send, the payload and the terminator.
+            least = 4 if size is None else len(block_header(size)) + size + 1
+            data = handle.read_bytes(least, chunk_size=least)
+            start, length = _parse_header(data)
+            if start > len(data):
+                data += handle.read_bytes(start - len(data))
+                start, length = _parse_header(data)
+            if size is not None and length != size:
+                raise _GarbledError(f"a block of {length} bytes where {size} were expected")
+            missing = start + length + 1 - len(data)
+            if missing > 0:
+                data += handle.read_bytes(missing, chunk_size=missing)
+        finally:
+            handle.set_visa_attribute(ResourceAttribute.termchar_enabled, True)
+        if data[start + length : start + length + 1] not in {b"\n", b"\r"}:
+            raise _GarbledError("a block that is not followed by a line feed")
+        if data[start + length] == 0x0D:
+            self.visa_handle.read_raw()
+        return memoryview(data)[start : start + length]
+
+    def _send(self, data: bytes) -> None:
+        """The one place where bytes leave."""
+        if len(data) <= _ONE_SEND:
+            self.visa_handle.write_raw(data)
+            return
+        with uninterrupted():
+            self._half_sent = True
+            self.visa_handle.write_raw(data)
+            self._half_sent = False
+
+    def _stretch(self, expected: float) -> None:
+        """Give an exchange that takes long the time it needs and no more: base + 1.2 × expected."""
+        if expected > 0.02 * self._base_timeout:
+            self.visa_handle.timeout = 1000.0 * (self._base_timeout + 1.2 * expected)
+            self._stretched = True
+
+    def _relax(self) -> None:
+        if self._stretched:
+            self._stretched = False
+            try:
+                self.visa_handle.timeout = 1000.0 * self._base_timeout
+            except _LINK_ERRORS:
+                log.debug("%s: the link is closed, its timeout stays", self.name)
+
+    # -- when something goes wrong -----------------------------------------------------------------------------------
+
+    def drain_errors(self) -> tuple[ErrorEntry, ...]:
+        """Ask for errors until the queue is empty and return them, oldest first."""
+        entries: list[ErrorEntry] = []
+        while len(entries) < _ERRORS_AT_MOST:
+            entry = self._error_entry(self._query("SYST:ERR?"))
+            if entry[0] == 0:
+                break
+            entries.append(entry)
+        return tuple(entries)
+
+    def raise_errors(self, doing: str) -> None:
+        """Raise an :class:`InstrumentError` when the error queue is not empty."""
+        entries = self.drain_errors()
+        if entries:
+            raise self._instrument_error(entries, doing)
+
+    def _raise_reported(self, reply: str, command: str) -> None:
+        """Raise when ``reply``, the answer to an error query, is not 'no error'."""
+        if reply.startswith('0,"'):
+            return
+        entry = self._error_entry(reply)
+        if entry[0] != 0:
+            raise self._instrument_error((entry, *self.drain_errors()), command)
+
+    def _error_entry(self, reply: str) -> ErrorEntry:
+        number, comma, text = reply.partition(",")
+        try:
+            if not comma:
+                raise ValueError(reply)
+            return int(number), text.strip().strip('"')
+        except ValueError:
+            self.resynchronise()
+            raise InstrumentError(
+                f"{self.name} at {self.address} gave {reply[:80]!r} where an error number was expected: "
+                "the reply is garbled; check cable and shielding, then open the bench again"
+            ) from None
+
+    def _instrument_error(self, entries: tuple[ErrorEntry, ...], doing: str) -> InstrumentError:
+        words = "; ".join(f"{number} {text}" for number, text in entries)
+        shown = doing if len(doing) <= 80 else doing[:77] + "..."
+        return InstrumentError(f"{self.name} at {self.address} reports {words} (after {shown})", entries)
+
+    def _explain(self, error: BaseException, command: str) -> None:
+        """Turn a failed exchange into our own errors; others pass. Called in an ``except``."""
+        if isinstance(error, _GarbledError):
+            entries = self._recover(error, command)
+            raise InstrumentError(
+                f"{self.name} at {self.address} answered {command!r} with {error}: the reply is garbled", entries
+            ) from error
+        if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout:
+            seconds = self.visa_handle.timeout / 1000.0
+            entries = self._recover(error, command)
+            if entries:
+                raise self._instrument_error(entries, command) from error
+            raise ConnectionLostError(
+                f"{self.name} at {self.address} did not answer {command!r} within {seconds:.3g} s; its error queue is "
+                "empty and it answers again since: the reply was lost, check the cable and repeat the step"
+            ) from error
+        if isinstance(error, _LINK_ERRORS):
+            self._lost(error, command)
+
+    def _recover(self, error: BaseException, command: str) -> tuple[ErrorEntry, ...]:
+        """Find the place in the reply stream again and return what the instrument has to say."""
+        self._relax()
+        try:
+            self.resynchronise()
+            return self.drain_errors()
+        except ConnectionLostError:
+            self._lost(error, command)
+
+    def _lost(self, error: BaseException, command: str) -> NoReturn:
+        raise ConnectionLostError(
+            f"{self.name} at {self.address} does not answer: {command!r} was sent, then SYST:SYNC? ({error}); "
+            "check power, cable and address, then open the bench again"
+        ) from error
+
+    def resynchronise(self, seconds: float = _RESYNC_SECONDS) -> None:
+        """Throw away replies until the one to a numbered ``SYSTem:SYNC?`` arrives.
+
+        Raises
+        ------
+        ConnectionLostError
+            When it does not arrive within ``seconds`` [s] of silence.
+        """
+        self._sync_number = self._sync_number % 800_000_000 + 1 if self._sync_number else random.randint(1, 800_000_000)  # noqa: S311
+        token = str(100_000_000 + self._sync_number).encode()
+        handle = self.visa_handle
+        try:
+            if self._half_sent:
+                # The instrument waits for the rest of a block; only a device clear gets it out of there.
+                handle.clear()
+                self._half_sent = False
+            handle.timeout = 1000.0 * seconds
+            handle.write_raw(b"SYST:SYNC? " + token + b"\n")
+            for _ in range(100_000):
+                if handle.read_raw().rstrip().endswith(token):
+                    return
+        except _LINK_ERRORS as error:
+            raise ConnectionLostError(
+                f"{self.name} at {self.address} does not answer SYST:SYNC? within {seconds:g} s ({error}): "
+                "check power, cable and address, then open the bench again"
+            ) from error
+        finally:
+            self._stretched = True
+            self._relax()
+        raise ConnectionLostError(f"{self.name} at {self.address} sends without end: switch it off and on again")
+
+
+class _GarbledError(Exception):
+    """A reply that breaks the rules; caught where the command is known."""
+
+
+def block_header(length: int) -> bytes:
+    """Return the shortest IEEE 488.2 header of a definite-length block."""
+    digits = b"%d" % length
+    return b"#%d%s" % (len(digits), digits)
+
+
+def split_replies(line: str) -> list[str]:
+    """Split the joined replies of a compound query."""
+    return [part.strip() for part in split_outside_quotes(line, ";")]
+
+
+def _parse_header(data: bytes) -> tuple[int, int]:
+    """Return where the payload starts and its length; a start beyond ``data`` asks for more bytes first."""
+    if data[:1] != b"#" or not data[1:2].isdigit() or data[1:2] == b"0":
+        raise _GarbledError(f"{bytes(data[:24])!r}, which is not a definite-length block")
+    start = 2 + int(data[1:2])
+    digits = data[2:start]
+    if len(digits) < start - 2:
+        return start, 0
+    if not digits.isdigit():
+        raise _GarbledError(f"the block header {bytes(data[:start])!r}")
+    return start, int(digits)

@@ -1,0 +1,125 @@
+"""What the simulated array board can do: the numbers behind its capability record (board protocol, §5)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+SUPPORTS: Final = ("sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify")
+
+
+@dataclass(frozen=True, slots=True)
+class BoardSpec:
+    """Limits of one board.
+
+    Every value is that of the protocol page's example record. ``disconnect_seconds`` and the reference are
+    assumed: no real board stands behind them.
+    """
+
+    rows: int
+    cols: int
+    gate_axis: str
+    supports: tuple[str, ...] = SUPPORTS
+    volts_lsb: float = 5.0 / 32768
+    volts_max: float = 5.0
+    gate_lsb: float = 5.0 / 32768
+    gate_max: float = 5.0
+    tick: float = 1e-8
+    width_min: float = 5e-8
+    width_max: float = 1e-2
+    count_max: int = 65535
+    slot_overhead: float = 5e-6
+    read_volts_max: float = 0.5
+    read_gate: float = 5.0
+    read_ranges: tuple[float, ...] = (1e-6, 1e-5, 1e-4, 1e-3)
+    read_bits: int = 16
+    average_max: int = 1024
+    read_slot: float = 1e-5
+    rate_max: float = 1e5
+    samples_max: int = 1_000_000
+    points_max: int = 10_000
+    dwell_min: float = 1e-4
+    dwell_max: float = 10.0
+    compliance_min: float = 1e-6
+    compliance_max: float = 5e-3
+    vmm_volts_max: float = 0.3
+    vmm_ranges: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
+    vmm_bits: int = 14
+    batch_max: int = 65536
+    vmm_slot: float = 1e-6
+    update_slots_max: int = 127
+    disconnect_seconds: float = 1e-5
+    reference_ohm: float = 10e3
+
+    @property
+    def ticks_min(self) -> int:
+        """Shortest pulse in ticks."""
+        return round(self.width_min / self.tick)
+
+    @property
+    def ticks_max(self) -> int:
+        """Longest pulse in ticks."""
+        return round(self.width_max / self.tick)
+
+    @property
+    def vmm_code_max(self) -> int:
+        """Largest input code of a vector."""
+        return int(self.vmm_volts_max / self.volts_lsb * (1.0 + 1e-12))
+
+    def record(self) -> dict[str, Any]:
+        """Return the capability record."""
+        return {
+            "protocol": "xbarlab-board/1",
+            "rows": self.rows,
+            "cols": self.cols,
+            "cell": "1T1R",
+            "gate_axis": self.gate_axis,
+            "clock": "simulated",
+            "dac": {
+                "volts_lsb": self.volts_lsb,
+                "volts_max": self.volts_max,
+                "gate_lsb": self.gate_lsb,
+                "gate_max": self.gate_max,
+            },
+            "width": {"tick": self.tick, "min": self.width_min, "max": self.width_max},
+            "count_max": self.count_max,
+            "slot_overhead": self.slot_overhead,
+            "read": {
+                "volts_max": self.read_volts_max,
+                "gate_default": self.read_gate,
+                "ranges": list(self.read_ranges),
+                "adc_bits": self.read_bits,
+                "average_max": self.average_max,
+                "slot_seconds": self.read_slot,
+            },
+            "sample": {"rate_max": self.rate_max, "points_max": self.samples_max},
+            "sweep": {
+                "points_max": self.points_max,
+                "dwell_min": self.dwell_min,
+                "dwell_max": self.dwell_max,
+                "compliance_min": self.compliance_min,
+                "compliance_max": self.compliance_max,
+            },
+            "vmm": {
+                "volts_lsb": self.volts_lsb,
+                "volts_max": self.vmm_volts_max,
+                "ranges": list(self.vmm_ranges),
+                "adc_bits": self.vmm_bits,
+                "batch_max": self.batch_max,
+                "slot_seconds": self.vmm_slot,
+            },
+            "update": {"slots_max": self.update_slots_max},
+            "schemes": ["ground"],
+            "supports": list(self.supports),
+        }
+
+    def block(self) -> bytes:
+        """Return the capability record as a reply block."""
+        return block(json.dumps(self.record()).encode())
+
+
+def block(payload: bytes) -> bytes:
+    """Return ``payload`` behind a definite-length block header (IEEE 488.2, 8.7.9)."""
+    length = str(len(payload))
+    return f"#{len(length)}{length}".encode() + payload

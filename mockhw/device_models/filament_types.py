@@ -1,0 +1,122 @@
+"""What the compiled filament kernels take: the law's constants and the cells' arrays.
+
+Kernel units are µS, µA, MΩ, V and µs, so that V/MΩ is µA and no constant is tiny.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+HEALTHY, OPEN, ON, SHORT = 0, 1, 2, 3
+
+
+class Law(NamedTuple):
+    """Constants shared by all cells."""
+
+    beta: float
+    vt: float
+    n: float
+    alpha: float
+    soft: float
+    read_vov: float
+    tau: float
+    vtd: float
+    aw: float
+    inv_v0s: float
+    gxs: float
+    knee_s: float
+    slow_s: float
+    inv_v0r: float
+    gm: float
+    knee_r: float
+    slow_r: float
+    kq: float
+    i0: float
+    least_move: float
+    q_max: float
+    gq: float
+    sig_s: float
+    g_s: float
+    ptail: float
+    ttail: float
+    sig_h: float
+    lam: float
+    d0: float
+    rho: float
+    y_min: float
+    y_max: float
+    relax_mean: float
+    relax_corner: float
+    relax_sd: float
+    relax_t0: float
+    relax_amplitude: float
+    relax_inv_log: float
+    ln_rate: float
+    noise_scale: float
+    noise_dof: float
+    noise_relative: float
+    a3_20: float
+    a3_50: float
+    a3_80: float
+    ref_volts: float
+    a3_volts: float
+    form_width: float
+    inv_v0f: float
+    form_gain: float
+    form_sd: float
+    damage_volts: float
+    damage_current: float
+    damage_width: float
+    short_share: float
+    y_open: float
+    y_on: float
+    y_short: float
+    wear_excursion: float
+
+
+CELL = np.dtype(
+    [
+        ("y", "f8"),
+        ("vt", "f8"),
+        ("us", "f8"),
+        ("ur", "f8"),
+        ("kind", "u1"),
+        ("formed", "u1"),
+        ("polarity", "i1"),
+        ("traps", "u1"),
+        ("trap_state", "u1", (2,)),
+        ("pad", "u1", (2,)),
+        ("pulses", "i8"),
+        ("rs", "f8"),
+        ("rl", "f8"),
+        ("gxr", "f8"),
+        ("q", "f8"),
+        ("t_move", "f8"),
+        ("t_relax", "f8"),
+        ("xi_s", "f8"),
+        ("xi_r", "f8"),
+        ("key", "u8"),
+        ("counter", "u8"),
+        ("t_trap", "f8"),
+        ("trap_tau", "f8", (2,)),
+        ("trap_occupied", "f8", (2,)),
+        ("trap_step", "f8", (2,)),
+        ("vf", "f8"),
+        ("stress", "f8"),
+        ("damage", "f8"),
+        ("strength", "f8"),
+        ("wear", "f8"),
+        ("endurance", "f8"),
+    ]
+)
+"""One cell: state and draws, as one record so that a kernel touches few cache lines."""
+
+
+def as_record(law: Law) -> NDArray[np.void]:
+    """Return the law as a one-element record array, which compiled code passes as a pointer."""
+    return np.array([tuple(law)], np.dtype([(name, "f8") for name in Law._fields]))

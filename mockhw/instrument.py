@@ -1,0 +1,234 @@
+"""What every simulated instrument has: an address, a session, a clock, and one thing it does at a time."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from .scpi_errors import ScpiError
+from .scpi_session import Hold, ScpiSession
+from .scpi_tree import Command
+from .sim_clock import SimClock
+
+_LOG_LENGTH: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class BenchEvent:
+    """One thing that happened on a bench."""
+
+    time: float
+    address: str
+    what: str
+
+
+@dataclass(slots=True)
+class BenchLog:
+    """What happened on a bench, oldest first; the oldest are forgotten when it grows long."""
+
+    events: deque[BenchEvent] = field(default_factory=lambda: deque(maxlen=_LOG_LENGTH))
+
+    def add(self, time: float, address: str, what: str) -> None:
+        """Record one event at simulated time ``time`` [s]."""
+        self.events.append(BenchEvent(time, address, what))
+
+    def texts(self) -> list[str]:
+        """Return what happened, without times and addresses."""
+        return [event.what for event in self.events]
+
+
+class Action(Protocol):
+    """Something that takes simulated time and can be cut short."""
+
+    kind: str
+
+    @property
+    def next_event(self) -> float:
+        """When it does something next [s]."""
+        ...
+
+    @property
+    def ends_at(self) -> float:
+        """When it ended, once it has; when it is expected to end before that [s]."""
+        ...
+
+    def run_to(self, now: float) -> bool:
+        """Do everything that has finished by ``now`` [s] and return whether it is over."""
+        ...
+
+    def cut(self, now: float) -> float:
+        """Finish what cannot be stopped, leave the rest undone, return when that is over [s]."""
+        ...
+
+
+class SimulatedInstrument(ABC):
+    """Base of all simulated instruments.
+
+    Parameters
+    ----------
+    address : str
+        VISA resource name it answers to.
+    clock : SimClock
+        Time of the bench.
+    log : BenchLog
+        Where it writes down what it did.
+    """
+
+    kind: str
+    one_client: bool = False
+    """Whether a second connection is refused while one is open."""
+
+    def __init__(self, address: str, clock: SimClock, log: BenchLog) -> None:
+        self.address = address
+        self.clock = clock
+        self.log = log
+        self.action: Action | None = None
+        self.clients = 0
+        self._free_at = -math.inf
+        self.session = ScpiSession(self, clock, self.commands(), self.reserved())
+        clock.watch(self._tick)
+
+    # --- to be said by each instrument --------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """The reply to ``*IDN?``."""
+
+    @abstractmethod
+    def commands(self) -> Sequence[Command]:
+        """Return its command table."""
+
+    def reserved(self) -> dict[str, ScpiError]:
+        """Return header prefixes whose unknown members have an error of their own."""
+        return {}
+
+    @abstractmethod
+    def reset(self) -> Hold | None:
+        """Do ``*RST``."""
+
+    def self_test(self) -> str:
+        """Return the reply to ``*TST?``."""
+        return "0"
+
+    def on_done(self, action: Action, *, cut: bool) -> None:
+        """React to the end of an action."""
+
+    def on_lost(self) -> None:
+        """React to the loss of the last client."""
+
+    def watchdog_due(self) -> float | None:
+        """Return the wall-clock time (monotonic) [s] at which a watchdog expires, None without one."""
+        return None
+
+    def check_watchdog(self) -> None:
+        """Let a watchdog that is due expire."""
+
+    # --- what transports call -----------------------------------------------------------------
+
+    def connect(self) -> bool:
+        """Let a client in; return False if it has to stay out."""
+        if self.one_client and self.clients:
+            return False
+        self.clients += 1
+        return True
+
+    def disconnect(self, *, lost: bool = True) -> None:
+        """Let a client go; ``lost``: the transport is connection-oriented, so the instrument notices."""
+        self.clients = max(0, self.clients - 1)
+        if not self.clients:
+            self.session.clear()
+            self.session.dropped = False
+            if lost:
+                self.on_lost()
+
+    def receive(self, data: bytes | bytearray | memoryview, *, end: bool = False) -> None:
+        """Take bytes from a client."""
+        self.session.feed(data, end=end)
+
+    def wait_for_reply(self, deadline: float = math.inf) -> bytes | None:
+        """Let simulated time pass until a reply is ready, at most until ``deadline`` [s]; None if there is none.
+
+        Nothing is waited for when no reply can come; the caller decides what that costs.
+        """
+        session = self.session
+        while True:
+            reply = session.take()
+            if reply is not None:
+                return reply
+            if not session.owes_reply:
+                return None
+            event = session.next_event()
+            if event is None or event > deadline:
+                return None
+            advance_to(self.clock, event)
+
+    # --- actions ------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether an action is running."""
+        return self.action is not None
+
+    @property
+    def free_at(self) -> float:
+        """When the last action ended [s]."""
+        return self._free_at
+
+    def next_event(self) -> float | None:
+        """Return when the running action does something next [s]."""
+        return None if self.action is None else self.action.next_event
+
+    def start(self, action: Action) -> None:
+        """Start an action.
+
+        Raises
+        ------
+        ScpiError
+            -213 while another one is running.
+        """
+        if self.action is not None:
+            raise ScpiError(-213, f"{self.action.kind} is still running")
+        self.action = action
+
+    def abort(self) -> None:
+        """Cut the running action short."""
+        action = self.action
+        if action is None:
+            return
+        self._free_at = action.cut(self.clock.now)
+        self.action = None
+        self.on_done(action, cut=True)
+        self.session.idle()
+
+    def settle(self, now: float) -> None:
+        """Do what the running action has finished by ``now`` [s]."""
+        action = self.action
+        if action is not None and action.run_to(now):
+            self._free_at = action.ends_at
+            self.action = None
+            self.on_done(action, cut=False)
+            self.session.idle()
+
+    def _tick(self, now: float) -> None:
+        self.settle(now)
+        # A parser that was held may start something that is over by now, too.
+        while self.session.run():
+            self.settle(now)
+
+
+def advance_to(clock: SimClock, time: float) -> None:
+    """Let simulated time pass until ``time`` [s], never stopping a rounding error short of it."""
+    if time <= clock.now:
+        clock.advance(0.0)
+        return
+    clock.advance(time - clock.now)
+    if clock.now < time:
+        clock.advance(math.nextafter(time, math.inf) - clock.now)
+
+
+InstrumentFactory = Callable[..., SimulatedInstrument]

@@ -1,0 +1,205 @@
+"""Profiles: what one kind of chip is made of, every number with its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from .device_models.behavioural_parameters import GateVoltageParameters, StepParameters
+from .device_models.filament_parameters import FilamentParameters, Section
+from .device_models.quantity import Ohm, Plain, Volt
+
+if TYPE_CHECKING:
+    from .device_models.base import DeviceModel
+
+S = TypeVar("S", bound=Section)
+ModelName = Literal["filament", "gate_voltage", "step"]
+_PARAMETERS: dict[str, type[Section]] = {
+    "filament": FilamentParameters,
+    "gate_voltage": GateVoltageParameters,
+    "step": StepParameters,
+}
+
+
+class ProfileError(ValueError):
+    """A profile that is unknown or cannot be understood; the message says what would be accepted."""
+
+
+class Geometry(Section):
+    """Size of the array."""
+
+    rows: Plain
+    cols: Plain
+
+
+class Wiring(Section):
+    """Resistances outside the cells: between neighbouring crosspoints, of a line driver, of a sense input."""
+
+    row_segment: Ohm
+    col_segment: Ohm
+    driver: Ohm
+    sense: Ohm
+
+
+class SafeLimits(Section):
+    """Largest magnitudes a bench should ever apply to this chip."""
+
+    max_set_volts: Volt
+    max_reset_volts: Volt
+    max_forming_volts: Volt
+    max_gate_volts: Volt
+
+
+class ReadPoint(Section):
+    """Where conductance is read."""
+
+    volts: Volt
+    gate: Volt
+
+
+class Profile(Section):
+    """One chip profile, loaded and checked.
+
+    Attributes
+    ----------
+    name : str
+        Name under which it is shipped.
+    cell, gate_axis : str
+        "1T1R" or "passive"; which lines carry the gates ("col": every column its own gate voltage).
+    geometry, wiring, limits, read : sections
+        Quantities; they compute as floats in SI units and carry ``unit`` and ``source``.
+    model : str
+        Device model behind :func:`make_model`.
+    parameters : section
+        The model's own numbers.
+    """
+
+    name: str
+    title: str
+    description: str
+    model: ModelName
+    cell: Literal["1T1R", "passive"]
+    gate_axis: Literal["row", "col"]
+    gate_axis_source: str
+    geometry: Geometry
+    wiring: Wiring
+    limits: SafeLimits
+    read: ReadPoint
+    parameters: FilamentParameters | GateVoltageParameters | StepParameters
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(self.geometry.rows)
+
+    @property
+    def cols(self) -> int:
+        """Number of columns."""
+        return int(self.geometry.cols)
+
+
+def _shipped() -> dict[str, Path]:
+    folder = Path(str(resources.files(__package__))) / "profiles"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def list_profiles() -> list[str]:
+    """Return the names of the shipped profiles."""
+    return list(_shipped())
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """Load a shipped profile by name, or any profile by path.
+
+    Raises
+    ------
+    ProfileError
+        If there is no such profile (the message lists the shipped ones), or its content is refused.
+    """
+    shipped = _shipped()
+    text = str(name_or_path)
+    path = shipped.get(text, Path(text))
+    if not path.is_file():
+        raise ProfileError(
+            f"profile {text!r} is neither a file nor shipped; shipped profiles are {', '.join(shipped) or 'none'}"
+        )
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        raw: object = YAML(typ="safe").load(path)
+    except YAMLError as error:
+        raise ProfileError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from error
+    return parse_profile(raw, path.name)
+
+
+def parse_profile(raw: object, where: str = "profile") -> Profile:
+    """Check a profile given as nested mappings.
+
+    Raises
+    ------
+    ProfileError
+        On unknown or missing keys (the alternatives are named), wrong units, numbers without a source.
+    """
+    if not isinstance(raw, Mapping):
+        raise ProfileError(f"{where}: a profile is a mapping of keys, not {type(raw).__name__}")
+    content = dict(cast("Mapping[str, Any]", raw))
+    model = content.get("model")
+    if model not in _PARAMETERS:
+        raise ProfileError(f"{where}: model {model!r} is unknown; models are {', '.join(_PARAMETERS)}")
+    inner = _validated(_PARAMETERS[cast("str", model)], content.get("parameters"), f"{where}: parameters")
+    content["parameters"] = inner
+    return _validated(Profile, content, where)
+
+
+def make_model(profile: Profile, size: int, seed: int) -> DeviceModel:
+    """Make ``size`` cells of the profile's device model, seeded once.
+
+    The compiled physics is imported here, not with the module, so that listing profiles stays quick.
+    """
+    if size < 1:
+        raise ProfileError(f"a chip needs at least one cell, not {size}")
+    parameters = profile.parameters
+    if isinstance(parameters, FilamentParameters):
+        from .device_models.filament import FilamentModel
+
+        return FilamentModel(parameters, size, seed)
+    if isinstance(parameters, GateVoltageParameters):
+        from .device_models.gate_voltage import GateVoltageModel
+
+        return GateVoltageModel(parameters, size, seed)
+    from .device_models.step_devices import StepModel
+
+    return StepModel(parameters, size, seed)
+
+
+def _validated(kind: type[S], raw: object, where: str) -> S:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise ProfileError(f"{where}: " + "; ".join(_sentence(kind, item) for item in error.errors())) from error
+
+
+def _sentence(kind: type[Section], item: Mapping[str, Any]) -> str:
+    path = [str(part) for part in item["loc"]]
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {'.'.join(path)!r}; known here: {', '.join(_fields_at(kind, path[:-1]))}"
+    if item["type"] == "missing":
+        return f"key {'.'.join(path)!r} is missing"
+    return f"{'.'.join(path)}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def _fields_at(kind: type[BaseModel], path: list[str]) -> list[str]:
+    here: type[BaseModel] = kind
+    for part in path:
+        field = here.model_fields.get(part)
+        annotation = field.annotation if field else None
+        options = [o for o in (annotation, *get_args(annotation)) if isinstance(o, type) and issubclass(o, BaseModel)]
+        if not options:
+            break
+        here = options[0]
+    return list(here.model_fields)

@@ -1,0 +1,247 @@
+"""Carries out a runbook: validate everything, then act, and keep what was learnt however it ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..instruments.capabilities import ArraySpec, CrossbarArray
+from ..instruments.errors import RefusedError
+from ..protocols.plan import Forecast
+from ..protocols.run import Run, claim_folder
+from .record import RunRecord, StepRecord, describe_failure, missing_metrics, safe_name
+from .schema import Overrides, Runbook, load_runbook
+from .stations import find_station, open_bench
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..analysis.report import Check
+    from ..instruments.station import Bench
+
+EXPECTATION_FAILED = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    exit_code : 0, or 1 when an expectation was missed and ``check`` was asked for.
+    directory, report : where everything is; ``None`` after a dry run.
+    forecasts : (id, step, forecast) of every step.
+    """
+
+    exit_code: int
+    forecasts: list[tuple[str, str, Forecast]]
+    directory: Path | None = None
+    report: Path | None = None
+    summary: dict[str, float] = field(default_factory=dict[str, float])
+    checks: list[Check] = field(default_factory=list["Check"])
+
+
+def run_runbook(
+    runbook: str | Path | Runbook,
+    *,
+    station: str | Path | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    check: bool = False,
+    dry_run: bool = False,
+    overrides: Overrides = (),
+    quiet: bool = False,
+) -> Outcome:
+    """Run a runbook on a bench and write its folder.
+
+    Parameters
+    ----------
+    runbook : path, name of a shipped one, or an already loaded one (``overrides`` must then be empty)
+    station : station file or shipped station; the runbook's own by default
+    out : folder for the results; ``runs/<runbook>-<time>`` by default; one that holds data is refused
+    seed : seeds the host's choices and, for a mock in this process, its chip. ``None``: host 0, and the chip as it is.
+    check : missed expectations make the exit code 1
+    dry_run : print what would be done; only identity and capability are asked for
+    overrides : ``{"id.key": value}`` or ``["id.key=value"]``
+    quiet : print nothing
+
+    Raises
+    ------
+    RefusedError
+        Bad input; nothing has acted on the chip.
+    InstrumentError, ConnectionLostError
+        The bench failed; the folder holds what was measured until then.
+    """
+    book = _loaded(runbook, overrides)
+    station_file = _station_of(book, station)
+    with _console(quiet) as console:
+        if dry_run:
+            return _rehearse(book, station_file, seed, console)
+        folder = Path(out) if out is not None else default_folder(book)
+        claim_folder(folder)
+        record: RunRecord | None = None
+        try:
+            with open_bench(station_file, seed=seed) as bench:
+                forecasts = forecast_steps(book, bench.array.spec)
+                record = _begin(book, bench, station_file, folder, seed or 0, quiet)
+                _carry_out(record, bench.array)
+        except BaseException as error:
+            if record is None:
+                _release(folder)
+            else:
+                _end_early(record, error, console)
+            raise
+        return _finish(record, forecasts, check, console)
+
+
+def forecast_steps(book: Runbook, spec: ArraySpec) -> list[tuple[str, str, Forecast]]:
+    """Check every plan against the array before anything acts; return (id, step, forecast) of each."""
+    forecasts: list[tuple[str, str, Forecast]] = []
+    for step in book.steps:
+        try:
+            step.plan.check(spec)
+            forecasts.append((step.id, step.kind.name, step.plan.forecast(spec)))
+        except RefusedError as error:
+            raise type(error)(f"step {step.id!r} ({step.kind.name}): {error}") from None
+    return forecasts
+
+
+def default_folder(book: Runbook, root: Path = Path("runs")) -> Path:
+    """Return a folder that does not exist yet: ``runs/<runbook>-<time>``."""
+    name = f"{safe_name(book.name)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = root / name, 1
+    while folder.exists():
+        number += 1
+        folder = root / f"{name}-{number}"
+    return folder
+
+
+def _loaded(runbook: str | Path | Runbook, overrides: Overrides) -> Runbook:
+    if not isinstance(runbook, Runbook):
+        return load_runbook(runbook, overrides=overrides)
+    if overrides:
+        raise RefusedError("overrides belong to load_runbook() when the runbook is already loaded")
+    return runbook
+
+
+def _station_of(book: Runbook, station: str | Path | None) -> Path:
+    if station is not None:
+        return find_station(station)
+    if book.station is None:
+        raise RefusedError(f"runbook {book.name} names no station: give one with --station FILE")
+    return find_station(book.station, beside=book.path.parent)
+
+
+def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Console | None) -> Outcome:
+    with open_bench(station_file, seed=seed) as bench:
+        spec = bench.array.spec
+        forecasts = forecast_steps(book, spec)
+    if console is not None:
+        from .tables import forecast_table
+
+        console.print(f"{book.title}: what would be done on {spec.name} ({station_file.name})")
+        console.print(forecast_table(forecasts))
+        console.print(
+            "Dry run: only identity and capability were asked for; no action was sent, the array stayed at 0 V."
+        )
+    return Outcome(0, forecasts)
+
+
+def _begin(book: Runbook, bench: Bench, station_file: Path, folder: Path, seed: int, quiet: bool) -> RunRecord:
+    run = Run(folder, title=book.title, sample=_text(bench.chip), seed=seed, quiet=quiet, station=bench.station)
+    (folder / "runbook.md").write_text(book.path.read_text(encoding="utf-8-sig"), encoding="utf-8")
+    run.note(
+        "plans_checked",
+        runbook=str(book.path),
+        station=str(station_file),
+        steps={step.id: {step.kind.name: step.plan.model_dump()} for step in book.steps},
+    )
+    return RunRecord(book, run, origin_of(bench, station_file))
+
+
+def origin_of(bench: Bench, station_file: Path) -> dict[str, str]:
+    """Return who measured and on what: instruments as they identified themselves, simulation, chip, station."""
+    origin = {"Station": str(station_file), "Chip": _text(bench.chip)}
+    for name, identity in bench.identities.items():
+        origin[f"Instrument {name}"] = ", ".join((identity.maker, identity.model, identity.serial, identity.firmware))
+        if identity.simulation:
+            told = ", ".join(f"{key} {value}" for key, value in identity.simulation.items())
+            origin[f"Simulation behind {name}"] = told
+    return origin
+
+
+def _text(chip: Any) -> str:
+    return str(getattr(chip, "id", chip) or "unnamed chip")
+
+
+def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
+    first = array.cost
+    for step in record.book.steps:
+        before, started = array.cost, time.monotonic()
+        try:
+            with record.run.step(step.id, array):
+                result = step.kind.run(array, step.plan, record.run)
+                metrics = result.metrics()
+            seconds = round(time.monotonic() - started, 3)
+            record.steps.append(StepRecord(step.id, result, metrics, array.cost - before, seconds))
+        finally:
+            record.cost = array.cost - first
+            record.save()
+
+
+def _end_early(record: RunRecord, error: BaseException, console: Console | None) -> None:
+    event = "run_interrupted" if isinstance(error, KeyboardInterrupt) else "run_failed"
+    record.run.note(event, error=describe_failure(error), steps_done=[step.id for step in record.steps])
+    record.save()
+    with suppress(Exception):  # the failure itself is what must be heard, not one of the report about it
+        record.write_report(error)
+    if console is not None:
+        done = f"{len(record.steps)} of {len(record.book.steps)} steps were finished"
+        console.print(f"The run ended early: {done} and are kept in {record.directory}", soft_wrap=True)
+
+
+def _finish(
+    record: RunRecord, forecasts: list[tuple[str, str, Forecast]], check: bool, console: Console | None
+) -> Outcome:
+    report = record.write_report()
+    record.save()
+    summary, checks = record.summary, record.checks
+    missed = [item.metric for item in checks if not item.passed]
+    record.run.note("run_done", missed=missed)
+    if console is not None:
+        from .tables import results_table
+
+        console.print(results_table(summary, checks, width=console.width))
+        for note in missing_metrics(checks, summary, [step.id for step in record.steps]):
+            console.print(note, soft_wrap=True)
+        if checks:
+            met = len(checks) - len(missed)
+            console.print(
+                f"{met} of {len(checks)} expectations met" + (f"; missed: {', '.join(missed)}" if missed else "")
+            )
+        console.print(f"Report: {report}", soft_wrap=True)
+    code = EXPECTATION_FAILED if check and missed else 0
+    return Outcome(code, forecasts, record.directory, report, summary, checks)
+
+
+def _release(folder: Path) -> None:
+    """Take back a folder in which nothing was written."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+@contextmanager
+def _console(quiet: bool) -> Iterator[Console | None]:
+    if quiet:
+        yield None
+        return
+    from .tables import make_console
+
+    console = make_console()
+    yield console
+    sys.stdout.flush()
