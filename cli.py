@@ -1,1 +1,378 @@
-def main(): pass
+"""The command line: the composition root, the only place that knows every room.
+
+Nothing heavy is imported before a command runs, so that ``xbarlab --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEMO_RUNBOOK = "first_light_1t1r"
+DEMO_SEED = 1
+INTERRUPTED = 130
+DEFECT = 70
+
+app = typer.Typer(
+    name="xbarlab",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+station_app = typer.Typer(no_args_is_help=True, help="Look after a bench.")
+mock_app = typer.Typer(no_args_is_help=True, help="Simulated instruments for other programs.")
+app.add_typer(station_app, name="station")
+app.add_typer(mock_app, name="mock")
+
+StationOption = Annotated[str, typer.Option("--station", metavar="FILE", help="Station file, or a shipped station.")]
+CellOption = Annotated[str, typer.Option("--cell", metavar="R,C", help="Row and column, counted from zero.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, help="Seeds the host and, in process, a fresh mock chip.")
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
+
+
+@app.callback()
+def _root(  # pyright: ignore[reportUnusedFunction]
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
+) -> None:
+    """Control, measure and program memristor crossbar chips, on a bench or on its mock.
+
+    \b
+    xbarlab demo                                        rehearse a whole first day on a mock chip
+    xbarlab list                                        what is shipped: runbooks, stations, profiles, steps
+    xbarlab run first_light_1t1r --dry-run              what it would do; sends nothing that acts
+    xbarlab run first_light_1t1r --station my.yaml      the same runbook on your bench
+    xbarlab station check my.yaml                       is the bench fit to touch a chip?
+
+    Exit codes: 0 done, 1 an expectation failed under --check, 2 bad input, 3 instrument fault, 130 interrupted.
+    """
+    del debug  # read in main(), which sees it anywhere on the line
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Folder for the results [default: runs/demo-<time>].")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another chip, other targets.")] = DEMO_SEED,
+    quiet: QuietOption = False,
+) -> None:
+    """Take a mock 128×64 chip from virgin to eight programmed levels and write the report.
+
+    \b
+    xbarlab demo
+    xbarlab demo --seed 7 --out runs/chip7
+    """
+    from .runbooks.runner import new_folder, run_runbook
+
+    run_runbook(DEMO_RUNBOOK, out=out or new_folder("demo"), seed=seed, quiet=quiet)
+
+
+@app.command()
+def run(
+    runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="Path, or the name of a shipped one.")],
+    station: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Station file or shipped station [default: the runbook's].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results [default: runs/<runbook>-<time>].")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="ID.KEY=VALUE", help="Change a parameter of a step; repeatable."),
+    ] = None,
+    seed: SeedOption = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 when an expectation is missed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print cells, volts, pulses and bench time; send nothing that acts.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Carry out a runbook.
+
+    \b
+    xbarlab run first_light_1t1r --dry-run
+    xbarlab run first_light_1t1r --station my.station.yaml --out runs/chip12
+    xbarlab run first_light_1t1r --set form.stop_volts=3.0 --set iv.cells=0:4,0:4 --seed 3 --check
+    """
+    from .runbooks.runner import run_runbook
+
+    outcome = run_runbook(
+        runbook,
+        station=station,
+        out=out,
+        seed=seed,
+        check=check,
+        dry_run=dry_run,
+        overrides=changes or (),
+        quiet=quiet,
+    )
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def read(
+    station: StationOption,
+    cell: CellOption,
+    volts: Annotated[str | None, typer.Option(metavar="V", help="Read voltage [default: the chip's].")] = None,
+    average: Annotated[int, typer.Option(metavar="N", min=1, help="Conversions.")] = 16,
+    seed: SeedOption = None,
+) -> None:
+    """Read one cell: conductance with its uncertainty.
+
+    \b
+    xbarlab read --station mock_ta_hfo2 --cell 3,5
+    xbarlab read --station my.station.yaml --cell 3,5 --volts 0.1 --average 64
+    """
+    from .runbooks.by_hand import cell_text, number, read_cell
+    from .runbooks.stations import open_bench
+
+    where = cell_text(cell)
+    amplitude = number("--volts", volts, "V") if volts is not None else None
+    with open_bench(station, seed=seed) as bench:
+        _say(read_cell(bench.array, where, amplitude, average))
+
+
+@app.command()
+def pulse(
+    station: StationOption,
+    cell: CellOption,
+    volts: Annotated[str, typer.Option(metavar="V", help="Amplitude, V(row) − V(column); positive SETs.")],
+    width: Annotated[str, typer.Option(metavar="S", help="Width, like 200ns or 200e-9.")],
+    gate: Annotated[str, typer.Option(metavar="V", help="Gate voltage, on a 1T1R chip.")] = "0",
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Number of pulses.")] = 1,
+    average: Annotated[int, typer.Option(metavar="N", min=1, help="Conversions of the readings.")] = 16,
+    seed: SeedOption = None,
+) -> None:
+    """Pulse one cell and read it before and after.
+
+    \b
+    xbarlab pulse --station mock_ta_hfo2 --cell 3,5 --volts 2.5 --gate 1.6 --width 500ns
+    xbarlab pulse --station mock_ta_hfo2 --cell 3,5 --volts=-1.7 --gate 5 --width 500e-9 --count 3
+    """
+    from .runbooks.by_hand import cell_text, number, pulse_cell
+    from .runbooks.stations import open_bench
+
+    where = cell_text(cell)
+    amplitude, gate_volts = number("--volts", volts, "V"), number("--gate", gate, "V")
+    seconds = number("--width", width, "s")
+    with open_bench(station, seed=seed) as bench:
+        _say(
+            pulse_cell(
+                bench.array, where, volts=amplitude, width=seconds, gate=gate_volts, count=count, average=average
+            )
+        )
+
+
+@app.command()
+def sweep(
+    station: StationOption,
+    cell: CellOption,
+    positive: Annotated[str | None, typer.Option(metavar="V", help="Largest positive voltage.")] = None,
+    negative: Annotated[str | None, typer.Option(metavar="V", help="Largest negative voltage.")] = None,
+    step: Annotated[str | None, typer.Option(metavar="V", help="Voltage step.")] = None,
+    dwell: Annotated[str | None, typer.Option(metavar="S", help="Time per point.")] = None,
+    cycles: Annotated[int, typer.Option(metavar="N", min=1, help="Loops.")] = 1,
+    compliance: Annotated[str | None, typer.Option(metavar="A", help="Largest current of the positive half.")] = None,
+    reset_compliance: Annotated[str | None, typer.Option(metavar="A", help="The same of the negative half.")] = None,
+    set_gate: Annotated[str | None, typer.Option(metavar="V", help="Gate voltage of the positive half.")] = None,
+    reset_gate: Annotated[str | None, typer.Option(metavar="V", help="Gate voltage of the negative half.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for sweep.csv and sweep.png.")] = None,
+    seed: SeedOption = None,
+) -> None:
+    """Drive one cell through I–V loops and say where it switched. Defaults are those of the step dc_sweep.
+
+    \b
+    xbarlab sweep --station mock_ta_hfo2 --cell 3,5 --cycles 3
+    xbarlab sweep --station my.station.yaml --cell 3,5 --positive 1.2 --compliance 200uA --out runs/cell_3_5
+    """
+    from .protocols.dc_sweep import DcSweepPlan
+    from .runbooks.by_hand import cell_text, number, sweep_cell
+    from .runbooks.stations import open_bench
+
+    given = {
+        "positive": (positive, "V"),
+        "negative": (negative, "V"),
+        "step": (step, "V"),
+        "dwell": (dwell, "s"),
+        "compliance": (compliance, "A"),
+        "reset_compliance": (reset_compliance, "A"),
+        "set_gate": (set_gate, "V"),
+        "reset_gate": (reset_gate, "V"),
+    }
+    numbers = {
+        name: number(f"--{name.replace('_', '-')}", text, unit)
+        for name, (text, unit) in given.items()
+        if text is not None
+    }
+    plan = DcSweepPlan(cells=cell_text(cell), cycles=cycles, **numbers)
+    with open_bench(station, seed=seed) as bench:
+        _say(sweep_cell(bench.array, plan, out))
+
+
+@station_app.command("check")
+def check_station(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Station file, or a shipped station.")],
+) -> None:
+    """Check identity, open lines (≥ 1 MΩ), read offset, known resistor and limits. No cell is pulsed.
+
+    \b
+    xbarlab station check mock_ta_hfo2
+    xbarlab station check my.station.yaml
+    """
+    from .runbooks.station_check import check_bench, passed, print_findings
+    from .runbooks.stations import open_bench
+
+    with open_bench(file) as bench:
+        findings = check_bench(bench)
+    print_findings(findings)
+    raise typer.Exit(0 if passed(findings) else 3)
+
+
+@mock_app.command("serve")
+def serve_mock(
+    bench: Annotated[str, typer.Argument(metavar="BENCH", help="Bench file, or the name of a shipped one.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; only this computer by default.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="First port [default: the bench file's].")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Chip seed instead of the bench file's.")] = None,
+) -> None:
+    """Serve a bench's instruments on TCP sockets until Ctrl-C.
+
+    \b
+    xbarlab mock serve ta_hfo2
+    xbarlab mock serve my.bench.yaml --port 5025
+    """
+    from .runbooks.stations import serve_bench
+
+    serve_bench(bench, host=host, port=port, seed=seed)
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    form: Annotated[str, typer.Option("--to", metavar="FORMAT", help="netcdf, csv or parquet.")] = "netcdf",
+) -> None:
+    """Write every dataset of a run into DIR/export.
+
+    \b
+    xbarlab export runs/chip12 --to netcdf
+    xbarlab export runs/chip12 --to csv
+    """
+    from .runbooks.export import export_run
+
+    _say([str(path) for path in export_run(directory, form)])
+
+
+@app.command("list")
+def list_shipped(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="runbooks, stations, profiles or steps; all by default.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="With the parameters of every step.")] = False,
+) -> None:
+    """List shipped runbooks, stations, profiles and steps.
+
+    \b
+    xbarlab list
+    xbarlab list steps --verbose
+    """
+    from .runbooks.listing import listing
+
+    _say(listing(what, verbose=verbose))
+
+
+def _say(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _answer(error: BaseException) -> int:
+    """Say in one sentence what was wrong and return the exit code."""
+    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
+        print("xbarlab: interrupted; the bench was left at 0 V and disconnected", file=sys.stderr)
+        return INTERRUPTED
+    if isinstance(error, SystemExit):
+        return int(error.code or 0) if not isinstance(error.code, str) else 1
+    from .instruments.errors import XbarlabError
+
+    if isinstance(error, XbarlabError):
+        print(f"xbarlab: {error}", file=sys.stderr)
+        return error.exit_code
+    if hasattr(error, "format_message"):  # typer brings its own copy of click, or the real one: known by what it can
+        return _answer_usage(error)
+    if type(error).__module__.startswith("pyvisa") or isinstance(error, ConnectionError | TimeoutError):
+        print(f"xbarlab: the instrument did not answer: {error}", file=sys.stderr)
+        return 3
+    if isinstance(error, OSError):
+        print(f"xbarlab: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        return 2
+    import traceback
+
+    traceback.print_exception(error)
+    print("xbarlab: this is a defect of xbarlab, not of your input; please report it", file=sys.stderr)
+    return DEFECT
+
+
+def _answer_usage(error: Any) -> int:
+    context: Any = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(context.get_help())
+        return 2
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    print(f"xbarlab: {' '.join(error.format_message().split()).rstrip('.')}{hint}", file=sys.stderr)
+    return 2
+
+
+@contextmanager
+def _terminations_as_interrupts() -> Generator[None]:
+    """Let SIGTERM, and a closed terminal, end a run as Ctrl-C does: through every ``with`` block on the way out."""
+    names = ("SIGTERM", "SIGHUP", "SIGBREAK")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    previous: dict[int, Any] = {}
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        previous = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; bad input is one sentence on stderr, never a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # pyright: ignore[reportAttributeAccessIssue]  # Ω on a cp1252 console
+    if arguments == ["--version"]:
+        from . import __version__
+
+        print(f"xbarlab {__version__}")
+        return 0
+    with _terminations_as_interrupts():
+        try:
+            return int(app(arguments, standalone_mode=False) or 0)
+        except BaseException as error:
+            if debug and not isinstance(error, SystemExit):
+                raise
+            return _answer(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

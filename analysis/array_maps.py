@@ -62,7 +62,7 @@ def category_map(categories: ArrayLike, *, title: str = "Yield map") -> Figure:
     index = np.searchsorted(np.array(sorted(counts)), names)
     ordered = sorted(counts)
     width, height = _map_size(names.shape)
-    figure, ax = new_figure(width + 0.9, height)
+    figure, ax = new_figure(width + 1.0, height)
     colours = ListedColormap([CLASS_COLOURS[name] for name in ordered])
     norm = BoundaryNorm(np.arange(len(ordered) + 1) - 0.5, len(ordered))
     ax.imshow(index, cmap=colours, norm=norm, interpolation="nearest", aspect="equal")
@@ -79,7 +79,14 @@ def category_map(categories: ArrayLike, *, title: str = "Yield map") -> Figure:
         for name, count in counts.items()
         if count or name == classes.SWITCHING
     ]
-    figure.legend(handles=handles, loc="outside right upper", title=f"{total:,} cells", alignment="left")
+    ax.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(1.03, 1.0),
+        borderaxespad=0.0,
+        title=f"{total:,} cells",
+        alignment="left",
+    )
     return figure
 
 

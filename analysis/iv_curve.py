@@ -220,7 +220,9 @@ def _conductance(s: Floats, i: Floats, flags: Flags, read_volts: float) -> float
     near = np.abs(s - read_volts) <= 0.2501 * read_volts
     if near.sum() >= 3:
         return float(np.median(i[near] / s[near]))
-    if s.size == 0 or s[-1] < read_volts:
+    if s.size == 0 or s[-1] < read_volts / 2.0:
         return np.nan
+    if s[-1] < read_volts:  # in compliance already at the read voltage: the last free point is the nearest there is
+        return float(i[-1] / s[-1])
     # The branch starts just off zero, where the current is zero.
     return float(np.interp(read_volts, np.append(0.0, s), np.append(0.0, i)) / read_volts)

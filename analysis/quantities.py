@@ -117,7 +117,7 @@ def format_value(value: float, unit: str = "", digits: int = 4, *, like: float |
     size = float(f"{abs(model):.{digits - 1}e}")  # rounded first, or 999.96 µS would print as 1000 µS
     if size > 0.0 and unit in _PREFIXED_UNITS and not (unit in {"V", "s"} and 0.1 <= size < 1e6):
         factor, prefix = next((pair for pair in SI_PREFIXES if size >= pair[0]), SI_PREFIXES[-1])
-    scaled = value / factor
+    scaled = float(f"{value / factor:.{digits - 1}e}")
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(scaled)) + 1e-12)) if scaled else 0
     plain = f"{scaled:,.{decimals}f}" if decimals < 9 else f"{scaled:.{digits - 1}e}"
     return _minus(f"{plain} {prefix}{'' if unit == PULSES else unit}".strip())

@@ -248,8 +248,8 @@ class Trace:
 class VerifyRequest:
     """A plain staircase the board itself may run (``onboard_verify``).
 
-    ``target`` [S] per cell of ``block``, NaN leaves a cell alone; ``tolerance`` [S]; ``width`` [s]; voltages [V], resets
-    as magnitudes.
+    ``target`` [S] per cell of ``block``, NaN leaves a cell alone; ``tolerance`` [S]; ``width`` [s]; voltages [V],
+    resets as magnitudes.
     """
 
     block: Block

@@ -90,7 +90,7 @@ class Chip(BaseModel):
         mine = "passive" if self.cell == "1R" else self.cell
         if mine != cell:
             raise RefusedError(
-                f"chip {self.id} has {mine} cells, {board} is made for {cell}: choose the station or chip file that fits"
+                f"chip {self.id} has {mine} cells, {board} is made for {cell}: choose the chip file that fits"
             )
 
 

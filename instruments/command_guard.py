@@ -126,13 +126,17 @@ def _matches(nodes: list[str], pattern: list[tuple[str, str]]) -> bool:
 def _number(text: str, unit: str, header: str) -> float:
     match = _NUMBER.fullmatch(text)
     if match is None:
-        raise RefusedError(f"{header} {_shown(text)}: write a plain number in {unit or 'units of one'} so it can be checked")
+        raise RefusedError(
+            f"{header} {_shown(text)}: write a plain number in {unit or 'units of one'} so it can be checked"
+        )
     suffix = match.group(2).upper()
     value = float(re.sub(r"\s", "", match.group(1)))
     if suffix:
         scale = _PREFIX.get(suffix.removesuffix(unit.upper())) if suffix.endswith(unit.upper()) else None
         if scale is None:
-            raise RefusedError(f"{header} {_shown(text)}: unit {match.group(2)!r} is not understood, write {unit} or nothing")
+            raise RefusedError(
+                f"{header} {_shown(text)}: unit {match.group(2)!r} is not understood, write {unit} or nothing"
+            )
         value *= scale
     return value
 

@@ -11,6 +11,10 @@ class XbarlabError(Exception):
 
     exit_code = 3
 
+    def __str__(self) -> str:
+        # QCoDeS appends "setting x to y" to ``args`` on the way up; people are shown the sentence, not a tuple.
+        return str(self.args[0]) if self.args else ""
+
 
 class RefusedError(XbarlabError, ValueError):
     """Bad input: nothing was sent to any instrument."""

@@ -91,8 +91,9 @@ class Limits:
         above = value > high
         limit, limit_name = (high, high_name) if above else (low, low_name)
         raise RefusedError(
-            f"{name} {value:g} {unit} at {where} is {'above' if above else 'below'} the limit {limit:g} {unit} ({limit_name}): "
-            f"choose {low:g} to {high:g} {unit}, or change the limit in the station or chip file if the chip and driver allow it"
+            f"{name} {value:g} {unit} at {where} is {'above' if above else 'below'} the limit {limit:g} {unit} "
+            f"({limit_name}): choose {low:g} to {high:g} {unit}, or change the limit in the station or chip file if "
+            "the chip and driver allow it"
         )
 
     def _bounds(self, name: str) -> tuple[float, float, str, str]:

@@ -51,6 +51,7 @@ class BoardVisaMixin(_Base):
     _base_timeout: float = 5.0
     _stretched: bool = False
     _half_sent: bool = False
+    _out_of_step: bool = False
     _sync_number: int = 0
 
     # -- opening ---------------------------------------------------------------------------------------------------
@@ -93,7 +94,9 @@ class BoardVisaMixin(_Base):
 
     def _set_visa_timeout(self, timeout: float | None) -> None:
         if timeout is None or not 0.0 < timeout < 1e5:
-            raise RefusedError(f"{self.name} timeout {timeout} s is not bounded: choose more than 0 and less than 1e5 s")
+            raise RefusedError(
+                f"{self.name} timeout {timeout} s is not bounded: choose more than 0 and less than 1e5 s"
+            )
         self._base_timeout = timeout
         super()._set_visa_timeout(timeout)
 
@@ -139,7 +142,7 @@ class BoardVisaMixin(_Base):
     def _query(self, command: str, *, expected: float = 0.0) -> str:
         """Send a query that takes ``expected`` [s] and return its reply."""
         try:
-            self._stretch(expected)
+            self._begin(expected)
             self._send(command.encode("ascii") + b"\n")
             reply = self.visa_handle.read_raw()
         except BaseException as error:
@@ -152,7 +155,7 @@ class BoardVisaMixin(_Base):
     def write_block_command(self, head: bytes, payload: bytes, *, expected: float = 0.0) -> None:
         """Send ``head`` and a definite-length block in one write, with its error query; raise what is reported."""
         try:
-            self._stretch(expected)
+            self._begin(expected)
             self._send(b"".join((head, block_header(len(payload)), payload, b";:SYST:ERR?\n")))
             reply = self.visa_handle.read_raw()
         except BaseException as error:
@@ -171,7 +174,7 @@ class BoardVisaMixin(_Base):
             Payload expected [bytes]; None takes what the header announces.
         """
         try:
-            self._stretch(expected)
+            self._begin(expected)
             self._send(message + b"\n")
             payload = self.read_block(size)
         except BaseException as error:
@@ -219,8 +222,19 @@ class BoardVisaMixin(_Base):
             self.visa_handle.write_raw(data)
             self._half_sent = False
 
-    def _stretch(self, expected: float) -> None:
-        """Give an exchange that takes long the time it needs and no more: base + 1.2 × expected."""
+    def _tell(self, command: str) -> None:
+        """Send a command without asking for errors: for aborts, when there may be replies in the way."""
+        try:
+            if self._half_sent:
+                self.resynchronise()
+            self._send(command.encode("ascii") + b"\n")
+        except _LINK_ERRORS as error:
+            self._lost(error, command)
+
+    def _begin(self, expected: float) -> None:
+        """Find the place in the reply stream if it was lost; give what takes long its time: base + 1.2 × expected."""
+        if self._out_of_step:
+            self.resynchronise()
         if expected > 0.02 * self._base_timeout:
             self.visa_handle.timeout = 1000.0 * (self._base_timeout + 1.2 * expected)
             self._stretched = True
@@ -279,6 +293,7 @@ class BoardVisaMixin(_Base):
 
     def _explain(self, error: BaseException, command: str) -> None:
         """Turn a failed exchange into our own errors; others pass. Called in an ``except``."""
+        self._out_of_step = True
         if isinstance(error, _GarbledError):
             entries = self._recover(error, command)
             raise InstrumentError(
@@ -319,7 +334,7 @@ class BoardVisaMixin(_Base):
         ConnectionLostError
             When it does not arrive within ``seconds`` [s] of silence.
         """
-        self._sync_number = self._sync_number % 800_000_000 + 1 if self._sync_number else random.randint(1, 800_000_000)  # noqa: S311
+        self._sync_number = self._sync_number % 800_000_000 + 1 if self._sync_number else random.randint(1, 800_000_000)
         token = str(100_000_000 + self._sync_number).encode()
         handle = self.visa_handle
         try:
@@ -331,6 +346,7 @@ class BoardVisaMixin(_Base):
             handle.write_raw(b"SYST:SYNC? " + token + b"\n")
             for _ in range(100_000):
                 if handle.read_raw().rstrip().endswith(token):
+                    self._out_of_step = False
                     return
         except _LINK_ERRORS as error:
             raise ConnectionLostError(

@@ -255,10 +255,12 @@ class VerifyAction(SlotAction):
     ----------
     measure : callable
         Returns the conductance [S] of the whole rectangle, [nrows, ncols].
-    read_seconds, read_slots : callable
+    read_slots : callable
         What reading the given number of rows costs.
     pulses : callable
-        Turns (row, col, is SET, stage) of the cells to pulse into codes; offsets inside the rectangle.
+        Turns (place inside the rectangle, is SET, stage) of the cells to pulse into codes.
+    corner : tuple of int
+        Row and column of the rectangle's first cell.
     targets : array, [nrows, ncols], float [S]
         NaN: leave alone.
     tolerance : float [S]
@@ -275,12 +277,14 @@ class VerifyAction(SlotAction):
         measure: Callable[[], FloatArray],
         read_slots: Callable[[int], int],
         pulses: Callable[[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]], PulseCodes],
+        corner: tuple[int, int],
         targets: FloatArray,
         tolerance: float,
         pulses_max: int,
         width: float,
     ) -> None:
         super().__init__("VERIFY", start)
+        self._corner = corner
         self._chip, self._spec = chip, spec
         self._measure, self._read_slots, self._pulses = measure, read_slots, pulses
         self._targets, self._tolerance, self._pulses_max = targets, tolerance, pulses_max
@@ -318,6 +322,7 @@ class VerifyAction(SlotAction):
                     return True
             else:
                 self._fire(self._plan, self._plan.seconds)
+                self._count_pulses(self._plan)
                 self._begin_reading(end)
         if self._plan is not None:
             self._fire(self._plan, now - self._phase_start)
@@ -329,6 +334,7 @@ class VerifyAction(SlotAction):
         if self._plan is not None:
             end = self._plan.end_of_shot_under_way(now - self._phase_start)
             self._fire(self._plan, end)
+            self._count_pulses(self._plan)
             now = max(now, self._phase_start + end)
         self.seconds_done = now - self.start
         return now
@@ -362,8 +368,11 @@ class VerifyAction(SlotAction):
         codes = self._pulses(cells, polarity.ravel()[cells] > 0, self._stage.ravel()[cells])
         self._plan = SlotPlan(codes, self._spec)
         self._phase_start, self._phase_seconds = at, self._plan.seconds
-        self.pulses[active] += 1
         return True
+
+    def _count_pulses(self, plan: SlotPlan) -> None:
+        row, col = np.divmod(plan.cells_fired(), self._spec.cols)
+        self.pulses[row - self._corner[0], col - self._corner[1]] += 1
 
     def _fire(self, plan: SlotPlan, elapsed: float) -> None:
         slots, pulses = plan.slots_done, plan.pulses_done

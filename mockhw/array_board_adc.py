@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numpy.typing import NDArray
 
 Float32Array = NDArray[np.float32]
@@ -19,18 +19,24 @@ OVERFLOW: Final = -32768
 _GAIN_SPREAD: Final = 5e-4
 _OFFSET_SPREAD: Final = 0.3
 _NOISE_LSB: Final = 1.0
+_POOL: Final = 4096
 # The noise is the difference of two uniform 16-bit numbers (triangular): its rms is 65536/√6.
 _TRIANGLE: Final = 6.0**0.5 / 65536.0
 
 
-@njit("int64(int16[::1], float64, int64, float32[::1])", cache=True)
-def _volts(codes: CodeArray, lsb: float, limit: int, out: Float32Array) -> int:
-    for i in range(codes.size):
-        code = codes[i]
-        if code > limit or code < -limit:
-            return i
+# Codes come as bytes, because a block may begin at an odd address.
+_PAYLOAD = types.Array(types.uint8, 1, "C", readonly=True)
+
+
+@njit(types.int64(_PAYLOAD, types.float64, types.int64, types.float32[::1]), cache=True)
+def _volts(payload: NDArray[np.uint8], lsb: float, limit: int, out: Float32Array) -> int:
+    worst = -1
+    for i in range(out.size):
+        code = np.int64(np.int16(np.uint16(payload[2 * i]) | (np.uint16(payload[2 * i + 1]) << np.uint16(8))))
         out[i] = code * lsb
-    return -1
+        if worst < 0 and (code > limit or code < -limit):
+            worst = i
+    return worst
 
 
 @njit(
@@ -115,10 +121,8 @@ def codes_to_volts(payload: memoryview | bytes, lsb: float, limit: int) -> tuple
     -------
     array, float32 [V], and the index of the first code beyond the limit, −1 if there is none
     """
-    # A copy, because a block may begin at an odd address and the compiled loop wants alignment and ownership.
-    codes = np.array(np.frombuffer(payload, dtype="<i2"))
-    volts = np.empty(codes.size, dtype=np.float32)
-    return volts, int(_volts(codes, lsb, limit, volts))
+    volts = np.empty(len(payload) // 2, dtype=np.float32)
+    return volts, _volts(np.frombuffer(payload, dtype=np.uint8), lsb, limit, volts)
 
 
 class Converters:
@@ -147,6 +151,13 @@ class Converters:
         self._offset32 = self._offset.astype(np.float32)
         self._random = np.random.SFC64(seed)
         self._noise = _NOISE_LSB * _TRIANGLE
+        self._pool = np.empty(0, dtype=np.uint16)
+        self._pool_at = 0
+        # Codes mean code × range / 32767 (board protocol, §4.6).
+        step = 32768 // self.half
+        self._banks = [
+            (self._gain32[k], self._offset32[k], 32767.0 / step / full_scale) for k, full_scale in enumerate(ranges)
+        ]
 
     def specified_error(self, chosen: NDArray[np.int64]) -> FloatArray:
         """Return the standard error [A] of one conversion on each of the ranges ``chosen``: noise and quantisation."""
@@ -198,19 +209,15 @@ class Converters:
     def codes(self, current: Float32Array, index: int) -> tuple[CodeArray, int]:
         """Convert currents [batch, channels] on range ``index`` to left-aligned codes; also count overflows."""
         out = np.empty(current.shape, dtype=np.int16)
-        over = _codes(
-            current,
-            self._gain32[index],
-            self._offset32[index],
-            # Codes mean code × range / 32767 (board protocol, §4.6).
-            32767.0 / (32768 // self.half) / self.ranges[index],
-            self._noise,
-            self.half,
-            self._bits(current.size),
-            out,
-        )
-        return out, int(over)
+        gain, offset, per_lsb = self._banks[index]
+        return out, _codes(current, gain, offset, per_lsb, self._noise, self.half, self._bits(current.size), out)
 
     def _bits(self, size: int) -> NDArray[np.uint16]:
         """Two 16-bit numbers for each of ``size`` conversions."""
-        return self._random.random_raw(size // 2 + 1).view(np.uint16)
+        start = self._pool_at
+        stop = start + 2 * size
+        if stop > self._pool.size:
+            self._pool = self._random.random_raw(max(_POOL, size // 2 + 1)).view(np.uint16)
+            start, stop = 0, 2 * size
+        self._pool_at = stop
+        return self._pool[start:stop]

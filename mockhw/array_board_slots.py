@@ -169,6 +169,10 @@ class SlotPlan:
         self.seconds_done = 0.0
         self._at = (0, 0)
 
+    def cells_fired(self) -> IntArray:
+        """Return the cells, flat, of all groups that have had every pulse."""
+        return self._cells[: int(self._first[self._at[0]])]
+
     def shots_finished(self, elapsed: float) -> tuple[int, int]:
         """Return (groups, shots of the next group) that are over after ``elapsed`` [s]."""
         if elapsed >= self.seconds * (1.0 - 1e-12):

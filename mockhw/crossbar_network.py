@@ -22,12 +22,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
+from numba import njit
 
 from .device_models.base import FloatArray, IntArray
-from .row_ladder import SharedRows, ladder_admittance, mirror_lower, solve_rows
+from .row_ladder import SharedRows, ladder_admittance, solve_rows
 
-_factorise, _invert = get_lapack_funcs(("potrf", "potri"), dtype=np.float64)
+_SMALL = 96  # nodes per line up to which the plain loop beats LAPACK
 
 Shape = tuple[int, int]
 CurrentLaw = Callable[[FloatArray, FloatArray], FloatArray]
@@ -84,6 +84,27 @@ class RowDrop:
     series: FloatArray
 
 
+@njit(cache=True, error_model="numpy")
+def _invert(matrix: FloatArray) -> None:
+    # Gauss-Jordan in place. Without pivots, since 1 + R·Y is positive definite; and not LAPACK, whose threads
+    # cost ten times the arithmetic at this size as soon as another process wants the core.
+    n = matrix.shape[0]
+    pivot = np.empty(n)
+    for k in range(n):
+        inverse = 1.0 / matrix[k, k]
+        for j in range(n):
+            pivot[j] = matrix[k, j] * inverse
+        pivot[k] = inverse
+        for i in range(n):
+            factor = matrix[i, k]
+            if i != k and factor != 0.0:
+                matrix[i, k] = 0.0
+                for j in range(n):
+                    matrix[i, j] -= factor * pivot[j]
+        for j in range(n):
+            matrix[k, j] = pivot[j]
+
+
 def effective_conductance(
     conductance: FloatArray, *, row_ohm: float, col_ohm: float, driver_ohm: float, sense_ohm: float
 ) -> FloatArray:
@@ -116,7 +137,6 @@ def effective_conductance(
         )
         return np.ascontiguousarray(turned.T[::-1, ::-1])
     ladder = np.empty((cols, cols))
-    system = np.empty((cols, cols))
     above = np.zeros((cols, cols))
     injected = np.empty((rows, cols))
     transfer = np.empty((rows, cols, cols))
@@ -126,9 +146,12 @@ def effective_conductance(
         above += ladder
         segment = col_ohm if r < rows - 1 else col_ohm + sense_ohm
         if segment > 0.0:
-            np.multiply(above, segment, out=system)
-            system.ravel()[:: cols + 1] += 1.0
-            _invert_positive(system, out=transfer[r])
+            np.multiply(above, segment, out=transfer[r])
+            transfer[r].ravel()[:: cols + 1] += 1.0
+            if cols <= _SMALL:
+                _invert(transfer[r])
+            else:
+                transfer[r] = np.linalg.inv(transfer[r])
             above = transfer[r] @ above
     result = np.empty((rows, cols))
     to_ground = np.eye(cols)
@@ -137,17 +160,6 @@ def effective_conductance(
             to_ground = to_ground @ transfer[r]
         np.matmul(to_ground, injected[r], out=result[r])
     return result
-
-
-def _invert_positive(matrix: FloatArray, *, out: FloatArray) -> None:
-    """Invert a symmetric positive definite matrix by Cholesky; ``matrix`` is used up."""
-    # The transpose is a Fortran-ordered view of the same symmetric matrix: LAPACK works in place.
-    factor, failed = _factorise(matrix.T, lower=0, clean=0, overwrite_a=1)
-    if not failed:
-        factor, failed = _invert(factor, lower=0, overwrite_c=1)
-    if failed:
-        raise ArithmeticError("the crossbar's admittance is not positive definite: a cell has a negative conductance")
-    mirror_lower(factor.T, out)
 
 
 def read_rows(

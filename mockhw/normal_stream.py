@@ -42,15 +42,22 @@ def _add(out: Float32Array, variance: Float32Array, bits: NDArray[np.uint16], ta
 
 
 @njit(cache=True)
-def _product(volts: Float32Array, weight: Float32Array, variance: Float32Array, out: Float32Array) -> None:
+def _product(
+    volts: Float32Array, weight: Float32Array, variance: Float32Array, cubic: Float32Array, out: Float32Array
+) -> None:
     # out[0]: the product, out[1]: its variance
     out[:] = 0.0
+    bent = cubic.shape[0] > 0
     for r in range(weight.shape[0]):
         v = volts[r]
         v2 = v * v
         for c in range(weight.shape[1]):
             out[0, c] += v * weight[r, c]
             out[1, c] += v2 * variance[r, c]
+        if bent:
+            v3 = v2 * v
+            for c in range(weight.shape[1]):
+                out[0, c] += v3 * cubic[r, c]
 
 
 class NormalStream:
@@ -72,10 +79,15 @@ class NormalStream:
         bits = self._bits.random_raw(out.size // 4 + 1).view(np.uint16)
         _add(out.reshape(-1), variance.reshape(-1), bits, self._table)
 
-    def noisy_product(self, volts: Float32Array, weight: Float32Array, variance: Float32Array) -> Float32Array:
-        """Return ``volts @ weight`` plus normals of variance ``volts² @ variance`` for one vector, in one pass."""
+    def noisy_product(
+        self, volts: Float32Array, weight: Float32Array, variance: Float32Array, cubic: Float32Array
+    ) -> Float32Array:
+        """Return ``volts @ weight + volts³ @ cubic`` plus normals of variance ``volts² @ variance`` for one vector.
+
+        ``cubic`` may be empty. One pass costs less than three calls of a matrix library.
+        """
         result = np.empty((2, weight.shape[1]), dtype=np.float32)
-        _product(volts, weight, variance, result)
+        _product(volts, weight, variance, cubic, result)
         out = result[0]
         self.add(out, result[1])
         return out

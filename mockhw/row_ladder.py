@@ -18,7 +18,7 @@ from numba import njit
 from .device_models.base import FloatArray, IntArray
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _solve(branch: FloatArray, emf: FloatArray, row_ohm: float, driver_ohm: float, out: FloatArray) -> None:
     # all arrays [cols, lines], so that the inner loop runs over independent lines and vectorises;
     # the ladder is swept away from the driver as a Thevenin source, and back
@@ -51,7 +51,7 @@ def _solve(branch: FloatArray, emf: FloatArray, row_ohm: float, driver_ohm: floa
             thevenin[c, i] = left[c, i] / (1.0 + left[c, i] * right[i])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _relax(
     current: FloatArray,
     volts: FloatArray,
@@ -84,7 +84,7 @@ def _relax(
     return moved, lost
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _admittance(conductance: FloatArray, row_ohm: float, driver_ohm: float, out: FloatArray) -> None:
     cols = conductance.shape[0]
     left = np.empty(cols)
@@ -107,17 +107,7 @@ def _admittance(conductance: FloatArray, row_ohm: float, driver_ohm: float, out:
         right = ahead * step[c]
 
 
-@njit(cache=True)
-def mirror_lower(triangle: FloatArray, out: FloatArray) -> None:
-    """Fill ``out`` with the symmetric matrix whose lower triangle is given."""
-    n = triangle.shape[0]
-    for i in range(n):
-        for j in range(i + 1):
-            out[i, j] = triangle[i, j]
-            out[j, i] = triangle[i, j]
-
-
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _passes(slot: IntArray, cells: IntArray, latest: IntArray, out: IntArray) -> int:
     # slot is sorted; a slot waits for every earlier slot that holds one of its cells
     passes = 0

@@ -70,8 +70,6 @@ class Number:
         What ``DEF`` means; without it the word is refused.
     words : dict
         Further words it takes, and their values.
-    nan : bool
-        Whether NaN is let through.
     """
 
     name: str
@@ -173,10 +171,11 @@ class Boolean:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few words, each in short or long form (``LINear``)."""
+    """One of a few words, each in short or long form (``LINear``); others get the error ``unknown``."""
 
     name: str
     words: tuple[str, ...]
+    unknown: int = -224
     optional: bool = False
 
     def convert(self, token: Token) -> str:
@@ -187,7 +186,7 @@ class Choice:
             short = "".join(c for c in word if not c.islower())
             if token.upper() in (short, word.upper()):
                 return short
-        raise ScpiError(-224, f"{self.name} {token} is none of {', '.join(self.words)}")
+        raise ScpiError(self.unknown, f"{self.name} {token} is none of {', '.join(self.words)}")
 
 
 @dataclass(frozen=True)

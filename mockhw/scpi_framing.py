@@ -71,6 +71,22 @@ class MessageFramer:
         self._enough = 0
         return messages
 
+    def whole(self, data: bytes) -> Message | None:
+        """Return the message if ``data`` is exactly one whose last argument is its only block, else None.
+
+        The common case, without a search for what is not there.
+        """
+        at = data.find(b"#")
+        if at < 0 or self._held or not data.endswith(b"\n"):
+            return None
+        span = self._block_span(data, at)
+        if span is None or span[1] + 1 != len(data):
+            return None
+        text = data[:at]
+        if b'"' in text or b"'" in text or b"\n" in text:
+            return None
+        return Message(text + BLOCK_MARK, (memoryview(data)[span[0] : span[1]],))
+
     def _scan(self, source: bytes | bytearray, start: int, *, end: bool) -> tuple[int, Message | None]:
         """Return where the message that begins at ``start`` stops and the message, or ``start`` and None."""
         pieces: list[bytes] = []
@@ -125,10 +141,11 @@ class MessageFramer:
         digits = source[at + 1] - 0x30
         if not 1 <= digits <= 9:
             return at, -1
-        length = bytes(source[at + 2 : at + 2 + digits])
-        if length and not length.isdigit():
-            return at, -1
-        if len(length) < digits:
-            return None
         payload_from = at + 2 + digits
-        return (payload_from, payload_from + int(length)) if int(length) <= _BLOCK_LIMIT else (at, -1)
+        text = source[at + 2 : payload_from]
+        if text and not text.isdigit():
+            return at, -1
+        if len(text) < digits:
+            return None
+        length = int(text)
+        return (payload_from, payload_from + length) if length <= _BLOCK_LIMIT else (at, -1)

@@ -128,17 +128,9 @@ class ScpiSession:
 
     def feed(self, data: bytes | bytearray | memoryview, *, end: bool = False) -> None:
         """Take bytes from the client and execute what can be executed now."""
-        program = self._cache.get(data) if type(data) is bytes and not self._framer.pending else None
-        if program is not None:
-            arrived = [(program, ())]
-        else:
-            messages = self._framer.feed(data, end=end)
-            if not messages:
-                return
-            arrived = [(self._compile(message.text), message.blocks) for message in messages]
-            if len(arrived) == 1 and not arrived[0][1] and type(data) is bytes and len(data) <= _CACHED_LENGTH:
-                if data.endswith(b"\n"):
-                    self._remember(data, arrived[0][0])
+        arrived = self._arrive(data, end=end)
+        if not arrived:
+            return
         if self._hold is not None or self._output:
             self._meet(any(program.aborts for program, _ in arrived))
         if self._hold is None and not self._inbox:
@@ -155,11 +147,10 @@ class ScpiSession:
     @property
     def owes_reply(self) -> bool:
         """Whether a reply is waiting, or will come if only time passes."""
-        if self._output:
+        hold = self._hold
+        if self._output or (hold is not None and (hold.finish is not None or self._replies)):
             return True
-        if self._hold is not None and (
-            self._replies or self._hold.finish or any(u.is_query for u in self._units[self._at :])
-        ):
+        if hold is not None and any(unit.is_query for unit in self._units[self._at :]):
             return True
         return any(program.is_query for program, _ in self._inbox)
 
@@ -271,6 +262,25 @@ class ScpiSession:
                 if reply is not None:
                     self._replies.append(reply)
         return True
+
+    def _arrive(
+        self, data: bytes | bytearray | memoryview, *, end: bool
+    ) -> Sequence[tuple[Program, tuple[memoryview, ...]]]:
+        """Return the messages that are complete with ``data``, compiled."""
+        if type(data) is not bytes or self._framer.pending:
+            return [(self._compile(text), blocks) for text, blocks in self._framer.feed(data, end=end)]
+        program = self._cache.get(data)
+        if program is not None:
+            return ((program, ()),)
+        message = self._framer.whole(data)
+        if message is not None:
+            return ((self._compile(message.text), message.blocks),)
+        messages = self._framer.feed(data, end=end)
+        arrived = [(self._compile(text), blocks) for text, blocks in messages]
+        # The bytes themselves become a key when they are one whole message, so that it need not be looked for again.
+        if len(arrived) == 1 and not arrived[0][1] and data.endswith(b"\n") and len(data) <= _CACHED_LENGTH:
+            self._remember(data, arrived[0][0])
+        return arrived
 
     def _meet(self, aborts: bool) -> None:
         """A message arrives while an earlier one is held or its reply unread."""

@@ -7,7 +7,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +37,10 @@ class _Product:
     expires: float
     weight: Float32Array
     variance: Float32Array
-    cubic: Float32Array | None
+    cubic: Float32Array  # empty when all cells are ohmic
 
     def turned(self) -> _Product:
-        cubic = None if self.cubic is None else np.ascontiguousarray(self.cubic.T)
-        weight, variance = np.ascontiguousarray(self.weight.T), np.ascontiguousarray(self.variance.T)
+        weight, variance, cubic = (np.ascontiguousarray(m.T) for m in (self.weight, self.variance, self.cubic))
         return _Product(self.gate, self.expires, weight, variance, cubic)
 
 
@@ -230,13 +229,13 @@ class VirtualChip:
         product = self._products.get(reverse)
         if product is None or product.gate != gate or self.now > product.expires:
             product = self._product(gate, reverse)
-        if len(volts) == 1 and product.cubic is None:
-            return self._noise.noisy_product(volts[0], product.weight, product.variance)[None]
-        out = volts @ product.weight
+        if len(volts) == 1:
+            return self._noise.noisy_product(volts[0], product.weight, product.variance, product.cubic)[None]
+        out = np.matmul(volts, product.weight)
         square = volts * volts
-        if product.cubic is not None:
-            out += (square * volts) @ product.cubic
-        self._noise.add(out, cast("Float32Array", square @ product.variance))
+        if product.cubic.size:
+            out += np.matmul(square * volts, product.cubic)
+        self._noise.add(out, np.matmul(square, product.variance))
         return out
 
     def _product(self, gate: float, reverse: bool) -> _Product:
@@ -268,7 +267,7 @@ class VirtualChip:
         share = np.clip(np.divide(weight.ravel(), cell, out=np.ones_like(cell), where=cell > 0.0), 0.0, 1.0)
         variance = ((sigma * share**2) ** 2).reshape(shape).astype(np.float32)
         bends = float(np.max(np.abs(bend))) * _VMM_HIGH**2 > 1e-6 * float(np.max(np.abs(cell)))
-        cubic = (bend * share**4).reshape(shape).astype(np.float32) if bends else None
+        cubic = (bend * share**4).reshape(shape).astype(np.float32) if bends else np.empty((0, 0), np.float32)
         lasting = max(_STALE_SECONDS, _STALE_FRACTION * (self.now - self._disturbed))
         return _Product(gate, self.now + lasting, weight.astype(np.float32), variance, cubic)
 

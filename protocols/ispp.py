@@ -128,6 +128,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
                 state,
                 fixed,
                 width=plan.width,
+                average=plan.average,
                 iterations_max=plan.iterations_max,
                 reverify=plan.reverify(),
             )

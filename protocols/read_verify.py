@@ -58,7 +58,7 @@ class ProgrammingPlan(Plan):
     tolerance: float | None = Field(
         default=None, gt=0, description="half-width of the window [S]; a quarter of the level spacing by default"
     )
-    set: RampPlan = Field(default_factory=lambda: RampPlan(volts=(1.0, 2.5), gate=(0.5, 2.2)), description="SET pulses")
+    set: RampPlan = Field(default_factory=lambda: RampPlan(volts=(1.0, 2.5), gate=(0.5, 2.6)), description="SET pulses")
     reset: RampPlan = Field(
         default_factory=lambda: RampPlan(volts=(0.6, 1.7), gate=(1.0, 5.0)), description="RESET pulses"
     )
@@ -69,9 +69,10 @@ class ProgrammingPlan(Plan):
     reversals_max: int = Field(default=12, ge=0, description="changes of polarity per cell")
     stalls_max: int = Field(default=10, ge=1, description="pulses in a row that move a cell by no more than its noise")
     iterations_max: int = Field(default=200, ge=1, description="read–pulse iterations")
-    reverify_rounds: int = Field(default=3, ge=0, description="delayed re-verifications")
-    reverify_after: float = Field(default=1.0, ge=0, description="delay before each [s]")
-    reverify_average: int = Field(default=4, ge=1, description="conversions per cell in a re-verify")
+    average: int = Field(default=2, ge=1, description="conversions per cell in the loop's reads")
+    reverify_rounds: int = Field(default=4, ge=0, description="delayed re-verifications")
+    reverify_after: float = Field(default=5.0, ge=0, description="delay before each [s]")
+    reverify_average: int = Field(default=16, ge=1, description="conversions per cell in a re-verify")
 
     @model_validator(mode="after")
     def _possible(self) -> ProgrammingPlan:
@@ -247,7 +248,7 @@ class ReadVerifyResult:
             )
             tables.append(("Level by level.", level_table(self.target, self.later, self.levels, healthy)))
         text = (
-            f"{int(self.attempted.sum())} cells programmed in {self.iterations} read–pulse iterations, all in parallel. "
+            f"{int(self.attempted.sum())} cells programmed in {self.iterations} read–pulse iterations, all at once. "
             "Accepted cells that the delayed re-verify found outside their window, round by round: "
             f"{', '.join(map(str, self.reopened)) or 'none'}."
         )
@@ -305,6 +306,7 @@ def read_verify(
             state,
             staircase,
             width=plan.width,
+            average=plan.average,
             iterations_max=plan.iterations_max,
             reverify=plan.reverify(),
             record=record,

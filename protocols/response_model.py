@@ -58,6 +58,12 @@ class ResponseModel:
         )
         return np.where((conductance < g[below]) | (conductance > g[above]), beyond, inside)
 
+    @property
+    def highest(self) -> float:
+        """Highest knob value [V] seen to have an effect; nan while nothing is known."""
+        curve = self._fit()
+        return float(curve[0][-1]) if curve is not None else float("nan")
+
     def slope_at(self, knob: FloatArray) -> FloatArray:
         """Return |dG/dknob| [S/V] near a knob value; nan while nothing is known."""
         curve = self._fit()

@@ -95,14 +95,11 @@ class LearningStaircase:
     """Ours. The array's common response to each knob is learnt on the fly; every cell carries its own offset to it.
 
     A pulse is chosen by asking which knob value would bring this cell to its aim, given what the array did so far and
-    what this cell just did; a cell that hardly moved gets a growing extra step. SETs aim a little below the target,
-    because a cell can be lifted gently but not lowered gently; RESETs aim below it by ``undershoot``, so that a SET
-    finishes the job.
+    what this cell just did; a cell that hardly moved gets a growing extra step. RESETs aim below the target by
+    ``undershoot``: a cell can be lifted gently but not lowered gently, so a SET is to finish the job.
 
     Parameters
     ----------
-    set_bias : float
-        SETs aim at target − ``set_bias`` × tolerance.
     undershoot : float
         RESETs aim at (1 − ``undershoot``) × target.
     gain : float
@@ -115,12 +112,11 @@ class LearningStaircase:
         reset_ramp: Ramp,
         shape: tuple[int, int],
         *,
-        set_bias: float = 0.4,
-        undershoot: float = 0.2,
+        undershoot: float = 0.3,
         gain: float = 0.5,
     ) -> None:
         self.set_ramp, self.reset_ramp = set_ramp, reset_ramp
-        self._bias, self._undershoot, self._gain = set_bias, undershoot, gain
+        self._undershoot, self._gain = undershoot, gain
         self._models = {
             1: ResponseModel(set_ramp.start, set_ramp.stop, rising=True),
             -1: ResponseModel(reset_ramp.start, reset_ramp.stop, rising=False),
@@ -136,31 +132,36 @@ class LearningStaircase:
             mine = cells & (sign == polarity)
             if not mine.any():
                 continue
-            aim = (
-                state.target - self._bias * state.acceptance.tolerance
-                if polarity > 0
-                else np.minimum(
-                    (1.0 - self._undershoot) * state.target, state.target - 0.5 * state.acceptance.tolerance
-                )
-            )
+            aim = state.target if polarity > 0 else (1.0 - self._undershoot) * state.target
             model, offset, last = self._models[polarity], self._offset[polarity], self._last[polarity]
-            guess = model.knob_for(np.maximum(aim, 0.0)) + offset
-            unknown = ~np.isfinite(guess)
-            repeated = mine & (state.sign == polarity) & np.isfinite(last)
-            # The same polarity again means the last pulse fell short: go up by what is missing, at least a step that
-            # grows while nothing happens.
+            blind = self._blind(polarity, state)
+            guess = model.knob_for(aim) + offset
+            # Beyond what the array has been seen to do, go no further than a few steps at a time.
+            guess = np.minimum(guess, model.highest + 4.0 * ramp.step)
+            guess = np.where(np.isfinite(guess), guess, np.where(np.isfinite(last), last + ramp.step, blind))
+            # The same polarity again means that the last pulse fell short: climb by what is missing at least, and by a
+            # step that grows while nothing happens.
             missing = np.abs(state.target - state.g) / model.slope_at(last)
             push = np.clip(np.where(np.isfinite(missing), 0.7 * missing, ramp.step), 0.25 * ramp.step, 4.0 * ramp.step)
             push = np.maximum(push, ramp.step * np.minimum(state.stalls, 4))
-            climb = last + push
-            # Far from the aim the model leads; close to it the cell's own last step does.
-            guess = np.where(unknown, np.where(np.isfinite(last), climb, ramp.start), guess)
-            guess = np.where(repeated, np.maximum(climb, np.minimum(guess, last + 4.0 * ramp.step)), guess)
+            repeated = mine & (state.sign == polarity) & np.isfinite(last)
+            guess = np.where(repeated, np.maximum(guess, last + push), guess)
             guess = np.clip(guess, ramp.start, ramp.stop)
             value = np.where(mine, guess, value)
             last[mine] = guess[mine]
         self._value = np.where(cells, value, self._value)
         return value
+
+    def _blind(self, polarity: int, state: VerifyState) -> FloatArray:
+        """Return the first knob value [V] while nothing is known: higher targets further up the lower half of the ramp.
+
+        Spread out like this the first pulses show the whole response at once.
+        """
+        if polarity < 0:
+            return np.full(state.target.shape, self.reset_ramp.start)
+        top = float(np.nanmax(state.target))
+        span = 0.5 * (self.set_ramp.stop - self.set_ramp.start)
+        return self.set_ramp.start + span * np.nan_to_num(state.target) / top
 
     def full_reset(self, cells: BoolArray) -> FloatArray:
         """Return the top of the RESET range."""

@@ -16,8 +16,8 @@ class Levels(Plan):
     """``count`` evenly spaced conductances from ``low`` to ``high`` [S]."""
 
     count: int = Field(default=8, ge=2, description="number of levels")
-    low: float = Field(default=20e-6, gt=0, description="lowest level [S]")
-    high: float = Field(default=160e-6, gt=0, description="highest level [S]")
+    low: float = Field(default=10e-6, gt=0, description="lowest level [S]")
+    high: float = Field(default=185e-6, gt=0, description="highest level [S]")
 
     @model_validator(mode="after")
     def _ordered(self) -> Levels:

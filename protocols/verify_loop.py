@@ -38,6 +38,7 @@ def program(
     staircase: Staircase,
     *,
     width: float,
+    average: int,
     iterations_max: int,
     reverify: Reverify,
     record: Recorder = no_record,
@@ -51,7 +52,7 @@ def program(
     """
     left: list[int] = []
     nothing = np.zeros(block.shape)
-    state.take(array.read(block))
+    state.take(array.read(block, average=average))
     record(iteration, state.g, nothing, nothing)
     iteration += 1
     above = state.active & (state.g > state.target + state.acceptance.tolerance)
@@ -61,7 +62,7 @@ def program(
         volts, gate = staircase.reset_ramp.volts_and_gate(staircase.full_reset(above))
         array.pulse(PulseMap(block, -volts, width, gate, above.astype(np.int64)))
     for round_ in range(reverify.rounds + 1):
-        iteration = _converge(array, block, state, staircase, width, iterations_max, record, bar, iteration)
+        iteration = _converge(array, block, state, staircase, width, average, iterations_max, record, bar, iteration)
         if round_ == reverify.rounds:
             break
         array.clock.wait(reverify.seconds)
@@ -81,6 +82,7 @@ def _converge(
     state: VerifyState,
     staircase: Staircase,
     width: float,
+    average: int,
     iterations_max: int,
     record: Recorder,
     bar: ProgressBar | None,
@@ -90,7 +92,7 @@ def _converge(
     for _ in range(iterations_max):
         if not state.active.any():
             break
-        reading = array.read(block)
+        reading = array.read(block, average=average)
         state.take(reading)
         staircase.learn(state)
         need = state.judge()

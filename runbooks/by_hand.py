@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 from ..analysis.quantities import format_value
 from ..instruments.capabilities import (
@@ -95,10 +96,9 @@ def pulse_cell(
     before = array.read(block, average=average)
     given = array.pulse(pulses)
     after = array.read(block, average=average)
-    commanded = (
-        f"{int(given.count[0, 0])} × {float(given.volts[0, 0]):.4f} V for {format_value(float(given.width[0, 0]), 's')} "
-        f"at gate {float(given.gate[0, 0]):.4f} V"
-    )
+    seconds = format_value(float(given.width[0, 0]), "s")
+    train = f"{int(given.count[0, 0])} × {float(given.volts[0, 0]):.4f} V for {seconds}"
+    commanded = f"{train} at gate {float(given.gate[0, 0]):.4f} V"
     g0, g1 = float(before.conductance[0, 0]), float(after.conductance[0, 0])
     noise = math.hypot(float(before.stderr[0, 0]), float(after.stderr[0, 0]))
     change = f"{(g1 - g0) * 1e6:+.3g} µS".replace("-", "−")
@@ -130,7 +130,8 @@ def sweep_cell(array: CrossbarArray, plan: DcSweepPlan, out: Path | None) -> lis
 def _switching_lines(result: DcSweepResult) -> list[str]:
     row, col = result.cells[0]
     lines: list[str] = []
-    for _, loop in result.switching.iterrows():
+    loops: list[dict[str, Any]] = result.switching.to_dict("records")  # pyright: ignore[reportAssignmentType]
+    for loop in loops:
         found = ", ".join(
             f"{name} {format_value(float(loop[column]), 'V')}"
             if math.isfinite(float(loop[column]))

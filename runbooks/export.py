@@ -23,7 +23,8 @@ def export_run(directory: Path, form: str) -> list[Path]:
         raise RefusedError(unknown("export format", form, SUFFIXES))
     if form == "parquet" and find_spec("pyarrow") is None:
         raise RefusedError(
-            'Parquet needs the package pyarrow: install it with python -m pip install "xbarlab[export]", or choose csv or netcdf'
+            "Parquet needs the package pyarrow: choose csv or netcdf, or install it with "
+            'python -m pip install "xbarlab[export]"'
         )
     database = directory / "data.db"
     if not directory.is_dir():

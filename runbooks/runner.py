@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +82,7 @@ def run_runbook(
     with _console(quiet) as console:
         if dry_run:
             return _rehearse(book, station_file, seed, console)
-        folder = Path(out) if out is not None else default_folder(book)
+        folder = Path(out) if out is not None else new_folder(book.name)
         claim_folder(folder)
         record: RunRecord | None = None
         try:
@@ -111,13 +111,13 @@ def forecast_steps(book: Runbook, spec: ArraySpec) -> list[tuple[str, str, Forec
     return forecasts
 
 
-def default_folder(book: Runbook, root: Path = Path("runs")) -> Path:
-    """Return a folder that does not exist yet: ``runs/<runbook>-<time>``."""
-    name = f"{safe_name(book.name)}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, number = root / name, 1
+def new_folder(name: str, root: Path = Path("runs")) -> Path:
+    """Return a folder that does not exist yet: ``runs/<name>-<time>``."""
+    stem = f"{safe_name(name)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = root / stem, 1
     while folder.exists():
         number += 1
-        folder = root / f"{name}-{number}"
+        folder = root / f"{stem}-{number}"
     return folder
 
 
@@ -236,7 +236,7 @@ def _release(folder: Path) -> None:
 
 
 @contextmanager
-def _console(quiet: bool) -> Iterator[Console | None]:
+def _console(quiet: bool) -> Generator[Console | None]:
     if quiet:
         yield None
         return

@@ -10,6 +10,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from ..instruments.errors import RefusedError, unknown
 from ..protocols.plan import Plan
 from ..protocols.registry import StepKind, step_kind, step_names
@@ -190,32 +193,65 @@ def _step(front: FrontMatter, index: int, step_id: str, name: str, changes: Mapp
     if not isinstance(given, dict):
         raise front.refuse(f"parameters of {name!r} must be a map, not {given!r}", "steps", index, name)
     kind = step_kind(name)
-    parameters: dict[str, Any] = {**given, **{key: _typed(kind.plan, key, value) for key, value in changes.items()}}
+    parameters: dict[str, Any] = dict(given)
+    for key, value in changes.items():
+        _change(kind.plan, parameters, key.split("."), value)
     try:
         for key, value in parameters.items():
             _check_type(kind.plan, key, value)
         return Step(step_id, kind, kind.plan(**parameters))
     except RefusedError as error:
-        key = _blamed(str(error), parameters)
-        if key in changes:
-            raise RefusedError(f"--set {step_id}.{key}={changes[key]}: {error}") from None
-        path = ("steps", index, name, key) if key else ("steps", index, name)
+        blamed = _blamed(str(error), parameters)
+        for key, value in changes.items():
+            if key.split(".")[0] == blamed:
+                raise RefusedError(f"--set {step_id}.{key}={value}: {error}") from None
+        path = ("steps", index, name, blamed) if blamed else ("steps", index, name)
         raise front.refuse(f"step {step_id!r} ({name}): {error}", *path) from None
 
 
-def _typed(plan: type[Plan], key: str, value: Any) -> Any:
+def _change(plan: type[BaseModel], parameters: dict[str, Any], keys: Sequence[str], value: Any) -> None:
+    """Set one parameter, ``["levels", "count"]`` for one inside another; the rest keeps its value or default."""
+    key, *deeper = keys
+    field = plan.model_fields.get(key)
+    if not deeper:
+        parameters[key] = _typed(field, value)
+        return
+    inner = _inner(field)
+    if inner is None or field is None:
+        known = sorted(name for name, found in plan.model_fields.items() if _inner(found) is not None)
+        raise RefusedError(unknown("parameter with parts", key, known))
+    base = parameters.get(key)
+    if base is None and not field.is_required():
+        default = field.get_default(call_default_factory=True)
+        base = default.model_dump() if isinstance(default, BaseModel) else None
+    parameters[key] = dict(base) if isinstance(base, Mapping) else {}
+    _change(inner, parameters[key], deeper, value)
+
+
+def _inner(field: FieldInfo | None) -> type[BaseModel] | None:
+    """Return the record a parameter holds, if it holds one."""
+    kind = field.annotation if field is not None else None
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _typed(field: FieldInfo | None, value: Any) -> Any:
     """Return what a text typed with ``--set`` means: text stays text where the parameter takes nothing but text."""
-    if not isinstance(value, str) or key not in plan.model_fields:
+    if not isinstance(value, str) or field is None:
         return value
-    wanted = _leaves(plan.model_fields[key].annotation)
+    wanted = _leaves(field.annotation)
     return value if str in wanted and not wanted & {int, float, bool} else scalar(value)
 
 
-def _check_type(plan: type[Plan], key: str, value: Any) -> None:
+def _check_type(plan: type[BaseModel], key: str, value: Any) -> None:
     """Refuse what pydantic would quietly convert: "3" or true where a number is meant."""
-    if key not in plan.model_fields:
+    field = plan.model_fields.get(key)
+    if field is None:
         return
-    field = plan.model_fields[key]
+    inner = _inner(field)
+    if inner is not None and isinstance(value, dict):
+        for part, leaf in value.items():
+            _check_type(inner, str(part), leaf)
+        return
     wanted = _leaves(field.annotation)
     numeric = wanted & {int, float}
     about = f" ({field.description})" if field.description else ""

@@ -15,7 +15,7 @@ _NO_LIMIT = 1e30
 _NOTHING = -16.0  # ln of a change too small to matter
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _set_draw(law, cell):
     """Return ξ of a SET; at the first pulse after a RESET it remembers the last cycle's."""
     z = normal(cell)
@@ -26,7 +26,7 @@ def _set_draw(law, cell):
     return z
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _reset_draw(law, cell):
     """Return ξ of a RESET; at the first pulse after a SET it remembers the last cycle's."""
     z = normal(cell)
@@ -37,7 +37,7 @@ def _reset_draw(law, cell):
     return z
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _age(law, cell, current, vc, time, moved):
     """Add electrical stress and wear; turn the cell into what it has become."""
     x = max(vc / law.damage_volts, current / law.damage_current)
@@ -54,7 +54,7 @@ def _age(law, cell, current, vc, time, moved):
         cell.y = law.y_on
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _form(law, cell, volts, width, count, vov, line, limit):
     """Stress a virgin cell; return how many of ``count`` pulses are left once it has formed (−1: it has not)."""
     i_sat = 0.5 * law.beta * vov**law.alpha
@@ -78,7 +78,7 @@ def _form(law, cell, volts, width, count, vov, line, limit):
     return max(0, count - used)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def train(law, cell, signed_volts, width, count, vov, series, limit, now):
     """Apply ``count`` equal pulses to a healthy cell and let it age."""
     setting = signed_volts > 0.0
@@ -158,7 +158,7 @@ def train(law, cell, signed_volts, width, count, vov, series, limit, now):
         cell.t_relax = now
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def pulse_cells(laws, cells, index, volts, width, gate, count, series, now):
     """Pulse many cells; volts [V], width [µs], gate [V], series [MΩ]."""
     law = laws[0]
@@ -182,7 +182,7 @@ def pulse_cells(laws, cells, index, volts, width, gate, count, series, now):
         train(law, cell, volts[k], width[k], count[k], vov, series[k], _NO_LIMIT, now)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def cell_current(law, cell, volts, vov, series, limit):
     """Return the signed current [µA] of one cell in its present state, read nonlinearity included."""
     if volts == 0.0:
@@ -198,7 +198,7 @@ def cell_current(law, cell, volts, vov, series, limit):
     return current if setting else -current
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def present_currents(laws, cells, index, volts, gate, series, out):
     """Fill ``out`` [µA] with the currents of many cells."""
     law = laws[0]
@@ -207,7 +207,7 @@ def present_currents(laws, cells, index, volts, gate, series, out):
         out[k] = cell_current(law, cell, volts[k], overdrive(law, gate[k], cell.vt), series[k], _NO_LIMIT)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def sweep_cell(laws, cells, table, c, volts, dwell, gate, limit, series, now, out):
     """Step one cell through ``volts`` [V], ``dwell`` [µs] each; fill ``out`` [µA] with the current ending each step.
 

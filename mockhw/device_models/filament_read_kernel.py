@@ -11,7 +11,7 @@ from .filament_types import HEALTHY
 from .random_streams import normal, tabulated, uniform
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def nonlinear(law, g, volts):
     """Return the factor of the read current at ``volts`` [V] for a cell that reads ``g`` [µS] at the reference."""
     if g <= 20.0:
@@ -26,7 +26,7 @@ def nonlinear(law, g, volts):
     return (1.0 + a3 * v * v) / (1.0 + a3 * law.ref_volts * law.ref_volts)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def relax(law, cell, now):
     """Let the state of one cell relax up to ``now`` [s]; independent of how often it is looked at."""
     if cell.formed == 0 or cell.kind != HEALTHY:
@@ -45,7 +45,7 @@ def relax(law, cell, now):
     cell.t_relax = now
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def read_cells(laws, cells, index, volts, gate, now, out):
     """Fill ``out`` [µS] with I/V at ``volts`` [V] through series resistance and read transistor, noise-free."""
     law = laws[0]
@@ -64,7 +64,7 @@ def read_cells(laws, cells, index, volts, gate, now, out):
         out[k] = g * nonlinear(law, g, volts)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def switch_traps(cell, now):
     """Move the traps of one cell to ``now`` [s] by their exact two-state propagator; return the step of y."""
     passed = now - cell.t_trap
@@ -83,7 +83,7 @@ def switch_traps(cell, now):
     return total
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fluctuation(law, cell, gc, average, now, table):
     """Return one reading's deviation of y: fast noise averaged over ``average`` reads, plus the traps."""
     x = gc / law.gq
@@ -100,13 +100,13 @@ def fluctuation(law, cell, gc, average, now, table):
     return damping * (law.noise_scale * fast + switch_traps(cell, now))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def seen_through_series(share, deviation):
     """Return G'/G when the cell, ``share`` of the total resistance, changes its ln Gc by ``deviation``."""
     return 1.0 / (1.0 - share + share * math.exp(-min(max(deviation, -4.0), 4.0)))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def noise_cells(laws, cells, table, index, conductance, average, now, out):
     """Fill ``out`` [µS] with one draw of read noise around ``conductance`` [µS]."""
     law = laws[0]
@@ -121,7 +121,7 @@ def noise_cells(laws, cells, table, index, conductance, average, now, out):
         out[k] = conductance[k] * (ratio - 1.0)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def noise_sigma_cells(laws, cells, index, conductance, out):
     """Fill ``out`` [µS] with the standard deviation of one read."""
     law = laws[0]
@@ -141,7 +141,7 @@ def noise_sigma_cells(laws, cells, index, conductance, out):
         out[k] = conductance[k] * math.sqrt(variance + law.noise_relative * law.noise_relative)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def sample_cell(laws, cells, c, current, period, now, out):
     """Fill ``out`` with samples around ``current``, one every ``period`` [s]: 1/f noise, traps and white noise.
 

@@ -33,7 +33,7 @@ def stream_keys(seed: int, size: int) -> NDArray[np.uint64]:
     return np.random.SeedSequence(seed).generate_state(size, np.uint64)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def uniform(cell):
     """Return a uniform number in (0, 1) from the cell's stream and move its counter."""
     n = cell.counter + _ONE
@@ -45,7 +45,7 @@ def uniform(cell):
     return (np.float64(x >> _S11) + 0.5) * _TO_UNIT
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def normal_quantile(u):
     """Return the standard normal quantile of ``u`` in (0, 1)."""
     if u < 0.02425 or u > 0.97575:
@@ -63,13 +63,13 @@ def normal_quantile(u):
     )
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def normal(cell):
     """Return a standard normal number from the cell's stream."""
     return normal_quantile(uniform(cell))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def tabulated(table, tail, u):
     """Return the quantile of ``u`` for a symmetric law tabulated at k/(n−1), power-law tails of exponent ``tail``.
 

@@ -41,7 +41,7 @@ def find_station(name: str | Path, *, beside: Path | None = None) -> Path:
 
 
 def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
-    """Open a station as a ``Bench``; use it in a ``with`` block, whose every exit leaves the array at 0 V, disconnected.
+    """Open a station as a ``Bench``: a context manager whose every exit leaves the array at 0 V, then disconnected.
 
     Parameters
     ----------

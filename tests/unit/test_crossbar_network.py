@@ -84,6 +84,16 @@ def test_matches_nodal_analysis_anywhere(
     np.testing.assert_allclose(exact(g, wires), dense_conductance(g, wires), rtol=1e-9)
 
 
+def test_long_lines_take_another_route_to_the_same_result() -> None:
+    small, wires = conductances(97, 3), Wires(0.3, 0.5, 5.0, 2.0)
+    np.testing.assert_allclose(exact(small, wires), dense_conductance(small, wires), rtol=1e-9)
+    # 97 nodes per line on both sides; every column but three is open
+    square = np.zeros((97, 97))
+    square[:, -3:] = small
+    lead = Wires(0.3, 0.5, 5.0 + 94 * 0.3, 2.0)
+    np.testing.assert_allclose(exact(square, wires)[:, -3:], dense_conductance(small, lead), rtol=1e-9)
+
+
 def test_reciprocity_driving_columns_gives_the_transpose() -> None:
     g = conductances(9, 5)
     np.testing.assert_allclose(exact(g, WIRES).T, dense_conductance(g, WIRES, reverse=True), rtol=1e-9)

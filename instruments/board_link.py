@@ -1,0 +1,207 @@
+"""One array board on the wire: switching on and off, waiting for it, stopping it."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from .board_codec import Last, decode_last
+from .board_settings import BoardSettings
+from .capabilities import Clock, Cost
+from .clock import SimulatedClock, WallClock
+from .errors import InstrumentError, XbarlabError
+from .interrupts import uninterrupted
+from .visa import split_replies
+
+log = logging.getLogger(__name__)
+
+WATCHDOG_EXPIRED = -365
+_LONG_SECONDS = 0.25
+_SILENCE_MAX = 1e6
+# A simulator computes what a board does: its wall time is not bounded by the physics' time.
+_SIMULATOR_PATIENCE = 120.0
+
+
+class BoardLink(BoardSettings):
+    """Everything about a board's actions but the actions themselves."""
+
+    _running: str | None = None
+    _idled: bool = False
+    _alive_until: float = 0.0
+    _cost: Cost = Cost()
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._clock: Clock = SimulatedClock(self) if self.capability.simulated else WallClock(self)
+
+    @property
+    def clock(self) -> Clock:
+        """The bench's time."""
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._clock = clock
+
+    @property
+    def cost(self) -> Cost:
+        """Totals since the bench was opened.
+
+        ``chip_seconds`` counts whole slots, overhead included: the protocol does not promise that the drivers are at
+        0 V while a slot is set up, so this is the time they may have been on.
+        """
+        return self._cost
+
+    # -- acting, waiting, stopping -----------------------------------------------------------------------------------
+
+    def _send(self, data: bytes) -> None:
+        super()._send(data)
+        self._idled = False
+        if self._watchdog:
+            self._alive_until = time.monotonic() + 0.9 * self._watchdog
+
+    def _ready(self) -> None:
+        """Connect the array on the first action, and again after the watchdog may have let go of it."""
+        if self._on and (not self._watchdog or time.monotonic() < self._alive_until):
+            return
+        self._know_watchdog()
+        entry = self._error_entry(self._query("OUTP ON;:SYST:ERR?"))
+        entries = () if entry[0] == 0 else (entry, *self.drain_errors())
+        expired = [entry for entry in entries if entry[0] == WATCHDOG_EXPIRED]
+        if expired:
+            log.warning(
+                "%s: the watchdog had disconnected the array after %g s of silence; connected again",
+                self.name, self._watchdog,
+            )  # fmt: skip
+        if len(entries) > len(expired):
+            raise self._instrument_error(entries, "OUTP ON")
+        self._on = True
+
+    def _know_watchdog(self) -> None:
+        if not self._watchdog_known:
+            self._watchdog = float(self._query("SYST:WATC?"))
+            self._watchdog_known = True
+
+    def _acting(self) -> _Acting:
+        """Switch on for the body; whatever interrupts it, the board is stopped before the exception goes on."""
+        return _Acting(self)
+
+    def _started(self, kind: str) -> None:
+        """Note that a job runs on the board."""
+        self._running = kind
+        self._count(1, 0, 0, 0.0)
+
+    def _finish(self, seconds_at_most: float, *, exact: bool = True) -> Last:
+        """Wait for the job that was started and return what the board says it did.
+
+        Parameters
+        ----------
+        seconds_at_most : float [s]
+            The host's own bound; when it is short the board is simply asked to reply when finished.
+        exact : bool
+            Whether the time the board plans is what it takes; else it is a bound, and waiting it out would be waste.
+        """
+        planned = seconds_at_most
+        if seconds_at_most > _LONG_SECONDS:
+            planned = decode_last(self._query("PULS:LAST?")).seconds_planned
+            if exact and planned > _LONG_SECONDS:
+                self._clock.wait(planned)
+        reply = self._query("*OPC?;:PULS:LAST?;:SYST:ERR?", expected=self._patience(planned))
+        parts = split_replies(reply)
+        if len(parts) != 3:
+            self._out_of_step = True
+            raise InstrumentError(f"{self.name} at {self.address} answered *OPC?;:PULS:LAST?;:SYST:ERR? with {reply!r}")
+        last = decode_last(parts[1])
+        kind, self._running = self._running, None
+        self._count(0, last.slots_done, last.pulses_done, last.seconds_done)
+        self._raise_reported(parts[2], f"{kind}")
+        if last.kind != kind or (exact and last.slots_done < last.slots_planned):
+            raise InstrumentError(
+                f"{self.name} at {self.address} says it did {last.slots_done} of {last.slots_planned} slots of "
+                f"{last.kind} where {kind} was started: somebody else stopped it, or its watchdog did"
+            )
+        return last
+
+    def _patience(self, seconds: float) -> float:
+        return seconds + _SIMULATOR_PATIENCE if self._spec.simulated else seconds
+
+    def _count(self, transactions: int, slots: int, pulses: int, seconds: float) -> None:
+        self._cost = Cost(
+            self._cost.transactions + transactions,
+            self._cost.slots + slots,
+            self._cost.pulses + pulses,
+            self._cost.chip_seconds + seconds,
+        )
+
+    def abort(self) -> None:
+        """Stop what runs; the array stays connected at 0 V. Logs, never raises, when the board does not answer."""
+        running, self._running = self._running, None
+        with uninterrupted():
+            try:
+                self._tell("ABOR")
+                self.resynchronise()
+                if running is not None:
+                    last = decode_last(self._query("PULS:LAST?"))
+                    if last.kind == running:
+                        self._count(0, last.slots_done, last.pulses_done, last.seconds_done)
+                for number, text in self.drain_errors():
+                    log.warning("%s reports %d %s after an abort", self.name, number, text)
+            except XbarlabError as error:
+                log.warning("abort: %s", error)
+            self._forget_settings()
+
+    def idle(self) -> None:
+        """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns."""
+        with uninterrupted():
+            try:
+                self._tell("ABOR")
+                self._tell("SOUR:ZERO")
+                self._tell("OUTP OFF")
+                self.resynchronise()
+                for number, text in self.drain_errors():
+                    log.warning("%s reports %d %s while going idle", self.name, number, text)
+            except XbarlabError as error:
+                log.warning("idle: %s; a board that lost its client goes to 0 V and disconnects by itself", error)
+            self._on = False
+            self._running = None
+            self._idled = True
+
+    def close(self) -> None:
+        """Idle the array, then close the connection."""
+        if getattr(self, "_visa_handle", None) is not None and not self._idled:
+            self.idle()
+        super().close()
+
+    # -- what the clocks need ----------------------------------------------------------------------------------------
+
+    def declare_silence(self, seconds: float) -> None:
+        """Tell the board that nothing will be sent for ``seconds`` [s], when its watchdog would mind."""
+        self._know_watchdog()
+        if self._watchdog and seconds > self._watchdog / 3.0:
+            silence = min(1.05 * seconds + 1.0, _SILENCE_MAX)
+            self._act(f"SYST:WATC:SUSP {silence:.9g}")
+            self._alive_until = time.monotonic() + silence + 0.9 * self._watchdog
+
+    def simulated_seconds(self) -> float:
+        """Return the simulator's clock [s]."""
+        return float(self._query("SIM:CLOC?"))
+
+    def advance_simulation(self, seconds: float) -> None:
+        """Let simulated time pass [s]."""
+        self._act(f"SIM:CLOC:ADV {seconds!r}", expected=_SIMULATOR_PATIENCE)
+
+
+class _Acting:
+    """``with board._acting():``, as a class because it is in the hot path."""
+
+    __slots__ = ("_board",)
+
+    def __init__(self, board: BoardLink) -> None:
+        self._board = board
+
+    def __enter__(self) -> None:
+        self._board._ready()  # pyright: ignore[reportPrivateUsage]
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._board.abort()

@@ -1,0 +1,199 @@
+"""What an array board does on all lines at once: vector–matrix products and stochastic outer-product updates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from qcodes.parameters import ManualParameter
+from qcodes.validators import Numbers
+
+from .board_codec import VMM_OVERFLOW, largest_code
+from .board_link import BoardLink
+from .board_settings import refuse_bad_number
+from .capabilities import Delivered
+from .errors import RefusedError
+from .visa import block_header
+
+FloatArray = NDArray[np.float64]
+
+_UPDATE_NEEDS = ("update_width", "update_set_volts", "update_reset_volts")
+
+
+class BoardParallel(BoardLink):
+    """The actions in which every line of the array takes part."""
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        can = self.capability
+        self._vmm_code = largest_code(self._limits.vmm_volts_max, can.vmm_volts_lsb) if can.vmm_volts_lsb else 0
+        if "outer_update" in self._spec.supports:
+            self._add_update_parameters()
+
+    # -- multiplying -------------------------------------------------------------------------------------------------
+
+    def vmm(self, volts: ArrayLike, *, reverse: bool = False) -> NDArray[np.float32]:
+        """Return the currents [batch, cols] [A] of row voltages [batch, rows] [V]; reverse: columns in, rows out.
+
+        One vector in gives one vector out. An overflow of the converter is NaN: choose a larger ``vmm_range``.
+        """
+        spec, can = self._spec, self.capability
+        spec.require("vmm", "drivers on all rows and converters on all columns at once (VMM:FORWard?)")
+        if reverse:
+            spec.require("reverse", "drivers on all columns and converters on all rows (VMM:REVerse?)")
+        given = np.asarray(volts, dtype=np.float64)
+        vectors = given[np.newaxis] if given.ndim == 1 else given
+        lines = spec.cols if reverse else spec.rows
+        if vectors.ndim != 2 or vectors.shape[1] != lines or len(vectors) == 0:
+            raise RefusedError(f"vmm needs [batch, {lines}] voltages, not shape {given.shape}")
+        self._limits.check("vmm_volts", vectors, channel="vmm input ")
+        codes = np.rint(vectors * (self._polarity / can.vmm_volts_lsb))
+        if self._limits.vmm_volts_max < (self._vmm_code + 0.5) * can.vmm_volts_lsb:
+            np.clip(codes, -self._vmm_code, self._vmm_code, out=codes)
+        codes = codes.astype("<i2")
+        inputs, outputs = (can.cols, can.rows) if reverse else (can.rows, can.cols)
+        if self._lines is not None:
+            codes = _placed(codes, self._lines.cols if reverse else self._lines.rows, inputs)
+        chunks = [
+            self._vmm_chunk(codes[start : start + can.vmm_batch_max], outputs, reverse)
+            for start in range(0, len(codes), can.vmm_batch_max)
+        ]
+        raw = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+        if self._lines is not None:
+            raw = raw[:, self._lines.rows if reverse else self._lines.cols]
+        current = raw * np.float32(self._polarity * self._full_scale() / 32767.0)
+        if raw.min() == VMM_OVERFLOW:
+            current[raw == VMM_OVERFLOW] = np.nan
+        return current[0] if given.ndim == 1 else current
+
+    def _vmm_chunk(self, codes: NDArray[np.int16], outputs: int, reverse: bool) -> NDArray[np.int16]:
+        batch = len(codes)
+        seconds = batch * self._spec.vmm_slot_seconds
+        payload = codes.tobytes()
+        head = b"VMM:REV? %d," % batch if reverse else b"VMM:FORW? %d," % batch
+        size = 2 * batch * outputs
+        with self._acting():
+            self._full_scale()
+            reply = self.ask_block(b"".join((head, block_header(len(payload)), payload)), size, expected=seconds)
+        self._count(1, batch, 0, seconds)
+        return np.frombuffer(reply, "<i2").reshape(batch, outputs)
+
+    # -- updating ----------------------------------------------------------------------------------------------------
+
+    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int) -> Delivered:
+        """Pulse cells in proportion to xᵢ·dⱼ by stochastic coincidence.
+
+        The drive is taken from the parameters ``update_width``, ``update_set_volts`` and so on.
+
+        Parameters
+        ----------
+        x, d : [rows], [cols]
+            −1 to 1; xᵢ·dⱼ > 0 SETs.
+        pulses : int
+            Turns; a turn costs four slots.
+
+        Returns
+        -------
+        Delivered
+            ``count`` is the expected number of pulses per cell, rounded: the draws are made on the board. ``pulses``
+            is the number that were delivered.
+        """
+        spec, can = self._spec, self.capability
+        spec.require("outer_update", "a board with a stochastic bit generator (UPDate:OUTer), or pulse() per cell")
+        xs, ds = self._fraction(x, spec.rows, "x"), self._fraction(d, spec.cols, "d")
+        if not (isinstance(pulses, int | np.integer) and pulses >= 1):
+            raise RefusedError(f"pulses {pulses!r} is not a whole number of at least 1")
+        width, set_volts, reset_volts, set_gate, reset_gate = self._update_drive()
+        if self._polarity < 0:
+            # The board SETs where x·d > 0 with a positive voltage: turn the product and swap the two drives.
+            drive = (reset_volts, reset_gate, set_volts, set_gate)
+        else:
+            drive = (set_volts, set_gate, reset_volts, reset_gate)
+        board_x, board_d = xs, self._polarity * ds
+        if self._lines is not None:
+            board_x = _placed(board_x, self._lines.rows, can.rows)
+            board_d = _placed(board_d, self._lines.cols, can.cols)
+        x_block, d_block = (np.rint(32767.0 * values).astype("<i2").tobytes() for values in (board_x, board_d))
+        totals = np.zeros(3)
+        left = int(pulses)
+        with self._acting():
+            while left > 0:
+                slots = min(left, can.update_slots_max)
+                numbers = ",".join(f"{value:.9g}" for value in (width, *drive))
+                head = f"UPD:OUT {slots},{numbers},".encode("ascii") + block_header(len(x_block)) + x_block + b","
+                self.write_block_command(head, d_block)
+                self._started("OUTER")
+                last = self._finish(4 * slots * (width + spec.slot_overhead))
+                totals += (last.slots_done, last.pulses_done, last.seconds_done)
+                left -= slots
+        product = np.outer(xs, ds)
+        up = product > 0
+        return Delivered(
+            spec.whole,
+            np.where(up, set_volts, -reset_volts) * (product != 0),
+            np.full(product.shape, width),
+            np.where(up, set_gate, reset_gate) * (product != 0),
+            np.rint(np.abs(product) * pulses).astype(np.int64),
+            int(totals[0]),
+            int(totals[1]),
+            float(totals[2]),
+        )
+
+    def _fraction(self, values: ArrayLike, size: int, name: str) -> FloatArray:
+        array = np.asarray(values, dtype=np.float64)
+        if array.shape != (size,):
+            raise RefusedError(f"{name} has shape {array.shape}, {self.name} needs ({size},)")
+        if not (np.abs(array) <= 1.0).all():
+            raise RefusedError(f"{name} holds {float(array[~(np.abs(array) <= 1.0)][0]):g}: values are −1 to 1")
+        return array
+
+    def _update_drive(self) -> tuple[float, float, float, float, float]:
+        for name in _UPDATE_NEEDS:
+            if self.parameters[name].cache.get() is None:
+                raise RefusedError(f"outer_update needs {name}: set {self.name}.{name} for this chip first")
+        width, up, down = (float(self.parameters[name].cache.get()) for name in _UPDATE_NEEDS)
+        gates = (float(self.parameters[name].cache.get() or 0.0) for name in ("update_set_gate", "update_reset_gate"))
+        set_gate, reset_gate = gates
+        self._limits.check("width", width, channel="update_width", unit="s")
+        self._limits.check("pulse_volts", [up, -down], channel="update_set_volts, update_reset_volts ")
+        self._limits.check("gate", [set_gate, reset_gate], channel="update_set_gate, update_reset_gate ")
+        return width, up, down, set_gate, reset_gate
+
+    def seed_updates(self, seed: int) -> None:
+        """Seed the board's bit generator, 0 to 2³² − 1."""
+        self._spec.require("outer_update", "a board with a stochastic bit generator")
+        refuse_bad_number("seed", seed, 0, 2**32 - 1, "", channel="UPD:SEED")
+        self._act(f"UPD:SEED {int(seed)}")
+
+    # -- QCoDeS parameters of the outer-product update -----------------------------------------------------------------
+
+    def _add_update_parameters(self) -> None:
+        limits = self._limits
+        self.update_width: ManualParameter = self.add_parameter(
+            "update_width", ManualParameter, unit="s", vals=Numbers(limits.width_min, limits.width_max)
+        )
+        """Control the pulse width of outer_update [s]; depends on the chip, so it has no default."""
+        self.update_set_volts: ManualParameter = self.add_parameter(
+            "update_set_volts", ManualParameter, unit="V", vals=Numbers(0.0, limits.set_volts_max)
+        )
+        """Control the SET amplitude of outer_update [V]; depends on the chip, so it has no default."""
+        self.update_reset_volts: ManualParameter = self.add_parameter(
+            "update_reset_volts", ManualParameter, unit="V", vals=Numbers(0.0, limits.reset_volts_max)
+        )
+        """Control the RESET amplitude of outer_update as a magnitude [V]; depends on the chip: no default."""
+        self.update_set_gate: ManualParameter = self.add_parameter(
+            "update_set_gate", ManualParameter, unit="V", vals=Numbers(0.0, limits.gate_max)
+        )
+        """Control the gate voltage of SETs in outer_update [V]; 0 V when it was not set."""
+        self.update_reset_gate: ManualParameter = self.add_parameter(
+            "update_reset_gate", ManualParameter, unit="V", vals=Numbers(0.0, limits.gate_max)
+        )
+        """Control the gate voltage of RESETs in outer_update [V]; 0 V when it was not set."""
+
+
+def _placed(values: NDArray[Any], lines: NDArray[np.intp], size: int) -> NDArray[Any]:
+    """Put ``values`` [..., chip lines] on their board lines, zero elsewhere."""
+    board = np.zeros((*values.shape[:-1], size), dtype=values.dtype)
+    board[..., lines] = values
+    return board

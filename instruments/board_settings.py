@@ -1,0 +1,233 @@
+"""One array board on the wire: how it is opened, what it is, and its settings as QCoDeS parameters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self, cast
+
+from qcodes.instrument import VisaInstrument
+from qcodes.parameters import Parameter, create_on_off_val_mapping
+from qcodes.validators import Enum, Ints, MultiType, Numbers
+
+from .board_spec import BoardCapability
+from .capabilities import ArraySpec, Identity
+from .command_guard import CommandGuard, Rule
+from .errors import RefusedError
+from .line_map import LineMap
+from .visa import BoardVisaMixin
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from qcodes.instrument import VisaInstrumentKWArgs
+
+    from .chip_file import Chip
+    from .limits import Limits
+
+_WATCHDOG_DEFAULT = 10.0
+
+RULES = (
+    Rule("SOURce:READ:VOLTage", {0: ("read_volts", "V")}),
+    Rule("SOURce:READ:GATE", {0: ("gate", "V")}),
+    Rule("SOURce:VMM:GATE", {0: ("gate", "V")}),
+    Rule("SAMPle", {2: ("read_volts", "V"), 3: ("gate", "V")}),
+    Rule("PULSe:MAP", method="pulse()"),
+    Rule("SWEep:RUN", method="sweep()"),
+    Rule("VMM:FORWard", method="vmm()"),
+    Rule("VMM:REVerse", method="vmm(reverse=True)"),
+    Rule("UPDate:OUTer", method="outer_update()"),
+    Rule("PROGram:VERify", method="program_verify()"),
+)
+
+
+class BoardSettings(BoardVisaMixin, VisaInstrument):
+    """A board that has been opened, made safe and asked what it is.
+
+    Parameters
+    ----------
+    name, address
+        As in QCoDeS.
+    chip : Chip
+        What sits on the board; without one, the whole board with the driver's limits.
+    limits : mapping
+        Narrows further; from the station file.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: str | None = None,
+        *,
+        chip: Chip | None = None,
+        limits: Mapping[str, float] | None = None,
+        **kwargs: Unpack[VisaInstrumentKWArgs],
+    ) -> None:
+        self._settings: dict[str, float | str] = {}
+        self._on = False
+        self._watchdog = _WATCHDOG_DEFAULT
+        self._watchdog_known = True
+        self._vmm_full_scale: float | None = None
+        super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
+        try:
+            self._make_safe()
+            self.identity = self._identify()
+            self.capability = self._ask_capability()
+            self._mount(chip, limits or {})
+            if self.capability.simulated:
+                self.identity.simulation.update(self._ask_json("SIM:INFO?"))
+            self._prepare()
+        except BaseException:
+            self.visa_handle.close()
+            raise
+
+    def _prepare(self) -> None:
+        """Set up what depends on the capability record; subclasses add theirs."""
+        self._add_parameters()
+
+    # -- opening -----------------------------------------------------------------------------------------------------
+
+    def _make_safe(self) -> None:
+        """Whatever the last user left behind: 0 V, then disconnected, then the documented defaults."""
+        self._tell("*CLS;:ABOR;:SOUR:ZERO;:OUTP OFF")
+        self._act("*RST")
+
+    def _identify(self) -> Identity:
+        parts = [part.strip() for part in self._query("*IDN?").split(",")]
+        maker, model, serial, firmware = (parts + [""] * 4)[:4]
+        return Identity(maker, model, serial, firmware)
+
+    def _ask_capability(self) -> BoardCapability:
+        text = bytes(self.ask_block(b"SYST:CAP?", None)).decode("utf-8", errors="replace")
+        return BoardCapability.from_json(text, source=f"{self.name} at {self.address}")
+
+    def _ask_json(self, query: str) -> dict[str, object]:
+        loaded: object = json.loads(bytes(self.ask_block(query.encode("ascii"), None)))
+        return cast("dict[str, object]", loaded) if isinstance(loaded, dict) else {}
+
+    def _mount(self, chip: Chip | None, limits: Mapping[str, float]) -> None:
+        can = self.capability
+        allowed = can.limits()
+        board = f"board {self.name} at {self.address}"
+        self._polarity = 1
+        self._lines: LineMap | None = None
+        if chip is not None:
+            chip.require_cell(can.cell, board=board)
+            allowed = allowed.narrowed(chip.limits, source=f"chip {chip.id}")
+            lines = chip.line_map(can.rows, can.cols, board=board)
+            self._lines = None if lines.whole_board else lines
+            self._polarity = chip.polarity
+        self._limits = allowed.narrowed(limits, source="station file")
+        self._spec = can.spec(
+            self.name,
+            self._limits,
+            shape=None if chip is None else (chip.rows, chip.cols),
+            polarity=self._polarity,
+            bad_cells=() if chip is None else chip.bad_cells,
+        )
+        self._guard = CommandGuard(RULES, lambda: self._limits)
+
+    @property
+    def spec(self) -> ArraySpec:
+        """What this array is and can do."""
+        return self._spec
+
+    @property
+    def limits(self) -> Limits:
+        """What may be applied: the driver's limits, narrowed by board, chip and station."""
+        return self._limits
+
+    # -- settings ----------------------------------------------------------------------------------------------------
+
+    def _configure(self, wanted: Mapping[str, float]) -> None:
+        """Send the settings that differ from what the board has, in one message."""
+        changes = {header: value for header, value in wanted.items() if self._settings.get(header) != value}
+        if not changes:
+            return
+        command = ";:".join(f"{header} {value:.9g}" for header, value in changes.items())
+        self._check(command)
+        self._act(command)
+        self._settings.update(changes)
+        for header, value in changes.items():
+            self._parameter_of[header].cache.set(value)
+
+    def _forget_settings(self) -> None:
+        self._settings.clear()
+        self._vmm_full_scale = None
+        self._on = False
+        self._watchdog_known = False
+
+    def _automatic_range(self) -> bool:
+        if "SENS:RANG" not in self._settings:
+            self._settings["SENS:RANG"] = self._query("SENS:RANG?")
+        return self._settings["SENS:RANG"] == "AUTO"
+
+    def _full_scale(self) -> float:
+        if self._vmm_full_scale is None:
+            self._vmm_full_scale = float(self._query("SENS:VMM:RANG?"))
+        return self._vmm_full_scale
+
+    # -- QCoDeS parameters -------------------------------------------------------------------------------------------
+
+    def _add_parameters(self) -> None:
+        can, limits, gated = self.capability, self._limits, self._spec.gate_axis is not None
+        self.read_volts: Parameter[float, Self] = self.add_parameter(
+            "read_volts", label="Read amplitude", unit="V", get_cmd="SOUR:READ:VOLT?", get_parser=float,
+            set_cmd="SOUR:READ:VOLT {:.9g}", vals=Numbers(-limits.read_volts_max, limits.read_volts_max),
+        )  # fmt: skip
+        """Control the amplitude of reads, ± ``limits.read_volts_max`` [V]; ``read()`` sets it to what it is asked."""
+        self.read_range: Parameter[float | str, Self] = self.add_parameter(
+            "read_range", label="Range of reads", unit="A", get_cmd="SENS:RANG?", get_parser=_range,
+            set_cmd="SENS:RANG {}", vals=MultiType(Enum("AUTO"), Numbers(0.0, can.read_ranges[-1])),
+        )  # fmt: skip
+        """Control the range of reads, one of ``spec.read_ranges`` (rounded up) [A], or ``"AUTO"`` (default)."""
+        self.read_average: Parameter[int, Self] = self.add_parameter(
+            "read_average", label="Conversions per cell", get_cmd="SENS:AVER?", get_parser=int,
+            set_cmd="SENS:AVER {:d}", vals=Ints(1, can.read_average_max),
+        )  # fmt: skip
+        """Control the conversions per cell of reads; ``read()`` sets it to what it is asked."""
+        self.watchdog: Parameter[float, Self] = self.add_parameter(
+            "watchdog", label="Watchdog", unit="s", get_cmd="SYST:WATC?", get_parser=float,
+            set_cmd="SYST:WATC {:.9g}", vals=Numbers(0.0, 3600.0),
+        )  # fmt: skip
+        """Control the silence after which the board disconnects the array, 0 (never) to 3600 [s] of wall time."""
+        self.output: Parameter[bool, Self] = self.add_parameter(
+            "output", label="Array connected", get_cmd="OUTP?", set_cmd="OUTP {}",
+            val_mapping=create_on_off_val_mapping(on_val="1", off_val="0"),
+        )  # fmt: skip
+        """Control whether the array is connected; the first action connects it."""
+        self._parameter_of: dict[str, Parameter[float, Self]] = {
+            "SOUR:READ:VOLT": self.read_volts,
+            "SENS:AVER": cast("Parameter[float, Self]", self.read_average),
+        }
+        if gated:
+            self.read_gate: Parameter[float, Self] = self.add_parameter(
+                "read_gate", label="Gate voltage of reads", unit="V", get_cmd="SOUR:READ:GATE?", get_parser=float,
+                set_cmd="SOUR:READ:GATE {:.9g}", vals=Numbers(0.0, limits.gate_max),
+            )  # fmt: skip
+            """Control the gate voltage of reads, 0 to ``limits.gate_max`` [V]; ``read()`` sets it."""
+            self._parameter_of["SOUR:READ:GATE"] = self.read_gate
+        if "vmm" in can.supports:
+            self.vmm_range: Parameter[float, Self] = self.add_parameter(
+                "vmm_range", label="VMM full scale", unit="A", get_cmd="SENS:VMM:RANG?", get_parser=float,
+                set_cmd="SENS:VMM:RANG {:.9g}", vals=Numbers(0.0, can.vmm_ranges[-1]),
+            )  # fmt: skip
+            """Control the full scale of the converters in VMM, rounded up to the board's next range [A]."""
+            if gated:
+                self.vmm_gate: Parameter[float, Self] = self.add_parameter(
+                    "vmm_gate", label="Gate voltage of VMM", unit="V", get_cmd="SOUR:VMM:GATE?", get_parser=float,
+                    set_cmd="SOUR:VMM:GATE {:.9g}", vals=Numbers(0.0, limits.gate_max),
+                )  # fmt: skip
+                """Control the gate voltage of all lines in VMM, 0 to ``limits.gate_max`` [V]."""
+
+
+def _range(reply: str) -> float | str:
+    return "AUTO" if reply.strip().upper() == "AUTO" else float(reply)
+
+
+def refuse_bad_number(name: str, value: float, low: float, high: float, unit: str, *, channel: str) -> None:
+    """Refuse a scalar outside what the board can do, NaN included."""
+    if not low <= value <= high:
+        raise RefusedError(
+            f"{name} {value:g} {unit} at {channel} is outside {low:g} to {high:g} {unit}: choose one inside"
+        )

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from xbarlab.instruments.capabilities import ArraySpec, Block
+from xbarlab.instruments.errors import RefusedError
+from xbarlab.instruments.limits import Limits
+from xbarlab.protocols.dc_sweep import DcSweepPlan
+from xbarlab.protocols.forming import FormingPlan
+from xbarlab.protocols.ispp import IsppPlan
+from xbarlab.protocols.read_array import ReadArrayPlan
+from xbarlab.protocols.read_verify import ReadVerifyPlan
+from xbarlab.protocols.registry import step_kind, step_names
+from xbarlab.protocols.run import Run
+from xbarlab.protocols.targets import Levels
+
+SPEC = ArraySpec(
+    name="test array",
+    rows=8,
+    cols=4,
+    cell="1T1R",
+    gate_axis="col",
+    limits=Limits(set_volts_max=3.4, reset_volts_max=2.0),
+    volts_lsb=1e-4,
+    gate_lsb=1e-4,
+    width_tick=1e-8,
+    read_volts=0.2,
+    read_gate=5.0,
+    read_ranges=(1e-6, 1e-3),
+    adc_bits=16,
+    average_max=64,
+    slot_overhead=5e-6,
+    read_slot_seconds=1e-5,
+    vmm_slot_seconds=1e-6,
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: ReadArrayPlan(cell="all"),
+            "unknown parameter 'cell': choose from average, cells, volts; did you mean 'cells'",
+        ),
+        (lambda: FormingPlan(stop_volts=float("nan")), "finite"),
+        (lambda: FormingPlan(stop_volts=float("inf")), "finite"),
+        (lambda: FormingPlan(width=-1e-6), "greater than 0"),
+        (lambda: FormingPlan(start_volts=3.0, stop_volts=2.0), "below start_volts"),
+        (lambda: DcSweepPlan(cycles="many"), "'many'"),
+        (lambda: ReadVerifyPlan(hits=4, reads=3), "can never be reached"),
+        (lambda: Levels(low=2e-4, high=1e-4), "must be above the lowest"),
+        (lambda: step_kind("forming_up"), "did you mean 'forming'"),
+    ],
+)
+def test_a_bad_plan_is_refused_in_one_sentence(make, words) -> None:
+    with pytest.raises(RefusedError) as refused:
+        make()
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (ReadArrayPlan(cells="0:9,0:4"), "outside the array"),
+        (ReadArrayPlan(cells="nonsense"), "write 'rows,cols'"),
+        (ReadArrayPlan(volts=0.7), "above the limit 0.5"),
+        (FormingPlan(stop_volts=3.5), "above the limit 3.4"),
+        (FormingPlan(gate=6.0), "above the limit 5"),
+        (FormingPlan(width=1.0), "width"),
+        (DcSweepPlan(), "does not support sweep: it would need"),
+        (ReadVerifyPlan(target_file="no_such.npy"), "does not exist"),
+    ],
+)
+def test_a_plan_beyond_this_array_is_refused(plan, words) -> None:
+    with pytest.raises(RefusedError) as refused:
+        plan.check(SPEC)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [name for name in step_names() if name != "dc_sweep"])
+def test_every_step_forecasts_its_cost(name: str) -> None:
+    cells = {"ispp": "0:4,0:4"}.get(name, "all")
+    forecast = step_kind(name).plan(cells=cells).forecast(SPEC)
+    assert forecast.cells == (16 if name == "ispp" else 32)
+    assert 0 < forecast.volts_max <= 5
+    assert forecast.seconds > 0
+
+
+def test_the_gate_axis_decides_what_a_reset_turns() -> None:
+    from dataclasses import replace
+
+    plan = ReadVerifyPlan()
+    assert [ramp.knob for ramp in plan.ramps(SPEC)] == ["gate", "gate"]
+    assert [ramp.knob for ramp in plan.ramps(replace(SPEC, gate_axis="row"))] == ["gate", "volts"]
+
+
+def test_targets_repeat_with_the_seed_and_use_every_level() -> None:
+    block = Block(0, 8, 0, 4)
+    first, again, other = (IsppPlan().targets(block, Run(None, seed=seed)) for seed in (3, 3, 4))
+    assert (first == again).all()
+    assert (first != other).any()
+    assert set(np.round(Levels().draw(Block(0, 64, 0, 64), np.random.default_rng(0)).ravel() * 1e6, 6)) == set(
+        np.round(Levels().values * 1e6, 6)
+    )

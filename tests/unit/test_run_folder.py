@@ -1,0 +1,81 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xbarlab.instruments.errors import RefusedError
+from xbarlab.protocols.dataset import Axis, Variable
+from xbarlab.protocols.run import Run
+
+AXES = [
+    Axis("cycle", "Cycle"),
+    Axis("row", "Row", values=np.arange(3, dtype=np.int16)),
+    Axis("col", "Column", values=np.arange(2, dtype=np.int16)),
+]
+
+
+def write(run: Run) -> int:
+    with run.dataset("map", AXES, [Variable("conductance", "Conductance", "S")], {"read_volts": 0.2}) as data:
+        for cycle in range(4):
+            data.add({"cycle": cycle}, conductance=cycle + np.arange(6).reshape(3, 2) / 10)
+        assert data.run_id is not None
+        return data.run_id
+
+
+def test_a_folder_with_data_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("a week of work")
+    with pytest.raises(RefusedError, match="already holds data"):
+        Run(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_datasets_open_in_pandas_and_xarray_and_keep_to_plottr(tmp_path: Path) -> None:
+    from qcodes.dataset import connect, load_by_id
+
+    run_id = write(Run(tmp_path / "run"))
+    conn = connect(tmp_path / "run" / "data.db")
+    dataset = load_by_id(run_id, conn)
+    frame = dataset.to_pandas_dataframe().reset_index()
+    assert len(frame) == 24
+    assert frame.query("cycle == 2 and row == 1 and col == 1")["conductance"].item() == pytest.approx(2.3)
+    cube = dataset.to_xarray_dataset()
+    assert cube["conductance"].dims == ("cycle", "row", "col")
+    assert cube["conductance"].shape == (4, 3, 2)
+    assert cube["conductance"].attrs["units"] == "S"
+    # plottr: every dependent has setpoints, slow axis first, labels and units, an inspectr tag
+    depends = dataset.description.interdeps.dependencies
+    assert [[p.name for p in setpoints] for setpoints in depends.values()] == [["cycle", "row", "col"]]
+    assert all(p.label for p in dataset.description.interdeps.paramspecs)
+    assert dataset.metadata["inspectr_tag"]
+    assert dataset.completed
+    conn.close()
+
+
+def test_an_interrupted_step_keeps_its_rows_and_says_so(tmp_path: Path) -> None:
+    from qcodes.dataset import connect, load_by_id
+
+    run = Run(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt), run.dataset("map", AXES, [Variable("g", "G", "S")]) as data:  # noqa: PT012
+        data.add({"cycle": 0}, g=np.zeros((3, 2)))
+        raise KeyboardInterrupt
+    conn = connect(tmp_path / "run" / "data.db")
+    assert load_by_id(1, conn).number_of_results > 0
+    conn.close()
+
+
+def test_the_journal_is_on_disk_line_by_line(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", seed=5)
+    run.note("something", value=np.float64(0.5), where=np.array([1, 2]))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["run_started", "something"]
+    assert lines[1]["value"] == 0.5
+    assert lines[1]["where"] == [1, 2]
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Run.of(None)
+    run.note("anything")
+    with run.dataset("map", AXES, [Variable("g", "G", "S")]) as data:
+        data.add({"cycle": 0}, g=np.zeros((3, 2)))
+    assert list(tmp_path.iterdir()) == []
