@@ -43,7 +43,7 @@ def conductance_map(conductance: ArrayLike, *, title: str = "Conductance", v_max
     width, height = _map_size(g.shape)
     figure, ax = new_figure(width, height)
     clipped = bool(known.size and known.max() > top)
-    image = _draw(ax, g / factor, MAP_COLOURS, 0.0, top / factor or 1.0)
+    image = _draw(ax, g / factor, MAP_COLOURS, 0.0, top / factor or 1.0, origin)
     bar = figure.colorbar(image, ax=ax, extend="max" if clipped else "neither", shrink=0.9, pad=0.03)
     bar.set_label(f"Conductance ({prefix}S)")
     ax.set_title(title)
@@ -52,8 +52,11 @@ def conductance_map(conductance: ArrayLike, *, title: str = "Conductance", v_max
 
 
 @styled
-def category_map(categories: ArrayLike, *, title: str = "Yield map") -> Figure:
-    """Draw the class of every cell (the names of `yield_classes.CATEGORIES`), with counts in the legend."""
+def category_map(categories: ArrayLike, *, title: str = "Yield map", origin: tuple[int, int] = (0, 0)) -> Figure:
+    """Draw the class of every cell (the names of `yield_classes.CATEGORIES`), with counts in the legend.
+
+    `origin` is the row and column of the first cell on the chip, for the axes of a sub-array.
+    """
     from matplotlib.colors import BoundaryNorm, ListedColormap
     from matplotlib.patches import Patch
 
@@ -62,11 +65,13 @@ def category_map(categories: ArrayLike, *, title: str = "Yield map") -> Figure:
     index = np.searchsorted(np.array(sorted(counts)), names)
     ordered = sorted(counts)
     width, height = _map_size(names.shape)
-    figure, ax = new_figure(width + 1.0, height)
+    figure, ax = new_figure(width + 1.9, height)  # room for the legend
     colours = ListedColormap([CLASS_COLOURS[name] for name in ordered])
     norm = BoundaryNorm(np.arange(len(ordered) + 1) - 0.5, len(ordered))
-    ax.imshow(index, cmap=colours, norm=norm, interpolation="nearest", aspect="equal")
-    _label(ax, names.shape)
+    ax.imshow(
+        index, cmap=colours, norm=norm, interpolation="nearest", aspect="equal", extent=_extent(names.shape, origin)
+    )
+    _label(ax, names.shape, origin)
     ax.set_title(title)
     total = names.size
     handles = [
@@ -92,7 +97,12 @@ def category_map(categories: ArrayLike, *, title: str = "Yield map") -> Figure:
 
 @styled
 def target_maps(
-    target: ArrayLike, achieved: ArrayLike, *, spacing: float | None = None, title: str = "Programming"
+    target: ArrayLike,
+    achieved: ArrayLike,
+    *,
+    spacing: float | None = None,
+    title: str = "Programming",
+    origin: tuple[int, int] = (0, 0),
 ) -> Figure:
     """Draw target, achieved and error maps [S] side by side; the error scale ends at one level `spacing` when given."""
     wanted = np.atleast_2d(np.asarray(target, dtype=np.float64))
@@ -109,11 +119,11 @@ def target_maps(
     panels = (("target", wanted, MAP_COLOURS, 0.0, top), ("achieved", got, MAP_COLOURS, 0.0, top))
     image = None
     for ax, (name, data, colours, low, high) in zip(axes, panels, strict=False):
-        image = _draw(ax, data / factor, colours, low / factor, high / factor)
+        image = _draw(ax, data / factor, colours, low / factor, high / factor, origin)
         ax.set_title(name, fontsize=11)
     assert image is not None
     figure.colorbar(image, ax=axes[:2], shrink=0.9, pad=0.015).set_label(f"Conductance ({prefix}S)")
-    difference = _draw(axes[2], error / factor, ERROR_COLOURS, -reach / factor, reach / factor)
+    difference = _draw(axes[2], error / factor, ERROR_COLOURS, -reach / factor, reach / factor, origin)
     axes[2].set_title("error (achieved − target)", fontsize=11)
     over = bool(known.size and known.max() > reach)
     bar = figure.colorbar(difference, ax=axes[2], extend="both" if over else "neither", shrink=0.9, pad=0.03)
@@ -124,19 +134,30 @@ def target_maps(
     return figure
 
 
-def _draw(ax: Axes, data: Floats, colours: str, low: float, high: float) -> AxesImage:
+def _draw(ax: Axes, data: Floats, colours: str, low: float, high: float, origin: tuple[int, int]) -> AxesImage:
     from matplotlib import colormaps
 
     ax.set_facecolor(MISSING)
     shown = np.ma.masked_invalid(data)
     image = ax.imshow(
-        shown, cmap=colormaps[colours], vmin=low, vmax=high, interpolation="nearest", aspect="equal", origin="upper"
+        shown,
+        cmap=colormaps[colours],
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+        aspect="equal",
+        extent=_extent(data.shape, origin),
     )
-    _label(ax, data.shape)
+    _label(ax, data.shape, origin)
     return image
 
 
-def _label(ax: Axes, shape: tuple[int, ...]) -> None:
+def _extent(shape: tuple[int, ...], origin: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return left, right, bottom, top so that ticks show the cell's own row and column on the chip."""
+    return origin[1] - 0.5, origin[1] + shape[1] - 0.5, origin[0] + shape[0] - 0.5, origin[0] - 0.5
+
+
+def _label(ax: Axes, shape: tuple[int, ...], origin: tuple[int, int]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     ax.set(xlabel="Column", ylabel="Row")
@@ -145,8 +166,9 @@ def _label(ax: Axes, shape: tuple[int, ...]) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 4, 5, 8, 10]))
     for side in ("top", "right"):
         ax.spines[side].set_visible(True)
-    ax.set_xlim(-0.5, shape[1] - 0.5)
-    ax.set_ylim(shape[0] - 0.5, -0.5)
+    left, right, bottom, top = _extent(shape, origin)
+    ax.set_xlim(left, right)
+    ax.set_ylim(bottom, top)
 
 
 def _grey_note(ax: Axes, g: Floats) -> None:

@@ -206,6 +206,8 @@ def cost_bars(costs: dict[str, dict[str, float]], *, title: str = "What each ste
     costs : dict
         Step -> {"transactions": ..., "slots": ..., "chip_seconds": ...}.
     """
+    from matplotlib.ticker import NullLocator
+
     kinds = ("transactions", "slots", "chip_seconds")
     steps = list(costs)
     figure, axes = new_figure(9.6, 1.5 + 0.34 * len(steps), 3)
@@ -229,6 +231,7 @@ def cost_bars(costs: dict[str, dict[str, float]], *, title: str = "What each ste
                 )
         ax.set_yticks(np.arange(len(steps)), steps if ax is axes[0] else [""] * len(steps))
         ax.set_ylim(len(steps) - 0.4, -0.6)
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.grid(visible=False, axis="y")
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return figure

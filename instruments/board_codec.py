@@ -56,13 +56,15 @@ def to_codes(values: NDArray[np.float64], lsb: float, low: int, high: int) -> ND
     return np.clip(np.rint(values * (1.0 / lsb)), low, high).astype(np.int16)
 
 
-def decode_map(payload: memoryview, shape: tuple[int, int]) -> tuple[NDArray[np.float64], ...]:
+def decode_map(
+    payload: memoryview, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.uint8]]:
     """Return currents [A], standard errors [A] and flags of a ``READ:MAP?`` block."""
     n = shape[0] * shape[1]
     current = np.frombuffer(payload, "<f4", n).astype(np.float64).reshape(shape)
     stderr = np.frombuffer(payload, "<f4", n, 4 * n).astype(np.float64).reshape(shape)
     flags = np.frombuffer(payload, np.uint8, n, 8 * n).reshape(shape).copy()
-    return current, stderr, flags  # pyright: ignore[reportReturnType]
+    return current, stderr, flags
 
 
 def decode_sweep(payload: memoryview) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.uint8]]:

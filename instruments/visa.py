@@ -159,11 +159,11 @@ class BoardVisaMixin(_Base):
             self._send(b"".join((head, block_header(len(payload)), payload, b";:SYST:ERR?\n")))
             reply = self.visa_handle.read_raw()
         except BaseException as error:
-            self._explain(error, head.decode("ascii") + "<block>")
+            self._explain(error, _named(head))
             raise
         finally:
             self._relax()
-        self._raise_reported(reply.decode("latin-1").rstrip("\r\n"), head.decode("ascii") + "<block>")
+        self._raise_reported(reply.decode("latin-1").rstrip("\r\n"), _named(head))
 
     def ask_block(self, message: bytes, size: int | None, *, expected: float = 0.0) -> memoryview:
         """Send a message (without its terminator) and return the payload of the block it is answered with.
@@ -178,7 +178,7 @@ class BoardVisaMixin(_Base):
             self._send(message + b"\n")
             payload = self.read_block(size)
         except BaseException as error:
-            self._explain(error, message[:60].split(b"#")[0].decode("ascii"))
+            self._explain(error, _named(message))
             raise
         finally:
             self._relax()
@@ -372,6 +372,12 @@ def block_header(length: int) -> bytes:
 def split_replies(line: str) -> list[str]:
     """Split the joined replies of a compound query."""
     return [part.strip() for part in split_outside_quotes(line, ";")]
+
+
+def _named(message: bytes) -> str:
+    """Return a message for people, its blocks cut off."""
+    head, block, _ = message.partition(b"#")
+    return head.decode("latin-1") + ("<block>" if block or head.endswith(b",") else "")
 
 
 def _parse_header(data: bytes) -> tuple[int, int]:

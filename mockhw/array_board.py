@@ -97,6 +97,7 @@ class ArrayBoard(SimulatedInstrument):
         self.read_range: float | None = None
         self.average = 1
         self._vmm_index = len(spec.vmm_ranges) - 1
+        self._vmm_code_max = spec.vmm_code_max
 
     # --- the instrument -----------------------------------------------------------------------
 
@@ -396,7 +397,7 @@ class ArrayBoard(SimulatedInstrument):
             self.may_begin()
         if len(payload) != 2 * batch * inputs:
             raise ScpiError(-161, f"{len(payload)} bytes, {batch} x {inputs} codes need {2 * batch * inputs}")
-        volts, bad = codes_to_volts(payload, spec.volts_lsb, spec.vmm_code_max)
+        volts, bad = codes_to_volts(payload, spec.volts_lsb, self._vmm_code_max)
         if bad >= 0:
             value = int(np.frombuffer(payload, dtype="<i2")[bad]) * spec.volts_lsb
             vector, line = divmod(bad, inputs)

@@ -121,5 +121,5 @@ class BoardSpec:
 
 def block(payload: bytes) -> bytes:
     """Return ``payload`` behind a definite-length block header (IEEE 488.2, 8.7.9)."""
-    length = str(len(payload))
-    return f"#{len(length)}{length}".encode() + payload
+    length = b"%d" % len(payload)
+    return b"#%d%b%b" % (len(length), length, payload)

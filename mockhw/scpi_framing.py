@@ -71,22 +71,6 @@ class MessageFramer:
         self._enough = 0
         return messages
 
-    def whole(self, data: bytes) -> Message | None:
-        """Return the message if ``data`` is exactly one whose last argument is its only block, else None.
-
-        The common case, without a search for what is not there.
-        """
-        at = data.find(b"#")
-        if at < 0 or self._held or not data.endswith(b"\n"):
-            return None
-        span = self._block_span(data, at)
-        if span is None or span[1] + 1 != len(data):
-            return None
-        text = data[:at]
-        if b'"' in text or b"'" in text or b"\n" in text:
-            return None
-        return Message(text + BLOCK_MARK, (memoryview(data)[span[0] : span[1]],))
-
     def _scan(self, source: bytes | bytearray, start: int, *, end: bool) -> tuple[int, Message | None]:
         """Return where the message that begins at ``start`` stops and the message, or ``start`` and None."""
         pieces: list[bytes] = []
@@ -149,3 +133,14 @@ class MessageFramer:
             return None
         length = int(text)
         return (payload_from, payload_from + length) if length <= _BLOCK_LIMIT else (at, -1)
+
+
+def only_block(data: bytes, at: int) -> memoryview | None:
+    """Return the payload of the block at ``at`` if nothing but LF follows it, else None."""
+    try:
+        payload_from = at + data[at + 1] - 0x2E  # "#", the digit, and as many digits as it says
+        length = int(data[at + 2 : payload_from])
+    except (IndexError, ValueError):
+        return None
+    stop = payload_from + length
+    return memoryview(data)[payload_from:stop] if stop + 1 == len(data) and data[stop] == 0x0A else None

@@ -17,7 +17,7 @@ from .faults import FaultPlan
 from .ieee488 import OPERATION_COMPLETE, StatusModel
 from .scpi_arguments import BlockRef
 from .scpi_errors import ScpiError
-from .scpi_framing import MessageFramer
+from .scpi_framing import BLOCK_MARK, MessageFramer, only_block
 from .scpi_tree import Command, CommandTree, Program, Unit
 from .sim_clock import SimClock
 
@@ -112,6 +112,7 @@ class ScpiSession:
         self.tree = CommandTree([*self.status.commands(), *self._common(), *commands], reserved)
         self._framer = MessageFramer()
         self._cache: dict[bytes, Program] = {}
+        self._before_block: dict[bytes, Program] = {}
         self._inbox: deque[tuple[Program, tuple[memoryview, ...]]] = deque()
         self._output: deque[tuple[bytes, float]] = deque()
         self._units: tuple[Unit, ...] = ()
@@ -269,17 +270,23 @@ class ScpiSession:
         """Return the messages that are complete with ``data``, compiled."""
         if type(data) is not bytes or self._framer.pending:
             return [(self._compile(text), blocks) for text, blocks in self._framer.feed(data, end=end)]
-        program = self._cache.get(data)
-        if program is not None:
+        short = len(data) <= _CACHED_LENGTH
+        if short and (program := self._cache.get(data)) is not None:
             return ((program, ()),)
-        message = self._framer.whole(data)
-        if message is not None:
-            return ((self._compile(message.text), message.blocks),)
+        # One command with one block at its end is recognised by what stands before the block.
+        mark = data.find(b"#", 0, _CACHED_LENGTH)
+        if mark >= 0 and (program := self._before_block.get(data[:mark])) is not None:
+            payload = only_block(data, mark)
+            if payload is not None:
+                return ((program, (payload,)),)
         messages = self._framer.feed(data, end=end)
         arrived = [(self._compile(text), blocks) for text, blocks in messages]
-        # The bytes themselves become a key when they are one whole message, so that it need not be looked for again.
-        if len(arrived) == 1 and not arrived[0][1] and data.endswith(b"\n") and len(data) <= _CACHED_LENGTH:
-            self._remember(data, arrived[0][0])
+        if len(messages) == 1 and data.endswith(b"\n"):
+            text, blocks = messages[0]
+            if not blocks and short:
+                self._remember(self._cache, data, arrived[0][0])
+            elif len(blocks) == 1 and text.endswith(BLOCK_MARK) and 0 <= mark == data.find(text[:-2]) + len(text) - 2:
+                self._remember(self._before_block, data[:mark], arrived[0][0])
         return arrived
 
     def _meet(self, aborts: bool) -> None:
@@ -328,13 +335,14 @@ class ScpiSession:
         if program is None:
             program = self.tree.compile(text)
             if len(text) <= _CACHED_LENGTH:
-                self._remember(text, program)
+                self._remember(self._cache, text, program)
         return program
 
-    def _remember(self, key: bytes, program: Program) -> None:
-        if len(self._cache) >= _CACHE_SIZE:
-            self._cache.clear()
-        self._cache[key] = program
+    @staticmethod
+    def _remember(cache: dict[bytes, Program], key: bytes, program: Program) -> None:
+        if len(cache) >= _CACHE_SIZE:
+            cache.clear()
+        cache[key] = program
 
     def _disturb(self, command: Command) -> bool:
         """Apply scripted faults; return whether the message is lost."""

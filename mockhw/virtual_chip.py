@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .crossbar_network import Wires, effective_conductance, read_rows, row_drop
 from .device_models.base import DeviceModel, FloatArray, IntArray
-from .normal_stream import Float32Array, NormalStream
+from .normal_stream import Float32Array, NormalStream, multiply
 from .row_ladder import order_passes
 
 if TYPE_CHECKING:
@@ -231,11 +231,11 @@ class VirtualChip:
             product = self._product(gate, reverse)
         if len(volts) == 1:
             return self._noise.noisy_product(volts[0], product.weight, product.variance, product.cubic)[None]
-        out = np.matmul(volts, product.weight)
+        out = multiply(volts, product.weight)
         square = volts * volts
         if product.cubic.size:
-            out += np.matmul(square * volts, product.cubic)
-        self._noise.add(out, np.matmul(square, product.variance))
+            out += multiply(square * volts, product.cubic)
+        self._noise.add(out, multiply(square, product.variance))
         return out
 
     def _product(self, gate: float, reverse: bool) -> _Product:

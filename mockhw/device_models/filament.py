@@ -185,6 +185,7 @@ class FilamentModel:
         gc = 1.0 / np.maximum(1.0 / target - cells["rs"], np.exp(-high))
         healthy = cells["kind"] == HEALTHY
         cells["y"][healthy] = np.clip(np.log(gc), low, high)[healthy]
+        cells["gc"] = np.exp(cells["y"])
         cells["formed"][healthy] = 1
         cells["t_move"][healthy] = now
         cells["t_relax"][healthy] = now

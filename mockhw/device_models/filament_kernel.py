@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
-from .filament_kinetics import driven_gate, operating_point, overdrive, slowed, travel
-from .filament_read_kernel import fluctuation, nonlinear, relax, seen_through_series
+from . import filament_kinetics as k
+from .filament_kinetics import close, current_now, driven_gate, overdrive, walk
+from .filament_read_kernel import fluctuation, nonlinear, put, relax, seen_through_series
 from .filament_types import HEALTHY, ON, OPEN, SHORT
 from .random_streams import normal, uniform
 
 _NO_LIMIT = 1e30
-_NOTHING = -16.0  # ln of a change too small to matter
+_OFF = 1e-6  # saturation current [µA] of a transistor that is off: no cell sees more than a few µV
+
+_LANES = k.LANES
+_GC, _VOLTS, _LINE, _CHANNEL, _SAT, _BARRIER = k.GC, k.VOLTS, k.LINE, k.CHANNEL, k.SAT, k.BARRIER
+_GXR, _MEMORY, _LEFT, _TARGET, _ROOM = k.GXR, k.MEMORY, k.LEFT, k.TARGET, k.ROOM
+_BLOCK = k.ROWS * k.LANES
 
 
 @njit(cache=True, error_model="numpy")
@@ -46,185 +53,241 @@ def _age(law, cell, current, vc, time, moved):
         if cell.damage > cell.strength:
             short = uniform(cell) < law.short_share
             cell.kind = SHORT if short else OPEN
-            cell.y = law.y_short if short else law.y_open
+            put(cell, law.y_short if short else law.y_open)
             return
     cell.wear += moved / law.wear_excursion
     if cell.wear > cell.endurance:
         cell.kind = ON
-        cell.y = law.y_on
+        put(cell, law.y_on)
 
 
 @njit(cache=True, error_model="numpy")
-def _form(law, cell, volts, width, count, vov, line, limit):
-    """Stress a virgin cell; return how many of ``count`` pulses are left once it has formed (−1: it has not)."""
-    i_sat = 0.5 * law.beta * vov**law.alpha
-    vc = min(volts, i_sat * math.exp(-cell.y))
+def _form(law, cell, volts, width, count, vov, i_sat, series, limit, now):
+    """Stress a virgin cell; return how many of ``count`` pulses are left for it once it has formed."""
+    vc = min(volts, i_sat / cell.gc)
     per_pulse = math.exp(min((vc - cell.vf) * law.inv_v0f + law.ln_rate, 200.0)) * width / law.form_width
     missing = 1.0 - cell.stress
     if per_pulse * count < missing:
         cell.stress += per_pulse * count
-        return -1
+        return 0
     used = max(1, int(math.ceil(min(missing / per_pulse, 1e15))))
     cell.stress = 1.0
-    i_lin = volts / (line + 1.0 / (law.beta * vov))
-    x = (i_lin / i_sat) ** 4
-    current = min(i_lin / math.sqrt(math.sqrt(1.0 + x)), limit)
-    spread = law.form_sd * normal(cell)
-    y = math.log(law.form_gain * current) + spread
-    cell.y = min(max(y, law.y_min), law.y_max)
+    i_lin = volts / (cell.rl + series + 1.0 / (law.beta * vov))
+    current = min(i_lin / math.sqrt(math.sqrt(1.0 + (i_lin / i_sat) ** 4)), limit)
+    y = math.log(law.form_gain * current) + law.form_sd * normal(cell)
+    put(cell, min(max(y, law.y_min), law.y_max))
     cell.formed = 1
+    cell.t_move = now
+    cell.t_relax = now
     # The snap of forming lasts at least the reference width at full current.
     _age(law, cell, current, 0.0, max(width, law.form_width), 0.0)
-    return max(0, count - used)
+    return max(0, count - used) if cell.kind == HEALTHY else 0
 
 
 @njit(cache=True, error_model="numpy")
-def train(law, cell, signed_volts, width, count, vov, series, limit, now):
-    """Apply ``count`` equal pulses to a healthy cell and let it age."""
-    setting = signed_volts > 0.0
-    volts = abs(signed_volts)
-    line = cell.rl + series
-    i_sat = 0.5 * law.beta * vov**law.alpha
-    if cell.formed == 0:
-        if not setting:
-            return
-        count = _form(law, cell, volts, width, count, vov, line, limit)
-        if count >= 0:
-            cell.t_move = now
-            cell.t_relax = now
-        if count <= 0 or cell.kind != HEALTHY:
-            return
-    barrier = cell.us if setting else cell.ur
-    gxr = cell.gxr
-
-    # Half-selected cells leave here: even the largest possible cell voltage would not move them.
-    gc = math.exp(cell.y)
-    vc_most = min(volts, i_sat / gc)
-    if setting:
-        e_most = (vc_most * math.sqrt((gc + law.gxs) * (1.0 / 300.0)) - barrier) * law.inv_v0s
-        quiet = True
-    else:
-        e_most = (vc_most - barrier) * law.inv_v0r
-        quiet = vc_most * law.inv_v0r < 0.05
-    if quiet and slowed(law, setting, e_most) + math.log(width * count) < _NOTHING:
+def _finish_set(law, cell, moved, current):
+    """Write the state after a SET move, with its cycle noise."""
+    if moved < 1e-7:
         return
+    y = min(cell.y + moved, law.y_max)
+    if moved > law.least_move and law.kq > 0.0:
+        cell.q = min(law.q_max, law.kq * max(0.0, math.log(current / law.i0)))
+    sigma = law.sig_s * math.sqrt(min(1.0, moved)) * (math.log1p(law.gq * math.exp(-y)) + law.g_s)
+    y += sigma * _set_draw(law, cell)
+    if uniform(cell) < law.ptail * min(1.0, moved):
+        y += law.ttail * math.log(uniform(cell))
+    put(cell, min(max(y, law.y_min), law.y_max))
 
-    relax(law, cell, now)
-    start = cell.y
-    left = count
-    lump = 1
-    while left > 0 and cell.kind == HEALTHY:
-        lump = min(lump, left)
-        left -= lump
-        time = width * lump
-        y, moved, slope, e_raw = travel(
-            law, setting, cell.y, time, volts, line, vov, i_sat, limit, barrier, gxr, cell.q
-        )
-        gc = math.exp(y)
-        _, current, vc = operating_point(
-            law, setting, gc, volts, line, vov, i_sat, limit, barrier, gxr, cell.q
-        )
-        kick = 0.0
-        if setting:
-            if moved > 1e-7:
-                if moved > law.least_move and law.kq > 0.0:
-                    cell.q = min(law.q_max, law.kq * max(0.0, math.log(current / law.i0)))
-                sigma = law.sig_s * math.sqrt(min(1.0, moved)) * (math.log1p(law.gq / gc) + law.g_s)
-                y += sigma * _set_draw(law, cell)
-                if uniform(cell) < law.ptail * min(1.0, moved):
-                    y += law.ttail * math.log(uniform(cell))
-        elif slope > 1e-3:
-            # Distance below the RESET front, the state at which slope·rate·width = 1.
-            below = max(0.0, -(math.log(slope * width) + e_raw + law.ln_rate) / slope)
-            near = (below / law.d0) ** 4
-            if near < 1e6:
-                near = 1.0 / (1.0 + near)
-                drift = near * law.lam * below * law.gq / (law.gq + gc)
-                kick = near * law.sig_h * math.log1p(law.gq / gc)
-                y += lump * drift + math.sqrt(lump) * kick * _reset_draw(law, cell)
-                kick = max(kick, math.sqrt(drift))
-        y = min(max(y, law.y_min), law.y_max)
-        cell.y = y
-        _age(law, cell, current, vc, time, moved)
-        # Equal pulses that hardly act are taken together: motion depends on total time, noise adds in variance.
-        lump = left
-        if moved > 0.0:
-            lump = min(lump, int(min(1e15, 0.01 * time / (width * moved))))
-        if kick > 0.0:
-            lump = min(lump, int(min(1e15, (0.02 / kick) ** 2)))
-        lump = max(lump, 1)
-    if abs(cell.y - start) > 0.01:
-        cell.t_move = now
-        cell.t_relax = now
+
+@njit(cache=True, error_model="numpy")
+def _finish_reset(law, cell, moved, slope, raw, width, lump):
+    """Write the state after a RESET move, with the kick near the front; return the kick of one pulse."""
+    y = cell.y - moved
+    kick = 0.0
+    if slope > 1e-3:
+        # Distance below the RESET front, the state at which slope·rate·width = 1.
+        below = max(0.0, -(math.log(slope * width) + raw + law.ln_rate) / slope)
+        near = (below / law.d0) ** 2
+        near = 1.0 / (1.0 + near * near)
+        if near > 1e-6:
+            x = law.gq * math.exp(-y)
+            drift = near * law.lam * below * x / (1.0 + x)
+            kick = near * law.sig_h * math.log1p(x)
+            y += lump * drift + math.sqrt(lump) * kick * _reset_draw(law, cell)
+            kick = max(kick, math.sqrt(drift))
+    if moved > 1e-7 or kick > 0.0:
+        put(cell, min(max(y, law.y_min), law.y_max))
+    return kick
+
+
+@njit(cache=True, error_model="numpy")
+def _load(law, cell, w, i, setting, volts, series, vov, i_sat):
+    """Write what stays constant of one cell's pulse into lane ``i``."""
+    w[_VOLTS + i] = volts
+    w[_LINE + i] = cell.rl + series
+    w[_CHANNEL + i] = 1.0 / (law.beta * vov)
+    w[_SAT + i] = i_sat if setting else vov
+    w[_BARRIER + i] = cell.us if setting else cell.ur
+    w[_GXR + i] = cell.gxr
+
+
+@njit(cache=True, error_model="numpy")
+def run_block(law, cells, w, lane, width, left, start, n, setting, limit, now):
+    """Apply the pulses loaded in lanes 0…n−1: ``left[i]`` pulses of ``width[i]`` [µs] on cell ``lane[i]``.
+
+    Equal pulses that hardly act are lumped: motion depends on total time, noise adds in variance.
+    """
+    lump = np.ones(_LANES, np.int64)
+    for i in range(n):
+        start[i] = cells[lane[i]].y
+    while n > 0:
+        for i in range(n):
+            cell = cells[lane[i]]
+            time = width[i] * lump[i]
+            w[_GC + i] = cell.gc
+            w[_MEMORY + i] = cell.q
+            w[_LEFT + i] = time
+            w[_TARGET + i] = 1.5 - math.log(time)
+            w[_ROOM + i] = law.y_max - cell.y if setting else cell.y - law.y_min
+        walk(law, w, n, setting, limit)
+        kept = 0
+        for i in range(n):
+            cell = cells[lane[i]]
+            moved, current, vc, raw, slope = close(w, i)
+            time = width[i] * lump[i]
+            kick = 0.0
+            if setting:
+                _finish_set(law, cell, moved, current)
+            else:
+                kick = _finish_reset(law, cell, moved, slope, raw, width[i], lump[i])
+            _age(law, cell, current, vc, time, moved)
+            rest = left[i] - lump[i]
+            if rest == 0 or cell.kind != HEALTHY:
+                if abs(cell.y - start[i]) > 0.01:
+                    cell.t_move = now
+                    cell.t_relax = now
+                continue
+            bound = float(rest)
+            if moved > 0.0:
+                bound = min(bound, 0.01 * lump[i] / moved)
+            if kick > 0.0:
+                bound = min(bound, (0.02 / kick) ** 2)
+            lane[kept] = lane[i]
+            width[kept] = width[i]
+            start[kept] = start[i]
+            left[kept] = rest
+            lump[kept] = max(1, int(bound))
+            for row in range(k.VOLTS // _LANES, k.MEMORY // _LANES):
+                w[row * _LANES + kept] = w[row * _LANES + i]
+            kept += 1
+        n = kept
 
 
 @njit(cache=True, error_model="numpy")
 def pulse_cells(laws, cells, index, volts, width, gate, count, series, now):
     """Pulse many cells; volts [V], width [µs], gate [V], series [MΩ]."""
     law = laws[0]
+    w = np.empty(_BLOCK, np.float32)
+    lane = np.empty(_LANES, np.int64)
+    widths = np.empty(_LANES)
+    left = np.empty(_LANES, np.int64)
+    start = np.empty(_LANES)
     last_gate = math.nan
     last_width = math.nan
     last_vt = math.nan
     vov = 0.0
-    for k in range(index.size):
-        cell = cells[index[k]]
-        if volts[k] == 0.0 or count[k] <= 0 or width[k] <= 0.0:
-            continue
-        cell.pulses += count[k]
-        if cell.kind != HEALTHY:
-            continue
-        vt = cell.vt
-        if gate[k] != last_gate or width[k] != last_width or vt != last_vt:
-            last_gate = gate[k]
-            last_width = width[k]
-            last_vt = vt
-            vov = overdrive(law, driven_gate(law, last_gate, last_width), vt)
-        train(law, cell, volts[k], width[k], count[k], vov, series[k], _NO_LIMIT, now)
+    i_sat = 0.0
+    for direction in range(2):
+        setting = direction == 0
+        n = 0
+        for j in range(index.size):
+            v = volts[j] if setting else -volts[j]
+            if not v > 0.0 or count[j] <= 0 or not width[j] > 0.0:
+                continue
+            cell = cells[index[j]]
+            cell.pulses += count[j]
+            if cell.kind != HEALTHY:
+                continue
+            vt = cell.vt
+            if gate[j] != last_gate or width[j] != last_width or vt != last_vt:
+                last_gate = gate[j]
+                last_width = width[j]
+                last_vt = vt
+                vov = overdrive(law, driven_gate(law, last_gate, last_width), vt)
+                i_sat = 0.5 * law.beta * vov**law.alpha
+            if i_sat < _OFF:
+                continue
+            pulses = count[j]
+            if cell.formed == 0:
+                if not setting:
+                    continue
+                pulses = _form(law, cell, v, last_width, pulses, vov, i_sat, series[j], _NO_LIMIT, now)
+                if pulses == 0:
+                    continue
+            relax(law, cell, now)
+            _load(law, cell, w, n, setting, v, series[j], vov, i_sat)
+            lane[n] = index[j]
+            widths[n] = last_width
+            left[n] = pulses
+            n += 1
+            if n == _LANES:
+                run_block(law, cells, w, lane, widths, left, start, n, setting, _NO_LIMIT, now)
+                n = 0
+        run_block(law, cells, w, lane, widths, left, start, n, setting, _NO_LIMIT, now)
 
 
 @njit(cache=True, error_model="numpy")
-def cell_current(law, cell, volts, vov, series, limit):
+def _reported_current(law, cell, volts, vov, series):
     """Return the signed current [µA] of one cell in its present state, read nonlinearity included."""
     if volts == 0.0:
         return 0.0
-    setting = volts > 0.0
-    gc = math.exp(cell.y)
-    _, current, _ = operating_point(
-        law, setting, gc, abs(volts), cell.rl + series, vov,
-        0.5 * law.beta * vov**law.alpha, _NO_LIMIT, 0.0, cell.gxr, 0.0,
-    )  # fmt: skip
-    # Below the reference voltage the state is the one read; the factor may not lift a limited current.
-    current = min(current * nonlinear(law, gc / (1.0 + cell.rs * gc), volts), limit)
-    return current if setting else -current
+    current = current_now(law, volts > 0.0, cell.gc, abs(volts), cell.rl + series, vov)
+    current *= nonlinear(law, cell.gc / (1.0 + cell.rs * cell.gc), volts)
+    return current if volts > 0.0 else -current
 
 
 @njit(cache=True, error_model="numpy")
 def present_currents(laws, cells, index, volts, gate, series, out):
     """Fill ``out`` [µA] with the currents of many cells."""
     law = laws[0]
-    for k in range(index.size):
-        cell = cells[index[k]]
-        out[k] = cell_current(law, cell, volts[k], overdrive(law, gate[k], cell.vt), series[k], _NO_LIMIT)
+    for j in range(index.size):
+        cell = cells[index[j]]
+        out[j] = _reported_current(law, cell, volts[j], overdrive(law, gate[j], cell.vt), series[j])
 
 
 @njit(cache=True, error_model="numpy")
 def sweep_cell(laws, cells, table, c, volts, dwell, gate, limit, series, now, out):
     """Step one cell through ``volts`` [V], ``dwell`` [µs] each; fill ``out`` [µA] with the current ending each step.
 
-    The gate is held, so the driver has settled.
+    The same walk as for pulses, with the current limited inside it. The gate is held, so its driver has settled.
     """
     law = laws[0]
     cell = cells[c]
+    w = np.empty(_BLOCK, np.float32)
+    lane = np.full(_LANES, c)
+    width = np.full(_LANES, dwell)
+    left = np.empty(_LANES, np.int64)
+    start = np.empty(_LANES)
     vov = overdrive(law, gate, cell.vt)
-    for k in range(volts.size):
-        v = volts[k]
-        if v != 0.0 and cell.kind == HEALTHY:
-            train(law, cell, v, dwell, 1, vov, series, limit, now)
+    i_sat = 0.5 * law.beta * vov**law.alpha
+    for j in range(volts.size):
+        v = volts[j]
+        setting = v > 0.0
+        if v != 0.0 and cell.kind == HEALTHY and i_sat >= _OFF:
+            if cell.formed == 0:
+                if setting:
+                    _form(law, cell, v, dwell, 1, vov, i_sat, series, limit, now)
+            else:
+                relax(law, cell, now)
+                _load(law, cell, w, 0, setting, abs(v), series, vov, i_sat)
+                lane[0] = c
+                width[0] = dwell
+                left[0] = 1
+                run_block(law, cells, w, lane, width, left, start, 1, setting, limit, now)
         now += dwell * 1e-6
-        gc = math.exp(cell.y)
-        share = 1.0 / (1.0 + gc * (cell.rs + series))
-        current = cell_current(law, cell, v, vov, series, limit)
+        current = _reported_current(law, cell, v, vov, series)
         current *= 1.0 + law.noise_relative * normal(cell)
         if cell.kind == HEALTHY:
-            current *= seen_through_series(share, fluctuation(law, cell, gc, 1, now, table))
-        out[k] = min(max(current, -limit), limit)
+            share = 1.0 / (1.0 + cell.gc * (cell.rs + series))
+            current *= seen_through_series(share, fluctuation(law, cell, cell.gc, 1, now, table))
+        out[j] = min(max(current, -limit), limit)

@@ -15,7 +15,8 @@ import math
 import numpy as np
 from numba import njit
 
-LANES = 256
+LANES = 128
+PAD = 32  # lanes are filled up to a multiple of this, so that a lane's result never depends on its neighbours
 ROWS = 23
 
 # Rows given by the caller.
@@ -90,15 +91,21 @@ def _exp(x):
     return p * p
 
 
+@njit(inline="always")
+def _norm4(a, b):
+    a *= a
+    b *= b
+    return math.sqrt(math.sqrt(a * a + b * b))
+
+
 @njit(cache=True, fastmath=True, error_model="numpy")
 def _evaluate_set(w, n, limit, gxs, inv_v0):
     for i in range(n):
         gc = w[AHEAD + i]
         rc = _ONE / gc
         i_lin = w[VOLTS + i] / (rc + w[LINE + i] + w[CHANNEL + i])
-        x = i_lin / w[SAT + i]
-        x *= x
-        current = min(i_lin / math.sqrt(math.sqrt(_ONE + x * x)), limit)
+        i_sat = w[SAT + i]
+        current = min(i_lin * i_sat / _norm4(i_lin, i_sat), limit)
         vc = current * rc
         w[CURRENT2 + i] = current
         w[VC2 + i] = vc
@@ -115,9 +122,8 @@ def _evaluate_reset(w, n, limit, beta, slope, gm, inv_v0):
         # The cell node is the transistor's source: its rise eats the overdrive.
         vov = w[SAT + i]
         u = _TWO * vov / (_ONE + math.sqrt(_ONE + _TWO * beta * slope * r * vov))
-        x = i_lin / (_HALF * beta * u * u)
-        x *= x
-        current = min(i_lin / math.sqrt(math.sqrt(_ONE + x * x)), limit)
+        i_sat = _HALF * beta * u * u
+        current = min(i_lin * i_sat / _norm4(i_lin, i_sat), limit)
         vc = current * rc
         f = math.sqrt(gc / (gc + w[GXR + i]))
         f *= math.sqrt(f) * (gc + gm) / (gc * (_ONE + w[MEMORY + i]) + gm)
@@ -153,43 +159,127 @@ def _step(w, n, knee, slow, shift):
     """Accept, refine or end each lane's step; return how many lanes still walk."""
     walking = _ZERO
     for i in range(n):
+        # Everything is loaded first and every branch is a choice between values, or the loop would not vectorise.
         raw2 = w[E2 + i]
-        e2 = raw2 if raw2 > knee else knee + slow * (raw2 - knee)
-        e2 = max(min(e2 + shift, _E_MAX), -_E_MAX)
+        raw = w[RAW + i]
         e = w[EXPONENT + i]
         dm = w[DM + i]
         left = w[LEFT + i]
         active = w[ACTIVE + i]
+        gc = w[GC + i]
+        ahead = w[AHEAD + i]
+        last_fall = w[FALL + i]
+        moved = w[MOVED + i]
+        room = w[ROOM + i]
+        target = w[TARGET + i]
+        current, current2 = w[CURRENT + i], w[CURRENT2 + i]
+        vc, vc2 = w[VC + i], w[VC2 + i]
+
+        e2 = knee + (_ONE if raw2 > knee else slow) * (raw2 - knee)
+        e2 = max(min(e2 + shift, _E_MAX), -_E_MAX)
         before = _exp(-e)
-        after = _exp(-e2)
         fall = e - e2
         # Time for the whole step, the logarithm of the rate being taken linear in y.
-        flat = fall < _SMALL_FALL and fall > -_SMALL_FALL
-        needed = dm * (before if flat else (after - before) / (_ONE if flat else fall))
+        flat = abs(fall) < _SMALL_FALL
+        over_fall = _ONE / (_ONE if flat else fall)
+        needed = dm * (before if flat else (_exp(-e2) - before) * over_fall)
         fine = dm <= _FINE
-        ends = needed >= left and fine
-        accepts = (needed <= _NEGLIGIBLE * left or fine) and needed < left
+        late = needed >= left
+        ends = late & fine
+        accepts = ((needed <= _NEGLIGIBLE * left) | fine) & (not late)
         go = active if accepts else _ZERO
-        moved = w[MOVED + i] + go * dm
+        going = go > _ZERO
+        walks = active > _ZERO
+        moved += go * dm
+        stops = ends | (moved >= room)
         # Next: aim at the exponent where time starts to matter, by the secant just found.
-        start = e2 if accepts else e
-        aim = (start - w[TARGET + i]) * dm / max(fall, _TINY)
-        most = _COARSE if accepts else dm * _SHRINK
-        aim = max(min(aim, most), _FINE)
-        over = moved >= w[ROOM + i]
-        w[FALL + i] = fall / dm if active > _ZERO else w[FALL + i]
-        w[GC + i] = w[AHEAD + i] if go > _ZERO else w[GC + i]
+        aim = ((e2 if accepts else e) - target) * dm / max(fall, _TINY)
+        aim = max(min(aim, _COARSE if accepts else dm * _SHRINK), _FINE)
+
+        # An ended lane keeps both ends of its last step, for interpolation.
+        w[FALL + i] = fall / dm if walks else last_fall
+        w[GC + i] = ahead if going else gc
         w[LEFT + i] = left - go * needed
         w[MOVED + i] = moved
-        stops = ends or over
-        # An ended lane keeps both ends of its last step, for interpolation.
-        w[EXPONENT + i] = e2 if go > _ZERO else e
-        raw = w[RAW + i]
-        w[RAW + i] = raw2 if go > _ZERO else raw
-        w[CURRENT + i] = w[CURRENT2 + i] if go > _ZERO else w[CURRENT + i]
-        w[VC + i] = w[VC2 + i] if go > _ZERO else w[VC + i]
-        w[DM + i] = aim if active > _ZERO and not stops else dm
+        w[EXPONENT + i] = e2 if going else e
+        w[RAW + i] = raw2 if going else raw
+        w[CURRENT + i] = current2 if going else current
+        w[VC + i] = vc2 if going else vc
+        w[DM + i] = aim if walks & (not stops) else dm
         active = _ZERO if stops else active
         w[ACTIVE + i] = active
         walking += active
     return walking
+
+
+@njit(cache=True, error_model="numpy")
+def _evaluate(law, w, n, setting, limit):
+    if setting:
+        _evaluate_set(w, n, np.float32(limit), np.float32(law.gxs), np.float32(law.inv_v0s))
+    else:
+        _evaluate_reset(
+            w, n, np.float32(limit), np.float32(law.beta), np.float32(law.n), np.float32(law.gm), np.float32(law.inv_v0r)
+        )
+
+
+@njit(cache=True, error_model="numpy")
+def walk(law, w, n, setting, limit):
+    """Move the first ``n`` lanes of block ``w`` until their time is up, within a step still to be closed.
+
+    Steps are taken in state, not in time: over a step the logarithm of the rate is linear in y (a secant), for
+    which the time is known in closed form. Long steps are accepted where they take next to no time; then
+    the walk aims at the state where time starts to matter and goes on in steps of 0.4. :func:`close` does the rest.
+    """
+    for i in range(n, -(-n // PAD) * PAD):
+        for row in range(AHEAD // LANES):
+            w[row * LANES + i] = w[row * LANES]
+    n = -(-n // PAD) * PAD
+    knee = np.float32(law.knee_s if setting else law.knee_r)
+    slow = np.float32(law.slow_s if setting else law.slow_r)
+    shift = np.float32(law.ln_rate)
+    sign = np.float32(1.0 if setting else -1.0)
+    for i in range(n):
+        w[AHEAD + i] = w[GC + i]
+    _evaluate(law, w, n, setting, limit)
+    _begin(w, n, knee, slow, shift)
+    for _ in range(100):
+        _look_ahead(w, n, sign)
+        _evaluate(law, w, n, setting, limit)
+        if _step(w, n, knee, slow, shift) == _ZERO:
+            break
+
+
+@njit(cache=True, error_model="numpy")
+def close(w, i):
+    """End lane ``i`` inside its last step; return (|Δy|, current [µA], cell voltage [V], exponent, slope).
+
+    ``exponent`` and ``slope`` = −d(exponent)/d|y| are those of the fitted law at the end.
+    """
+    moved = float(w[MOVED + i])
+    dm = float(w[DM + i])
+    slope = (float(w[RAW + i]) - float(w[E2 + i])) / dm
+    room = float(w[ROOM + i])
+    if moved >= room:
+        return room, float(w[CURRENT + i]), float(w[VC + i]), float(w[RAW + i]), slope
+    a = float(w[FALL + i])
+    straight = float(w[LEFT + i]) * math.exp(float(w[EXPONENT + i]))
+    x = a * straight
+    step = straight if abs(x) < 1e-6 else math.log1p(x) / a
+    step = min(step, dm, room - moved)
+    part = step / dm
+    current = float(w[CURRENT + i]) * (1.0 - part) + float(w[CURRENT2 + i]) * part
+    vc = float(w[VC + i]) * (1.0 - part) + float(w[VC2 + i]) * part
+    return moved + step, current, vc, float(w[RAW + i]) - slope * step, slope
+
+
+@njit(cache=True, error_model="numpy")
+def current_now(law, setting, gc, volts, line, vov):
+    """Return the current [µA] at cell conductance ``gc`` [µS] without any limit."""
+    r = 1.0 / gc + line
+    i_lin = volts / (r + 1.0 / (law.beta * vov))
+    if setting:
+        i_sat = 0.5 * law.beta * vov**law.alpha
+    else:
+        u = 2.0 * vov / (1.0 + math.sqrt(1.0 + 2.0 * law.beta * law.n * r * vov))
+        i_sat = 0.5 * law.beta * u * u
+    return i_lin * i_sat / _norm4(i_lin, i_sat)

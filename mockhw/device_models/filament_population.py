@@ -117,6 +117,7 @@ def draw_cells(p: FilamentParameters, size: int, seed: int) -> NDArray[np.void]:
 
     cells = np.zeros(size, CELL)
     cells["y"] = y
+    cells["gc"] = np.exp(y)
     cells["vt"] = vt
     cells["rs"] = rs
     cells["rl"] = np.maximum(rs - channel, p.series.line_floor * _MEGAOHM)

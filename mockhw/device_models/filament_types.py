@@ -82,6 +82,7 @@ class Law(NamedTuple):
 CELL = np.dtype(
     [
         ("y", "f8"),
+        ("gc", "f8"),  # always e^y, written by put() only
         ("vt", "f8"),
         ("us", "f8"),
         ("ur", "f8"),

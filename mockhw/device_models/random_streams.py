@@ -6,6 +6,7 @@ A draw is SplitMix64 of the cell's key plus its own counter (Steele, Lea, Flood 
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 from numba import njit
@@ -63,10 +64,20 @@ def normal_quantile(u):
     )
 
 
+_BINS = 1024
+_EDGE = 26
+_NORMAL = np.array([0.0, *(NormalDist().inv_cdf(k / _BINS) for k in range(1, _BINS)), 0.0])
+
+
 @njit(cache=True, error_model="numpy")
 def normal(cell):
-    """Return a standard normal number from the cell's stream."""
-    return normal_quantile(uniform(cell))
+    """Return a standard normal number from the cell's stream (tabulated in the body, error below 1e-4)."""
+    u = uniform(cell)
+    x = u * _BINS
+    k = int(x)
+    if k < _EDGE or k >= _BINS - _EDGE:
+        return normal_quantile(u)
+    return _NORMAL[k] + (x - k) * (_NORMAL[k + 1] - _NORMAL[k])
 
 
 @njit(cache=True, error_model="numpy")

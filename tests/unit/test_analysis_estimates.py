@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+
 from xbarlab.analysis.estimates import (
     Estimate,
     clustered_fraction_estimate,

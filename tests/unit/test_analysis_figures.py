@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+
 from xbarlab.analysis import array_maps, forming_stats, levels, plots
 from xbarlab.analysis import yield_classes as yc
 

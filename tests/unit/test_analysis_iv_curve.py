@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from xbarlab.analysis.iv_curve import SwitchingRule, iv_metrics, iv_summary, switching_voltages
 
 STEP = 0.02

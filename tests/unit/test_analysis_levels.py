@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+
 from xbarlab.analysis import forming_stats, levels
 
 US = 1e-6

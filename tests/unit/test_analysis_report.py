@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from xbarlab.analysis import plots
 from xbarlab.analysis.quantities import COUNT, FRACTION, QUANTITIES, describe, format_value
 from xbarlab.analysis.report import Check, Section, write_report

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from xbarlab.analysis import yield_classes as yc
 
 US = 1e-6

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from xbarlab.instruments.capabilities import ArraySpec, Block
 from xbarlab.instruments.errors import RefusedError
 from xbarlab.instruments.limits import Limits

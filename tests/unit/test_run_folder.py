@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from xbarlab.instruments.errors import RefusedError
 from xbarlab.protocols.dataset import Axis, Variable
 from xbarlab.protocols.run import Run

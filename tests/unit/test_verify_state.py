@@ -1,4 +1,5 @@
 import numpy as np
+
 from xbarlab.instruments.capabilities import Block, Reading
 from xbarlab.protocols.verify_state import Acceptance, Verdict, VerifyState
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from xbarlab.mockhw.crossbar_network import effective_conductance, read_rows
 from xbarlab.mockhw.device_models.base import FloatArray, IntArray
-from xbarlab.mockhw.normal_stream import NormalStream
+from xbarlab.mockhw.normal_stream import NormalStream, multiply
 from xbarlab.mockhw.sim_clock import SimClock
 from xbarlab.mockhw.virtual_chip import VirtualChip
 
@@ -359,6 +359,15 @@ def test_a_passive_chip_is_refused_until_it_has_a_network() -> None:
     profile.cell = "passive"
     with pytest.raises(ValueError, match="no network for 'passive'"):
         VirtualChip(profile, seed=0, clock=SimClock(), model=FakeCells(np.ones(ROWS * COLS)))
+
+
+@pytest.mark.parametrize("batch", [1, 32, 33, 96, 100])
+@pytest.mark.parametrize("shape", [(128, 64), (64, 128), (300, 200)])
+def test_products_cut_into_slabs_are_products(batch: int, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(batch, shape[0])), rng.normal(size=shape)
+    product = multiply(left.astype(np.float32), right.astype(np.float32))
+    np.testing.assert_allclose(product, left @ right, atol=1e-3)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 64, 1001])
