@@ -30,7 +30,13 @@ CLASS_COLOURS = {
 
 
 @styled
-def conductance_map(conductance: ArrayLike, *, title: str = "Conductance", v_max: float | None = None) -> Figure:
+def conductance_map(
+    conductance: ArrayLike,
+    *,
+    title: str = "Conductance",
+    v_max: float | None = None,
+    origin: tuple[int, int] = (0, 0),
+) -> Figure:
     """Draw a conductance map [S] as a heat map in µS (or the prefix that fits); cells not measured are grey.
 
     `v_max` [S] fixes the top of the colour scale, so that maps can be compared; without it the 99.5th percentile is

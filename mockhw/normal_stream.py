@@ -9,7 +9,6 @@ mends what the slices lack: variance 1, kurtosis 2.9999, and beyond 3/4/5 σ 1.0
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 Float32Array = NDArray[np.float32]
 
 _SINGLE_THREAD = 2**18
-_ONE_THREAD = os.environ.get("OPENBLAS_NUM_THREADS") == "1"
 
 
 @lru_cache(maxsize=1)
@@ -71,7 +69,7 @@ def multiply(left: Float32Array, right: Float32Array) -> Float32Array:
     the cores are idle and lose 10 ms now and then when another process holds one, so they are cut into slabs.
     """
     slab = _SINGLE_THREAD // right.size
-    if _ONE_THREAD or slab < 8 or len(left) <= slab:
+    if slab < 8 or len(left) <= slab:
         return np.matmul(left, right)
     whole = len(left) // slab * slab
     out = np.empty((len(left), right.shape[1]), dtype=np.float32)

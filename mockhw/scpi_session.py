@@ -285,7 +285,7 @@ class ScpiSession:
             text, blocks = messages[0]
             if not blocks and short:
                 self._remember(self._cache, data, arrived[0][0])
-            elif len(blocks) == 1 and text.endswith(BLOCK_MARK) and 0 <= mark == data.find(text[:-2]) + len(text) - 2:
+            elif len(blocks) == 1 and mark >= 0 and text.find(b"#") == len(text) - len(BLOCK_MARK):
                 self._remember(self._before_block, data[:mark], arrived[0][0])
         return arrived
 

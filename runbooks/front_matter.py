@@ -125,5 +125,8 @@ def _plain(node: Any, path: KeyPath, places: dict[KeyPath, int], name: str, *, f
 
 def _line(node: Any, key: Any, first_line: int) -> int:
     marks: Any = node.lc
-    spot = marks.key(key) if isinstance(node, Mapping) else marks.item(key)
+    try:
+        spot = marks.key(key) if isinstance(node, Mapping) else marks.item(key)
+    except (KeyError, TypeError):  # ruamel keeps no marks inside tagged nodes and merged keys
+        spot = (marks.line or 0,)
     return int(spot[0]) + first_line

@@ -42,6 +42,8 @@ class FilamentModel:
         self._y_range = law.y_min, law.y_max
         self._law = as_record(law)
         self._cells = draw_cells(parameters, size, seed)
+        self._vt = self._cells["vt"].copy()
+        self._pulses = np.zeros(size, np.int64)
         self._table = student_table(law.noise_dof)
 
     def pulse(
@@ -58,6 +60,8 @@ class FilamentModel:
         pulse_cells(
             self._law,
             self._cells,
+            self._vt,
+            self._pulses,
             _integers(cells),
             _floats(volts),
             _floats(width) * _MICRO,
@@ -147,7 +151,7 @@ class FilamentModel:
             "kind": kind.copy(),
             "formed": (cells["formed"] != 0) & (kind == HEALTHY),
             "conductance": _SI / (cells["rs"] + np.exp(-cells["y"])),
-            "pulses": cells["pulses"].copy(),
+            "pulses": self._pulses.copy(),
             "forming_volts": cells["vf"].copy(),
             "wear_cycles": cells["wear"].copy(),
             "endurance_cycles": cells["endurance"].copy(),
@@ -156,7 +160,7 @@ class FilamentModel:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return a copy of every array needed to continue this chip's life."""
-        return {name: self._cells[name].copy() for name in _fields()}
+        return {"pulses": self._pulses.copy(), **{name: self._cells[name].copy() for name in _fields()}}
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Take up the life saved by :meth:`state`.
@@ -166,16 +170,16 @@ class FilamentModel:
         ValueError
             If arrays are missing, unknown or of another size; the message names them.
         """
-        names = set(_fields())
-        if set(state) != names:
-            missing, unknown = sorted(names - set(state)), sorted(set(state) - names)
+        own: dict[str, NDArray[np.generic]] = {"pulses": self._pulses, **{name: self._cells[name] for name in _fields()}}
+        if set(state) != set(own):
+            missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
             raise ValueError(f"chip state does not fit this model: missing {missing}, unknown {unknown}")
-        for name in names:
-            if state[name].shape != self._cells[name].shape:
-                shapes = f"{state[name].shape}, this chip needs {self._cells[name].shape}"
-                raise ValueError(f"chip state {name!r} has shape {shapes}")
-        for name in names:
-            self._cells[name] = state[name]
+        for name, array in own.items():
+            if state[name].shape != array.shape:
+                raise ValueError(f"chip state {name!r} has shape {state[name].shape}, this chip needs {array.shape}")
+        for name, array in own.items():
+            array[...] = state[name]
+        self._vt = self._cells["vt"].copy()
 
     def assume_formed(self, conductance: FloatArray | float, now: float = 0.0) -> None:
         """Declare all healthy cells formed at ``conductance`` [S], as read at the read gate (a used chip)."""

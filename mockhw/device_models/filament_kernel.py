@@ -184,8 +184,12 @@ def run_block(law, cells, w, lane, width, left, start, n, setting, limit, now):
 
 
 @njit(cache=True, error_model="numpy")
-def pulse_cells(laws, cells, index, volts, width, gate, count, series, now):
-    """Pulse many cells; volts [V], width [µs], gate [V], series [MΩ]."""
+def pulse_cells(laws, cells, vts, pulsed, index, volts, width, gate, count, series, now):
+    """Pulse many cells; volts [V], width [µs], gate [V], series [MΩ].
+
+    ``vts`` [V] and ``pulsed`` (counts) lie outside the cells' records, so that cells whose transistor is off
+    cost no more than a glance.
+    """
     law = laws[0]
     w = np.empty(_BLOCK, np.float32)
     lane = np.empty(_LANES, np.int64)
@@ -204,11 +208,9 @@ def pulse_cells(laws, cells, index, volts, width, gate, count, series, now):
             v = volts[j] if setting else -volts[j]
             if not v > 0.0 or count[j] <= 0 or not width[j] > 0.0:
                 continue
-            cell = cells[index[j]]
-            cell.pulses += count[j]
-            if cell.kind != HEALTHY:
-                continue
-            vt = cell.vt
+            c = index[j]
+            pulsed[c] += count[j]
+            vt = vts[c]
             if gate[j] != last_gate or width[j] != last_width or vt != last_vt:
                 last_gate = gate[j]
                 last_width = width[j]
@@ -216,6 +218,9 @@ def pulse_cells(laws, cells, index, volts, width, gate, count, series, now):
                 vov = overdrive(law, driven_gate(law, last_gate, last_width), vt)
                 i_sat = 0.5 * law.beta * vov**law.alpha
             if i_sat < _OFF:
+                continue
+            cell = cells[c]
+            if cell.kind != HEALTHY:
                 continue
             pulses = count[j]
             if cell.formed == 0:
@@ -226,7 +231,7 @@ def pulse_cells(laws, cells, index, volts, width, gate, count, series, now):
                     continue
             relax(law, cell, now)
             _load(law, cell, w, n, setting, v, series[j], vov, i_sat)
-            lane[n] = index[j]
+            lane[n] = c
             widths[n] = last_width
             left[n] = pulses
             n += 1

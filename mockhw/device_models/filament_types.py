@@ -91,8 +91,7 @@ CELL = np.dtype(
         ("polarity", "i1"),
         ("traps", "u1"),
         ("trap_state", "u1", (2,)),
-        ("pad", "u1", (2,)),
-        ("pulses", "i8"),
+        ("pad", "u1", (2,)),  # keeps what follows aligned
         ("rs", "f8"),
         ("rl", "f8"),
         ("gxr", "f8"),

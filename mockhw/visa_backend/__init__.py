@@ -1,1 +1,5 @@
 """PyVISA finds this package by its name; the library itself lives in ``xbarlab.mockhw.visa_library``."""
+
+from xbarlab.mockhw.visa_library import WRAPPER_CLASS
+
+__all__ = ["WRAPPER_CLASS"]

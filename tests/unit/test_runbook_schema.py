@@ -136,7 +136,7 @@ def test_what_is_wrong_is_said_with_its_line(book: Path, old: str, new: str, lin
         ("---\nstation: x\nsteps: [{id: a, read_array: }]\n---\n", "'title' is missing"),
         ("---\ntitle: x\nsteps: []\n---\n", "'steps' must be a list"),
         ("---\ntitle: x\n---\n", "'steps' must be a list"),
-        ("---\ntitle: x\nsteps: [{id: a, read_array: !!python/object:os.system x}]\n---\n", "must be a map"),
+        ("---\ntitle: x\nsteps: [{id: a, read_array: !!python/object:os.system x}]\n---\n", "is neither text, number"),
     ],
 )
 def test_a_file_that_is_no_runbook_is_refused(tmp_path: Path, text: str, says: str) -> None:

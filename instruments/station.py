@@ -1,0 +1,253 @@
+"""A station file becomes a :class:`Bench`, and every way out of a bench ends at 0 V and disconnected."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import signal
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from .bench_lock import BenchLock
+from .capabilities import Clock, CrossbarArray, Identity
+from .clock import WallClock
+from .errors import RefusedError, XbarlabError
+from .interrupts import uninterrupted
+from .station_file import StationFile, read_station
+
+if TYPE_CHECKING:
+    from qcodes.station import Station
+
+    from .chip_file import Chip
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+def load_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None) -> Bench:
+    """Check a station file and return its bench, not opened yet: ``with load_station(path) as bench``.
+
+    Parameters
+    ----------
+    overrides : mapping
+        Merged over the file, section by section.
+
+    Raises
+    ------
+    RefusedError
+        Bad input: nothing was opened or sent.
+    """
+    return Bench(read_station(path, overrides=overrides))
+
+
+class Bench:
+    """The instruments of a station, opened by ``with`` and safe on every exit.
+
+    Normal end, exception, Ctrl-C, SIGTERM and the end of the interpreter all idle the array (0 V, then disconnected)
+    before the instruments are closed and the bench is given back.
+    """
+
+    def __init__(self, file: StationFile) -> None:
+        self.file = file
+        self._lock = BenchLock(file.resources, holder=str(file.path))
+        self._station: Station | None = None
+        self._station_before: Station | None = None
+        self._array: CrossbarArray | None = None
+        self._clock: Clock | None = None
+        self._identities: dict[str, Identity] = {}
+        self._sigterm_before: object = None
+        self._is_open = False
+
+    def __repr__(self) -> str:
+        state = "open" if self._is_open else "closed"
+        return f"<Bench {self.file.path.name}: array {self.file.array}, {state}>"
+
+    # -- what protocols use --------------------------------------------------------------------------------------------
+
+    @property
+    def array(self) -> CrossbarArray:
+        """The array under test."""
+        return self._opened(self._array)
+
+    @property
+    def clock(self) -> Clock:
+        """The bench's time: of the wall, or of its simulator."""
+        return self._opened(self._clock)
+
+    @property
+    def station(self) -> Station:
+        """The QCoDeS station, for snapshots and for the other instruments."""
+        return self._opened(self._station)
+
+    @property
+    def identities(self) -> dict[str, Identity]:
+        """Who answered, by instrument name."""
+        return dict(self._identities)
+
+    @property
+    def chip(self) -> Chip | None:
+        """The chip of the station file."""
+        return self.file.chip
+
+    @property
+    def path(self) -> Path:
+        """The station file."""
+        return self.file.path
+
+    def _opened(self, thing: _T | None) -> _T:
+        if thing is None:
+            raise RefusedError(f"the bench of {self.file.path.name} is not open: use it inside 'with … as bench:'")
+        return thing
+
+    # -- in and out ------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self) -> Self:
+        """Take the bench, open its instruments and make them safe."""
+        if self._is_open:
+            raise RefusedError(f"the bench of {self.file.path.name} is open already")
+        self._lock.acquire()
+        self._is_open = True
+        self._catch_sigterm()
+        # As the last resort: a notebook that never leaves its ``with``.
+        atexit.register(self.close)
+        try:
+            self._open_instruments()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Idle the array, close the instruments, give the bench back. Safe to call twice."""
+        if not self._is_open:
+            return
+        with uninterrupted():
+            self._is_open = False
+            if self._array is not None:
+                with _logged("idle"):
+                    self._array.idle()
+            self._close_instruments()
+            self._array = self._clock = self._station = None
+            self._lock.release()
+            atexit.unregister(self.close)
+            self._restore_sigterm()
+
+    def _open_instruments(self) -> None:
+        from qcodes.station import Station
+
+        self._station_before = Station.default
+        station = _station_class()()
+        station.load_config(json.dumps({"instruments": self.file.instruments}))
+        self._station = station
+        for name in self.file.instruments:
+            extra: dict[str, Any] = {}
+            if name == self.file.array:
+                extra = {"chip": self.file.chip, "limits": self.file.limits}
+            try:
+                instrument = station.load_instrument(name, update_snapshot=False, **extra)
+            except XbarlabError:
+                raise
+            except (TypeError, ValueError) as error:
+                raise RefusedError(
+                    f"{self.file.path}: instruments.{name}: {error.args[0] if error.args else error}"
+                ) from error
+            identity = getattr(instrument, "identity", None)
+            self._identities[name] = identity if isinstance(identity, Identity) else _identity(instrument.get_idn())
+            if name == self.file.array:
+                if not isinstance(instrument, CrossbarArray):
+                    raise RefusedError(
+                        f"{self.file.path}: xbarlab.array: {name} is a {type(instrument).__name__}, not an array"
+                    )
+                self._array = instrument
+        self._clock = self._choose_clock()
+
+    def _choose_clock(self) -> Clock:
+        array = self.array
+        simulated = array.spec.simulated
+        if self.file.clock == "simulated" and not simulated:
+            raise RefusedError(
+                f"{self.file.path}: xbarlab.clock is simulated, but {array.spec.name} is a real instrument: choose auto"
+            )
+        if self.file.clock == "wall" and simulated:
+            clock = WallClock(array)  # pyright: ignore[reportArgumentType]
+            array.clock = clock  # pyright: ignore[reportAttributeAccessIssue]
+            return clock
+        return array.clock
+
+    def _close_instruments(self) -> None:
+        from qcodes.instrument import Instrument
+        from qcodes.station import Station
+
+        for name in self.file.instruments:
+            # By name: QCoDeS may have opened it and failed later, before the station knew it.
+            if Instrument.exist(name):
+                with _logged(f"closing {name}"):
+                    Instrument.find_instrument(name).close()
+        if self._station is not None and Station.default is self._station:
+            Station.default = self._station_before
+
+    # -- SIGTERM -----------------------------------------------------------------------------------------------------------
+
+    def _catch_sigterm(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._sigterm_before = signal.signal(signal.SIGTERM, _interrupt)
+
+    def _restore_sigterm(self) -> None:
+        if self._sigterm_before is not None and threading.current_thread() is threading.main_thread():
+            with suppress(ValueError, TypeError):
+                signal.signal(signal.SIGTERM, self._sigterm_before)  # pyright: ignore[reportArgumentType]
+            self._sigterm_before = None
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Let SIGTERM take the way of Ctrl-C, which every protocol knows."""
+    raise KeyboardInterrupt("terminated by SIGTERM")
+
+
+class _logged:  # noqa: N801 - used like a function
+    """Let nothing that goes wrong on the way out hide why we are leaving."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> bool:
+        if isinstance(error, Exception):
+            log.warning("%s: %s", self._doing, error)
+            return True
+        return False
+
+
+def _station_class() -> type[Station]:
+    from qcodes.station import Station
+
+    class XbarlabStation(Station):
+        """Knows only the configuration it is handed: QCoDeS reloads its default file before every instrument."""
+
+        def load_config_files(self, *filenames: str) -> None:
+            """Keep what was loaded."""
+            if filenames:
+                super().load_config_files(*filenames)
+
+    return XbarlabStation
+
+
+def _identity(idn: Mapping[str, str | None]) -> Identity:
+    maker, model, serial, firmware = (str(idn.get(key) or "") for key in ("vendor", "model", "serial", "firmware"))
+    return Identity(maker, model, serial, firmware)

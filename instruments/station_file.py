@@ -1,0 +1,165 @@
+"""A station file: QCoDeS's ``instruments:`` and our ``xbarlab:`` section, checked before anything is opened."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from .errors import RefusedError, unknown
+from .limits import Limits
+from .yaml_files import read_yaml, refuse_unknown_keys
+
+if TYPE_CHECKING:
+    from .chip_file import Chip
+
+_SECTIONS = ("instruments", "xbarlab")
+_OURS = ("array", "chip", "clock", "limits")
+_INSTRUMENT_KEYS = (
+    "type", "driver", "address", "port", "enable_forced_reconnect", "init", "parameters", "add_parameters",
+)  # fmt: skip
+_CLOCKS = ("auto", "wall", "simulated")
+_IN_PROCESS = "@xbarlab"
+
+
+@dataclass(frozen=True, slots=True)
+class StationFile:
+    """What a station file says, paths resolved.
+
+    Attributes
+    ----------
+    instruments : dict
+        QCoDeS's section.
+    array : str
+        Which instrument is the array.
+    resources : tuple of str
+        What to lock: one entry per instrument that another process could open too.
+    """
+
+    path: Path
+    instruments: dict[str, dict[str, Any]]
+    array: str
+    chip: Chip | None
+    clock: str
+    limits: dict[str, float]
+    resources: tuple[str, ...]
+
+
+def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None) -> StationFile:
+    """Read and check a station file; nothing is opened.
+
+    Parameters
+    ----------
+    overrides : mapping
+        Merged over the file, section by section: ``{"xbarlab": {"clock": "wall"}}``.
+    """
+    path = Path(path).absolute()
+    record = _merged(read_yaml(path, "station file"), overrides or {})
+    refuse_unknown_keys(record, _SECTIONS, where=str(path), kind="section")
+    instruments = _instruments(record.get("instruments"), path)
+    ours = _mapping(record.get("xbarlab") or {}, f"{path}: xbarlab")
+    refuse_unknown_keys(ours, _OURS, where=f"{path}: xbarlab", kind="key")
+    array = str(ours.get("array", next(iter(instruments)) if len(instruments) == 1 else ""))
+    if array not in instruments:
+        raise RefusedError(f"{path}: xbarlab.array: {unknown('instrument', array, instruments)}")
+    clock = str(ours.get("clock", "auto"))
+    if clock not in _CLOCKS:
+        raise RefusedError(f"{path}: xbarlab.clock: {unknown('clock', clock, _CLOCKS)}")
+    limits = cast("dict[str, float]", _mapping(ours.get("limits") or {}, f"{path}: xbarlab.limits"))
+    Limits().narrowed(limits, source=f"{path}: xbarlab.limits")
+    chip = None
+    if ours.get("chip") is not None:
+        from .chip_file import load_chip
+
+        chip = load_chip(path.parent / str(ours["chip"]))
+    resources = _resources(instruments, path)
+    return StationFile(path, instruments, array, chip, clock, dict(limits), resources)
+
+
+def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:
+    if not section:
+        raise RefusedError(f"{path}: a station file needs an instruments section, as QCoDeS has it")
+    instruments: dict[str, dict[str, Any]] = {}
+    for name, entry in _mapping(section, f"{path}: instruments").items():
+        where = f"{path}: instruments.{name}"
+        settings = _mapping(entry, where)
+        refuse_unknown_keys(settings, _INSTRUMENT_KEYS, where=where, kind="key")
+        _require_class(settings.get("type"), where)
+        init = dict(_mapping(settings.get("init") or {}, f"{where}.init"))
+        if init.get("visalib") is not None:
+            init["visalib"] = _resolved(str(init["visalib"]), path.parent, where)
+        instruments[str(name)] = {**settings, "init": init}
+    return instruments
+
+
+def _require_class(name: object, where: str) -> None:
+    module, _, cls = str(name or "").rpartition(".")
+    if not module:
+        raise RefusedError(
+            f"{where}.type is {name!r}: write module.Class, as xbarlab.instruments.crossbar_board.CrossbarBoard"
+        )
+    try:
+        getattr(import_module(module), cls)
+    except (ImportError, AttributeError) as error:
+        raise RefusedError(f"{where}.type {name} cannot be imported: {error}") from error
+
+
+def _resolved(visalib: str, folder: Path, where: str) -> str:
+    """Return ``visalib`` with its file, if it names one, as an absolute path."""
+    file, at, backend = visalib.rpartition("@")
+    if not at or not file:
+        return visalib
+    name, mark, options = file.partition("?")
+    path = folder / name
+    if path.is_file():
+        return f"{path}{mark}{options}@{backend}"
+    if f"@{backend}" == _IN_PROCESS:
+        there = sorted(found.name for found in path.parent.glob("*.bench.yaml")) if path.parent.is_dir() else []
+        raise RefusedError(f"{where}.init.visalib: {unknown('bench file', path.name, there)} (in {path.parent})")
+    return visalib
+
+
+def _resources(instruments: Mapping[str, Mapping[str, Any]], path: Path) -> tuple[str, ...]:
+    found: dict[str, str] = {}
+    for name, settings in instruments.items():
+        address = settings.get("address", settings["init"].get("address"))
+        if address is None:
+            continue
+        visalib = str(settings["init"].get("visalib") or "")
+        # What a socket or GPIB address means does not depend on who opens it; on a mock bench it does.
+        resource = f"{address} of {visalib.rpartition('@')[0]}" if visalib.endswith(_IN_PROCESS) else str(address)
+        if resource in found:
+            raise RefusedError(
+                f"{path}: {found[resource]} and {name} have the same address {resource}: give each its own"
+            )
+        found[resource] = name
+    private = [r for r, name in found.items() if _is_private(str(instruments[name]["init"].get("visalib") or ""))]
+    return tuple(resource for resource in found if resource not in private)
+
+
+def _is_private(visalib: str) -> bool:
+    """Whether every process that opens this gets a bench of its own: a mock bench without a ``state:`` file."""
+    if not visalib.endswith(_IN_PROCESS):
+        return False
+    file = visalib.rpartition("@")[0].partition("?")[0]
+    return not file or "state" not in read_yaml(Path(file), "bench file")
+
+
+def _mapping(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise RefusedError(f"{where} is {value!r}; it must be a mapping of keys to values")
+    return dict(cast("Mapping[str, Any]", value))
+
+
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = copy.deepcopy(base)
+    for key, value in over.items():
+        mine = merged.get(key)
+        if isinstance(mine, dict) and isinstance(value, Mapping):
+            merged[key] = _merged(cast("dict[str, Any]", mine), cast("Mapping[str, Any]", value))
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged

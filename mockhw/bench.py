@@ -1,0 +1,169 @@
+"""A mock bench: instruments wired to one chip and one clock, built from a bench file, one owner per file."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from .bench_file import ArrayBoardEntry, BenchFile, BenchFileError, FaultEntry, load_bench_file
+from .faults import Fault, FaultPlan
+from .instrument import BenchLog, SimulatedInstrument
+from .sim_clock import SimClock
+
+if TYPE_CHECKING:
+    from .virtual_chip import VirtualChip
+
+
+class MockBench:
+    """Everything on one simulated bench.
+
+    Parameters
+    ----------
+    content : BenchFile
+        The checked bench file.
+    path : Path
+        Where it came from; paths inside are relative to it.
+    seed : int, optional
+        In place of the file's.
+
+    Attributes
+    ----------
+    instruments : dict of str to SimulatedInstrument
+        By canonical VISA resource name.
+    chip : VirtualChip
+    clock : SimClock
+    log : BenchLog
+        What happened, for tests.
+    seed : int
+    """
+
+    def __init__(self, content: BenchFile, path: Path, *, seed: int | None = None) -> None:
+        self.path = path
+        self.content = content
+        self.seed = content.chip.seed if seed is None else seed
+        self.clock = SimClock()
+        self.log = BenchLog()
+        entries = _addressed(content, path.name)
+        self.chip = self._make_chip()
+        self.state_file = None if content.chip.state is None else path.parent / content.chip.state
+        if self.state_file is not None and self.state_file.is_file():
+            try:
+                self.chip.load(self.state_file)
+            except (ValueError, OSError) as error:
+                raise BenchFileError(f"{path.name}: chip.state: {error}") from error
+        self.instruments: dict[str, SimulatedInstrument] = {
+            address: self._make_board(address, entry, index) for index, (address, entry) in enumerate(entries.items())
+        }
+        self._script_faults()
+
+    def save_state(self) -> None:
+        """Write the chip's state, if the bench file names a place for it."""
+        if self.state_file is not None:
+            self.chip.save(self.state_file)
+
+    def _make_chip(self) -> VirtualChip:
+        from .profile import ProfileError, list_profiles, load_profile
+        from .virtual_chip import VirtualChip
+
+        name = self.content.chip.profile
+        beside = self.path.parent / name
+        if name not in list_profiles() and beside.is_file():
+            name = str(beside)
+        try:
+            return VirtualChip(load_profile(name), seed=self.seed, clock=self.clock)
+        except (ProfileError, ValueError) as error:
+            raise BenchFileError(f"{self.path.name}: chip.profile: {error}") from error
+
+    def _make_board(self, address: str, entry: ArrayBoardEntry, index: int) -> SimulatedInstrument:
+        from .array_board import ArrayBoard
+        from .array_board_spec import SUPPORTS, BoardSpec
+
+        spec = BoardSpec(
+            rows=self.chip.rows,
+            cols=self.chip.cols,
+            gate_axis=self.chip.gate_axis,
+            supports=tuple(name for name in SUPPORTS if name not in entry.lacks),
+        )
+        if spec.read_gate > spec.gate_max:
+            spec = replace(spec, read_gate=spec.gate_max)
+        return ArrayBoard(
+            address,
+            self.clock,
+            self.log,
+            chip=self.chip,
+            spec=spec,
+            serial=entry.serial,
+            seed=self.seed + 1000 * index,
+            profile_name=self.content.chip.profile,
+        )
+
+    def _script_faults(self) -> None:
+        for address, instrument in self.instruments.items():
+            mine = [f for f in self.content.faults if f.address is None or _canonical(f.address) == address]
+            if mine:
+                instrument.session.faults = FaultPlan([_fault(f, instrument, self.path.name) for f in mine])
+        for fault in self.content.faults:
+            if fault.address is not None and _canonical(fault.address) not in self.instruments:
+                raise BenchFileError(
+                    f"{self.path.name}: faults: no instrument at {fault.address}; there are "
+                    + ", ".join(self.instruments)
+                )
+
+
+def _canonical(address: str) -> str:
+    from pyvisa import rname
+
+    try:
+        return str(rname.parse_resource_name(address))
+    except rname.InvalidResourceName as error:
+        raise BenchFileError(f"{address!r} is not a VISA resource name: {error}") from error
+
+
+def _addressed(content: BenchFile, name: str) -> dict[str, ArrayBoardEntry]:
+    entries: dict[str, ArrayBoardEntry] = {}
+    for entry in content.instruments:
+        address = _canonical(entry.address)
+        if address in entries:
+            raise BenchFileError(f"{name}: two instruments at address {address}; give each its own")
+        entries[address] = entry
+    return entries
+
+
+def _fault(entry: FaultEntry, instrument: SimulatedInstrument, name: str) -> Fault:
+    header = entry.header
+    if header:
+        command = instrument.session.tree.find(header)
+        if command is None:
+            raise BenchFileError(f"{name}: faults: {instrument.kind} has no command {header!r}")
+        header = command.pattern
+    return Fault(entry.kind, header, entry.after, entry.times, entry.seconds, entry.code)
+
+
+_benches: Final[dict[Path, MockBench]] = {}
+_building: Final = threading.Lock()
+
+
+def bench_for(path: str | Path) -> MockBench:
+    """Return the bench of a bench file, building it the first time it is asked for in this process."""
+    place = Path(path).resolve()
+    with _building:
+        bench = _benches.get(place)
+        if bench is None:
+            bench = _benches[place] = MockBench(load_bench_file(place), place)
+        return bench
+
+
+def fresh_bench(path: str | Path, *, seed: int | None = None) -> MockBench:
+    """Forget the bench of a bench file and build it anew, with ``seed`` in place of the file's."""
+    place = Path(path).resolve()
+    with _building:
+        bench = _benches[place] = MockBench(load_bench_file(place), place, seed=seed)
+        return bench
+
+
+def forget_bench(path: str | Path) -> None:
+    """Forget the bench of a bench file; sessions that are open keep theirs."""
+    with _building:
+        _benches.pop(Path(path).resolve(), None)

@@ -1,0 +1,147 @@
+"""The bench file: which chip, which instruments at which addresses, which faults. Checked before anything is built."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .array_board_spec import SUPPORTS
+from .faults import KINDS, FaultKind
+
+
+class BenchFileError(ValueError):
+    """A bench file that cannot be understood; the message is one sentence."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChipEntry(_Section):
+    """The chip in the socket.
+
+    Attributes
+    ----------
+    profile : str
+        Name of a shipped profile, or the path of one (relative to the bench file).
+    seed : int
+        Everything random about the bench follows from it.
+    state : str, optional
+        File in which the chip lives on from one use to the next (relative to the bench file).
+    """
+
+    profile: str
+    seed: int = Field(0, ge=0)
+    state: str | None = None
+
+
+class ArrayBoardEntry(_Section):
+    """An array board.
+
+    Attributes
+    ----------
+    address : str
+        VISA resource name.
+    serial : str
+    lacks : tuple of str
+        Capabilities this board does not have.
+    """
+
+    kind: Literal["array_board"]
+    address: str
+    serial: str = "MOCK-0001"
+    lacks: tuple[Literal["sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify"], ...] = ()
+
+
+class FaultEntry(_Section):
+    """A scripted fault; see :class:`~.faults.Fault`."""
+
+    kind: FaultKind
+    header: str = ""
+    address: str | None = None
+    after: int = Field(0, ge=0)
+    times: int = Field(1, ge=1)
+    seconds: float = Field(0.0, ge=0.0, allow_inf_nan=False)
+    code: int = Field(-240, ge=-499, le=32767)
+
+
+InstrumentEntry = Annotated[ArrayBoardEntry, Field(discriminator=None)]
+
+
+class BenchFile(_Section):
+    """A whole bench file."""
+
+    chip: ChipEntry
+    instruments: tuple[InstrumentEntry, ...] = Field(min_length=1)
+    faults: tuple[FaultEntry, ...] = ()
+
+
+KNOWN_INSTRUMENTS = ("array_board",)
+
+
+def load_bench_file(path: Path) -> BenchFile:
+    """Read and check a bench file.
+
+    Raises
+    ------
+    BenchFileError
+        With one sentence that says where and what, and names the alternatives.
+    """
+    if not path.is_file():
+        raise BenchFileError(f"bench file {path} does not exist")
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        raw: object = YAML(typ="safe").load(path)
+    except YAMLError as error:
+        raise BenchFileError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from error
+    return parse_bench_file(raw, path.name)
+
+
+def parse_bench_file(raw: object, name: str = "bench file") -> BenchFile:
+    """Check the content of a bench file given as nested mappings; see :func:`load_bench_file`."""
+    if not isinstance(raw, Mapping):
+        raise BenchFileError(f"{name}: a bench file is a mapping with the keys chip, instruments and faults")
+    content = dict(cast("Mapping[str, Any]", raw))
+    if content.get("faults") is None:
+        content.pop("faults", None)
+    _check_kinds(content, name)
+    try:
+        return BenchFile.model_validate(content)
+    except ValidationError as error:
+        raise BenchFileError(f"{name}: " + "; ".join(_sentence(dict(item)) for item in error.errors())) from error
+
+
+def _check_kinds(content: Mapping[str, Any], name: str) -> None:
+    entries = content.get("instruments")
+    for entry in cast("list[Any]", entries) if isinstance(entries, list) else []:
+        kind = cast("Mapping[str, Any]", entry).get("kind") if isinstance(entry, Mapping) else None
+        if kind not in KNOWN_INSTRUMENTS:
+            raise BenchFileError(
+                f"{name}: there is no simulated instrument {kind!r}; known are {', '.join(KNOWN_INSTRUMENTS)}"
+            )
+
+
+_MODELS: dict[str, type[_Section]] = {"chip": ChipEntry, "instruments": ArrayBoardEntry, "faults": FaultEntry}
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    path = [str(part) for part in item["loc"]]
+    where = ".".join(path)
+    if item["type"] == "extra_forbidden":
+        model = _MODELS.get(path[0], BenchFile) if len(path) > 1 else BenchFile
+        names = list(model.model_fields)
+        close = difflib.get_close_matches(path[-1], names, 1)
+        return f"unknown key {where!r}{f', did you mean {close[0]!r}' if close else ''}; known here: {', '.join(names)}"
+    if item["type"] == "missing":
+        return f"key {where!r} is missing"
+    if path[0] == "faults" and path[-1] == "kind":
+        return f"{where}: {item['input']!r} is no fault; known are {', '.join(KINDS)}"
+    if "lacks" in path:
+        return f"{where}: {item['input']!r} is no capability; known are {', '.join(SUPPORTS)}"
+    return f"{where}: {item['msg']}, got {item['input']!r}"
