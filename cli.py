@@ -149,7 +149,7 @@ def pulse(
     cell: CellOption,
     volts: Annotated[str, typer.Option(metavar="V", help="Amplitude, V(row) − V(column); positive SETs.")],
     width: Annotated[str, typer.Option(metavar="S", help="Width, like 200ns or 200e-9.")],
-    gate: Annotated[str, typer.Option(metavar="V", help="Gate voltage, on a 1T1R chip.")] = "0",
+    gate: Annotated[str | None, typer.Option(metavar="V", help="Gate voltage; needed on a 1T1R chip.")] = None,
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Number of pulses.")] = 1,
     average: Annotated[int, typer.Option(metavar="N", min=1, help="Conversions of the readings.")] = 16,
     seed: SeedOption = None,
@@ -164,8 +164,8 @@ def pulse(
     from .runbooks.stations import open_bench
 
     where = cell_text(cell)
-    amplitude, gate_volts = number("--volts", volts, "V"), number("--gate", gate, "V")
-    seconds = number("--width", width, "s")
+    amplitude, seconds = number("--volts", volts, "V"), number("--width", width, "s")
+    gate_volts = number("--gate", gate, "V") if gate is not None else None
     with open_bench(station, seed=seed) as bench:
         _say(
             pulse_cell(
@@ -249,10 +249,10 @@ def serve_mock(
     """Serve a bench's instruments on TCP sockets until Ctrl-C.
 
     \b
-    xbarlab mock serve ta_hfo2
+    xbarlab mock serve mock_ta_hfo2
     xbarlab mock serve my.bench.yaml --port 5025
     """
-    from .runbooks.stations import serve_bench
+    from .runbooks.mock_serve import serve_bench
 
     serve_bench(bench, host=host, port=port, seed=seed)
 
@@ -367,7 +367,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     with _terminations_as_interrupts():
         try:
-            return int(app(arguments, standalone_mode=False) or 0)
+            code = int(app(arguments, prog_name="xbarlab", standalone_mode=False) or 0)
+            return _answer(KeyboardInterrupt()) if code == INTERRUPTED else code  # typer turns Ctrl-C into this code
         except BaseException as error:
             if debug and not isinstance(error, SystemExit):
                 raise

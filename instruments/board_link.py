@@ -28,7 +28,10 @@ class BoardLink(BoardSettings):
     _running: str | None = None
     _idled: bool = False
     _alive_until: float = 0.0
-    _cost: Cost = Cost()
+    _transactions: int = 0
+    _slots: int = 0
+    _pulses: int = 0
+    _chip_seconds: float = 0.0
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -50,7 +53,7 @@ class BoardLink(BoardSettings):
         ``chip_seconds`` counts whole slots, overhead included: the protocol does not promise that the drivers are at
         0 V while a slot is set up, so this is the time they may have been on.
         """
-        return self._cost
+        return Cost(self._transactions, self._slots, self._pulses, self._chip_seconds)
 
     # -- acting, waiting, stopping -----------------------------------------------------------------------------------
 
@@ -110,14 +113,14 @@ class BoardLink(BoardSettings):
         parts = split_replies(reply)
         if len(parts) != 3:
             self._out_of_step = True
-            raise InstrumentError(f"{self.name} at {self.address} answered *OPC?;:PULS:LAST?;:SYST:ERR? with {reply!r}")
+            raise InstrumentError(f"{self.name} at {self.place} answered *OPC?;:PULS:LAST?;:SYST:ERR? with {reply!r}")
         last = decode_last(parts[1])
         kind, self._running = self._running, None
         self._count(0, last.slots_done, last.pulses_done, last.seconds_done)
         self._raise_reported(parts[2], f"{kind}")
         if last.kind != kind or (exact and last.slots_done < last.slots_planned):
             raise InstrumentError(
-                f"{self.name} at {self.address} says it did {last.slots_done} of {last.slots_planned} slots of "
+                f"{self.name} at {self.place} says it did {last.slots_done} of {last.slots_planned} slots of "
                 f"{last.kind} where {kind} was started: somebody else stopped it, or its watchdog did"
             )
         return last
@@ -126,12 +129,10 @@ class BoardLink(BoardSettings):
         return seconds + _SIMULATOR_PATIENCE if self._spec.simulated else seconds
 
     def _count(self, transactions: int, slots: int, pulses: int, seconds: float) -> None:
-        self._cost = Cost(
-            self._cost.transactions + transactions,
-            self._cost.slots + slots,
-            self._cost.pulses + pulses,
-            self._cost.chip_seconds + seconds,
-        )
+        self._transactions += transactions
+        self._slots += slots
+        self._pulses += pulses
+        self._chip_seconds += seconds
 
     def abort(self) -> None:
         """Stop what runs; the array stays connected at 0 V. Logs, never raises, when the board does not answer."""

@@ -28,6 +28,7 @@ class BoardParallel(BoardLink):
         super()._prepare()
         can = self.capability
         self._vmm_code = largest_code(self._limits.vmm_volts_max, can.vmm_volts_lsb) if can.vmm_volts_lsb else 0
+        self._vmm_frames: dict[tuple[int, bool], tuple[bytes, int, float]] = {}
         if "outer_update" in self._spec.supports:
             self._add_update_parameters()
 
@@ -47,35 +48,41 @@ class BoardParallel(BoardLink):
         lines = spec.cols if reverse else spec.rows
         if vectors.ndim != 2 or vectors.shape[1] != lines or len(vectors) == 0:
             raise RefusedError(f"vmm needs [batch, {lines}] voltages, not shape {given.shape}")
-        self._limits.check("vmm_volts", vectors, channel="vmm input ")
+        largest = self._limits.vmm_volts_max
+        # The ufunc's own reduction costs half of ndarray.max; a NaN fails the comparison.
+        if not np.maximum.reduce(np.abs(vectors), None) <= largest:
+            self._limits.check("vmm_volts", vectors, channel="vmm input ")
         codes = np.rint(vectors * (self._polarity / can.vmm_volts_lsb))
-        if self._limits.vmm_volts_max < (self._vmm_code + 0.5) * can.vmm_volts_lsb:
+        if largest >= (self._vmm_code + 0.5) * can.vmm_volts_lsb:
             np.clip(codes, -self._vmm_code, self._vmm_code, out=codes)
         codes = codes.astype("<i2")
-        inputs, outputs = (can.cols, can.rows) if reverse else (can.rows, can.cols)
         if self._lines is not None:
-            codes = _placed(codes, self._lines.cols if reverse else self._lines.rows, inputs)
-        chunks = [
-            self._vmm_chunk(codes[start : start + can.vmm_batch_max], outputs, reverse)
-            for start in range(0, len(codes), can.vmm_batch_max)
-        ]
-        raw = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+            inputs = (self._lines.cols, can.cols) if reverse else (self._lines.rows, can.rows)
+            codes = _placed(codes, *inputs)
+        if len(codes) <= can.vmm_batch_max:
+            raw = self._vmm_chunk(codes, reverse)
+        else:
+            starts = range(0, len(codes), can.vmm_batch_max)
+            raw = np.concatenate([self._vmm_chunk(codes[n : n + can.vmm_batch_max], reverse) for n in starts])
         if self._lines is not None:
             raw = raw[:, self._lines.rows if reverse else self._lines.cols]
-        current = raw * np.float32(self._polarity * self._full_scale() / 32767.0)
-        if raw.min() == VMM_OVERFLOW:
+        current = raw.astype(np.float32) * np.float32(self._polarity * self._full_scale() / 32767.0)
+        if np.minimum.reduce(raw, None) == VMM_OVERFLOW:
             current[raw == VMM_OVERFLOW] = np.nan
         return current[0] if given.ndim == 1 else current
 
-    def _vmm_chunk(self, codes: NDArray[np.int16], outputs: int, reverse: bool) -> NDArray[np.int16]:
+    def _vmm_chunk(self, codes: NDArray[np.int16], reverse: bool) -> NDArray[np.int16]:
         batch = len(codes)
-        seconds = batch * self._spec.vmm_slot_seconds
-        payload = codes.tobytes()
-        head = b"VMM:REV? %d," % batch if reverse else b"VMM:FORW? %d," % batch
-        size = 2 * batch * outputs
+        frame = self._vmm_frames.get((batch, reverse))
+        if frame is None:
+            inputs, outputs = codes.shape[1], self.capability.rows if reverse else self.capability.cols
+            head = (b"VMM:REV? %d," if reverse else b"VMM:FORW? %d,") % batch + block_header(2 * batch * inputs)
+            frame = self._vmm_frames[batch, reverse] = head, outputs, batch * self._spec.vmm_slot_seconds
+        head, outputs, seconds = frame
         with self._acting():
-            self._full_scale()
-            reply = self.ask_block(b"".join((head, block_header(len(payload)), payload)), size, expected=seconds)
+            if self._vmm_full_scale is None:
+                self._full_scale()
+            reply = self.ask_block(head + codes.tobytes(), 2 * batch * outputs, expected=seconds)
         self._count(1, batch, 0, seconds)
         return np.frombuffer(reply, "<i2").reshape(batch, outputs)
 

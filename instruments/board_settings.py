@@ -99,7 +99,7 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
 
     def _ask_capability(self) -> BoardCapability:
         text = bytes(self.ask_block(b"SYST:CAP?", None)).decode("utf-8", errors="replace")
-        return BoardCapability.from_json(text, source=f"{self.name} at {self.address}")
+        return BoardCapability.from_json(text, source=f"{self.name} at {self.place}")
 
     def _ask_json(self, query: str) -> dict[str, object]:
         loaded: object = json.loads(bytes(self.ask_block(query.encode("ascii"), None)))
@@ -108,7 +108,7 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
     def _mount(self, chip: Chip | None, limits: Mapping[str, float]) -> None:
         can = self.capability
         allowed = can.limits()
-        board = f"board {self.name} at {self.address}"
+        board = f"board {self.name} at {self.place}"
         self._polarity = 1
         self._lines: LineMap | None = None
         if chip is not None:

@@ -53,7 +53,7 @@ class CrossbarBoard(BoardParallel):
     def connect_message(self, idn_param: str = "IDN", begin_time: float | None = None) -> None:
         """Log who answered; a library does not print."""
         who = self.identity
-        self.log.info("connected to %s %s (%s, %s) at %s", who.maker, who.model, who.serial, who.firmware, self.address)
+        self.log.info("connected to %s %s (%s, %s) at %s", who.maker, who.model, who.serial, who.firmware, self.place)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Bench:
             raise RefusedError(f"the bench of {self.file.path.name} is not open: use it inside 'with … as bench:'")
         return thing
 
-    # -- in and out ------------------------------------------------------------------------------------------------------
+    # -- in and out -------------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         return self.open()
@@ -200,7 +200,7 @@ class Bench:
         if self._station is not None and Station.default is self._station:
             Station.default = self._station_before
 
-    # -- SIGTERM -----------------------------------------------------------------------------------------------------------
+    # -- SIGTERM ----------------------------------------------------------------------------------------------------
 
     def _catch_sigterm(self) -> None:
         if threading.current_thread() is threading.main_thread():

@@ -145,7 +145,11 @@ def _is_private(visalib: str) -> bool:
     if not visalib.endswith(_IN_PROCESS):
         return False
     file = visalib.rpartition("@")[0].partition("?")[0]
-    return not file or "state" not in read_yaml(Path(file), "bench file")
+    if not file:
+        return True
+    bench = read_yaml(Path(file), "bench file")
+    chip = bench.get("chip")
+    return not (bench.get("state") or (isinstance(chip, Mapping) and cast("Mapping[str, Any]", chip).get("state")))
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .array_board_slots import PulseCodes, SlotPlan
 from .array_board_spec import BoardSpec
-from .scpi_session import Reply
+from .scpi_session import Hold, Reply
 
 if TYPE_CHECKING:
     from .virtual_chip import VirtualChip
@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 
-class QueryAction:
+class QueryAction(Hold):
     """A measurement whose reply is made when its time is over; cut short it measures nothing.
+
+    It is at once what keeps the board busy and what the parser waits for.
 
     Parameters
     ----------
@@ -34,6 +36,8 @@ class QueryAction:
     __slots__ = ("ends_at", "kind", "result", "work")
 
     def __init__(self, kind: str, ends_at: float, work: Callable[[], Reply]) -> None:
+        self.until = None
+        self.finish = self._deliver
         self.kind = kind
         self.ends_at = ends_at
         self.work = work
@@ -54,6 +58,9 @@ class QueryAction:
     def cut(self, now: float) -> float:
         """Measure nothing."""
         return now
+
+    def _deliver(self) -> Reply | None:
+        return self.result
 
 
 class SlotAction:

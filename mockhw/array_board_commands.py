@@ -49,7 +49,7 @@ def _source(board: ArrayBoard) -> list[Command]:
         return board.set_output(on=on)
 
     return [
-        Command("OUTPut[:STATe]", output, (Boolean("state"),), aborts=lambda on: not on),
+        Command("OUTPut[:STATe]", output, (Boolean("state"),), aborts=_turns_off),
         Command("OUTPut[:STATe]?", lambda: "1" if board.output else "0"),
         Command("SOURce:ZERO", board.zero, aborts=_always),
         *_attribute(
@@ -95,7 +95,7 @@ def _act(board: ArrayBoard) -> list[Command]:
     gate = Number("gate", "V", 0.0, spec.gate_max)
     step = Number("step", "V", 0.0, spec.volts_max)
 
-    def program(*arguments: Any) -> None:  # noqa: ANN401
+    def program(*arguments: Any) -> None:
         where = Rectangle(*arguments[:4]).check(spec)
         tolerance, pulses_max, seconds, vset, *rest = arguments[4:]
         gates, resets = tuple(rest[:3]), tuple(rest[3:6])
@@ -188,6 +188,10 @@ def _attribute(board: ArrayBoard, pattern: str, parameter: Number, name: str) ->
         setattr(board, name, value)
 
     return setting(pattern, parameter, lambda: number(getattr(board, name)), put)
+
+
+def _turns_off(on: bool) -> bool:
+    return not on
 
 
 _always: Callable[..., bool] = lambda *_: True  # noqa: E731

@@ -101,7 +101,13 @@ class ReadUnit:
         total, squares = np.zeros(shape), np.zeros(shape)
         over = np.full(shape, saturate)
         for _ in range(point.average):
-            once, beyond = bank.convert(self._read(where, point), chosen, where.col0)
+            current = self._read(where, point)
+            once, beyond = bank.convert(current, chosen, where.col0)
+            while point.full_scale is None and (beyond & (chosen < bank.ranges.size - 1)).any():
+                # Automatic range: what overflows is converted again on the next range, within the slot (§4.3).
+                chosen = np.where(beyond, np.minimum(chosen + 1, bank.ranges.size - 1), chosen)
+                again, still = bank.convert(current, chosen, where.col0)
+                once, beyond = np.where(beyond, again, once), beyond & still
             total += once
             over |= beyond
             if point.average > 1:

@@ -151,9 +151,9 @@ class SlotPlan:
             return values if order is None else values[order]
 
         self._cells = sort(pulses.row * spec.cols + pulses.col)
-        self._volts = sort(pulses.volts) * spec.volts_lsb
-        self._width = sort(pulses.ticks) * spec.tick
-        self._gate = sort(pulses.gate) * spec.gate_lsb
+        self._volts: FloatArray = sort(pulses.volts) * np.float64(spec.volts_lsb)
+        self._width: FloatArray = sort(pulses.ticks) * np.float64(spec.tick)
+        self._gate: FloatArray = sort(pulses.gate) * np.float64(spec.gate_lsb)
         self._count = sort(pulses.count)
         self._group: IntArray = np.zeros(key.size, dtype=np.int64)
         np.cumsum(key[1:] != key[:-1], out=self._group[1:])

@@ -57,11 +57,17 @@ class MockBench:
             address: self._make_board(address, entry, index) for index, (address, entry) in enumerate(entries.items())
         }
         self._script_faults()
+        for instrument in self.instruments.values():
+            instrument.released = self._released
 
     def save_state(self) -> None:
         """Write the chip's state, if the bench file names a place for it."""
         if self.state_file is not None:
             self.chip.save(self.state_file)
+
+    def _released(self) -> None:
+        if not any(instrument.clients for instrument in self.instruments.values()):
+            self.save_state()
 
     def _make_chip(self) -> VirtualChip:
         from .profile import ProfileError, list_profiles, load_profile

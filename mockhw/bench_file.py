@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -69,14 +69,11 @@ class FaultEntry(_Section):
     code: int = Field(-240, ge=-499, le=32767)
 
 
-InstrumentEntry = Annotated[ArrayBoardEntry, Field(discriminator=None)]
-
-
 class BenchFile(_Section):
     """A whole bench file."""
 
     chip: ChipEntry
-    instruments: tuple[InstrumentEntry, ...] = Field(min_length=1)
+    instruments: tuple[ArrayBoardEntry, ...] = Field(min_length=1)
     faults: tuple[FaultEntry, ...] = ()
 
 

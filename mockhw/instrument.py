@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from .scpi_errors import ScpiError
 from .scpi_session import Hold, ScpiSession
@@ -44,7 +44,10 @@ class BenchLog:
 class Action(Protocol):
     """Something that takes simulated time and can be cut short."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """What the instrument says it is doing."""
+        ...
 
     @property
     def next_event(self) -> float:
@@ -78,8 +81,8 @@ class SimulatedInstrument(ABC):
         Where it writes down what it did.
     """
 
-    kind: str
-    one_client: bool = False
+    kind: ClassVar[str]
+    one_client: ClassVar[bool] = False
     """Whether a second connection is refused while one is open."""
 
     def __init__(self, address: str, clock: SimClock, log: BenchLog) -> None:
@@ -88,6 +91,8 @@ class SimulatedInstrument(ABC):
         self.log = log
         self.action: Action | None = None
         self.clients = 0
+        self.released: Callable[[], None] | None = None
+        """Called when the last client has gone."""
         self._free_at = -math.inf
         self.session = ScpiSession(self, clock, self.commands(), self.reserved())
         clock.watch(self._tick)
@@ -117,9 +122,11 @@ class SimulatedInstrument(ABC):
 
     def on_done(self, action: Action, *, cut: bool) -> None:
         """React to the end of an action."""
+        del action, cut
 
     def on_lost(self) -> None:
         """React to the loss of the last client."""
+        return
 
     def watchdog_due(self) -> float | None:
         """Return the wall-clock time (monotonic) [s] at which a watchdog expires, None without one."""
@@ -127,12 +134,13 @@ class SimulatedInstrument(ABC):
 
     def check_watchdog(self) -> None:
         """Let a watchdog that is due expire."""
+        return
 
     # --- what transports call -----------------------------------------------------------------
 
-    def connect(self) -> bool:
-        """Let a client in; return False if it has to stay out."""
-        if self.one_client and self.clients:
+    def connect(self, *, stream: bool = True) -> bool:
+        """Let a client in; return False if it has to stay out, because a stream can have one reader only."""
+        if self.one_client and self.clients and stream:
             return False
         self.clients += 1
         return True
@@ -145,6 +153,8 @@ class SimulatedInstrument(ABC):
             self.session.dropped = False
             if lost:
                 self.on_lost()
+            if self.released is not None:
+                self.released()
 
     def receive(self, data: bytes | bytearray | memoryview, *, end: bool = False) -> None:
         """Take bytes from a client."""
@@ -229,6 +239,3 @@ def advance_to(clock: SimClock, time: float) -> None:
     clock.advance(time - clock.now)
     if clock.now < time:
         clock.advance(math.nextafter(time, math.inf) - clock.now)
-
-
-InstrumentFactory = Callable[..., SimulatedInstrument]

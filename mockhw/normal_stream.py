@@ -65,8 +65,9 @@ def _product(
 def multiply(left: Float32Array, right: Float32Array) -> Float32Array:
     """Return ``left @ right`` without waking OpenBLAS's threads.
 
-    Up to 2¹⁸ multiplications OpenBLAS works in the calling thread. Larger products gain 40 µs from threads when
-    the cores are idle and lose 10 ms now and then when another process holds one, so they are cut into slabs.
+    Up to 2¹⁸ multiplications OpenBLAS works in the calling thread. Larger products would gain some 30 µs from
+    threads on idle cores, lose 10 ms now and then when another process holds a core, and round differently with
+    the number of threads; so they are cut into slabs.
     """
     slab = _SINGLE_THREAD // right.size
     if slab < 8 or len(left) <= slab:

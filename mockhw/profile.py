@@ -103,7 +103,7 @@ class Profile(Section):
 
 
 def _shipped() -> dict[str, Path]:
-    folder = Path(str(resources.files(__package__))) / "profiles"
+    folder = Path(str(resources.files(__package__ or __name__))) / "profiles"
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 

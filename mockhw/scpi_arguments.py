@@ -40,10 +40,17 @@ Token = str | BlockRef | Quoted
 class Parameter(Protocol):
     """What a command table says about one argument."""
 
-    name: str
-    optional: bool
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        ...
 
-    def convert(self, token: Token) -> Any:  # noqa: ANN401
+    @property
+    def optional(self) -> bool:
+        """Whether it may be left out."""
+        ...
+
+    def convert(self, token: Token) -> Any:
         """Return the value of ``token``.
 
         Raises
@@ -80,7 +87,7 @@ class Number:
     words: dict[str, Any] | None = None
     optional: bool = False
 
-    def limit(self, word: str) -> Any:  # noqa: ANN401
+    def limit(self, word: str) -> Any:
         """Return what ``MIN``, ``MAX`` or ``DEF`` stand for."""
         bound = {"MIN": self.low, "MAX": self.high, "DEF": self.default}[word]
         value = bound() if callable(bound) else bound
@@ -88,7 +95,7 @@ class Number:
             raise ScpiError(-141, f"{self.name} has no {word}")
         return value
 
-    def convert(self, token: Token) -> Any:  # noqa: ANN401
+    def convert(self, token: Token) -> Any:
         """Return the number in SI units."""
         if not isinstance(token, str):
             raise ScpiError(-168 if isinstance(token, BlockRef) else -104, f"{self.name} is a number")
@@ -101,7 +108,7 @@ class Number:
                 raise ScpiError(-222, f"{self.name} {value:.9g} {word} {bound:.9g}")
         return value
 
-    def _parse(self, token: str) -> Any:  # noqa: ANN401
+    def _parse(self, token: str) -> Any:
         match = _NUMBER.match(token)
         if match is None:
             return self._word(token)
@@ -126,7 +133,7 @@ class Number:
             raise ScpiError(-131, f"{self.name} is in {self.unit}, got {suffix}")
         return _PREFIXES[prefix]
 
-    def _word(self, token: str) -> Any:  # noqa: ANN401
+    def _word(self, token: str) -> Any:
         word = token.upper()
         if word in _NOT_A_NUMBER:
             raise ScpiError(-222, f"{self.name} {token} is not finite")
@@ -144,7 +151,7 @@ class Number:
 class Integer(Number):
     """A whole number; IEEE 488.2 rounds what has a fraction."""
 
-    def convert(self, token: Token) -> Any:  # noqa: ANN401
+    def convert(self, token: Token) -> Any:
         """Return the number, rounded."""
         value = super().convert(token)
         return round(value) if isinstance(value, (int, float)) else value

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from .faults import FaultPlan
@@ -28,11 +27,10 @@ _CACHE_SIZE: Final = 2048
 _CACHED_LENGTH: Final = 512
 
 
-@dataclass(slots=True)
 class Hold:
     """The parser waits.
 
-    Attributes
+    Parameters
     ----------
     until : float, optional [s]
         Simulated time it waits for; None: until the instrument has finished what it does.
@@ -40,8 +38,11 @@ class Hold:
         Makes the reply when the wait is over; None in place of a reply means there is none.
     """
 
-    until: float | None = None
-    finish: Callable[[], Reply | None] | None = None
+    __slots__ = ("finish", "until")
+
+    def __init__(self, until: float | None = None, finish: Callable[[], Reply | None] | None = None) -> None:
+        self.until = until
+        self.finish = finish
 
 
 class Device(Protocol):
@@ -232,7 +233,7 @@ class ScpiSession:
                 continue
             if reply is None:
                 continue
-            if type(reply) is Hold:
+            if isinstance(reply, Hold):
                 self._hold = reply
                 return
             self._replies.append(reply)
@@ -370,7 +371,7 @@ class ScpiSession:
         return (
             Command("*IDN?", lambda: self._device.identity),
             Command("*RST", self._reset, aborts=always),
-            Command("*TST?", lambda: self._device.self_test()),
+            Command("*TST?", self._device.self_test),
             Command("*STB?", lambda: str(self.status.byte(message=bool(self._replies) or self.message_available))),
             Command("*OPC", self._operation_complete),
             Command("*OPC?", lambda: Hold(finish=lambda: "1") if self._device.busy else "1"),

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .crossbar_network import Wires, effective_conductance, read_rows, row_drop
+from .array_product import ArrayProduct, take_product
+from .crossbar_network import Wires, read_rows, row_drop
 from .device_models.base import DeviceModel, FloatArray, IntArray
-from .normal_stream import Float32Array, NormalStream, multiply
+from .normal_stream import Float32Array, NormalStream
 from .row_ladder import order_passes
 
 if TYPE_CHECKING:
@@ -22,26 +22,9 @@ if TYPE_CHECKING:
     from .sim_clock import SimClock
 
 _FORMAT = 1
-# Two voltages inside the usual read range fix the cubic term of the cells for VMM: I = V·(g1 + g3·V²).
-_VMM_LOW, _VMM_HIGH = 0.1, 0.3
 # The VMM matrices serve until the time since the last disturbance has grown by this fraction (retention goes
 # with the logarithm of time), but at least for this long.
 _STALE_FRACTION, _STALE_SECONDS = 0.05, 10e-3
-
-
-@dataclass(frozen=True)
-class _Product:
-    """The array as one linear map (and its cubic correction), frozen at one moment and one gate voltage."""
-
-    gate: float
-    expires: float
-    weight: Float32Array
-    variance: Float32Array
-    cubic: Float32Array  # empty when all cells are ohmic
-
-    def turned(self) -> _Product:
-        weight, variance, cubic = (np.ascontiguousarray(m.T) for m in (self.weight, self.variance, self.cubic))
-        return _Product(self.gate, self.expires, weight, variance, cubic)
 
 
 class VirtualChip:
@@ -99,7 +82,8 @@ class VirtualChip:
         self._born_before = 0.0  # chip time minus clock time, set when a saved life is taken up
         self._disturbed = self.now
         self._noise = NormalStream([seed, 0x76_6D_6D])
-        self._products: dict[bool, _Product] = {}
+        self._products: dict[bool, ArrayProduct] = {}
+        self._expires = 0.0
         self._every = np.arange(self.rows * self.cols, dtype=np.int64)
 
     @property
@@ -227,49 +211,19 @@ class VirtualChip:
             Current into the virtual ground of each column, or row when ``reverse``.
         """
         product = self._products.get(reverse)
-        if product is None or product.gate != gate or self.now > product.expires:
-            product = self._product(gate, reverse)
-        if len(volts) == 1:
-            return self._noise.noisy_product(volts[0], product.weight, product.variance, product.cubic)[None]
-        out = multiply(volts, product.weight)
-        square = volts * volts
-        if product.cubic.size:
-            out += multiply(square * volts, product.cubic)
-        self._noise.add(out, multiply(square, product.variance))
-        return out
+        if product is None or product.gate != gate or self.now > self._expires:
+            product = self._take_product(gate, reverse)
+        return product.multiply(np.ascontiguousarray(volts, dtype=np.float32), self._noise)
 
-    def _product(self, gate: float, reverse: bool) -> _Product:
+    def _take_product(self, gate: float, reverse: bool) -> ArrayProduct:
         forward = self._products.get(False)
-        if forward is None or forward.gate != gate or self.now > forward.expires:
-            forward = self._measure_product(gate)
+        if forward is None or forward.gate != gate or self.now > self._expires:
+            forward = take_product(self.model, (self.rows, self.cols), self.wires, gate, self.now)
             self._products = {False: forward}
+            self._expires = self.now + max(_STALE_SECONDS, _STALE_FRACTION * (self.now - self._disturbed))
         if reverse:
             self._products[True] = forward.turned()
         return self._products[reverse]
-
-    def _measure_product(self, gate: float) -> _Product:
-        shape = (self.rows, self.cols)
-        low = self.model.conductance(self._every, _VMM_LOW, gate, self.now)
-        high = self.model.conductance(self._every, _VMM_HIGH, gate, self.now)
-        bend = (high - low) / (_VMM_HIGH**2 - _VMM_LOW**2)
-        cell = low - bend * _VMM_LOW**2
-        sigma = self.model.noise_sigma(self._every, low)
-        wires = self.wires
-        weight = effective_conductance(
-            cell.reshape(shape),
-            row_ohm=wires.row_ohm,
-            col_ohm=wires.col_ohm,
-            driver_ohm=wires.driver_ohm,
-            sense_ohm=wires.sense_ohm,
-        )
-        # A cell behind wires keeps the share w = G_eff/G of its voltage, and as much of its current arrives:
-        # small changes of G arrive as w², currents that go with V³ as w⁴ (exact for a cell alone on its lines).
-        share = np.clip(np.divide(weight.ravel(), cell, out=np.ones_like(cell), where=cell > 0.0), 0.0, 1.0)
-        variance = ((sigma * share**2) ** 2).reshape(shape).astype(np.float32)
-        bends = float(np.max(np.abs(bend))) * _VMM_HIGH**2 > 1e-6 * float(np.max(np.abs(cell)))
-        cubic = (bend * share**4).reshape(shape).astype(np.float32) if bends else np.empty((0, 0), np.float32)
-        lasting = max(_STALE_SECONDS, _STALE_FRACTION * (self.now - self._disturbed))
-        return _Product(gate, self.now + lasting, weight.astype(np.float32), variance, cubic)
 
     def sample(self, row: int, col: int, volts: float, gate: float, rate: float, count: int) -> FloatArray:
         """Measure ``count`` currents [A] of one cell at ``volts`` [V], ``rate`` [1/s]; all other cells off."""

@@ -63,7 +63,7 @@ class XbarlabVisaLibrary(highlevel.VisaLibraryBase):
         instrument = bench_for(str(self.library_path.path)).instruments.get(str(parsed))
         if instrument is None:
             return VISASession(0), self.handle_return_value(None, StatusCode.error_resource_not_found)
-        if not instrument.connect():
+        if not instrument.connect(stream=parsed.resource_class == "SOCKET"):
             return VISASession(0), self.handle_return_value(None, StatusCode.error_resource_busy)
         handle = VISASession(next(self._handles))
         self._sessions[handle] = InstrumentSession(instrument, parsed)
@@ -83,7 +83,7 @@ class XbarlabVisaLibrary(highlevel.VisaLibraryBase):
 
     def list_resources(self, session: VISARMSession, query: str = "?*::INSTR") -> tuple[str, ...]:
         """Return the addresses of the bench that match a VISA expression."""
-        pattern = re.compile(query.replace("?", ".").replace(".*", ".*") + r"\Z", re.IGNORECASE)
+        pattern = re.compile(query.replace("?", ".") + r"\Z", re.IGNORECASE)
         return tuple(a for a in bench_for(str(self.library_path.path)).instruments if pattern.match(a))
 
     # --- data ---------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class XbarlabVisaLibrary(highlevel.VisaLibraryBase):
         self,
         session: VISASession,
         attribute: constants.ResourceAttribute,
-        attribute_state: Any,  # noqa: ANN401
+        attribute_state: Any,
     ) -> StatusCode:
         """Set the state of an attribute."""
         return self._done(session, self._find(session).set_attribute(attribute, attribute_state))

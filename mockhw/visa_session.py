@@ -66,7 +66,9 @@ class InstrumentSession:
             return self._lost()
         if self.stream:
             self._collect()  # what was answered before is on the wire already
-        self.instrument.receive(data, end=not self.stream and bool(self._attributes[ResourceAttribute.send_end_enabled]))
+        self.instrument.receive(
+            data, end=not self.stream and bool(self._attributes[ResourceAttribute.send_end_enabled])
+        )
         return StatusCode.success
 
     def read(self, count: int) -> tuple[bytes, StatusCode]:
@@ -122,8 +124,6 @@ class InstrumentSession:
 
     def get_attribute(self, name: int) -> tuple[Any, StatusCode]:
         """Return a VISA attribute."""
-        if name == ResourceAttribute.bytes_at_port:
-            return len(self._received) - self._at, StatusCode.success
         if name in self._attributes:
             return self._attributes[name], StatusCode.success
         known = attributes.AttributesByID.get(name)
@@ -131,7 +131,7 @@ class InstrumentSession:
             return 0, StatusCode.error_nonsupported_attribute
         return (0 if known.default in ("N/A", NotImplemented) else known.default), StatusCode.success
 
-    def set_attribute(self, name: int, state: Any) -> StatusCode:  # noqa: ANN401
+    def set_attribute(self, name: int, state: Any) -> StatusCode:
         """Set a VISA attribute."""
         known = attributes.AttributesByID.get(name)
         if known is None or not known.in_resource(self.type):

@@ -27,6 +27,7 @@ FLAG_WORDS = {
     FLAG_BELOW_NOISE: "below the noise floor",
 }
 VERIFY_AVERAGE = 16
+_DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _PREFIXES = {"": 1.0, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "k": 1e3}
 
 
@@ -38,13 +39,10 @@ def number(option: str, text: str, unit: str) -> float:
     option : the option it was given to, for the message.
     unit : "V", "s" or "A".
     """
-    match = re.fullmatch(rf"\s*([^a-zµ]*(?:e[+-]?\d+)?)\s*([nuµmk]?)({unit})?\s*", text)
-    try:
-        if match is None or (match.group(2) and not match.group(3)):
-            raise ValueError(text)
-        value = float(match.group(1)) * _PREFIXES[match.group(2)]
-    except ValueError:
-        raise RefusedError(f"{option} {text} is not a finite number: write it like 0.2, 200e-9 or 200n{unit}") from None
+    match = re.fullmatch(rf"\s*({_DECIMAL})\s*(?:([{''.join(_PREFIXES)}]?){unit})?\s*", text)
+    if match is None:
+        raise RefusedError(f"{option} {text} is not a finite number: write it like 0.2, 200e-9 or 200n{unit}")
+    value = float(match.group(1)) * _PREFIXES[match.group(2) or ""]
     if not math.isfinite(value):
         raise RefusedError(f"{option} {text} is not a finite number: only finite numbers are sent to an instrument")
     return value
@@ -82,10 +80,15 @@ def with_error(g: float, stderr: float) -> str:
 
 
 def pulse_cell(
-    array: CrossbarArray, cell: str, *, volts: float, width: float, gate: float, count: int, average: int
+    array: CrossbarArray, cell: str, *, volts: float, width: float, gate: float | None, count: int, average: int
 ) -> list[str]:
     """Read, pulse and read again one cell; return what was delivered after quantisation and what changed."""
     block = Block.parse(cell, array.spec)
+    if gate is None and array.spec.gate_axis is not None:
+        raise RefusedError(
+            "--gate is missing: on a 1T1R chip it limits the current, and at 0 V no pulse reaches the cell"
+        )
+    gate = gate or 0.0
     pulses = PulseMap(block, volts, width, gate, count)
     limits = array.spec.limits
     where = f"cell ({block.row0}, {block.col0})"
@@ -105,10 +108,14 @@ def pulse_cell(
     seen = "" if not math.isfinite(noise) or abs(g1 - g0) > 2 * noise else " (within the reading's uncertainty)"
     return [
         f"{where} before:    {describe_reading(before)}",
-        f"{where} delivered: {commanded}; {given.pulses} pulses in {given.slots} slots",
+        f"{where} delivered: {commanded}; {_counted(given.pulses, 'pulse')} in {_counted(given.slots, 'slot')}",
         f"{where} after:     {describe_reading(after)}",
         f"{where} change:    {change}{seen}",
     ]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def sweep_cell(array: CrossbarArray, plan: DcSweepPlan, out: Path | None) -> list[str]:

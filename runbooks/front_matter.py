@@ -127,6 +127,7 @@ def _line(node: Any, key: Any, first_line: int) -> int:
     marks: Any = node.lc
     try:
         spot = marks.key(key) if isinstance(node, Mapping) else marks.item(key)
-    except (KeyError, TypeError):  # ruamel keeps no marks inside tagged nodes and merged keys
-        spot = (marks.line or 0,)
-    return int(spot[0]) + first_line
+    except (KeyError, TypeError):
+        spot = None
+    # ruamel keeps no marks for the entries of tagged nodes; the node's own line is near enough.
+    return int(spot[0] if spot else marks.line or 0) + first_line

@@ -41,13 +41,21 @@ class StepRecord:
 
 @dataclass
 class RunRecord:
-    """The numbers of a run as they come in; ``save`` may be called after every step."""
+    """The numbers of a run as they come in; ``save`` may be called after every step.
+
+    Attributes
+    ----------
+    origin : instruments, chip and station, for the report.
+    cost : what the array was asked for since the run began, unfinished steps included.
+    seconds : wall clock [s] until the bench was let go; ``None`` while it is held.
+    """
 
     book: Runbook
     run: Run
     origin: dict[str, str]
     steps: list[StepRecord] = field(default_factory=list[StepRecord])
     cost: Cost = field(default_factory=Cost)
+    seconds: float | None = None
 
     @property
     def directory(self) -> Path:
@@ -61,7 +69,7 @@ class RunRecord:
         return {
             **merge_metrics([(step.id, step.metrics) for step in self.steps]),
             **cost_fields(self.cost),
-            "seconds": round(self.run.seconds, 3),
+            "seconds": round(self.run.seconds if self.seconds is None else self.seconds, 3),
             "seed": self.run.seed,
             "steps_planned": len(self.book.steps),
             "steps_done": len(self.steps),

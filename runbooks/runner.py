@@ -90,6 +90,7 @@ def run_runbook(
                 forecasts = forecast_steps(book, bench.array.spec)
                 record = _begin(book, bench, station_file, folder, seed or 0, quiet)
                 _carry_out(record, bench.array)
+            record.seconds = record.run.seconds
         except BaseException as error:
             if record is None:
                 _release(folder)
@@ -195,6 +196,7 @@ def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
 
 
 def _end_early(record: RunRecord, error: BaseException, console: Console | None) -> None:
+    record.seconds = record.run.seconds
     event = "run_interrupted" if isinstance(error, KeyboardInterrupt) else "run_failed"
     record.run.note(event, error=describe_failure(error), steps_done=[step.id for step in record.steps])
     record.save()
@@ -208,8 +210,8 @@ def _end_early(record: RunRecord, error: BaseException, console: Console | None)
 def _finish(
     record: RunRecord, forecasts: list[tuple[str, str, Forecast]], check: bool, console: Console | None
 ) -> Outcome:
-    report = record.write_report()
     record.save()
+    report = record.write_report()
     summary, checks = record.summary, record.checks
     missed = [item.metric for item in checks if not item.passed]
     record.run.note("run_done", missed=missed)

@@ -48,7 +48,13 @@ class MemoryResource:
         self.timeout = 5000.0
         self.timeouts: list[float] = []
         self.clears = 0
-        self.visalib = SimpleNamespace(resource_manager=None, library_path="memory")
+        self.visalib = SimpleNamespace(
+            resource_manager=None,
+            library_path="memory",
+            write=self.write,
+            read=self.read,
+            ignore_warning=lambda *_: nullcontext(),
+        )
         self._out = bytearray()
         self._termchar = True
         self.read_termination = "\n"
@@ -61,30 +67,21 @@ class MemoryResource:
         assert name == ResourceAttribute.termchar_enabled
         self._termchar = state
 
-    def ignore_warning(self, *_: object) -> nullcontext[None]:
-        return nullcontext()
-
-    def write_raw(self, message: bytes) -> int:
-        if self.session is None:
+    def write(self, session: int | None, message: bytes) -> tuple[int, StatusCode]:
+        if session is None:
             raise InvalidSession
         self.sent.append(bytes(message))
         self._out += self.answer(bytes(message))
-        return len(message)
+        return len(message), StatusCode.success
 
-    def read_raw(self) -> bytes:
+    def read(self, session: int | None, count: int) -> tuple[bytes, StatusCode]:
         self.timeouts.append(self.timeout)
-        assert self._termchar, "a line is read with the termination character off"
         end = self._out.find(b"\n") + 1
-        if end == 0:
-            raise VisaIOError(StatusCode.error_timeout)
-        return self._take(end)
-
-    def read_bytes(self, count: int, chunk_size: int | None = None) -> bytes:
-        self.timeouts.append(self.timeout)
-        assert not self._termchar, "a block is read with the termination character on"
+        if self._termchar and 0 < end <= count:
+            return self._take(end), StatusCode.success_termination_character_read
         if len(self._out) < count:
             raise VisaIOError(StatusCode.error_timeout)
-        return self._take(count)
+        return self._take(count), StatusCode.success_max_count_read
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._out[:count])

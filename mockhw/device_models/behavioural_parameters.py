@@ -9,7 +9,7 @@ from .quantity import Plain, Siemens, SiemensPerVolt, Volt
 
 
 class GateVoltageParameters(Section):
-    """SET writes max(slope·Vg + offset, G), RESET writes ``reset_to``; N(0, noise) added per pulse call."""
+    """SET writes max(slope·Vg + offset, G), RESET writes ``reset_to``; each pulse adds N(0, noise)."""
 
     slope: SiemensPerVolt
     offset: Siemens
@@ -25,7 +25,11 @@ class GateVoltageParameters(Section):
 
 
 class StepParameters(Section):
-    """One pulse above threshold is one step of a weight in [w_min, w_max], mapped onto conductance."""
+    """One pulse above threshold is one step of a weight, mapped from [−1, 1] onto [G_min, G_max].
+
+    ``up_down`` b makes the up step dw_min·(1+b) and the down step dw_min·(1−b); ``exponent`` is used by the
+    exponential law only.
+    """
 
     law: Literal["constant", "soft_bounds", "exponential"]
     dw_min: Plain
@@ -42,5 +46,6 @@ class StepParameters(Section):
     G_max: Siemens
     set_threshold: Volt
     reset_threshold: Volt
+    gate_threshold: Volt
     read_noise: Plain
     stuck_fraction: Plain

@@ -9,7 +9,7 @@ from .base import FloatArray, IntArray
 from .filament_kernel import present_currents, pulse_cells, sweep_cell
 from .filament_parameters import FilamentParameters
 from .filament_population import draw_cells, make_law
-from .filament_read_kernel import noise_cells, noise_sigma_cells, read_cells, sample_cell
+from .filament_read_kernel import noise_cells, read_cells, sample_cell
 from .filament_types import CELL, HEALTHY, as_record
 from .random_streams import student_table
 
@@ -39,7 +39,7 @@ class FilamentModel:
         self.size = size
         self.parameters = parameters
         law = make_law(parameters)
-        self._y_range = law.y_min, law.y_max
+        self._numbers = law
         self._law = as_record(law)
         self._cells = draw_cells(parameters, size, seed)
         self._vt = self._cells["vt"].copy()
@@ -104,9 +104,15 @@ class FilamentModel:
 
     def noise_sigma(self, cells: IntArray, conductance: FloatArray) -> FloatArray:
         """Return the standard deviation [S] of one reading, fast noise and traps together."""
-        out = np.empty(len(cells))
-        noise_sigma_cells(self._law, self._cells, _integers(cells), _floats(conductance), out)
-        return out
+        law = self._numbers
+        chosen = self._cells[_integers(cells)]
+        gc = chosen["gc"]
+        share = 1.0 / ((1.0 + gc * chosen["rs"]) * (1.0 + (gc / law.gq) ** 2))
+        steps = chosen["trap_occupied"] * (1.0 - chosen["trap_occupied"]) * chosen["trap_step"] ** 2
+        traps = np.where(chosen["traps"] > 0, steps[:, 0], 0.0) + np.where(chosen["traps"] > 1, steps[:, 1], 0.0)
+        variance = share**2 * (law.noise_scale**2 * law.noise_dof / (law.noise_dof - 2.0) + traps)
+        variance[chosen["kind"] != HEALTHY] = 0.0
+        return _floats(conductance) * np.sqrt(variance + law.noise_relative**2)
 
     def sample(self, cell: int, volts: float, gate: float, rate: float, count: int, now: float) -> FloatArray:
         """Return ``count`` currents [A] sampled at ``rate`` [1/s]: 1/f noise, telegraph traps, white noise."""
@@ -160,7 +166,7 @@ class FilamentModel:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return a copy of every array needed to continue this chip's life."""
-        return {"pulses": self._pulses.copy(), **{name: self._cells[name].copy() for name in _fields()}}
+        return {name: array.copy() for name, array in self._own().items()}
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Take up the life saved by :meth:`state`.
@@ -170,7 +176,10 @@ class FilamentModel:
         ValueError
             If arrays are missing, unknown or of another size; the message names them.
         """
-        own: dict[str, NDArray[np.generic]] = {"pulses": self._pulses, **{name: self._cells[name] for name in _fields()}}
+        own: dict[str, NDArray[np.generic]] = {
+            "pulses": self._pulses,
+            **{name: self._cells[name] for name in _fields()},
+        }
         if set(state) != set(own):
             missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
             raise ValueError(f"chip state does not fit this model: missing {missing}, unknown {unknown}")
@@ -181,10 +190,14 @@ class FilamentModel:
             array[...] = state[name]
         self._vt = self._cells["vt"].copy()
 
+    def _own(self) -> dict[str, NDArray[np.generic]]:
+        names = [name for name in CELL.names or () if name != "pad"]
+        return {"pulses": self._pulses, **{name: self._cells[name] for name in names}}
+
     def assume_formed(self, conductance: FloatArray | float, now: float = 0.0) -> None:
         """Declare all healthy cells formed at ``conductance`` [S], as read at the read gate (a used chip)."""
         cells = self._cells
-        low, high = self._y_range
+        low, high = self._numbers.y_min, self._numbers.y_max
         target = np.clip(np.broadcast_to(np.asarray(conductance, np.float64), (self.size,)) / _SI, 1e-3, None)
         gc = 1.0 / np.maximum(1.0 / target - cells["rs"], np.exp(-high))
         healthy = cells["kind"] == HEALTHY
@@ -193,10 +206,6 @@ class FilamentModel:
         cells["formed"][healthy] = 1
         cells["t_move"][healthy] = now
         cells["t_relax"][healthy] = now
-
-
-def _fields() -> list[str]:
-    return [name for name in CELL.names or () if name != "pad"]
 
 
 def _floats(values: FloatArray) -> FloatArray:

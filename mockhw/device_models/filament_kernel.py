@@ -10,11 +10,11 @@ from numba import njit
 from . import filament_kinetics as k
 from .filament_kinetics import close, current_now, driven_gate, overdrive, walk
 from .filament_read_kernel import fluctuation, nonlinear, put, relax, seen_through_series
-from .filament_types import HEALTHY, ON, OPEN, SHORT
+from .filament_types import HEALTHY, ON, OPEN, SHORT, Block, Cell, Floats, Integers, Law, Records
 from .random_streams import normal, uniform
 
 _NO_LIMIT = 1e30
-_OFF = 1e-6  # saturation current [µA] of a transistor that is off: no cell sees more than a few µV
+_OFF = 1e-4  # saturation current [µA] of a transistor that is off: no formed cell sees more than 0.4 mV
 
 _LANES = k.LANES
 _GC, _VOLTS, _LINE, _CHANNEL, _SAT, _BARRIER = k.GC, k.VOLTS, k.LINE, k.CHANNEL, k.SAT, k.BARRIER
@@ -23,29 +23,7 @@ _BLOCK = k.ROWS * k.LANES
 
 
 @njit(cache=True, error_model="numpy")
-def _set_draw(law, cell):
-    """Return ξ of a SET; at the first pulse after a RESET it remembers the last cycle's."""
-    z = normal(cell)
-    if cell.polarity != 1:
-        cell.polarity = 1
-        z = law.rho * cell.xi_s + math.sqrt(1.0 - law.rho * law.rho) * z
-        cell.xi_s = z
-    return z
-
-
-@njit(cache=True, error_model="numpy")
-def _reset_draw(law, cell):
-    """Return ξ of a RESET; at the first pulse after a SET it remembers the last cycle's."""
-    z = normal(cell)
-    if cell.polarity != -1:
-        cell.polarity = -1
-        z = law.rho * cell.xi_r + math.sqrt(1.0 - law.rho * law.rho) * z
-        cell.xi_r = z
-    return z
-
-
-@njit(cache=True, error_model="numpy")
-def _age(law, cell, current, vc, time, moved):
+def _age(law: Law, cell: Cell, current: float, vc: float, time: float, moved: float) -> None:
     """Add electrical stress and wear; turn the cell into what it has become."""
     x = max(vc / law.damage_volts, current / law.damage_current)
     if x > 0.5:
@@ -62,7 +40,18 @@ def _age(law, cell, current, vc, time, moved):
 
 
 @njit(cache=True, error_model="numpy")
-def _form(law, cell, volts, width, count, vov, i_sat, series, limit, now):
+def _form(
+    law: Law,
+    cell: Cell,
+    volts: float,
+    width: float,
+    count: int,
+    vov: float,
+    i_sat: float,
+    series: float,
+    limit: float,
+    now: float,
+) -> int:
     """Stress a virgin cell; return how many of ``count`` pulses are left for it once it has formed."""
     vc = min(volts, i_sat / cell.gc)
     per_pulse = math.exp(min((vc - cell.vf) * law.inv_v0f + law.ln_rate, 200.0)) * width / law.form_width
@@ -70,7 +59,7 @@ def _form(law, cell, volts, width, count, vov, i_sat, series, limit, now):
     if per_pulse * count < missing:
         cell.stress += per_pulse * count
         return 0
-    used = max(1, int(math.ceil(min(missing / per_pulse, 1e15))))
+    used = max(1, math.ceil(min(missing / per_pulse, 1e15)))
     cell.stress = 1.0
     i_lin = volts / (cell.rl + series + 1.0 / (law.beta * vov))
     current = min(i_lin / math.sqrt(math.sqrt(1.0 + (i_lin / i_sat) ** 4)), limit)
@@ -85,7 +74,7 @@ def _form(law, cell, volts, width, count, vov, i_sat, series, limit, now):
 
 
 @njit(cache=True, error_model="numpy")
-def _finish_set(law, cell, moved, current):
+def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
     """Write the state after a SET move, with its cycle noise."""
     if moved < 1e-7:
         return
@@ -93,14 +82,20 @@ def _finish_set(law, cell, moved, current):
     if moved > law.least_move and law.kq > 0.0:
         cell.q = min(law.q_max, law.kq * max(0.0, math.log(current / law.i0)))
     sigma = law.sig_s * math.sqrt(min(1.0, moved)) * (math.log1p(law.gq * math.exp(-y)) + law.g_s)
-    y += sigma * _set_draw(law, cell)
+    z = normal(cell)
+    if cell.polarity != 1:
+        # The first pulse after a RESET remembers the last cycle's draw.
+        cell.polarity = 1
+        z = law.rho * cell.xi_s + math.sqrt(1.0 - law.rho * law.rho) * z
+        cell.xi_s = z
+    y += sigma * z
     if uniform(cell) < law.ptail * min(1.0, moved):
         y += law.ttail * math.log(uniform(cell))
     put(cell, min(max(y, law.y_min), law.y_max))
 
 
 @njit(cache=True, error_model="numpy")
-def _finish_reset(law, cell, moved, slope, raw, width, lump):
+def _finish_reset(law: Law, cell: Cell, moved: float, slope: float, raw: float, width: float, lump: int) -> float:
     """Write the state after a RESET move, with the kick near the front; return the kick of one pulse."""
     y = cell.y - moved
     kick = 0.0
@@ -113,7 +108,12 @@ def _finish_reset(law, cell, moved, slope, raw, width, lump):
             x = law.gq * math.exp(-y)
             drift = near * law.lam * below * x / (1.0 + x)
             kick = near * law.sig_h * math.log1p(x)
-            y += lump * drift + math.sqrt(lump) * kick * _reset_draw(law, cell)
+            z = normal(cell)
+            if cell.polarity != -1:
+                cell.polarity = -1
+                z = law.rho * cell.xi_r + math.sqrt(1.0 - law.rho * law.rho) * z
+                cell.xi_r = z
+            y += lump * drift + math.sqrt(lump) * kick * z
             kick = max(kick, math.sqrt(drift))
     if moved > 1e-7 or kick > 0.0:
         put(cell, min(max(y, law.y_min), law.y_max))
@@ -121,7 +121,9 @@ def _finish_reset(law, cell, moved, slope, raw, width, lump):
 
 
 @njit(cache=True, error_model="numpy")
-def _load(law, cell, w, i, setting, volts, series, vov, i_sat):
+def _load(
+    law: Law, cell: Cell, w: Block, i: int, setting: bool, volts: float, series: float, vov: float, i_sat: float
+) -> None:
     """Write what stays constant of one cell's pulse into lane ``i``."""
     w[_VOLTS + i] = volts
     w[_LINE + i] = cell.rl + series
@@ -132,13 +134,26 @@ def _load(law, cell, w, i, setting, volts, series, vov, i_sat):
 
 
 @njit(cache=True, error_model="numpy")
-def run_block(law, cells, w, lane, width, left, start, n, setting, limit, now):
+def run_block(
+    law: Law,
+    cells: Records,
+    w: Block,
+    lane: Integers,
+    width: Floats,
+    left: Integers,
+    start: Floats,
+    n: int,
+    setting: bool,
+    limit: float,
+    now: float,
+) -> None:
     """Apply the pulses loaded in lanes 0…n−1: ``left[i]`` pulses of ``width[i]`` [µs] on cell ``lane[i]``.
 
     Equal pulses that hardly act are lumped: motion depends on total time, noise adds in variance.
     """
-    lump = np.ones(_LANES, np.int64)
+    lump = np.empty(_LANES, np.int64)
     for i in range(n):
+        lump[i] = 1
         start[i] = cells[lane[i]].y
     while n > 0:
         for i in range(n):
@@ -184,7 +199,19 @@ def run_block(law, cells, w, lane, width, left, start, n, setting, limit, now):
 
 
 @njit(cache=True, error_model="numpy")
-def pulse_cells(laws, cells, vts, pulsed, index, volts, width, gate, count, series, now):
+def pulse_cells(
+    laws: Records,
+    cells: Records,
+    vts: Floats,
+    pulsed: Integers,
+    index: Integers,
+    volts: Floats,
+    width: Floats,
+    gate: Floats,
+    count: Integers,
+    series: Floats,
+    now: float,
+) -> None:
     """Pulse many cells; volts [V], width [µs], gate [V], series [MΩ].
 
     ``vts`` [V] and ``pulsed`` (counts) lie outside the cells' records, so that cells whose transistor is off
@@ -242,7 +269,7 @@ def pulse_cells(laws, cells, vts, pulsed, index, volts, width, gate, count, seri
 
 
 @njit(cache=True, error_model="numpy")
-def _reported_current(law, cell, volts, vov, series):
+def _reported_current(law: Law, cell: Cell, volts: float, vov: float, series: float) -> float:
     """Return the signed current [µA] of one cell in its present state, read nonlinearity included."""
     if volts == 0.0:
         return 0.0
@@ -252,7 +279,9 @@ def _reported_current(law, cell, volts, vov, series):
 
 
 @njit(cache=True, error_model="numpy")
-def present_currents(laws, cells, index, volts, gate, series, out):
+def present_currents(
+    laws: Records, cells: Records, index: Integers, volts: Floats, gate: Floats, series: Floats, out: Floats
+) -> None:
     """Fill ``out`` [µA] with the currents of many cells."""
     law = laws[0]
     for j in range(index.size):
@@ -261,7 +290,19 @@ def present_currents(laws, cells, index, volts, gate, series, out):
 
 
 @njit(cache=True, error_model="numpy")
-def sweep_cell(laws, cells, table, c, volts, dwell, gate, limit, series, now, out):
+def sweep_cell(
+    laws: Records,
+    cells: Records,
+    table: Floats,
+    c: int,
+    volts: Floats,
+    dwell: float,
+    gate: float,
+    limit: float,
+    series: float,
+    now: float,
+    out: Floats,
+) -> None:
     """Step one cell through ``volts`` [V], ``dwell`` [µs] each; fill ``out`` [µA] with the current ending each step.
 
     The same walk as for pulses, with the current limited inside it. The gate is held, so its driver has settled.
@@ -269,8 +310,8 @@ def sweep_cell(laws, cells, table, c, volts, dwell, gate, limit, series, now, ou
     law = laws[0]
     cell = cells[c]
     w = np.empty(_BLOCK, np.float32)
-    lane = np.full(_LANES, c)
-    width = np.full(_LANES, dwell)
+    lane = np.empty(_LANES, np.int64)
+    width = np.empty(_LANES)
     left = np.empty(_LANES, np.int64)
     start = np.empty(_LANES)
     vov = overdrive(law, gate, cell.vt)

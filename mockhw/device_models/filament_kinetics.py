@@ -15,6 +15,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .filament_types import Block, Law
+
 LANES = 128
 PAD = 32  # lanes are filled up to a multiple of this, so that a lane's result never depends on its neighbours
 ROWS = 23
@@ -59,7 +61,7 @@ _TINY = _F(1e-12)
 
 
 @njit(cache=True, error_model="numpy")
-def overdrive(law, gate, vt):
+def overdrive(law: Law, gate: float, vt: float) -> float:
     """Return the soft-plus overdrive [V] of a transistor."""
     x = (gate - vt) / law.soft
     if x > 30.0:
@@ -68,7 +70,7 @@ def overdrive(law, gate, vt):
 
 
 @njit(cache=True, error_model="numpy")
-def driven_gate(law, word_line, width):
+def driven_gate(law: Law, word_line: float, width: float) -> float:
     """Return the gate voltage [V] a word-line driver reaches within a pulse of ``width`` [µs]."""
     if law.tau <= 0.0:
         return word_line
@@ -78,7 +80,7 @@ def driven_gate(law, word_line, width):
 
 
 @njit(inline="always")
-def _exp(x):
+def _exp(x: float) -> float:
     """Return e^x for |x| ≤ 80 to about 1e-5, in operations that vectorise."""
     x *= _E128
     p = _ONE + x * (_ONE + x * (_C2 + x * (_C3 + x * (_C4 + x * _C5))))
@@ -92,14 +94,14 @@ def _exp(x):
 
 
 @njit(inline="always")
-def _norm4(a, b):
+def _norm4(a: float, b: float) -> float:
     a *= a
     b *= b
     return math.sqrt(math.sqrt(a * a + b * b))
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _evaluate_set(w, n, limit, gxs, inv_v0):
+def _evaluate_set(w: Block, n: int, limit: float, gxs: float, inv_v0: float) -> None:
     for i in range(n):
         gc = w[AHEAD + i]
         rc = _ONE / gc
@@ -113,7 +115,7 @@ def _evaluate_set(w, n, limit, gxs, inv_v0):
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _evaluate_reset(w, n, limit, beta, slope, gm, inv_v0):
+def _evaluate_reset(w: Block, n: int, limit: float, beta: float, rise: float, gm: float, inv_v0: float) -> None:
     for i in range(n):
         gc = w[AHEAD + i]
         rc = _ONE / gc
@@ -121,7 +123,7 @@ def _evaluate_reset(w, n, limit, beta, slope, gm, inv_v0):
         i_lin = w[VOLTS + i] / (r + w[CHANNEL + i])
         # The cell node is the transistor's source: its rise eats the overdrive.
         vov = w[SAT + i]
-        u = _TWO * vov / (_ONE + math.sqrt(_ONE + _TWO * beta * slope * r * vov))
+        u = _TWO * vov / (_ONE + math.sqrt(_ONE + _TWO * beta * rise * r * vov))
         i_sat = _HALF * beta * u * u
         current = min(i_lin * i_sat / _norm4(i_lin, i_sat), limit)
         vc = current * rc
@@ -133,8 +135,9 @@ def _evaluate_reset(w, n, limit, beta, slope, gm, inv_v0):
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _begin(w, n, knee, slow, shift):
+def _begin(w: Block, n: int, sign: float, knee: float, slow: float, shift: float) -> None:
     for i in range(n):
+        gc = w[GC + i]
         raw = w[E2 + i]
         e = raw if raw > knee else knee + slow * (raw - knee)
         e = max(min(e + shift, _E_MAX), -_E_MAX)
@@ -142,20 +145,16 @@ def _begin(w, n, knee, slow, shift):
         w[CURRENT + i] = w[CURRENT2 + i]
         w[VC + i] = w[VC2 + i]
         w[EXPONENT + i] = e
-        w[DM + i] = _COARSE if e > w[TARGET + i] + _ONE else _FINE
+        dm = _COARSE if e > w[TARGET + i] + _ONE else _FINE
+        w[DM + i] = dm
+        w[AHEAD + i] = gc * _exp(sign * dm)
         w[MOVED + i] = _ZERO
         w[FALL + i] = _ZERO
         w[ACTIVE + i] = _ONE
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _look_ahead(w, n, sign):
-    for i in range(n):
-        w[AHEAD + i] = w[GC + i] * _exp(sign * w[DM + i])
-
-
-@njit(cache=True, fastmath=True, error_model="numpy")
-def _step(w, n, knee, slow, shift):
+def _step(w: Block, n: int, sign: float, knee: float, slow: float, shift: float) -> float:
     """Accept, refine or end each lane's step; return how many lanes still walk."""
     walking = _ZERO
     for i in range(n):
@@ -198,14 +197,17 @@ def _step(w, n, knee, slow, shift):
 
         # An ended lane keeps both ends of its last step, for interpolation.
         w[FALL + i] = fall / dm if walks else last_fall
-        w[GC + i] = ahead if going else gc
+        gc = ahead if going else gc
+        dm_next = aim if walks & (not stops) else dm
+        w[GC + i] = gc
+        w[AHEAD + i] = gc * _exp(sign * dm_next)
         w[LEFT + i] = left - go * needed
         w[MOVED + i] = moved
         w[EXPONENT + i] = e2 if going else e
         w[RAW + i] = raw2 if going else raw
         w[CURRENT + i] = current2 if going else current
         w[VC + i] = vc2 if going else vc
-        w[DM + i] = aim if walks & (not stops) else dm
+        w[DM + i] = dm_next
         active = _ZERO if stops else active
         w[ACTIVE + i] = active
         walking += active
@@ -213,44 +215,40 @@ def _step(w, n, knee, slow, shift):
 
 
 @njit(cache=True, error_model="numpy")
-def _evaluate(law, w, n, setting, limit):
-    if setting:
-        _evaluate_set(w, n, np.float32(limit), np.float32(law.gxs), np.float32(law.inv_v0s))
-    else:
-        _evaluate_reset(
-            w, n, np.float32(limit), np.float32(law.beta), np.float32(law.n), np.float32(law.gm), np.float32(law.inv_v0r)
-        )
-
-
-@njit(cache=True, error_model="numpy")
-def walk(law, w, n, setting, limit):
+def walk(law: Law, w: Block, n: int, setting: bool, limit: float) -> None:
     """Move the first ``n`` lanes of block ``w`` until their time is up, within a step still to be closed.
 
     Steps are taken in state, not in time: over a step the logarithm of the rate is linear in y (a secant), for
     which the time is known in closed form. Long steps are accepted where they take next to no time; then
     the walk aims at the state where time starts to matter and goes on in steps of 0.4. :func:`close` does the rest.
     """
-    for i in range(n, -(-n // PAD) * PAD):
-        for row in range(AHEAD // LANES):
+    padded = (n + PAD - 1) // PAD * PAD
+    for i in range(n, padded):
+        for row in range(ROWS):
             w[row * LANES + i] = w[row * LANES]
-    n = -(-n // PAD) * PAD
+    sign = np.float32(1.0 if setting else -1.0)
     knee = np.float32(law.knee_s if setting else law.knee_r)
     slow = np.float32(law.slow_s if setting else law.slow_r)
     shift = np.float32(law.ln_rate)
-    sign = np.float32(1.0 if setting else -1.0)
-    for i in range(n):
+    limit = np.float32(limit)
+    inv_v0 = np.float32(law.inv_v0s if setting else law.inv_v0r)
+    gxs, gm = np.float32(law.gxs), np.float32(law.gm)
+    beta, rise = np.float32(law.beta), np.float32(law.n)
+    for i in range(padded):
         w[AHEAD + i] = w[GC + i]
-    _evaluate(law, w, n, setting, limit)
-    _begin(w, n, knee, slow, shift)
-    for _ in range(100):
-        _look_ahead(w, n, sign)
-        _evaluate(law, w, n, setting, limit)
-        if _step(w, n, knee, slow, shift) == _ZERO:
+    for turn in range(100):
+        if setting:
+            _evaluate_set(w, padded, limit, gxs, inv_v0)
+        else:
+            _evaluate_reset(w, padded, limit, beta, rise, gm, inv_v0)
+        if turn == 0:
+            _begin(w, padded, sign, knee, slow, shift)
+        elif _step(w, padded, sign, knee, slow, shift) == _ZERO:
             break
 
 
 @njit(cache=True, error_model="numpy")
-def close(w, i):
+def close(w: Block, i: int) -> tuple[float, float, float, float, float]:
     """End lane ``i`` inside its last step; return (|Δy|, current [µA], cell voltage [V], exponent, slope).
 
     ``exponent`` and ``slope`` = −d(exponent)/d|y| are those of the fitted law at the end.
@@ -273,7 +271,7 @@ def close(w, i):
 
 
 @njit(cache=True, error_model="numpy")
-def current_now(law, setting, gc, volts, line, vov):
+def current_now(law: Law, setting: bool, gc: float, volts: float, line: float, vov: float) -> float:
     """Return the current [µA] at cell conductance ``gc`` [µS] without any limit."""
     r = 1.0 / gc + line
     i_lin = volts / (r + 1.0 / (law.beta * vov))

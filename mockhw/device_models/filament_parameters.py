@@ -4,6 +4,8 @@ The symbols are those of the fitted one-state model: state y = ln(Gc / 1 µS), G
 the cell alone, without its series resistance.
 """
 
+# ruff: noqa: N815 -- the symbols of the equations
+
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict

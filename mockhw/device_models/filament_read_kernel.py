@@ -7,12 +7,12 @@ import math
 from numba import njit
 
 from .filament_kinetics import overdrive
-from .filament_types import HEALTHY
+from .filament_types import HEALTHY, Cell, Floats, Integers, Law, Records
 from .random_streams import normal, tabulated, uniform
 
 
 @njit(cache=True, error_model="numpy")
-def nonlinear(law, g, volts):
+def nonlinear(law: Law, g: float, volts: float) -> float:
     """Return the factor of the read current at ``volts`` [V] for a cell that reads ``g`` [µS] at the reference."""
     if g <= 20.0:
         a3 = law.a3_20
@@ -27,14 +27,14 @@ def nonlinear(law, g, volts):
 
 
 @njit(cache=True, error_model="numpy")
-def put(cell, y):
+def put(cell: Cell, y: float) -> None:
     """Write a cell's state."""
     cell.y = y
     cell.gc = math.exp(y)
 
 
 @njit(cache=True, error_model="numpy")
-def relax(law, cell, now):
+def relax(law: Law, cell: Cell, now: float) -> None:
     """Let the state of one cell relax up to ``now`` [s]; independent of how often it is looked at."""
     if cell.formed == 0 or cell.kind != HEALTHY:
         return
@@ -53,7 +53,9 @@ def relax(law, cell, now):
 
 
 @njit(cache=True, error_model="numpy")
-def read_cells(laws, cells, index, volts, gate, now, out):
+def read_cells(
+    laws: Records, cells: Records, index: Integers, volts: float, gate: float, now: float, out: Floats
+) -> None:
     """Fill ``out`` [µS] with I/V at ``volts`` [V] through series resistance and read transistor, noise-free."""
     law = laws[0]
     extra = 0.0
@@ -72,7 +74,7 @@ def read_cells(laws, cells, index, volts, gate, now, out):
 
 
 @njit(cache=True, error_model="numpy")
-def switch_traps(cell, now):
+def switch_traps(cell: Cell, now: float) -> float:
     """Move the traps of one cell to ``now`` [s] by their exact two-state propagator; return the step of y."""
     passed = now - cell.t_trap
     total = 0.0
@@ -91,7 +93,7 @@ def switch_traps(cell, now):
 
 
 @njit(cache=True, error_model="numpy")
-def fluctuation(law, cell, gc, average, now, table):
+def fluctuation(law: Law, cell: Cell, gc: float, average: int, now: float, table: Floats) -> float:
     """Return one reading's deviation of y: fast noise averaged over ``average`` reads, plus the traps."""
     x = gc / law.gq
     damping = 1.0 / (1.0 + x * x)
@@ -108,7 +110,7 @@ def fluctuation(law, cell, gc, average, now, table):
 
 
 @njit(cache=True, error_model="numpy")
-def seen_through_series(share, deviation):
+def seen_through_series(share: float, deviation: float) -> float:
     """Return G'/G when the cell, ``share`` of the total resistance, changes its ln Gc by ``deviation``."""
     if abs(deviation) < 0.3:
         # Padé form of the exponential, good to 1e-6 here and much quicker.
@@ -120,7 +122,16 @@ def seen_through_series(share, deviation):
 
 
 @njit(cache=True, error_model="numpy")
-def noise_cells(laws, cells, table, index, conductance, average, now, out):
+def noise_cells(
+    laws: Records,
+    cells: Records,
+    table: Floats,
+    index: Integers,
+    conductance: Floats,
+    average: int,
+    now: float,
+    out: Floats,
+) -> None:
     """Fill ``out`` [µS] with one draw of read noise around ``conductance`` [µS]."""
     law = laws[0]
     relative = law.noise_relative / math.sqrt(average)
@@ -135,27 +146,7 @@ def noise_cells(laws, cells, table, index, conductance, average, now, out):
 
 
 @njit(cache=True, error_model="numpy")
-def noise_sigma_cells(laws, cells, index, conductance, out):
-    """Fill ``out`` [µS] with the standard deviation of one read."""
-    law = laws[0]
-    fast = law.noise_scale * law.noise_scale * law.noise_dof / (law.noise_dof - 2.0)
-    for k in range(index.size):
-        cell = cells[index[k]]
-        variance = 0.0
-        if cell.kind == HEALTHY:
-            gc = cell.gc
-            x = gc / law.gq
-            share = 1.0 / ((1.0 + gc * cell.rs) * (1.0 + x * x))
-            variance = fast
-            for j in range(cell.traps):
-                p = cell.trap_occupied[j]
-                variance += p * (1.0 - p) * cell.trap_step[j] * cell.trap_step[j]
-            variance *= share * share
-        out[k] = conductance[k] * math.sqrt(variance + law.noise_relative * law.noise_relative)
-
-
-@njit(cache=True, error_model="numpy")
-def sample_cell(laws, cells, c, current, period, now, out):
+def sample_cell(laws: Records, cells: Records, c: int, current: float, period: float, now: float, out: Floats) -> None:
     """Fill ``out`` with samples around ``current``, one every ``period`` [s]: 1/f noise, traps and white noise.
 
     Six relaxators a decade apart from the sample period upwards add up to 1/f; one Student scale per

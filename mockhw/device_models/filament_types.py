@@ -5,12 +5,15 @@ Kernel units are µS, µA, MΩ, V and µs, so that V/MΩ is µA and no constant 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Block = NDArray[np.float32]
+Records = NDArray[np.void]
 
 HEALTHY, OPEN, ON, SHORT = 0, 1, 2, 3
 
@@ -115,6 +118,41 @@ CELL = np.dtype(
     ]
 )
 """One cell: state and draws, as one record so that a kernel touches few cache lines."""
+
+
+class Cell(Protocol):
+    """How compiled code sees one record of :data:`CELL` (for type checkers and readers)."""
+
+    y: float  # ln(Gc/µS)
+    gc: float
+    vt: float
+    us: float
+    ur: float
+    kind: int  # HEALTHY, OPEN, ON or SHORT
+    formed: int
+    polarity: int  # direction of the last move that drew cycle noise
+    traps: int
+    trap_state: NDArray[np.uint8]
+    rs: float  # series resistance of a read, transistor included
+    rl: float  # the same without the transistor
+    gxr: float
+    q: float  # memory of the last SET
+    t_move: float  # time of the last move [s]
+    t_relax: float  # time up to which relaxation is applied [s]
+    xi_s: float  # last cycle's draws
+    xi_r: float
+    key: np.uint64
+    counter: np.uint64
+    t_trap: float
+    trap_tau: Floats
+    trap_occupied: Floats
+    trap_step: Floats
+    vf: float  # forming voltage
+    stress: float  # forming stress, formed at 1
+    damage: float
+    strength: float
+    wear: float  # cycles
+    endurance: float
 
 
 def as_record(law: Law) -> NDArray[np.void]:

@@ -22,13 +22,14 @@ class Quantity(float):
     source: str
 
     def __new__(cls, value: float, unit: str, source: str) -> Quantity:
+        """Make a float that carries ``unit`` and ``source``."""
         self = super().__new__(cls, value)
         self.unit = unit
         self.source = source
         return self
 
-    def __getnewargs__(self) -> tuple[float, str, str]:
-        return float(self), self.unit, self.source
+    def __reduce__(self) -> tuple[type[Quantity], tuple[float, str, str]]:
+        return Quantity, (float(self), self.unit, self.source)
 
     def __repr__(self) -> str:
         return f"{float(self):g} {self.unit}"

@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .filament_types import Cell, Floats
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B = np.uint64(0x94D049BB133111EB)
@@ -23,19 +25,23 @@ _ONE = np.uint64(1)
 _TO_UNIT = 2.0**-53
 
 # Acklam's rational approximation of the normal quantile (relative error below 1.2e-9).
-_A = (-39.69683028665376, 220.9460984245205, -275.9285104469687, 138.3577518672690, -30.66479806614716, 2.506628277459239)
+# fmt: off
+_A = (-39.69683028665376, 220.9460984245205, -275.9285104469687,
+      138.3577518672690, -30.66479806614716, 2.506628277459239)
 _B = (-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572)
-_C = (-7.784894002430293e-3, -0.3223964580411365, -2.400758277161838, -2.549732539343734, 4.374664141464968, 2.938163982698783)
+_C = (-7.784894002430293e-3, -0.3223964580411365, -2.400758277161838,
+      -2.549732539343734, 4.374664141464968, 2.938163982698783)
 _D = (7.784695709041462e-3, 0.3224671290700398, 2.445134137142996, 3.754408661907416)
+# fmt: on
 
 
 def stream_keys(seed: int, size: int) -> NDArray[np.uint64]:
     """Return one independent 64-bit key per cell."""
-    return np.random.SeedSequence(seed).generate_state(size, np.uint64)
+    return np.random.SeedSequence(seed).generate_state(size, np.uint64).astype(np.uint64)
 
 
 @njit(cache=True, error_model="numpy")
-def uniform(cell):
+def uniform(cell: Cell) -> float:
     """Return a uniform number in (0, 1) from the cell's stream and move its counter."""
     n = cell.counter + _ONE
     cell.counter = n
@@ -47,7 +53,7 @@ def uniform(cell):
 
 
 @njit(cache=True, error_model="numpy")
-def normal_quantile(u):
+def normal_quantile(u: float) -> float:
     """Return the standard normal quantile of ``u`` in (0, 1)."""
     if u < 0.02425 or u > 0.97575:
         s = math.sqrt(-2.0 * math.log(u if u < 0.5 else 1.0 - u))
@@ -70,7 +76,7 @@ _NORMAL = np.array([0.0, *(NormalDist().inv_cdf(k / _BINS) for k in range(1, _BI
 
 
 @njit(cache=True, error_model="numpy")
-def normal(cell):
+def normal(cell: Cell) -> float:
     """Return a standard normal number from the cell's stream (tabulated in the body, error below 1e-4)."""
     u = uniform(cell)
     x = u * _BINS
@@ -81,7 +87,7 @@ def normal(cell):
 
 
 @njit(cache=True, error_model="numpy")
-def tabulated(table, tail, u):
+def tabulated(table: Floats, tail: float, u: float) -> float:
     """Return the quantile of ``u`` for a symmetric law tabulated at k/(n−1), power-law tails of exponent ``tail``.
 
     The outermost two bins are replaced by q·(p/p_edge)^tail, exact for Student's t far out (tail = −1/dof).

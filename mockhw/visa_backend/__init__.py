@@ -1,5 +1,5 @@
 """PyVISA finds this package by its name; the library itself lives in ``xbarlab.mockhw.visa_library``."""
 
-from xbarlab.mockhw.visa_library import WRAPPER_CLASS
+from xbarlab.mockhw.visa_library import WRAPPER_CLASS  # pyright: ignore[reportMissingImports]
 
 __all__ = ["WRAPPER_CLASS"]

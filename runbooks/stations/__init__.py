@@ -9,8 +9,9 @@ from ...instruments.errors import RefusedError, unknown
 
 if TYPE_CHECKING:
     from ...instruments.station import Bench
+    from ...mockhw.bench import MockBench
 
-SUFFIX = ".station.yaml"
+SUFFIX, BENCH, IN_PROCESS = ".station.yaml", ".bench.yaml", "@xbarlab"
 
 
 def list_stations() -> dict[str, Path]:
@@ -55,12 +56,39 @@ def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
     ConnectionLostError
         An instrument did not answer.
     """
-    from ...instruments.station import load_station
+    from ...instruments.station import Bench
+    from ...instruments.station_file import read_station
 
-    path = find_station(name)
-    _prepare_mock(path, seed)
-    return load_station(path)
+    file = read_station(find_station(name))
+    for settings in file.instruments.values():
+        visalib = str(settings["init"].get("visalib") or "")
+        if visalib.endswith(IN_PROCESS):
+            mock_bench(Path(visalib.removesuffix(IN_PROCESS)), seed=seed)
+    return Bench(file)
 
 
-def _prepare_mock(station: Path, seed: int | None) -> None:
-    raise NotImplementedError
+def list_benches() -> dict[str, Path]:
+    """Return the shipped bench files of mock benches, name to file."""
+    return {path.name.removesuffix(BENCH): path for path in sorted(Path(__file__).parent.glob(f"*{BENCH}"))}
+
+
+def find_bench(name: str | Path) -> Path:
+    """Return the bench file given by path or by the name of a shipped one."""
+    shipped, text = list_benches(), str(name)
+    for candidate in (text, text.removesuffix(BENCH)):
+        if candidate in shipped and not Path(name).is_file():
+            return shipped[candidate]
+    if not Path(name).is_file():
+        raise RefusedError(f"{unknown('bench', text, shipped)}, or give the path of a bench file")
+    return Path(name)
+
+
+def mock_bench(path: Path, *, seed: int | None = None) -> MockBench:
+    """Return the mock bench of a bench file in this process; with a ``seed``, a fresh one."""
+    from ...mockhw.bench import bench_for, fresh_bench
+    from ...mockhw.bench_file import BenchFileError
+
+    try:
+        return bench_for(path) if seed is None else fresh_bench(path, seed=seed)
+    except BenchFileError as error:
+        raise RefusedError(str(error)) from error

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from xbarlab.mockhw.crossbar_network import effective_conductance
 from xbarlab.mockhw.sim_clock import SimClock
 from xbarlab.mockhw.virtual_chip import VirtualChip

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
 from xbarlab.mockhw.crossbar_network import Wires, effective_conductance, read_rows, row_drop
 from xbarlab.mockhw.row_ladder import order_passes, solve_rows
 

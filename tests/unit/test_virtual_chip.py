@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+
 from xbarlab.mockhw.crossbar_network import effective_conductance, read_rows
 from xbarlab.mockhw.device_models.base import FloatArray, IntArray
 from xbarlab.mockhw.normal_stream import NormalStream, multiply
