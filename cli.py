@@ -5,23 +5,20 @@ Nothing heavy is imported before a command runs, so that ``xbarlab --help`` answ
 
 from __future__ import annotations
 
-import signal
+import logging
 import sys
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .runbooks.ending import INTERRUPTED, answer, terminations_as_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEMO_RUNBOOK = "first_light_1t1r"
 DEMO_SEED = 1
-INTERRUPTED = 130
-DEFECT = 70
 
 app = typer.Typer(
     name="xbarlab",
@@ -296,62 +293,6 @@ def _say(lines: Sequence[str]) -> None:
         print(line)
 
 
-def _answer(error: BaseException) -> int:
-    """Say in one sentence what was wrong and return the exit code."""
-    if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
-        print("xbarlab: interrupted; the bench was left at 0 V and disconnected", file=sys.stderr)
-        return INTERRUPTED
-    if isinstance(error, SystemExit):
-        return int(error.code or 0) if not isinstance(error.code, str) else 1
-    from .instruments.errors import XbarlabError
-
-    if isinstance(error, XbarlabError):
-        print(f"xbarlab: {error}", file=sys.stderr)
-        return error.exit_code
-    if hasattr(error, "format_message"):  # typer brings its own copy of click, or the real one: known by what it can
-        return _answer_usage(error)
-    if type(error).__module__.startswith("pyvisa") or isinstance(error, ConnectionError | TimeoutError):
-        print(f"xbarlab: the instrument did not answer: {error}", file=sys.stderr)
-        return 3
-    if isinstance(error, OSError):
-        print(f"xbarlab: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
-        return 2
-    import traceback
-
-    traceback.print_exception(error)
-    print("xbarlab: this is a defect of xbarlab, not of your input; please report it", file=sys.stderr)
-    return DEFECT
-
-
-def _answer_usage(error: Any) -> int:
-    context: Any = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":
-        print(context.get_help())
-        return 2
-    hint = f" (see {context.command_path} --help)" if context is not None else ""
-    print(f"xbarlab: {' '.join(error.format_message().split()).rstrip('.')}{hint}", file=sys.stderr)
-    return 2
-
-
-@contextmanager
-def _terminations_as_interrupts() -> Generator[None]:
-    """Let SIGTERM, and a closed terminal, end a run as Ctrl-C does: through every ``with`` block on the way out."""
-    names = ("SIGTERM", "SIGHUP", "SIGBREAK")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    previous: dict[int, Any] = {}
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is threading.main_thread():
-        previous = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; bad input is one sentence on stderr, never a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -365,14 +306,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"xbarlab {__version__}")
         return 0
-    with _terminations_as_interrupts():
+    if not debug:
+        # QCoDeS logs the traceback of everything that ends a measurement, Ctrl-C included; our own sentence says it.
+        logging.getLogger("qcodes").addHandler(logging.NullHandler())
+    with terminations_as_interrupts():
         try:
             code = int(app(arguments, prog_name="xbarlab", standalone_mode=False) or 0)
-            return _answer(KeyboardInterrupt()) if code == INTERRUPTED else code  # typer turns Ctrl-C into this code
+            return answer(KeyboardInterrupt()) if code == INTERRUPTED else code  # typer turns Ctrl-C into this code
         except BaseException as error:
             if debug and not isinstance(error, SystemExit):
                 raise
-            return _answer(error)
+            return answer(error)
 
 
 if __name__ == "__main__":

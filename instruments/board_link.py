@@ -153,6 +153,8 @@ class BoardLink(BoardSettings):
 
     def idle(self) -> None:
         """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns."""
+        if getattr(self, "_visa_handle", None) is None:
+            return  # QCoDeS strips an instrument that was closed; closing went this way
         with uninterrupted():
             try:
                 self._tell("ABOR")
@@ -169,7 +171,7 @@ class BoardLink(BoardSettings):
 
     def close(self) -> None:
         """Idle the array, then close the connection."""
-        if getattr(self, "_visa_handle", None) is not None and not self._idled:
+        if self._link_is_open() and not self._idled:
             self.idle()
         super().close()
 

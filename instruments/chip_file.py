@@ -112,5 +112,6 @@ def parse_chip(record: dict[str, Any], *, source: str) -> Chip:
         place = ".".join(str(part) for part in first["loc"]) or "chip"
         said = first["msg"].removeprefix("Value error, ")
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        given = f", not {first['input']!r}" if first["loc"] and len(repr(first["input"])) < 80 else ""
+        shown = first["type"] != "missing" and first["loc"] and len(repr(first["input"])) < 80
+        given = f", not {first['input']!r}" if shown else ""
         raise RefusedError(f"{source}: {place}: {said}{given}{more}") from error

@@ -10,6 +10,9 @@ from .errors import RefusedError
 from .limits import Limits
 
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[Ee]\s*[+-]?\d+)?)\s*([A-Za-z]*)")
+_START = 3
+_REMEMBERED = 256
+_HEADER = re.compile(r":?[A-Za-z][A-Za-z0-9_:]*\??")
 _NOT_FINITE = re.compile(r"[+-]?\s*(?:NAN|N?INF(?:INITY)?)", re.IGNORECASE)
 _PREFIX = {
     "": 1.0, "EX": 1e18, "PE": 1e15, "T": 1e12, "G": 1e9, "MA": 1e6, "K": 1e3, "M": 1e-3, "U": 1e-6, "N": 1e-9,
@@ -44,11 +47,26 @@ class CommandGuard:
 
     def __init__(self, rules: tuple[Rule, ...], limits: Callable[[], Limits]) -> None:
         self._limits = limits
-        self._rules = [(_nodes(rule.header), rule) for rule in rules]
+        self._rules: dict[str, list[tuple[list[tuple[str, str]], Rule]]] = {}
+        for rule in rules:
+            nodes = _nodes(rule.header)
+            start = nodes[0][0][:_START]
+            self._rules.setdefault(start if len(start) == _START else "", []).append((nodes, rule))
+        self._passed: set[str] = set()
 
     def check(self, message: str) -> None:
         """Refuse ``message`` when it carries a value outside the limits, a NaN, a block or several lines."""
+        if message in self._passed:
+            return
+        self._judge_message(message)
+        # Queries and settings repeat; the limits of an open instrument do not change.
+        if len(self._passed) < _REMEMBERED:
+            self._passed.add(message)
+
+    def _judge_message(self, message: str) -> None:
         text = message.strip()
+        if not text.isascii():
+            raise RefusedError(f"{_shown(text)} holds characters that are not ASCII: instruments do not read them")
         if "\n" in text or "\r" in text:
             raise RefusedError(f"{_shown(text)} holds several lines: send one message at a time")
         path: list[str] = []
@@ -56,9 +74,7 @@ class CommandGuard:
             stripped = unit.strip()
             if not stripped or stripped.startswith("*"):
                 continue
-            header, _, rest = stripped.partition(" ")
-            if "\t" in header:
-                header, _, rest = stripped.partition("\t")
+            header, rest = _split_header(stripped)
             nodes = [node.upper() for node in header.lstrip(":").rstrip("?").split(":")]
             readings = [nodes] if header.startswith(":") or not path else [path + nodes, nodes]
             for reading in readings:
@@ -67,7 +83,7 @@ class CommandGuard:
             path = readings[0][:-1]
 
     def _judge(self, nodes: list[str], query: bool, rest: str) -> None:
-        for pattern, rule in self._rules:
+        for pattern, rule in (*self._rules.get(nodes[0][:_START], ()), *self._rules.get("", ())):
             if not _matches(nodes, pattern):
                 continue
             if rule.method:
@@ -106,6 +122,14 @@ def split_outside_quotes(text: str, separator: str) -> Iterator[str]:
             yield text[start:place]
             start = place + 1
     yield text[start:]
+
+
+def _split_header(unit: str) -> tuple[str, str]:
+    match = _HEADER.match(unit)
+    rest = unit[match.end() :] if match else unit
+    if match is None or (rest and rest[0] > " "):
+        raise RefusedError(f"{_shown(unit)} is not a command: write HEADER, a space, then what it is to be set to")
+    return match.group(), rest
 
 
 def _nodes(header: str) -> list[tuple[str, str]]:

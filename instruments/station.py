@@ -61,6 +61,7 @@ class Bench:
         self._array: CrossbarArray | None = None
         self._clock: Clock | None = None
         self._identities: dict[str, Identity] = {}
+        self._names: list[str] = []
         self._sigterm_before: object = None
         self._is_open = False
 
@@ -147,8 +148,15 @@ class Bench:
             self._restore_sigterm()
 
     def _open_instruments(self) -> None:
+        from qcodes.instrument import Instrument
         from qcodes.station import Station
 
+        for name in self.file.instruments:
+            if Instrument.exist(name):
+                raise RefusedError(
+                    f"{self.file.path}: an instrument named {name} is open in this process already: close its bench "
+                    "first, or give this one another name"
+                )
         self._station_before = Station.default
         station = _station_class()()
         station.load_config(json.dumps({"instruments": self.file.instruments}))
@@ -157,6 +165,7 @@ class Bench:
             extra: dict[str, Any] = {}
             if name == self.file.array:
                 extra = {"chip": self.file.chip, "limits": self.file.limits}
+            self._names.append(name)
             try:
                 instrument = station.load_instrument(name, update_snapshot=False, **extra)
             except XbarlabError:
@@ -192,7 +201,8 @@ class Bench:
         from qcodes.instrument import Instrument
         from qcodes.station import Station
 
-        for name in self.file.instruments:
+        while self._names:
+            name = self._names.pop()
             # By name: QCoDeS may have opened it and failed later, before the station knew it.
             if Instrument.exist(name):
                 with _logged(f"closing {name}"):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-import socket
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import pyvisa
-from pyvisa.constants import ResourceAttribute, StatusCode
+from pyvisa.constants import StatusCode
 from pyvisa.errors import InvalidSession, VisaIOError
 
 from .command_guard import split_outside_quotes
 from .errors import ConnectionLostError, InstrumentError, RefusedError
 from .interrupts import uninterrupted
+from .ports import Port, port_of
 
 if TYPE_CHECKING:
     from pyvisa.resources import MessageBasedResource
@@ -31,8 +31,6 @@ ErrorEntry = tuple[int, str]
 
 _LINK_ERRORS = (VisaIOError, OSError, InvalidSession)
 _ONE_SEND = 4096
-_RECEIVE_CHUNK = 1 << 20
-_LINE_CHUNK = 20480
 _RESYNC_SECONDS = 2.0
 _ERROR_QUERY = ";:SYST:ERR?"
 _ERRORS_AT_MOST = 64
@@ -53,8 +51,7 @@ class BoardVisaMixin(_Base):
     _base_timeout: float = 5.0
     _stretched: bool = False
     _half_sent: bool = False
-    _line_mode: bool = True
-    _quiet: object = None
+    _port: Port
     _out_of_step: bool = False
     _sync_number: int = 0
 
@@ -76,12 +73,10 @@ class BoardVisaMixin(_Base):
         return cast("MessageBasedResource", resource)
 
     def device_clear(self) -> None:
-        """Clear the link and switch Nagle's algorithm off where pyvisa-py left it on (44 ms per set and get)."""
+        """Clear the link."""
         place = self.place
         try:
             super().device_clear()
-            if self._quiet is None:
-                self._tune_link()
         except _LINK_ERRORS as error:
             self.visa_handle.close()
             raise ConnectionLostError(
@@ -89,18 +84,10 @@ class BoardVisaMixin(_Base):
                 "check that the instrument is on, its address and port, and that no other program holds it"
             ) from error
 
-    def _tune_link(self) -> None:
-        handle = self.visa_handle
-        # A read of exactly what was asked for is no reason to warn; never left, so that no read pays for entering it.
-        self._quiet = handle.visalib.ignore_warning(handle.session, StatusCode.success_max_count_read)
-        self._quiet.__enter__()
-        sessions: dict[object, object] = getattr(handle.visalib, "sessions", {})
-        session = sessions.get(handle.session) if sessions else None
-        interface = getattr(session, "interface", None)
-        if isinstance(interface, socket.socket):
-            interface.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if hasattr(session, "max_recv_size"):
-                session.max_recv_size = _RECEIVE_CHUNK  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+    def set_terminator(self, terminator: str | None) -> None:
+        """Set the terminator and take the link over; QCoDeS calls this when the resource is open."""
+        super().set_terminator(terminator)
+        self._port = port_of(self.visa_handle)
 
     def _set_visa_timeout(self, timeout: float | None) -> None:
         if timeout is None or not 0.0 < timeout < 1e5:
@@ -108,7 +95,7 @@ class BoardVisaMixin(_Base):
                 f"{self.name} timeout {timeout} s is not bounded: choose more than 0 and less than 1e5 s"
             )
         self._base_timeout = timeout
-        super()._set_visa_timeout(timeout)
+        self._port.set_timeout(timeout)
 
     @property
     def place(self) -> str:
@@ -119,6 +106,13 @@ class BoardVisaMixin(_Base):
             except (*_LINK_ERRORS, AttributeError):
                 return "an address that cannot be asked any more"
         return self._place
+
+    def _link_is_open(self) -> bool:
+        handle = getattr(self, "_visa_handle", None)
+        try:
+            return handle is not None and handle.session is not None
+        except InvalidSession:
+            return False
 
     # -- the two doors of QCoDeS -------------------------------------------------------------------------------------
 
@@ -164,7 +158,7 @@ class BoardVisaMixin(_Base):
         try:
             self._begin(expected)
             self._send(command.encode("ascii") + b"\n")
-            reply = self._read_line()
+            reply = self._port.read_line()
         except BaseException as error:
             self._explain(error, command)
             raise
@@ -177,7 +171,7 @@ class BoardVisaMixin(_Base):
         try:
             self._begin(expected)
             self._send(b"".join((head, block_header(len(payload)), payload, b";:SYST:ERR?\n")))
-            reply = self._read_line()
+            reply = self._port.read_line()
         except BaseException as error:
             self._explain(error, _named(head))
             raise
@@ -210,61 +204,31 @@ class BoardVisaMixin(_Base):
         With the termination character on, every 0x0A in the payload would end a read (pyvisa-py #102).
         """
         # One read when the size is known: the shortest header a board may send, the payload and the terminator.
-        data = self._read_exactly(4 if size is None else len(block_header(size)) + size + 1)
+        data = self._port.read_exactly(4 if size is None else len(block_header(size)) + size + 1)
         start, length = _parse_header(data)
         if start > len(data):
-            data += self._read_exactly(start - len(data))
+            data += self._port.read_exactly(start - len(data))
             start, length = _parse_header(data)
         if size is not None and length != size:
             raise _GarbledError(f"a block of {length} bytes where {size} were expected")
         missing = start + length + 1 - len(data)
         if missing > 0:
-            data += self._read_exactly(missing)
+            data += self._port.read_exactly(missing)
         if data[start + length : start + length + 1] not in {b"\n", b"\r"}:
             raise _GarbledError("a block that is not followed by a line feed")
         if data[start + length] == 0x0D:
-            self._read_line()
+            self._port.read_line()
         return memoryview(data)[start : start + length]
-
-    # These four use the VISA library below its resource object, which logs and filters warnings at every call: 10 µs.
 
     def _send(self, data: bytes) -> None:
         """The one place where bytes leave."""
-        handle = self._visa_handle
         if len(data) <= _ONE_SEND:
-            handle.visalib.write(handle.session, data)
+            self._port.write(data)
             return
         with uninterrupted():
             self._half_sent = True
-            handle.visalib.write(handle.session, data)
+            self._port.write(data)
             self._half_sent = False
-
-    def _read_line(self) -> bytes:
-        """Read up to the terminator or the end of the message."""
-        if not self._line_mode:
-            self._set_line_mode(True)
-        handle = self._visa_handle
-        data, status = handle.visalib.read(handle.session, _LINE_CHUNK)
-        while status == StatusCode.success_max_count_read:
-            more, status = handle.visalib.read(handle.session, _LINE_CHUNK)
-            data += more
-        return data
-
-    def _read_exactly(self, count: int) -> bytes:
-        """Read ``count`` bytes, line feeds among them or not."""
-        if self._line_mode:
-            self._set_line_mode(False)
-        handle = self._visa_handle
-        data, _ = handle.visalib.read(handle.session, count)
-        while len(data) < count:
-            more, _ = handle.visalib.read(handle.session, count - len(data))
-            data += more
-        return data
-
-    def _set_line_mode(self, line: bool) -> None:
-        """Switch the termination character on or off; it stays as it is until the other is needed."""
-        self._visa_handle.set_visa_attribute(ResourceAttribute.termchar_enabled, line)
-        self._line_mode = line
 
     def _tell(self, command: str) -> None:
         """Send a command without asking for errors: for aborts, when there may be replies in the way."""
@@ -280,14 +244,14 @@ class BoardVisaMixin(_Base):
         if self._out_of_step:
             self.resynchronise()
         if expected > 0.02 * self._base_timeout:
-            self.visa_handle.timeout = 1000.0 * (self._base_timeout + 1.2 * expected)
+            self._port.set_timeout(self._base_timeout + 1.2 * expected)
             self._stretched = True
 
     def _relax(self) -> None:
         if self._stretched:
             self._stretched = False
             try:
-                self.visa_handle.timeout = 1000.0 * self._base_timeout
+                self._port.set_timeout(self._base_timeout)
             except _LINK_ERRORS:
                 log.debug("%s: the link is closed, its timeout stays", self.name)
 
@@ -380,16 +344,15 @@ class BoardVisaMixin(_Base):
         """
         self._sync_number = self._sync_number % 800_000_000 + 1 if self._sync_number else random.randint(1, 800_000_000)
         token = str(100_000_000 + self._sync_number).encode()
-        handle = self.visa_handle
         try:
             if self._half_sent:
                 # The instrument waits for the rest of a block; only a device clear gets it out of there.
-                handle.clear()
+                self._port.clear()
                 self._half_sent = False
-            handle.timeout = 1000.0 * seconds
+            self._port.set_timeout(seconds)
             self._send(b"SYST:SYNC? " + token + b"\n")
             for _ in range(100_000):
-                if self._read_line().rstrip().endswith(token):
+                if self._port.read_line().rstrip().endswith(token):
                     self._out_of_step = False
                     return
         except _LINK_ERRORS as error:

@@ -9,15 +9,16 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from .array_board_actions import MapAction, OuterAction, SweepAction, VerifyAction
+from .array_board_actions import MapAction, OuterAction, SweepAction
 from .array_board_adc import codes_to_volts
 from .array_board_commands import board_commands
 from .array_board_core import BoardCore
 from .array_board_reads import COMPLIANCE
 from .array_board_slots import PulseCodes, Rectangle, SlotPlan, parse_map
 from .array_board_spec import block
+from .array_board_verify import VerifyAction
+from .scpi_device import Hold
 from .scpi_errors import ScpiError
-from .scpi_session import Hold
 from .scpi_tree import Command, number
 
 FloatArray = NDArray[np.float64]

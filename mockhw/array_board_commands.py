@@ -12,7 +12,7 @@ from .scpi_tree import Command, number, setting
 
 if TYPE_CHECKING:
     from .array_board import ArrayBoard
-    from .scpi_session import Hold
+    from .scpi_device import Hold
 
 _RECTANGLE: tuple[Parameter, ...] = (
     Integer("row0", low=0),

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from .array_board_actions import QueryAction, SlotAction, SweepAction, VerifyAction
+from .array_board_actions import QueryAction, SlotAction, SweepAction
 from .array_board_reads import ReadPoint, ReadUnit
 from .array_board_spec import BoardSpec, block
+from .array_board_verify import VerifyAction
 from .instrument import Action, BenchLog, SimulatedInstrument, advance_to
+from .scpi_device import Hold, Reply
 from .scpi_errors import ScpiError
-from .scpi_session import Hold, Reply
 from .sim_clock import SimClock
 
 if TYPE_CHECKING:
@@ -200,9 +201,10 @@ class BoardCore(SimulatedInstrument):
             raise ScpiError(-213, f"{self.action.kind} is still running")
 
     def measure(self, kind: str, seconds: float, work: Callable[[], Reply]) -> Hold:
-        """Start a measurement that takes ``seconds`` [s]; its reply comes at the end."""
+        """Start a measurement that :meth:`may_begin` and takes ``seconds`` [s]; its reply comes at the end."""
         action = QueryAction(kind, self.session.time + seconds, work)
-        self.begin(action)
+        self.action = action
+        self.session.status.operation.set(_READING)
         return action
 
     def needs(self, capability: str) -> None:

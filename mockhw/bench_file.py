@@ -31,7 +31,8 @@ class ChipEntry(_Section):
     seed : int
         Everything random about the bench follows from it.
     state : str, optional
-        File in which the chip lives on from one use to the next (relative to the bench file).
+        File in which the chip lives on from one use to the next (relative to the bench file). Once it exists
+        it, and not the seed, says what the chip is.
     """
 
     profile: str

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
+from .scpi_device import Hold
 from .scpi_errors import ScpiError
-from .scpi_session import Hold, ScpiSession
+from .scpi_session import ScpiSession
 from .scpi_tree import Command
 from .sim_clock import SimClock
 
@@ -170,9 +171,7 @@ class SimulatedInstrument(ABC):
             reply = session.take()
             if reply is not None:
                 return reply
-            if not session.owes_reply:
-                return None
-            event = session.next_event()
+            event = session.next_event() if session.owes_reply else None
             if event is None or event > deadline:
                 return None
             advance_to(self.clock, event)
@@ -227,7 +226,7 @@ class SimulatedInstrument(ABC):
     def _tick(self, now: float) -> None:
         self.settle(now)
         # A parser that was held may start something that is over by now, too.
-        while self.session.run():
+        while self.session.run() and self.action is not None:
             self.settle(now)
 
 

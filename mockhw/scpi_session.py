@@ -10,74 +10,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from .faults import FaultPlan
 from .ieee488 import OPERATION_COMPLETE, StatusModel
 from .scpi_arguments import BlockRef
+from .scpi_device import Device, Hold, Reply
 from .scpi_errors import ScpiError
 from .scpi_framing import BLOCK_MARK, MessageFramer, only_block
 from .scpi_tree import Command, CommandTree, Program, Unit
 from .sim_clock import SimClock
 
-Reply = str | bytes | list[bytes | memoryview]
-"""What a query handler returns: text, bytes, or buffers to be joined."""
-
 _CACHE_SIZE: Final = 2048
 _CACHED_LENGTH: Final = 512
-
-
-class Hold:
-    """The parser waits.
-
-    Parameters
-    ----------
-    until : float, optional [s]
-        Simulated time it waits for; None: until the instrument has finished what it does.
-    finish : callable, optional
-        Makes the reply when the wait is over; None in place of a reply means there is none.
-    """
-
-    __slots__ = ("finish", "until")
-
-    def __init__(self, until: float | None = None, finish: Callable[[], Reply | None] | None = None) -> None:
-        self.until = until
-        self.finish = finish
-
-
-class Device(Protocol):
-    """What a session asks of the instrument it speaks for."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether something that was started is still running."""
-        ...
-
-    @property
-    def free_at(self) -> float:
-        """When the last thing that ran ended [s]."""
-        ...
-
-    @property
-    def identity(self) -> str:
-        """The reply to ``*IDN?``."""
-        ...
-
-    def next_event(self) -> float | None:
-        """Return when something happens next [s], None if nothing will."""
-        ...
-
-    def abort(self) -> None:
-        """Stop what runs as soon as it can be stopped."""
-        ...
-
-    def reset(self) -> Hold | None:
-        """Do ``*RST``."""
-        ...
-
-    def self_test(self) -> str:
-        """Return the reply to ``*TST?``."""
-        ...
 
 
 class ScpiSession:
@@ -112,7 +57,8 @@ class ScpiSession:
         self._clock = clock
         self.tree = CommandTree([*self.status.commands(), *self._common(), *commands], reserved)
         self._framer = MessageFramer()
-        self._cache: dict[bytes, Program] = {}
+        self._by_text: dict[bytes, Program] = {}
+        self._by_bytes: dict[bytes, Program] = {}
         self._before_block: dict[bytes, Program] = {}
         self._inbox: deque[tuple[Program, tuple[memoryview, ...]]] = deque()
         self._output: deque[tuple[bytes, float]] = deque()
@@ -272,7 +218,7 @@ class ScpiSession:
         if type(data) is not bytes or self._framer.pending:
             return [(self._compile(text), blocks) for text, blocks in self._framer.feed(data, end=end)]
         short = len(data) <= _CACHED_LENGTH
-        if short and (program := self._cache.get(data)) is not None:
+        if short and (program := self._by_bytes.get(data)) is not None:
             return ((program, ()),)
         # One command with one block at its end is recognised by what stands before the block.
         mark = data.find(b"#", 0, _CACHED_LENGTH)
@@ -285,7 +231,7 @@ class ScpiSession:
         if len(messages) == 1 and data.endswith(b"\n"):
             text, blocks = messages[0]
             if not blocks and short:
-                self._remember(self._cache, data, arrived[0][0])
+                self._remember(self._by_bytes, data, arrived[0][0])
             elif len(blocks) == 1 and mark >= 0 and text.find(b"#") == len(text) - len(BLOCK_MARK):
                 self._remember(self._before_block, data[:mark], arrived[0][0])
         return arrived
@@ -332,11 +278,11 @@ class ScpiSession:
         self._late, self._garble = 0.0, False
 
     def _compile(self, text: bytes) -> Program:
-        program = self._cache.get(text)
+        program = self._by_text.get(text)
         if program is None:
             program = self.tree.compile(text)
             if len(text) <= _CACHED_LENGTH:
-                self._remember(self._cache, text, program)
+                self._remember(self._by_text, text, program)
         return program
 
     @staticmethod

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -85,7 +87,8 @@ class DatasetWriter:
 
     def __enter__(self) -> DatasetWriter:
         if self._runner is not None:
-            self._saver = self._runner.__enter__()
+            with redirect_stdout(StringIO()):  # QCoDeS announces every run on stdout, which belongs to our results
+                self._saver = self._runner.__enter__()
             self.run_id, self.guid = int(self._saver.run_id), str(self._saver.dataset.guid)
             for tag, value in self._metadata.items():
                 self._saver.dataset.add_metadata(tag, value)

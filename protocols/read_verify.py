@@ -150,6 +150,7 @@ class ReadVerifyResult:
     healthy: BoolArray
     iterations: int
     reopened: list[int]
+    baseline_pulses: FloatArray | None = None
 
     @property
     def pulses(self) -> NDArray[np.int64]:
@@ -237,7 +238,10 @@ class ReadVerifyResult:
                 "Distribution of the error of healthy cells; the line marks half a level.",
                 error_cdf(errors, spacing=self.spacing),
             ),
-            ("Pulses each cell needed.", pulses_histogram(self.pulses[self.attempted])),
+            (
+                "Pulses each cell needed; the baseline's where this run measured it.",
+                pulses_histogram(self.pulses[self.attempted], ispp=self.baseline_pulses),
+            ),
         ]
         tables = [("How cells ended.", self.verdicts())]
         if self.levels.size:
@@ -289,16 +293,16 @@ def read_verify(
         Variable("target", "Target", "S"),
     ]
     axes = [Axis("cycle", "Iteration"), *map_axes(block)]
-    last = 0
+    readings = 0
     with (
         keep.dataset("read_verify", axes, variables, {"tolerance": plan.window, "width": plan.width}) as data,
         keep.progress("cells programmed", float(state.active.sum())) as bar,
     ):
 
-        def record(iteration: int, conductance: FloatArray, volts: FloatArray, gate: FloatArray) -> None:
-            nonlocal last
-            last = iteration
-            data.add({"cycle": iteration}, conductance=conductance, volts=volts, gate=gate, target=wanted)
+        def record(conductance: FloatArray, volts: FloatArray, gate: FloatArray) -> None:
+            nonlocal readings
+            data.add({"cycle": readings}, conductance=conductance, volts=volts, gate=gate, target=wanted)
+            readings += 1
 
         reopened = program(
             array,
@@ -316,8 +320,8 @@ def read_verify(
         array.clock.wait(plan.reread_after)
         later = array.read(block, average=plan.reverify_average).conductance
         nothing = np.zeros(block.shape)
-        record(last + 1, at_end, nothing, nothing)
-        record(last + 1, later, nothing, nothing)
+        record(at_end, nothing, nothing)
+        record(later, nothing, nothing)
     levels = plan.levels.values if plan.target_file is None and target is None else np.empty(0)
     healthy = keep.healthy_of(array)[block.slices]
     return ReadVerifyResult(
@@ -332,6 +336,7 @@ def read_verify(
         state.resets,
         state.verdict,
         healthy,
-        last - 1,
+        readings - 2,
         reopened,
+        keep.baseline_pulses,
     )

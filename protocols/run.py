@@ -58,6 +58,7 @@ class Run:
         self.directory = directory
         self.title, self.sample, self.seed, self.quiet, self.station = title, sample, seed, quiet, station
         self.healthy: NDArray[np.bool_] | None = None
+        self.baseline_pulses: NDArray[np.float64] | None = None
         self.database = directory / "data.db" if directory is not None else None
         self.step_id = "step"
         self._started = time.monotonic()

@@ -24,10 +24,10 @@ class Reverify:
     average: int
 
 
-Recorder = Callable[[int, FloatArray, FloatArray, FloatArray], None]
+Recorder = Callable[[FloatArray, FloatArray, FloatArray], None]
 
 
-def no_record(iteration: int, conductance: FloatArray, volts: FloatArray, gate: FloatArray) -> None:
+def no_record(conductance: FloatArray, volts: FloatArray, gate: FloatArray) -> None:
     """Keep nothing."""
 
 
@@ -43,70 +43,52 @@ def program(
     reverify: Reverify,
     record: Recorder = no_record,
     bar: ProgressBar | None = None,
-    iteration: int = 0,
 ) -> list[int]:
     """Program a block until every cell is accepted or given up.
 
-    ``record(iteration, conductance, volts, gate)`` is called after every reading with the pulses that led to it.
+    ``record(conductance, volts, gate)`` is called after every reading with the pulses that led to it.
     Return how many accepted cells each delayed re-verify found outside their window.
     """
     left: list[int] = []
     nothing = np.zeros(block.shape)
+    applied = nothing, nothing
     state.take(array.read(block, average=average))
-    record(iteration, state.g, nothing, nothing)
-    iteration += 1
+    record(state.g, *applied)
     above = state.active & (state.g > state.target + state.acceptance.tolerance)
     if above.any():
         # One full RESET puts every cell that is too high below its target; from there SETs are gentle.
         state.fire(above, np.full(block.shape, -1, dtype=np.int8))
         volts, gate = staircase.reset_ramp.volts_and_gate(staircase.full_reset(above))
-        array.pulse(PulseMap(block, -volts, width, gate, above.astype(np.int64)))
+        applied = np.where(above, -volts, 0.0), np.where(above, gate, 0.0)
+        array.pulse(PulseMap(block, applied[0], width, applied[1], above.astype(np.int64)))
     for round_ in range(reverify.rounds + 1):
-        iteration = _converge(array, block, state, staircase, width, average, iterations_max, record, bar, iteration)
+        for _ in range(iterations_max):
+            if not state.active.any():
+                break
+            reading = array.read(block, average=average)
+            record(reading.conductance, *applied)
+            state.take(reading)
+            staircase.learn(state)
+            need = state.judge()
+            applied = nothing, nothing
+            if need.any():
+                sign = np.where(state.g < state.target, 1, -1).astype(np.int8)
+                applied = pulses_for(staircase, state, need, sign)
+                state.fire(need, sign)
+                array.pulse(PulseMap(block, applied[0], width, applied[1], need.astype(np.int64)))
+            if bar is not None:
+                bar.update(float((~state.active).sum()), f"{int(state.active.sum())} cells left")
         if round_ == reverify.rounds:
             break
         array.clock.wait(reverify.seconds)
         reading = array.read(block, average=reverify.average)
-        iteration += 1
-        record(iteration, reading.conductance, nothing, nothing)
+        record(reading.conductance, *applied)
+        applied = nothing, nothing
         left.append(state.reopen(reading, reverify.tolerance, last=round_ + 1 == reverify.rounds))
         if left[-1] == 0:
             break
     state.close()
     return left
-
-
-def _converge(
-    array: CrossbarArray,
-    block: Block,
-    state: VerifyState,
-    staircase: Staircase,
-    width: float,
-    average: int,
-    iterations_max: int,
-    record: Recorder,
-    bar: ProgressBar | None,
-    iteration: int,
-) -> int:
-    volts, gate = np.zeros(block.shape), np.zeros(block.shape)
-    for _ in range(iterations_max):
-        if not state.active.any():
-            break
-        reading = array.read(block, average=average)
-        state.take(reading)
-        staircase.learn(state)
-        need = state.judge()
-        record(iteration, reading.conductance, volts, gate)
-        iteration += 1
-        volts, gate = np.zeros(block.shape), np.zeros(block.shape)
-        if need.any():
-            sign = np.where(state.g < state.target, 1, -1).astype(np.int8)
-            volts, gate = pulses_for(staircase, state, need, sign)
-            state.fire(need, sign)
-            array.pulse(PulseMap(block, volts, width, gate, need.astype(np.int64)))
-        if bar is not None:
-            bar.update(float((~state.active).sum()), f"{int(state.active.sum())} cells left")
-    return iteration
 
 
 def pulses_for(

@@ -14,8 +14,9 @@ from ..instruments.capabilities import ArraySpec, CrossbarArray
 from ..instruments.errors import RefusedError
 from ..protocols.plan import Forecast
 from ..protocols.run import Run, claim_folder
+from .parameters import Overrides
 from .record import RunRecord, StepRecord, describe_failure, missing_metrics, safe_name
-from .schema import Overrides, Runbook, load_runbook
+from .schema import Runbook, load_runbook
 from .stations import find_station, open_bench
 
 if TYPE_CHECKING:

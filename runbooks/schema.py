@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin
-
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
+from typing import Any
 
 from ..instruments.errors import RefusedError, unknown
 from ..protocols.plan import Plan
 from ..protocols.registry import StepKind, step_kind, step_names
-from .front_matter import FrontMatter, read_front_matter, scalar
+from .front_matter import FrontMatter, read_front_matter
+from .parameters import Overrides, change, check_type, parse_overrides
 
 KEYS = ("title", "station", "steps", "expect")
 LIMIT_KEYS = ("min", "max")
-Overrides = Mapping[str, Any] | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def load_runbook(name: str | Path, *, overrides: Overrides = ()) -> Runbook:
     for key in front.data:
         if key not in KEYS:
             raise front.refuse(unknown("key", key, KEYS), key)
-    changes = _parse_overrides(overrides)
+    changes = parse_overrides(overrides)
     steps = _steps(front, changes)
     return Runbook(
         path,
@@ -118,25 +114,6 @@ def _text(front: FrontMatter, key: str, *, required: bool) -> str | None:
     if not isinstance(value, str) or not value.strip():
         raise front.refuse(f"{key!r} = {value!r} must be text", key)
     return value
-
-
-def _parse_overrides(overrides: Overrides) -> dict[tuple[str, str], Any]:
-    if isinstance(overrides, Mapping):
-        pairs = [(str(key), value) for key, value in overrides.items()]
-    else:
-        pairs: list[tuple[str, Any]] = []
-        for text in overrides:
-            key, equals, value = text.partition("=")
-            if not equals:
-                raise RefusedError(f"--set {text}: write id.key=value, for example --set form.stop_volts=3.0")
-            pairs.append((key.strip(), value.strip()))
-    changes: dict[tuple[str, str], Any] = {}
-    for key, value in pairs:
-        step, dot, parameter = key.partition(".")
-        if not dot or not step or not parameter:
-            raise RefusedError(f"--set {key}={value}: write id.key=value, for example --set form.stop_volts=3.0")
-        changes[step, parameter] = value
-    return changes
 
 
 def _steps(front: FrontMatter, changes: Mapping[tuple[str, str], Any]) -> tuple[Step, ...]:
@@ -195,10 +172,10 @@ def _step(front: FrontMatter, index: int, step_id: str, name: str, changes: Mapp
     kind = step_kind(name)
     parameters: dict[str, Any] = dict(given)
     for key, value in changes.items():
-        _change(kind.plan, parameters, key.split("."), value)
+        change(kind.plan, parameters, key.split("."), value)
     try:
         for key, value in parameters.items():
-            _check_type(kind.plan, key, value)
+            check_type(kind.plan, key, value)
         return Step(step_id, kind, kind.plan(**parameters))
     except RefusedError as error:
         blamed = _blamed(str(error), parameters)
@@ -207,72 +184,6 @@ def _step(front: FrontMatter, index: int, step_id: str, name: str, changes: Mapp
                 raise RefusedError(f"--set {step_id}.{key}={value}: {error}") from None
         path = ("steps", index, name, blamed) if blamed else ("steps", index, name)
         raise front.refuse(f"step {step_id!r} ({name}): {error}", *path) from None
-
-
-def _change(plan: type[BaseModel], parameters: dict[str, Any], keys: Sequence[str], value: Any) -> None:
-    """Set one parameter, ``["levels", "count"]`` for one inside another; the rest keeps its value or default."""
-    key, *deeper = keys
-    field = plan.model_fields.get(key)
-    if not deeper:
-        parameters[key] = _typed(field, value)
-        return
-    inner = _inner(field)
-    if inner is None or field is None:
-        known = sorted(name for name, found in plan.model_fields.items() if _inner(found) is not None)
-        raise RefusedError(unknown("parameter with parts", key, known))
-    base = parameters.get(key)
-    if base is None and not field.is_required():
-        default = field.get_default(call_default_factory=True)
-        base = default.model_dump() if isinstance(default, BaseModel) else None
-    parameters[key] = dict(base) if isinstance(base, Mapping) else {}
-    _change(inner, parameters[key], deeper, value)
-
-
-def _inner(field: FieldInfo | None) -> type[BaseModel] | None:
-    """Return the record a parameter holds, if it holds one."""
-    kind = field.annotation if field is not None else None
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
-
-
-def _typed(field: FieldInfo | None, value: Any) -> Any:
-    """Return what a text typed with ``--set`` means: text stays text where the parameter takes nothing but text."""
-    if not isinstance(value, str) or field is None:
-        return value
-    wanted = _leaves(field.annotation)
-    return value if str in wanted and not wanted & {int, float, bool} else scalar(value)
-
-
-def _check_type(plan: type[BaseModel], key: str, value: Any) -> None:
-    """Refuse what pydantic would quietly convert: "3" or true where a number is meant."""
-    field = plan.model_fields.get(key)
-    if field is None:
-        return
-    inner = _inner(field)
-    if inner is not None and isinstance(value, dict):
-        for part, leaf in value.items():
-            _check_type(inner, str(part), leaf)
-        return
-    wanted = _leaves(field.annotation)
-    numeric = wanted & {int, float}
-    about = f" ({field.description})" if field.description else ""
-    for leaf in value if isinstance(value, list) else [value]:
-        flag = isinstance(leaf, bool) and bool not in wanted and bool(numeric)
-        text = isinstance(leaf, str) and not wanted & {str, Any} and bool(numeric or bool in wanted)
-        number = type(leaf) in {int, float} and bool in wanted and not numeric
-        if flag or text or number:
-            kind = "a number" if numeric else "true or false"
-            shown = str(leaf).lower() if flag else repr(leaf)
-            raise RefusedError(f"parameter {key!r} = {shown} is of the wrong type: {kind} is wanted{about}")
-
-
-def _leaves(annotation: Any) -> set[Any]:
-    """Return the scalar types an annotation admits."""
-    if get_origin(annotation) is Literal:
-        return {type(choice) for choice in get_args(annotation)}
-    parts = get_args(annotation)
-    if not parts:
-        return set() if annotation in {None, NoneType} else {annotation}
-    return set[Any]().union(*(_leaves(part) for part in parts))
 
 
 def _blamed(message: str, parameters: Mapping[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,8 +42,9 @@ class FilamentModel:
         self.parameters = parameters
         law = make_law(parameters)
         self._numbers = law
-        self._law = as_record(law)
-        self._cells = draw_cells(parameters, size, seed)
+        # Any: record arrays, which compiled code sees as sequences of Law and Cell.
+        self._law: Any = as_record(law)
+        self._cells: Any = draw_cells(parameters, size, seed)
         self._vt = self._cells["vt"].copy()
         self._pulses = np.zeros(size, np.int64)
         self._table = student_table(law.noise_dof)
@@ -176,10 +179,7 @@ class FilamentModel:
         ValueError
             If arrays are missing, unknown or of another size; the message names them.
         """
-        own: dict[str, NDArray[np.generic]] = {
-            "pulses": self._pulses,
-            **{name: self._cells[name] for name in _fields()},
-        }
+        own = self._own()
         if set(state) != set(own):
             missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
             raise ValueError(f"chip state does not fit this model: missing {missing}, unknown {unknown}")
@@ -191,7 +191,7 @@ class FilamentModel:
         self._vt = self._cells["vt"].copy()
 
     def _own(self) -> dict[str, NDArray[np.generic]]:
-        names = [name for name in CELL.names or () if name != "pad"]
+        names = [name for name in CELL.names or () if name not in ("pad", "spare", "spare_2")]
         return {"pulses": self._pulses, **{name: self._cells[name] for name in names}}
 
     def assume_formed(self, conductance: FloatArray | float, now: float = 0.0) -> None:

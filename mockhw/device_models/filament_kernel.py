@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
@@ -10,7 +11,7 @@ from numba import njit
 from . import filament_kinetics as k
 from .filament_kinetics import close, current_now, driven_gate, overdrive, walk
 from .filament_read_kernel import fluctuation, nonlinear, put, relax, seen_through_series
-from .filament_types import HEALTHY, ON, OPEN, SHORT, Block, Cell, Floats, Integers, Law, Records
+from .filament_types import HEALTHY, ON, OPEN, SHORT, Block, Cell, Floats, Integers, Law
 from .random_streams import normal, uniform
 
 _NO_LIMIT = 1e30
@@ -74,6 +75,12 @@ def _form(
 
 
 @njit(cache=True, error_model="numpy")
+def _softplus(law: Law, y: float) -> float:
+    """Return ln(1 + Gq/Gc); single precision is ample for an amplitude of noise."""
+    return float(math.log1p(np.float32(law.gq) * math.exp(np.float32(-y))))
+
+
+@njit(cache=True, error_model="numpy")
 def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
     """Write the state after a SET move, with its cycle noise."""
     if moved < 1e-7:
@@ -81,7 +88,7 @@ def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
     y = min(cell.y + moved, law.y_max)
     if moved > law.least_move and law.kq > 0.0:
         cell.q = min(law.q_max, law.kq * max(0.0, math.log(current / law.i0)))
-    sigma = law.sig_s * math.sqrt(min(1.0, moved)) * (math.log1p(law.gq * math.exp(-y)) + law.g_s)
+    sigma = law.sig_s * math.sqrt(min(1.0, moved)) * (_softplus(law, y) + law.g_s)
     z = normal(cell)
     if cell.polarity != 1:
         # The first pulse after a RESET remembers the last cycle's draw.
@@ -101,13 +108,15 @@ def _finish_reset(law: Law, cell: Cell, moved: float, slope: float, raw: float, 
     kick = 0.0
     if slope > 1e-3:
         # Distance below the RESET front, the state at which slope·rate·width = 1.
-        below = max(0.0, -(math.log(slope * width) + raw + law.ln_rate) / slope)
+        # A cell that has come far has come to the front (to within e^−9/slope).
+        below = 0.0
+        if slope * moved < 9.0:
+            below = max(0.0, -(math.log(slope * width) + raw + law.ln_rate) / slope)
         near = (below / law.d0) ** 2
         near = 1.0 / (1.0 + near * near)
         if near > 1e-6:
-            x = law.gq * math.exp(-y)
-            drift = near * law.lam * below * x / (1.0 + x)
-            kick = near * law.sig_h * math.log1p(x)
+            drift = near * law.lam * below * law.gq / (law.gq + math.exp(y)) if below > 0.0 else 0.0
+            kick = near * law.sig_h * _softplus(law, y)
             z = normal(cell)
             if cell.polarity != -1:
                 cell.polarity = -1
@@ -136,7 +145,7 @@ def _load(
 @njit(cache=True, error_model="numpy")
 def run_block(
     law: Law,
-    cells: Records,
+    cells: Sequence[Cell],
     w: Block,
     lane: Integers,
     width: Floats,
@@ -200,8 +209,8 @@ def run_block(
 
 @njit(cache=True, error_model="numpy")
 def pulse_cells(
-    laws: Records,
-    cells: Records,
+    laws: Sequence[Law],
+    cells: Sequence[Cell],
     vts: Floats,
     pulsed: Integers,
     index: Integers,
@@ -237,7 +246,7 @@ def pulse_cells(
                 continue
             c = index[j]
             pulsed[c] += count[j]
-            vt = vts[c]
+            vt = float(vts[c])
             if gate[j] != last_gate or width[j] != last_width or vt != last_vt:
                 last_gate = gate[j]
                 last_width = width[j]
@@ -280,7 +289,13 @@ def _reported_current(law: Law, cell: Cell, volts: float, vov: float, series: fl
 
 @njit(cache=True, error_model="numpy")
 def present_currents(
-    laws: Records, cells: Records, index: Integers, volts: Floats, gate: Floats, series: Floats, out: Floats
+    laws: Sequence[Law],
+    cells: Sequence[Cell],
+    index: Integers,
+    volts: Floats,
+    gate: Floats,
+    series: Floats,
+    out: Floats,
 ) -> None:
     """Fill ``out`` [µA] with the currents of many cells."""
     law = laws[0]
@@ -291,8 +306,8 @@ def present_currents(
 
 @njit(cache=True, error_model="numpy")
 def sweep_cell(
-    laws: Records,
-    cells: Records,
+    laws: Sequence[Law],
+    cells: Sequence[Cell],
     table: Floats,
     c: int,
     volts: Floats,

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .filament_types import Block, Law
+from .filament_types import Block, Law, Real
 
 LANES = 128
 PAD = 32  # lanes are filled up to a multiple of this, so that a lane's result never depends on its neighbours
@@ -80,7 +80,7 @@ def driven_gate(law: Law, word_line: float, width: float) -> float:
 
 
 @njit(inline="always")
-def _exp(x: float) -> float:
+def _exp(x: Real) -> Real:
     """Return e^x for |x| ≤ 80 to about 1e-5, in operations that vectorise."""
     x *= _E128
     p = _ONE + x * (_ONE + x * (_C2 + x * (_C3 + x * (_C4 + x * _C5))))
@@ -94,14 +94,14 @@ def _exp(x: float) -> float:
 
 
 @njit(inline="always")
-def _norm4(a: float, b: float) -> float:
+def _norm4(a: Real, b: Real) -> Real:
     a *= a
     b *= b
     return math.sqrt(math.sqrt(a * a + b * b))
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _evaluate_set(w: Block, n: int, limit: float, gxs: float, inv_v0: float) -> None:
+def _evaluate_set(w: Block, n: int, limit: Real, gxs: Real, inv_v0: Real) -> None:
     for i in range(n):
         gc = w[AHEAD + i]
         rc = _ONE / gc
@@ -115,7 +115,7 @@ def _evaluate_set(w: Block, n: int, limit: float, gxs: float, inv_v0: float) -> 
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _evaluate_reset(w: Block, n: int, limit: float, beta: float, rise: float, gm: float, inv_v0: float) -> None:
+def _evaluate_reset(w: Block, n: int, limit: Real, beta: Real, rise: Real, gm: Real, inv_v0: Real) -> None:
     for i in range(n):
         gc = w[AHEAD + i]
         rc = _ONE / gc
@@ -135,7 +135,7 @@ def _evaluate_reset(w: Block, n: int, limit: float, beta: float, rise: float, gm
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _begin(w: Block, n: int, sign: float, knee: float, slow: float, shift: float) -> None:
+def _begin(w: Block, n: int, sign: Real, knee: Real, slow: Real, shift: Real) -> None:
     for i in range(n):
         gc = w[GC + i]
         raw = w[E2 + i]
@@ -154,7 +154,7 @@ def _begin(w: Block, n: int, sign: float, knee: float, slow: float, shift: float
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _step(w: Block, n: int, sign: float, knee: float, slow: float, shift: float) -> float:
+def _step(w: Block, n: int, sign: Real, knee: Real, slow: Real, shift: Real) -> Real:
     """Accept, refine or end each lane's step; return how many lanes still walk."""
     walking = _ZERO
     for i in range(n):
@@ -230,7 +230,7 @@ def walk(law: Law, w: Block, n: int, setting: bool, limit: float) -> None:
     knee = np.float32(law.knee_s if setting else law.knee_r)
     slow = np.float32(law.slow_s if setting else law.slow_r)
     shift = np.float32(law.ln_rate)
-    limit = np.float32(limit)
+    most = np.float32(limit)
     inv_v0 = np.float32(law.inv_v0s if setting else law.inv_v0r)
     gxs, gm = np.float32(law.gxs), np.float32(law.gm)
     beta, rise = np.float32(law.beta), np.float32(law.n)
@@ -238,9 +238,9 @@ def walk(law: Law, w: Block, n: int, setting: bool, limit: float) -> None:
         w[AHEAD + i] = w[GC + i]
     for turn in range(100):
         if setting:
-            _evaluate_set(w, padded, limit, gxs, inv_v0)
+            _evaluate_set(w, padded, most, gxs, inv_v0)
         else:
-            _evaluate_reset(w, padded, limit, beta, rise, gm, inv_v0)
+            _evaluate_reset(w, padded, most, beta, rise, gm, inv_v0)
         if turn == 0:
             _begin(w, padded, sign, knee, slow, shift)
         elif _step(w, padded, sign, knee, slow, shift) == _ZERO:
@@ -260,9 +260,9 @@ def close(w: Block, i: int) -> tuple[float, float, float, float, float]:
     if moved >= room:
         return room, float(w[CURRENT + i]), float(w[VC + i]), float(w[RAW + i]), slope
     a = float(w[FALL + i])
-    straight = float(w[LEFT + i]) * math.exp(float(w[EXPONENT + i]))
+    straight = float(w[LEFT + i]) * float(math.exp(w[EXPONENT + i]))
     x = a * straight
-    step = straight if abs(x) < 1e-6 else math.log1p(x) / a
+    step = straight if abs(x) < 1e-6 else float(math.log1p(np.float32(x))) / a
     step = min(step, dm, room - moved)
     part = step / dm
     current = float(w[CURRENT + i]) * (1.0 - part) + float(w[CURRENT2 + i]) * part
@@ -280,4 +280,4 @@ def current_now(law: Law, setting: bool, gc: float, volts: float, line: float, v
     else:
         u = 2.0 * vov / (1.0 + math.sqrt(1.0 + 2.0 * law.beta * law.n * r * vov))
         i_sat = 0.5 * law.beta * u * u
-    return i_lin * i_sat / _norm4(i_lin, i_sat)
+    return float(i_lin * i_sat / _norm4(i_lin, i_sat))

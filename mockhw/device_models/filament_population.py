@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .filament_parameters import FilamentParameters
-from .filament_types import CELL, HEALTHY, ON, OPEN, SHORT, Floats, Law
+from .filament_types import HEALTHY, ON, OPEN, SHORT, Floats, Law, empty_cells
 from .random_streams import stream_keys
 
 _EV_PER_K = 8.617333262e-5
@@ -115,7 +115,7 @@ def draw_cells(p: FilamentParameters, size: int, seed: int) -> NDArray[np.void]:
     occupied = rng.beta(2.0, 2.0, (size, 2))
     step = noise.scale * noise.trap_amplitude * np.exp(0.5 * rng.standard_normal((size, 2)))
 
-    cells = np.zeros(size, CELL)
+    cells = empty_cells(size)
     cells["y"] = y
     cells["gc"] = np.exp(y)
     cells["vt"] = vt

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from numba import njit
 
 from .filament_kinetics import overdrive
-from .filament_types import HEALTHY, Cell, Floats, Integers, Law, Records
+from .filament_types import HEALTHY, Cell, Floats, Integers, Law
 from .random_streams import normal, tabulated, uniform
 
 
@@ -54,7 +55,7 @@ def relax(law: Law, cell: Cell, now: float) -> None:
 
 @njit(cache=True, error_model="numpy")
 def read_cells(
-    laws: Records, cells: Records, index: Integers, volts: float, gate: float, now: float, out: Floats
+    laws: Sequence[Law], cells: Sequence[Cell], index: Integers, volts: float, gate: float, now: float, out: Floats
 ) -> None:
     """Fill ``out`` [µS] with I/V at ``volts`` [V] through series resistance and read transistor, noise-free."""
     law = laws[0]
@@ -123,8 +124,8 @@ def seen_through_series(share: float, deviation: float) -> float:
 
 @njit(cache=True, error_model="numpy")
 def noise_cells(
-    laws: Records,
-    cells: Records,
+    laws: Sequence[Law],
+    cells: Sequence[Cell],
     table: Floats,
     index: Integers,
     conductance: Floats,
@@ -146,7 +147,9 @@ def noise_cells(
 
 
 @njit(cache=True, error_model="numpy")
-def sample_cell(laws: Records, cells: Records, c: int, current: float, period: float, now: float, out: Floats) -> None:
+def sample_cell(
+    laws: Sequence[Law], cells: Sequence[Cell], c: int, current: float, period: float, now: float, out: Floats
+) -> None:
     """Fill ``out`` with samples around ``current``, one every ``period`` [s]: 1/f noise, traps and white noise.
 
     Six relaxators a decade apart from the sample period upwards add up to 1/f; one Student scale per

@@ -5,7 +5,7 @@ Kernel units are µS, µA, MΩ, V and µs, so that V/MΩ is µA and no constant 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Block = NDArray[np.float32]
-Records = NDArray[np.void]
+Real = float | np.floating[Any]
 
 HEALTHY, OPEN, ON, SHORT = 0, 1, 2, 3
 
@@ -84,40 +84,52 @@ class Law(NamedTuple):
 
 CELL = np.dtype(
     [
-        ("y", "f8"),
+        # First cache line: all that a read needs.
         ("gc", "f8"),  # always e^y, written by put() only
-        ("vt", "f8"),
-        ("us", "f8"),
-        ("ur", "f8"),
+        ("rs", "f8"),
         ("kind", "u1"),
         ("formed", "u1"),
         ("polarity", "i1"),
         ("traps", "u1"),
         ("trap_state", "u1", (2,)),
         ("pad", "u1", (2,)),  # keeps what follows aligned
-        ("rs", "f8"),
-        ("rl", "f8"),
-        ("gxr", "f8"),
-        ("q", "f8"),
-        ("t_move", "f8"),
-        ("t_relax", "f8"),
-        ("xi_s", "f8"),
-        ("xi_r", "f8"),
         ("key", "u8"),
         ("counter", "u8"),
         ("t_trap", "f8"),
+        ("t_move", "f8"),
+        ("t_relax", "f8"),
+        # Second: what a pulse needs besides.
+        ("y", "f8"),
+        ("rl", "f8"),
+        ("us", "f8"),
+        ("ur", "f8"),
+        ("gxr", "f8"),
+        ("q", "f8"),
+        ("xi_s", "f8"),
+        ("xi_r", "f8"),
+        # Third and fourth.
+        ("wear", "f8"),
+        ("endurance", "f8"),
+        ("vt", "f8"),
+        ("damage", "f8"),
+        ("strength", "f8"),
+        ("vf", "f8"),
+        ("stress", "f8"),
+        ("spare", "f8"),
         ("trap_tau", "f8", (2,)),
         ("trap_occupied", "f8", (2,)),
         ("trap_step", "f8", (2,)),
-        ("vf", "f8"),
-        ("stress", "f8"),
-        ("damage", "f8"),
-        ("strength", "f8"),
-        ("wear", "f8"),
-        ("endurance", "f8"),
+        ("spare_2", "f8", (2,)),
     ]
 )
-"""One cell: state and draws, as one record so that a kernel touches few cache lines."""
+"""One cell: state and draws, as one record of four cache lines, so that a kernel touches few of them."""
+
+
+def empty_cells(size: int) -> NDArray[np.void]:
+    """Return zeroed records that start on a cache line."""
+    raw = np.zeros(size * CELL.itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size * CELL.itemsize].view(CELL)
 
 
 class Cell(Protocol):

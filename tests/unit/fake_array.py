@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
+
 from xbarlab.instruments.capabilities import (
     ArraySpec,
     Block,

@@ -35,7 +35,8 @@ def test_quantities_of_reports_are_documented() -> None:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    code = "import sys, xbarlab.cli; print(sorted({'numpy', 'qcodes', 'pandas', 'matplotlib', 'numba'} & set(sys.modules)))"
+    heavy = {"numpy", "qcodes", "pandas", "matplotlib", "numba", "pydantic"}
+    code = f"import sys, xbarlab.cli; print(sorted({heavy} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
     assert out.stdout.strip() == "[]"
 
@@ -51,14 +52,39 @@ def test_the_wheel_runs_a_runbook_from_a_directory_with_a_hyphen(tmp_path: Path)
     env = {**os.environ, "PYTHONPATH": str(place)}
     where = subprocess.run(
         [sys.executable, "-c", "import xbarlab, pyvisa_xbarlab; print(xbarlab.__file__, pyvisa_xbarlab.__file__)"],
-        capture_output=True, text=True, check=True, cwd=place, env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=place,
+        env=env,
     ).stdout
     assert where.count("a-lab-computer") == 2
     run = subprocess.run(
-        [sys.executable, "-m", "xbarlab.cli", "run", "first_light_1t1r", "--out", "out", "--set", "form.cells=0:8,0:8",
-         "--set", "yield.cells=0:8,0:8", "--set", "iv.cells=0:1,0:2", "--set", "baseline.cells=0:4,0:8",
-         "--set", "program.cells=0:8,0:8"],
-        capture_output=True, text=True, cwd=place, env=env, timeout=300, check=False,
+        [
+            sys.executable,
+            "-m",
+            "xbarlab.cli",
+            "run",
+            "first_light_1t1r",
+            "--out",
+            "out",
+            "--set",
+            "form.cells=0:8,0:8",
+            "--set",
+            "yield.cells=0:8,0:8",
+            "--set",
+            "iv.cells=0:1,0:2",
+            "--set",
+            "baseline.cells=0:4,0:8",
+            "--set",
+            "program.cells=0:8,0:8",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=place,
+        env=env,
+        timeout=300,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     assert (place / "out" / "report.html").stat().st_size > 100_000

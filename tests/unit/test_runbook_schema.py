@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from xbarlab.instruments.errors import RefusedError
 from xbarlab.protocols.dc_sweep import DcSweepPlan
 from xbarlab.protocols.forming import FormingPlan

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from xbarlab.instruments.errors import InstrumentError, RefusedError
 from xbarlab.runbooks import runner
 from xbarlab.runbooks.record import dataset_ids, merge_metrics, missing_metrics

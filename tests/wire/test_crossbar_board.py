@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from xbarlab.instruments.capabilities import Block, CrossbarArray, PulseMap, VerifyRequest
 from xbarlab.instruments.chip_file import parse_chip
 from xbarlab.instruments.crossbar_board import CrossbarBoard

@@ -1,0 +1,87 @@
+"""Limits: only ever narrower, and a refusal that says what, where and how to go on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xbarlab.instruments.errors import InstrumentError, RefusedError, XbarlabError, unknown
+from xbarlab.instruments.limits import Limits
+
+NAMES = [field.name for field in fields(Limits)]
+
+
+def test_narrowing_keeps_what_is_not_named() -> None:
+    narrowed = Limits().narrowed({"set_volts_max": 2.5, "count_max": 10}, source="chip")
+    assert (narrowed.set_volts_max, narrowed.count_max) == (2.5, 10)
+    assert isinstance(narrowed.count_max, int)
+    assert narrowed.reset_volts_max == Limits().reset_volts_max
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wider_is_refused_in_either_direction(name: str) -> None:
+    own = getattr(Limits(), name)
+    wider = own * 0.5 if name.endswith("_min") else own * 2
+    with pytest.raises(RefusedError, match=rf"station\.yaml: limit {name} = .* is wider than the driver's"):
+        Limits().narrowed({name: wider}, source="station.yaml")
+    Limits().narrowed({name: own}, source="station.yaml")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0, True, "3", None])
+def test_nonsense_is_refused(value: Any) -> None:
+    with pytest.raises(RefusedError, match="finite number of at least 0"):
+        Limits().narrowed({"gate_max": value}, source="chip")
+
+
+def test_unknown_names_the_alternatives_and_the_nearest() -> None:
+    with pytest.raises(RefusedError, match=r"unknown limit 'set_volt_max'.*choose from .*did you mean 'set_volts_max'"):
+        Limits().narrowed({"set_volt_max": 1.0}, source="chip")
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_a_value_passes_exactly_when_it_is_inside(value: float) -> None:
+    limits = Limits(set_volts_max=3.0, reset_volts_max=2.0)
+    inside = -2.0 <= value <= 3.0
+    if inside:
+        assert limits.check("pulse_volts", value, channel="x") == value
+    else:
+        with pytest.raises(RefusedError):
+            limits.check("pulse_volts", value, channel="x")
+
+
+@given(st.lists(st.floats(-1.0, 1.0), min_size=2, max_size=20), st.integers(0, 19))
+def test_one_bad_value_anywhere_is_found_and_placed(values: list[float], place: int) -> None:
+    place %= len(values)
+    values[place] = math.nan
+    with pytest.raises(RefusedError, match=rf"gate is nan at map\[{place}\]|gate -.* at map\[\d+\]"):
+        Limits().check("gate", np.array(values), channel="map")
+
+
+def test_the_message_names_value_limit_channel_and_remedy() -> None:
+    with pytest.raises(RefusedError) as caught:
+        Limits(set_volts_max=2.0).check("pulse_volts", [[0.0, 2.5]], channel="pulse map 0:1,0:2, cell ")
+    said = str(caught.value)
+    for word in ("2.5 V", "cell [0, 1]", "limit 2 V", "set_volts_max", "choose -5 to 2 V"):
+        assert word in said
+
+
+def test_nothing_to_check_passes_and_a_name_nobody_knows_does_not() -> None:
+    assert Limits().check("gate", [], channel="x").size == 0
+    with pytest.raises(KeyError):
+        Limits().check("colour", 1.0, channel="x")
+
+
+def test_errors_speak_one_sentence_whatever_is_added_on_the_way() -> None:
+    error = RefusedError("no")
+    error.args = (*error.args, "setting x to y")
+    assert str(error) == "no"
+    assert isinstance(error, ValueError)
+    assert (XbarlabError.exit_code, RefusedError.exit_code) == (3, 2)
+    assert InstrumentError("bad", [(-222, "out")]).entries == ((-222, "out"),)
+    assert unknown("clock", "x", []).endswith("choose from nothing")

@@ -1,0 +1,236 @@
+"""Every way out of a bench ends at 0 V and then disconnected, in that order."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xbarlab.instruments import visa
+from xbarlab.instruments.capabilities import Block, PulseMap
+from xbarlab.instruments.crossbar_board import CrossbarBoard
+from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
+from xbarlab.instruments.interrupts import uninterrupted
+from xbarlab.instruments.station import Bench, load_station
+
+
+def _load_fake() -> Any:
+    if "xbarlab_fake_board" not in sys.modules:
+        path = Path(__file__).parents[1] / "fake_board.py"
+        spec = importlib.util.spec_from_file_location("xbarlab_fake_board", path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules["xbarlab_fake_board"] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules["xbarlab_fake_board"]
+
+
+fake = _load_fake()
+OFF = ["ABOR", "SOUR:ZERO", "OUTP OFF"]
+LONG = PulseMap(Block(0, 8, 0, 4), 1.0, 1e-2, 1.0, 10)
+
+
+def told(board: Any) -> list[str]:
+    """What was sent, without the questions that follow an abort."""
+    return [text for text in board.said if not text.startswith(("SYST:SYNC?", "SYST:ERR?", "PULS:LAST?"))]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Callable[[], Bench], Any]]:
+    resource = fake.FakeBoard()
+    module = types.ModuleType("fake_lab")
+    module.Board = lambda name, **kwargs: CrossbarBoard(name, resource=resource, **kwargs)
+    monkeypatch.setitem(sys.modules, "fake_lab", module)
+    path = tmp_path / "fake.station.yaml"
+    path.write_text("instruments: {board: {type: fake_lab.Board}}\n")
+    benches: list[Bench] = []
+
+    def make() -> Bench:
+        benches.append(load_station(path))
+        return benches[-1]
+
+    yield make, resource
+    for bench in benches:
+        bench.close()
+
+
+def test_normal_end(bench: Any) -> None:
+    make, board = bench
+    with make() as open_bench:
+        open_bench.array.read(Block(0, 1, 0, 1))
+        assert told(board)[-1].startswith("READ:MAP?")
+    assert told(board)[-3:] == OFF
+    assert board.session is None
+
+
+def test_an_exception_in_the_body(bench: Any) -> None:
+    make, board = bench
+    with pytest.raises(ZeroDivisionError), make() as open_bench:  # noqa: PT012
+        open_bench.array.read(Block(0, 1, 0, 1))
+        raise ZeroDivisionError
+    assert told(board)[-3:] == OFF
+    assert board.session is None
+
+
+def test_ctrl_c_while_waiting_for_a_pulse_map(bench: Any) -> None:
+    """The map runs on the board, the host waits on the clock: abort first, then 0 V, then disconnect."""
+    make, board = bench
+
+    def start_long(unit: str) -> None:
+        if unit.startswith("PULS:LAST?"):
+            board.last = "MAP,100,40,40,10.0,4.0"
+
+    board.before = start_long
+    with pytest.raises(KeyboardInterrupt), make() as open_bench:  # noqa: PT012
+        array: Any = open_bench.array
+
+        def interrupt(seconds: float) -> None:
+            raise KeyboardInterrupt
+
+        array.clock.wait = interrupt
+        try:
+            array.pulse(LONG)
+        finally:
+            cost = array.cost
+    started = next(n for n, text in enumerate(board.said) if text.startswith("PULS:MAP"))
+    after = [text for text in board.said[started + 1 :] if not text.startswith(("SYST:SYNC?", "SYST:ERR?"))]
+    assert after == ["PULS:LAST?", "ABOR", "PULS:LAST?", *OFF]
+    assert (cost.transactions, cost.pulses) == (1, 40)  # what the chip has borne is known although the map was cut
+
+
+@pytest.mark.parametrize("where", ["PULS:MAP", "*OPC?"])
+def test_ctrl_c_inside_an_exchange_leaves_no_stale_reply(bench: Any, where: str) -> None:
+    make, board = bench
+
+    def interrupt(unit: str) -> None:
+        if unit.startswith(where):
+            board.before = lambda _unit: None
+            raise KeyboardInterrupt
+
+    with make() as open_bench:
+        board.before = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            open_bench.array.pulse(PulseMap(Block(0, 1, 0, 1), 1.0, 1e-6, 1.0))
+        assert told(board)[-1] == "ABOR"
+        board._out += b"1;MAP,1,0,0,6e-6,0;0,"  # the board's late words, cut off too
+        open_bench.array.idle()
+        assert told(board)[-3:] == OFF
+        assert board.left_over == b""
+
+
+def test_an_error_the_board_reports_in_the_middle_stops_it(bench: Any) -> None:
+    make, board = bench
+
+    def fail(unit: str) -> None:
+        if unit.startswith("*OPC?"):
+            board.errors.append('501,"over-temperature"')
+
+    with pytest.raises(InstrumentError, match="501 over-temperature"), make() as open_bench:  # noqa: PT012
+        board.before = fail
+        open_bench.array.pulse(PulseMap(Block(0, 1, 0, 1), 1.0, 1e-6, 1.0))
+    assert told(board)[-4:] == ["ABOR", *OFF]
+
+
+def test_sigterm_takes_the_same_way(bench: Any) -> None:
+    make, board = bench
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), make() as open_bench:  # noqa: PT012
+        open_bench.array.read(Block(0, 1, 0, 1))
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+    assert told(board)[-3:] == OFF
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_outside_the_main_thread_no_handler_is_touched(bench: Any) -> None:
+    make, board = bench
+    seen: list[object] = []
+
+    def run() -> None:
+        with make() as open_bench:
+            open_bench.array.read(Block(0, 1, 0, 1))
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+    assert told(board)[-3:] == OFF
+
+
+def test_a_dead_link_does_not_hide_why_we_leave(bench: Any) -> None:
+    make, board = bench
+    with pytest.raises(ConnectionLostError), make() as open_bench:  # noqa: PT012
+        board.answer = lambda message: b""
+        open_bench.array.read(Block(0, 1, 0, 1))
+    assert told(board)[-3:] == OFF  # tried all the same
+    assert board.session is None
+
+
+def test_idle_is_safe_in_any_state_and_twice(bench: Any) -> None:
+    make, board = bench
+    with make() as open_bench:
+        open_bench.array.idle()
+        open_bench.array.idle()
+        assert told(board)[-6:] == OFF + OFF
+        array = open_bench.array
+        board.close()
+        array.idle()
+    array.idle()
+
+
+def test_after_idle_the_next_action_connects_again(bench: Any) -> None:
+    make, board = bench
+    with make() as open_bench:
+        open_bench.array.read(Block(0, 1, 0, 1))
+        open_bench.array.idle()
+        open_bench.array.read(Block(0, 1, 0, 1))
+        assert told(board)[-2:] == ["OUTP ON;:SYST:ERR?", "READ:MAP? 0,1,0,1"]
+
+
+def test_failing_to_open_leaves_the_board_safe_and_the_bench_free(bench: Any, tmp_path: Path) -> None:
+    make, board = bench
+    board.capability["protocol"] = "something else"
+    with pytest.raises(Exception, match="something else"):
+        make().open()
+    assert board.said[0] == "*CLS;:ABOR;:SOUR:ZERO;:OUTP OFF"
+    assert board.session is None
+
+
+def test_a_signal_does_not_cut_a_long_message() -> None:
+    done = False
+    with pytest.raises(KeyboardInterrupt), uninterrupted():  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        done = True
+    assert done
+
+
+def test_a_half_sent_block_is_cleared_before_the_abort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the board would take the abort for payload."""
+    resource = fake.FakeBoard()
+    board: Any = CrossbarBoard("board", resource=resource)
+
+    def cut(unit: str) -> None:
+        if unit.startswith("PULS:MAP"):
+            resource.before = lambda _unit: None
+            assert resource.clears == cleared
+            raise OSError("cable pulled in the middle")
+
+    board.read(Block(0, 1, 0, 1))
+    cleared = resource.clears
+    monkeypatch.setattr(visa, "_ONE_SEND", 16)
+    resource.before = cut
+    with pytest.raises(ConnectionLostError):
+        board.pulse(PulseMap(Block(0, 8, 0, 4), 1.0, 1e-6, 1.0))
+    assert resource.clears == cleared + 1
+    assert told(resource)[-1] == "ABOR"
+    board.close()
