@@ -26,13 +26,13 @@ class DcSweepPlan(Plan):
 
     cells: str = Field(default="0:2,0:2", description="rows,cols like '0:8,0:8', or 'all'")
     positive: float = Field(default=1.5, gt=0, description="largest positive voltage [V]")
-    negative: float = Field(default=-1.5, lt=0, description="largest negative voltage [V]")
+    negative: float = Field(default=-1.0, lt=0, description="largest negative voltage [V]")
     step: float = Field(default=0.02, gt=0, description="voltage step [V]")
     dwell: float = Field(default=10e-3, gt=0, description="time per point [s]")
     cycles: int = Field(default=5, ge=1, description="loops per cell")
     compliance: float = Field(default=500e-6, gt=0, description="largest current of the positive branch [A]")
     reset_compliance: float = Field(default=1e-3, gt=0, description="largest current of the negative branch [A]")
-    set_gate: float = Field(default=1.2, ge=0, description="gate voltage of the positive branch [V]")
+    set_gate: float = Field(default=2.0, ge=0, description="gate voltage of the positive branch [V]")
     reset_gate: float = Field(default=5.0, ge=0, description="gate voltage of the negative branch [V]")
 
     @property

@@ -54,6 +54,8 @@ def explain(error: ValidationError, plan: type[BaseModel]) -> str:
     if choices:
         return unknown(f"value of {key!r}", first["input"], [str(choice) for choice in choices])
     message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
     about = f" ({field.description})" if field is not None and field.description else ""
     return f"parameter {key!r} = {first['input']!r} is refused: {message[0].lower()}{message[1:]}{about}"
 

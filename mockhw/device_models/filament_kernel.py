@@ -102,11 +102,16 @@ def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _finish_reset(law: Law, cell: Cell, moved: float, slope: float, raw: float, width: float, lump: int) -> float:
-    """Write the state after a RESET move, with the kick near the front; return the kick of one pulse."""
+def _finish_reset(
+    law: Law, cell: Cell, moved: float, slope: float, raw: float, vc: float, width: float, lump: int, share: float
+) -> float:
+    """Write the state after a RESET move, with the kick near the front; return the kick of one pulse.
+
+    ``share`` scales the kick's variance (1 for a pulse).
+    """
     y = cell.y - moved
     kick = 0.0
-    if slope > 1e-3:
+    if slope > 1e-3 and vc > law.kick_volts and share > 0.0:
         # Distance below the RESET front, the state at which slope·rate·width = 1.
         # A cell that has come far has come to the front (to within e^−9/slope).
         below = 0.0
@@ -114,9 +119,12 @@ def _finish_reset(law: Law, cell: Cell, moved: float, slope: float, raw: float, 
             below = max(0.0, -(math.log(slope * width) + raw + law.ln_rate) / slope)
         near = (below / law.d0) ** 2
         near = 1.0 / (1.0 + near * near)
-        if near > 1e-6:
-            drift = near * law.lam * below * law.gq / (law.gq + math.exp(y)) if below > 0.0 else 0.0
-            kick = near * law.sig_h * _softplus(law, y)
+        if near > law.kick_floor:
+            # Ends softly where the data end, or thousands of half-selects far below the front would add up.
+            near = (near - law.kick_floor) / (1.0 - law.kick_floor)
+            near *= min(1.0, 2.0 * (vc / law.kick_volts - 1.0))
+            drift = share * near * law.lam * below * law.gq / (law.gq + math.exp(y)) if below > 0.0 else 0.0
+            kick = math.sqrt(share) * near * law.sig_h * _softplus(law, y)
             z = normal(cell)
             if cell.polarity != -1:
                 cell.polarity = -1
@@ -154,6 +162,7 @@ def run_block(
     n: int,
     setting: bool,
     limit: float,
+    kick_share: float,
     now: float,
 ) -> None:
     """Apply the pulses loaded in lanes 0…n−1: ``left[i]`` pulses of ``width[i]`` [µs] on cell ``lane[i]``.
@@ -183,7 +192,7 @@ def run_block(
             if setting:
                 _finish_set(law, cell, moved, current)
             else:
-                kick = _finish_reset(law, cell, moved, slope, raw, width[i], lump[i])
+                kick = _finish_reset(law, cell, moved, slope, raw, vc, width[i], lump[i], kick_share)
             _age(law, cell, current, vc, time, moved)
             rest = left[i] - lump[i]
             if rest == 0 or cell.kind != HEALTHY:
@@ -272,9 +281,9 @@ def pulse_cells(
             left[n] = pulses
             n += 1
             if n == _LANES:
-                run_block(law, cells, w, lane, widths, left, start, n, setting, _NO_LIMIT, now)
+                run_block(law, cells, w, lane, widths, left, start, n, setting, _NO_LIMIT, 1.0, now)
                 n = 0
-        run_block(law, cells, w, lane, widths, left, start, n, setting, _NO_LIMIT, now)
+        run_block(law, cells, w, lane, widths, left, start, n, setting, _NO_LIMIT, 1.0, now)
 
 
 @njit(cache=True, error_model="numpy")
@@ -331,9 +340,13 @@ def sweep_cell(
     start = np.empty(_LANES)
     vov = overdrive(law, gate, cell.vt)
     i_sat = 0.5 * law.beta * vov**law.alpha
+    last = 0.0
     for j in range(volts.size):
         v = volts[j]
         setting = v > 0.0
+        # Kicks were measured per 50 mV of rising voltage; a finer or falling sweep must not add more of them.
+        rise = min(1.0, max(0.0, abs(v) - last) / law.kick_step)
+        last = abs(v)
         if v != 0.0 and cell.kind == HEALTHY and i_sat >= _OFF:
             if cell.formed == 0:
                 if setting:
@@ -344,7 +357,7 @@ def sweep_cell(
                 lane[0] = c
                 width[0] = dwell
                 left[0] = 1
-                run_block(law, cells, w, lane, width, left, start, 1, setting, limit, now)
+                run_block(law, cells, w, lane, width, left, start, 1, setting, limit, rise, now)
         now += dwell * 1e-6
         current = _reported_current(law, cell, v, vov, series)
         current *= 1.0 + law.noise_relative * normal(cell)

@@ -88,7 +88,11 @@ class Memory(Section):
 
 
 class CycleNoise(Section):
-    """Cycle-to-cycle draws of SET (sigS, gS, tail) and RESET (sigH, lam, d0)."""
+    """Cycle-to-cycle draws of SET (sigS, gS, tail) and RESET (sigH, lam, d0).
+
+    RESET kicks end ``kick_reach``·d0 below the front and below ``kick_volts`` at the cell; in a DC sweep one
+    kick belongs to ``kick_step`` of rising voltage.
+    """
 
     Gq: Siemens
     sigS: Plain
@@ -98,6 +102,9 @@ class CycleNoise(Section):
     sigH: Plain
     lam: Plain
     d0: Plain
+    kick_reach: Plain
+    kick_volts: Volt
+    kick_step: Volt
     rho: Plain
 
 

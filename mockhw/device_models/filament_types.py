@@ -50,6 +50,9 @@ class Law(NamedTuple):
     sig_h: float
     lam: float
     d0: float
+    kick_floor: float
+    kick_volts: float
+    kick_step: float
     rho: float
     y_min: float
     y_max: float
