@@ -53,7 +53,9 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Import a public name from its home on first use."""
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names are: {', '.join(sorted(_HOMES))}")
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}; public names are: {', '.join(sorted(_HOMES))}"
+    )
 
 
 def __dir__() -> list[str]:

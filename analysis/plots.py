@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -105,8 +106,14 @@ def note(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=FAINT, fontsize=11)
 
 
+_RENDERED: WeakKeyDictionary[Figure, tuple[int, bytes]] = WeakKeyDictionary()
+
+
 def png_bytes(figure: Figure, dpi: int = DPI) -> bytes:
-    """Return the figure as a PNG file."""
+    """Return a finished figure as a PNG file; drawn once, because a report embeds what is saved as a file too."""
+    known = _RENDERED.get(figure)
+    if known is not None and known[0] == dpi:
+        return known[1]
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -116,6 +123,7 @@ def png_bytes(figure: Figure, dpi: int = DPI) -> bytes:
     canvas.draw()
     buffer = io.BytesIO()
     Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, format="PNG")
+    _RENDERED[figure] = dpi, buffer.getvalue()
     return buffer.getvalue()
 
 

@@ -60,7 +60,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "pulse_r_off_median": ("Ω", "1/G after the RESET pulse of the yield map; median over switching cells"),
     "cells_attempted": (COUNT, "cells that programming was tried on"),
     "iterations": (COUNT, "readings the read–verify loop took"),
-    "steps_planned": (COUNT, "steps of the runbook"),
+    "steps_planned": (COUNT, "steps the runbook asked for"),
     "steps_done": (COUNT, "steps that were completed"),
     "success_fraction": (FRACTION, "cells inside their window at the delayed re-verify over healthy cells attempted"),
     "transactions": (COUNT, "messages that made the array do something"),

@@ -10,8 +10,8 @@ from .board_settings import BoardSettings
 from .capabilities import Clock, Cost
 from .clock import SimulatedClock, WallClock
 from .errors import InstrumentError, XbarlabError
+from .exchange import split_replies
 from .interrupts import uninterrupted
-from .visa import split_replies
 
 log = logging.getLogger(__name__)
 

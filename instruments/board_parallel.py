@@ -14,7 +14,7 @@ from .board_link import BoardLink
 from .board_settings import refuse_bad_number
 from .capabilities import Delivered
 from .errors import RefusedError
-from .visa import block_header
+from .exchange import block_header
 
 FloatArray = NDArray[np.float64]
 

@@ -31,10 +31,10 @@ EQUAL_SUCCESS = 0.005
 class IsppPlan(ProgrammingPlan):
     """Every combination of starts and steps is tried; the fewest pulses at the best success wins."""
 
-    cells: str = Field(default="0:16,0:64", description="rows,cols like '0:8,0:8', or 'all'")
-    set_starts: tuple[float, ...] = Field(default=(0.6, 0.9, 1.2), description="first value of the SET staircase [V]")
-    set_steps: tuple[float, ...] = Field(default=(0.1, 0.15, 0.2, 0.25), description="step of the SET staircase [V]")
-    reset_steps: tuple[float, ...] = Field(default=(0.1, 0.2), description="step of the RESET staircase [V]")
+    cells: str = Field(default="0:8,0:64", description="rows,cols like '0:8,0:8', or 'all'")
+    set_starts: tuple[float, ...] = Field(default=(0.9, 1.2, 1.5), description="first value of the SET staircase [V]")
+    set_steps: tuple[float, ...] = Field(default=(0.1, 0.15, 0.2), description="step of the SET staircase [V]")
+    reset_steps: tuple[float, ...] = Field(default=(0.05, 0.1), description="step of the RESET staircase [V]")
     pulses_max: int = Field(default=100, ge=1, description="pulses per cell")
     reversals_max: int = Field(default=30, ge=0, description="changes of polarity per cell")
 

@@ -132,7 +132,6 @@ class RunRecord:
         for name, section in zip(names, sections, strict=True):
             for number, (_, figure) in enumerate(section.figures, start=1):
                 save(figure, folder / (f"{name}_{number}.png" if len(section.figures) > 1 else f"{name}.png"))
-                figure.set_layout_engine("none")  # it is laid out now; the report draws it once more
         pyplot.close("all")
         return sections
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from xbarlab.instruments import visa
+from xbarlab.instruments import exchange
 from xbarlab.instruments.capabilities import Block, PulseMap
 from xbarlab.instruments.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
@@ -227,7 +227,7 @@ def test_a_half_sent_block_is_cleared_before_the_abort(monkeypatch: pytest.Monke
 
     board.read(Block(0, 1, 0, 1))
     cleared = resource.clears
-    monkeypatch.setattr(visa, "_ONE_SEND", 16)
+    monkeypatch.setattr(exchange, "_ONE_SEND", 16)
     resource.before = cut
     with pytest.raises(ConnectionLostError):
         board.pulse(PulseMap(Block(0, 8, 0, 4), 1.0, 1e-6, 1.0))
