@@ -46,10 +46,8 @@ _HOMES = {
     "yield_map": "protocols.yield_map",
 }
 
-__all__ = ["__version__", *_HOMES]  # pyright: ignore[reportUnsupportedDunderAll]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> Any:
     """Import a public name from its home on first use."""
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
@@ -59,4 +57,4 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*globals(), *_HOMES])

@@ -49,7 +49,7 @@ class DeviceModel(Protocol):
         ...
 
     def noise(self, cells: IntArray, conductance: FloatArray, average: int, now: float) -> FloatArray:
-        """Return one draw of the reading's deviation [S] for each cell (read noise and RTN), averaged over ``average`` reads."""
+        """Return one draw of each cell's reading error [S] (read noise and RTN), averaged over ``average`` reads."""
         ...
 
     def noise_sigma(self, cells: IntArray, conductance: FloatArray) -> FloatArray:
@@ -57,7 +57,7 @@ class DeviceModel(Protocol):
         ...
 
     def sample(self, cell: int, volts: float, gate: float, rate: float, count: int, now: float) -> FloatArray:
-        """Return ``count`` currents [A] of one cell sampled at ``rate`` [1/s], with RTN and read noise correlated in time."""
+        """Return ``count`` currents [A] of one cell at ``rate`` [1/s]; RTN and read noise are correlated in time."""
         ...
 
     def sweep(
@@ -70,7 +70,10 @@ class DeviceModel(Protocol):
         ...
 
     def truth(self) -> dict[str, NDArray[np.generic]]:
-        """Return per-cell truth for tests only: at least ``stuck`` (bool), ``formed`` (bool), ``conductance`` [S], ``pulses`` (int)."""
+        """Return per-cell truth for tests only.
+
+        At least ``stuck`` (bool), ``formed`` (bool), ``conductance`` [S] and ``pulses`` (int).
+        """
         ...
 
     def state(self) -> dict[str, NDArray[np.generic]]:
