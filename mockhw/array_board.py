@@ -188,8 +188,8 @@ class ArrayBoard(BoardCore):
         gate, index = self.vmm_gate, self._vmm_index
 
         def work() -> bytes:
-            current = self.chip.vmm(volts.reshape(batch, inputs), gate, reverse=reverse)
-            codes, over = self._reads.vmm.codes(current, index)
+            mean, variance = self.chip.vmm_moments(volts.reshape(batch, inputs), gate, reverse=reverse)
+            codes, over = self._reads.vmm.codes(mean, variance, index)
             if over:
                 self.session.status.questionable.latch(_CONVERTER_OVERFLOW)
             return block(codes.tobytes())

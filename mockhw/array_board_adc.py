@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .normal_stream import NormalStream, StateArray, draw_normals
+
 Float32Array = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
 CodeArray = NDArray[np.int16]
@@ -19,57 +21,56 @@ OVERFLOW: Final = -32768
 _GAIN_SPREAD: Final = 5e-4
 _OFFSET_SPREAD: Final = 0.3
 _NOISE_LSB: Final = 1.0
-_POOL: Final = 4096
-# The noise is the difference of two uniform 16-bit numbers (triangular): its rms is 65536/√6.
-_TRIANGLE: Final = 6.0**0.5 / 65536.0
 
 
-@njit("int64(int16[::1], float64, int64, float32[::1])", cache=True)
-def _volts(codes: CodeArray, lsb: float, limit: int, out: Float32Array) -> int:
+@njit("int64(uint8[::1], float64, int64, float32[::1])", cache=True)
+def _volts(payload: NDArray[np.uint8], lsb: float, limit: int, out: Float32Array) -> int:
     """Return the index of the first code beyond ``limit``, −1 if there is none."""
     scale = np.float32(lsb)
-    largest = np.int16(0)
-    smallest = np.int16(0)
-    for i in range(codes.size):  # no branches, so that it is vectorised
-        out[i] = np.float32(codes[i]) * scale
-        largest = max(largest, codes[i])
-        smallest = min(smallest, codes[i])
-    if largest <= limit and smallest >= -limit:
+    largest = np.int32(0)
+    for i in range(out.size):  # no branches, so that it is vectorised; bytes, because a block may begin anywhere
+        code = np.int32(np.int16(np.uint16(payload[2 * i]) | np.uint16(payload[2 * i + 1]) << 8))
+        out[i] = np.float32(code) * scale
+        largest = max(largest, abs(code))
+    if largest <= limit:
         return -1
     i = 0
-    while -limit <= codes[i] <= limit:
+    while abs(np.int16(np.uint16(payload[2 * i]) | np.uint16(payload[2 * i + 1]) << 8)) <= limit:
         i += 1
     return i
 
 
 @njit(
-    "int64(float32[:, ::1], float32[::1], float32[::1], float64, float64, int64, uint16[::1], int16[:, ::1])",
+    "int64(float32[:, ::1], float32[:, ::1], float32[::1], float32[::1], float64, int64, uint64[::1], float32[::1],"
+    " int16[:, ::1])",
     cache=True,
 )
 def _codes(
-    current: Float32Array,
-    gain: Float32Array,
+    mean: Float32Array,
+    variance: Float32Array,
+    scale: Float32Array,
     offset: Float32Array,
-    per_lsb: float,
     noise: float,
     half: int,
-    bits: NDArray[np.uint16],
+    state: StateArray,
+    table: Float32Array,
     out: CodeArray,
 ) -> int:
     """Return how many conversions overflowed; codes are left-aligned to ±32767."""
     step = np.int32(32768 // half)
     top = np.float32(half - 1)
-    scale = np.float32(per_lsb)
-    swing = np.float32(noise)
-    channels = current.shape[1]
+    own = np.float32(noise * noise)
+    channels = mean.shape[1]
+    normal = np.empty(channels, dtype=np.float32)
     over = np.int64(0)
-    for b in range(current.shape[0]):
-        first = bits[2 * b * channels : (2 * b + 1) * channels]
-        second = bits[(2 * b + 1) * channels : (2 * b + 2) * channels]
+    for b in range(mean.shape[0]):
+        draw_normals(state, table, normal)
         beyond = np.int32(0)
         for c in range(channels):
-            dither = (np.float32(first[c]) - np.float32(second[c])) * swing
-            lsbs = np.rint(current[b, c] * scale * gain[c] + offset[c] + dither)
+            k = scale[c]
+            # The chip's noise and the converter's are independent, so one draw serves both.
+            swing = np.sqrt(variance[b, c] * k * k + own)
+            lsbs = np.rint(mean[b, c] * k + offset[c] + swing * normal[c])
             good = abs(lsbs) <= top
             beyond += np.int32(0) if good else np.int32(1)
             out[b, c] = np.int16(np.int32(lsbs if good else np.float32(0.0)) * step) if good else np.int16(OVERFLOW)
@@ -79,7 +80,7 @@ def _codes(
 
 @njit(
     "void(float64[:, ::1], int64[:, ::1], float64[::1], float64[:, ::1], float64[:, ::1], int64, float64, int64,"
-    " uint16[::1], float64[:, ::1], boolean[:, ::1])",
+    " float32[::1], float64[:, ::1], boolean[:, ::1])",
     cache=True,
 )
 def _convert(
@@ -91,7 +92,7 @@ def _convert(
     first: int,
     noise: float,
     half: int,
-    bits: NDArray[np.uint16],
+    normal: Float32Array,
     out: FloatArray,
     over: NDArray[np.bool_],
 ) -> None:
@@ -100,9 +101,8 @@ def _convert(
         for c in range(current.shape[1]):
             k = chosen[r, c]
             lsb = ranges[k] / half
-            dither = (float(bits[at]) - float(bits[at + 1])) * noise
-            at += 2
-            lsbs = np.rint(current[r, c] / lsb * gain[k, first + c] + offset[k, first + c] + dither)
+            lsbs = np.rint(current[r, c] / lsb * gain[k, first + c] + offset[k, first + c] + noise * normal[at])
+            at += 1
             if lsbs > half or lsbs < -half:
                 over[r, c] = True
                 out[r, c] = ranges[k] if lsbs > 0 else -ranges[k]
@@ -125,10 +125,8 @@ def codes_to_volts(payload: memoryview | bytes, lsb: float, limit: int) -> tuple
     -------
     array, float32 [V], and the index of the first code beyond the limit, −1 if there is none
     """
-    # A copy, because a block may begin at an odd address.
-    codes = np.array(np.frombuffer(payload, dtype="<i2"))
-    volts = np.empty(codes.size, dtype=np.float32)
-    return volts, _volts(codes, lsb, limit, volts)
+    volts = np.empty(len(payload) // 2, dtype=np.float32)
+    return volts, _volts(np.frombuffer(payload, dtype=np.uint8), lsb, limit, volts)
 
 
 class Converters:
@@ -153,16 +151,12 @@ class Converters:
         self.half = 1 << (bits - 1)
         self._gain = 1.0 + _GAIN_SPREAD * rng.standard_normal(shape)
         self._offset = _OFFSET_SPREAD * rng.standard_normal(shape)
-        self._gain32 = self._gain.astype(np.float32)
-        self._offset32 = self._offset.astype(np.float32)
-        self._random = np.random.SFC64(seed)
-        self._noise = _NOISE_LSB * _TRIANGLE
-        self._pool = np.empty(0, dtype=np.uint16)
-        self._pool_at = 0
+        self._noise = NormalStream(seed)
         # Codes mean code × range / 32767 (board protocol, §4.6).
         step = 32768 // self.half
         self._banks = [
-            (self._gain32[k], self._offset32[k], 32767.0 / step / full_scale) for k, full_scale in enumerate(ranges)
+            ((self._gain[k] * (32767.0 / step / full_scale)).astype(np.float32), self._offset[k].astype(np.float32))
+            for k, full_scale in enumerate(ranges)
         ]
 
     def specified_error(self, chosen: NDArray[np.int64]) -> FloatArray:
@@ -204,26 +198,23 @@ class Converters:
             self._gain,
             self._offset,
             first,
-            self._noise,
+            _NOISE_LSB,
             self.half,
-            self._bits(current.size),
+            self._noise.draw(current.size),
             out,
             over,
         )
         return out, over
 
-    def codes(self, current: Float32Array, index: int) -> tuple[CodeArray, int]:
-        """Convert currents [batch, channels] on range ``index`` to left-aligned codes; also count overflows."""
-        out = np.empty(current.shape, dtype=np.int16)
-        gain, offset, per_lsb = self._banks[index]
-        return out, _codes(current, gain, offset, per_lsb, self._noise, self.half, self._bits(current.size), out)
+    def codes(self, mean: Float32Array, variance: Float32Array, index: int) -> tuple[CodeArray, int]:
+        """Convert noisy currents on range ``index``; return left-aligned codes and how many conversions overflowed.
 
-    def _bits(self, size: int) -> NDArray[np.uint16]:
-        """Two 16-bit numbers for each of ``size`` conversions."""
-        start = self._pool_at
-        stop = start + 2 * size
-        if stop > self._pool.size:
-            self._pool = self._random.random_raw(max(_POOL, size // 2 + 1)).view(np.uint16)
-            start, stop = 0, 2 * size
-        self._pool_at = stop
-        return self._pool[start:stop]
+        Parameters
+        ----------
+        mean, variance : array, [batch, channels], float32 [A], [A²]
+            What arrives at the converters, before their own noise.
+        """
+        out = np.empty(mean.shape, dtype=np.int16)
+        scale, offset = self._banks[index]
+        noise = self._noise
+        return out, _codes(mean, variance, scale, offset, _NOISE_LSB, self.half, noise.words, noise.table, out)

@@ -190,15 +190,24 @@ class VirtualChip:
         return read_rows(block, volts, row=row, col=col, shape=(self.rows, self.cols), wires=self.wires)
 
     def vmm(self, volts: Float32Array, gate: float, *, reverse: bool) -> Float32Array:
-        """Multiply voltage vectors by the array, all lines at once.
+        """Return one draw of the currents [A] whose :meth:`vmm_moments` these are, [batch, outputs]."""
+        current, variance = self.vmm_moments(np.ascontiguousarray(volts, dtype=np.float32), gate, reverse=reverse)
+        self._noise.add(current, variance)
+        return current
+
+    def vmm_moments(
+        self, volts: Float32Array, gate: float, *, reverse: bool
+    ) -> tuple[Float32Array, Float32Array]:
+        """Multiply voltage vectors by the array, all lines at once: what is measured on average, and its spread.
 
         The array is taken as a matrix that already holds the wires, plus a cubic term where cells are not ohmic,
-        plus independent Gaussian noise per output. It is taken anew after every pulse or sweep, at another
-        gate voltage, and when the time since the last disturbance has grown by 5 % (and by 10 ms or more).
+        plus independent Gaussian noise per output, which whoever measures draws together with that of his
+        converters. It is taken anew after every pulse or sweep, at another gate voltage, and when the time since
+        the last disturbance has grown by 5 % (and by 10 ms or more).
 
         Parameters
         ----------
-        volts : array, [batch, inputs], float32 [V]
+        volts : array, [batch, inputs], float32, contiguous [V]
             Row voltages, or column voltages when ``reverse``.
         gate : float [V]
             Voltage of all gates.
@@ -207,13 +216,13 @@ class VirtualChip:
 
         Returns
         -------
-        array, [batch, outputs], float32 [A]
+        mean, variance : array, [batch, outputs], float32 [A], [A²]
             Current into the virtual ground of each column, or row when ``reverse``.
         """
         product = self._products.get(reverse)
         if product is None or product.gate != gate or self.now > self._expires:
             product = self._take_product(gate, reverse)
-        return product.multiply(np.ascontiguousarray(volts, dtype=np.float32), self._noise)
+        return product.moments(volts)
 
     def _take_product(self, gate: float, reverse: bool) -> ArrayProduct:
         forward = self._products.get(False)

@@ -67,7 +67,7 @@ class ProgrammingPlan(Plan):
     reads: int = Field(default=3, ge=1, description="… out of this many, before a cell is accepted")
     pulses_max: int = Field(default=60, ge=1, description="pulses per cell")
     reversals_max: int = Field(default=12, ge=0, description="changes of polarity per cell")
-    stalls_max: int = Field(default=10, ge=1, description="pulses in a row that move a cell by no more than its noise")
+    stalls_max: int = Field(default=5, ge=1, description="pulses in a row at full strength that do not move a cell")
     iterations_max: int = Field(default=200, ge=1, description="read–pulse iterations")
     average: int = Field(default=2, ge=1, description="conversions per cell in the loop's reads")
     reverify_rounds: int = Field(default=4, ge=0, description="delayed re-verifications")

@@ -9,6 +9,8 @@ from ..instruments.capabilities import FloatArray
 
 BINS = 48
 MIN_SAMPLES = 3
+# With fewer pulses than this in all (a few cells programmed alone) every one of them counts.
+FEW_SAMPLES = 30
 
 
 class ResponseModel:
@@ -75,15 +77,23 @@ class ResponseModel:
         return np.maximum(np.interp(knob, x, local), 0.2 * overall)
 
     def _fit(self) -> tuple[FloatArray, FloatArray] | None:
-        """Return (knob, conductance), strictly monotonic, or None with fewer than two usable bins."""
+        """Return (knob, conductance), strictly monotonic, or None before the first pulse.
+
+        While only one point is known, a line from it to zero conductance at the end of the knob's range stands in.
+        """
         if self._curve is not None:
             return self._curve
-        used = self._count >= MIN_SAMPLES
-        if used.sum() < 2:
+        used = self._count >= (MIN_SAMPLES if self._count.sum() >= FEW_SAMPLES else 1)
+        if not used.any():
             return None
         weight = self._count[used].astype(np.float64)
         knob = self._knob_sum[used] / weight
         g = self._g_sum[used] / weight
+        if len(knob) == 1:
+            end, at = (self._edges[0], 0) if self._rising else (self._edges[-1], 1)
+            knob, g, weight = (np.insert(a, at, v) for a, v in ((knob, end), (g, 0.0), (weight, 1.0)))
+            if knob[0] == knob[1]:
+                return None
         fitted = _pool(g if self._rising else -g, weight)
         if not self._rising:
             fitted = -fitted

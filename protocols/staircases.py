@@ -143,7 +143,8 @@ class LearningStaircase:
             # step that grows while nothing happens.
             missing = np.abs(state.target - state.g) / model.slope_at(last)
             push = np.clip(np.where(np.isfinite(missing), 0.7 * missing, ramp.step), 0.25 * ramp.step, 4.0 * ramp.step)
-            push = np.maximum(push, ramp.step * np.minimum(state.stalls, 4))
+            reach = 0.25 * (ramp.stop - ramp.start)
+            push = np.maximum(push, np.where(state.stalls > 0, np.minimum(ramp.step * 2.0**state.stalls, reach), 0.0))
             repeated = mine & (state.sign == polarity) & np.isfinite(last)
             guess = np.where(repeated, np.maximum(guess, last + push), guess)
             guess = np.clip(guess, ramp.start, ramp.stop)

@@ -57,7 +57,7 @@ def program(
     above = state.active & (state.g > state.target + state.acceptance.tolerance)
     if above.any():
         # One full RESET puts every cell that is too high below its target; from there SETs are gentle.
-        state.fire(above, np.full(block.shape, -1, dtype=np.int8))
+        state.fire(above, np.full(block.shape, -1, dtype=np.int8), above)
         volts, gate = staircase.reset_ramp.volts_and_gate(staircase.full_reset(above))
         applied = np.where(above, -volts, 0.0), np.where(above, gate, 0.0)
         array.pulse(PulseMap(block, applied[0], width, applied[1], above.astype(np.int64)))
@@ -73,8 +73,10 @@ def program(
             applied = nothing, nothing
             if need.any():
                 sign = np.where(state.g < state.target, 1, -1).astype(np.int8)
-                applied = pulses_for(staircase, state, need, sign)
-                state.fire(need, sign)
+                value = staircase.choose(state, need, sign)
+                applied = pulses_for(staircase, value, need, sign)
+                top = np.where(sign > 0, staircase.set_ramp.stop, staircase.reset_ramp.stop)
+                state.fire(need, sign, value >= top - 1e-9)
                 array.pulse(PulseMap(block, applied[0], width, applied[1], need.astype(np.int64)))
             if bar is not None:
                 bar.update(float((~state.active).sum()), f"{int(state.active.sum())} cells left")
@@ -92,10 +94,9 @@ def program(
 
 
 def pulses_for(
-    staircase: Staircase, state: VerifyState, cells: NDArray[np.bool_], sign: NDArray[np.int8]
+    staircase: Staircase, value: FloatArray, cells: NDArray[np.bool_], sign: NDArray[np.int8]
 ) -> tuple[FloatArray, FloatArray]:
-    """Return signed amplitude and gate [V] of the next pulse of ``cells``, 0 elsewhere."""
-    value = staircase.choose(state, cells, sign)
+    """Return signed amplitude and gate [V] that knob values mean for ``cells``, 0 elsewhere."""
     set_volts, set_gate = staircase.set_ramp.volts_and_gate(value)
     reset_volts, reset_gate = staircase.reset_ramp.volts_and_gate(value)
     volts = np.where(sign > 0, set_volts, -reset_volts)

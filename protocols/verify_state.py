@@ -54,7 +54,8 @@ class Acceptance:
     hits, reads : int
         k of n: after the first read inside, ``hits`` of ``reads`` must be inside.
     pulses_max, reversals_max, stalls_max : int
-        Pulses per cell; changes of polarity; pulses in a row that move a cell by no more than its read noise.
+        Pulses per cell; changes of polarity; pulses in a row at full strength that move a cell by no more than its read
+        noise.
     """
 
     tolerance: float
@@ -62,14 +63,15 @@ class Acceptance:
     reads: int = 3
     pulses_max: int = 60
     reversals_max: int = 12
-    stalls_max: int = 10
+    stalls_max: int = 5
 
 
 class VerifyState:
     """Arrays of one programming job, all [rows, cols] of the block.
 
     ``g`` last conductance [S], ``before`` the one before the last pulse, ``fired`` cells pulsed last,
-    ``sign`` polarity of each cell's last pulse (+1 SET, −1 RESET, 0 none), ``stalls`` pulses in a row without effect.
+    ``sign`` polarity of each cell's last pulse (+1 SET, −1 RESET, 0 none), ``stalls`` pulses in a row without effect,
+    ``dead`` those of them at full strength.
     """
 
     def __init__(self, target: FloatArray, attempt: BoolArray, acceptance: Acceptance) -> None:
@@ -85,6 +87,8 @@ class VerifyState:
         self.resets = np.zeros(shape, dtype=np.int64)
         self.reversals = np.zeros(shape, dtype=np.int64)
         self.stalls = np.zeros(shape, dtype=np.int64)
+        self.dead = np.zeros(shape, dtype=np.int64)
+        self._full: BoolArray = np.zeros(shape, dtype=np.bool_)
         self._votes = np.zeros(shape, dtype=np.int64)
         self._hits = np.zeros(shape, dtype=np.int64)
 
@@ -108,6 +112,7 @@ class VerifyState:
         active = self.active
         moved = np.abs(self.g - self.before) > np.maximum(3.0 * self.sigma, 0.02 * np.abs(self.before))
         self.stalls = np.where(self.fired, np.where(moved, 0, self.stalls + 1), self.stalls)
+        self.dead = np.where(self.fired, np.where(moved | ~self._full, 0, self.dead + 1), self.dead)
         inside = np.abs(self.g - self.target) <= rule.tolerance
         # A first read outside means a pulse at once; a first read inside opens a vote of k out of n.
         voting = active & ((self._votes > 0) | inside)
@@ -120,7 +125,7 @@ class VerifyState:
         self._hits[lost] = 0
         need = active & ~accepted & (~voting | lost)
         for verdict, beyond in (
-            (Verdict.NO_RESPONSE, self.stalls >= rule.stalls_max),
+            (Verdict.NO_RESPONSE, self.dead >= rule.stalls_max),
             (Verdict.TOO_MANY_REVERSALS, self.reversals > rule.reversals_max),
             (Verdict.PULSES_USED_UP, self.pulses >= rule.pulses_max),
         ):
@@ -130,13 +135,14 @@ class VerifyState:
         self.fired = np.zeros_like(active)
         return need
 
-    def fire(self, cells: BoolArray, sign: NDArray[np.int8]) -> None:
-        """Note that ``cells`` are being pulsed with polarity ``sign``."""
+    def fire(self, cells: BoolArray, sign: NDArray[np.int8], full: BoolArray) -> None:
+        """Note that ``cells`` are being pulsed with polarity ``sign``, where ``full`` at the top of their ramp."""
         self.before = np.where(cells, self.g, self.before)
         turned = cells & (self.sign != 0) & (sign != self.sign)
         self.reversals += turned
         self.stalls = np.where(turned, 0, self.stalls)
         self.sign = np.where(cells, sign, self.sign).astype(np.int8)
+        self._full = cells & full
         self.sets += cells & (sign > 0)
         self.resets += cells & (sign < 0)
         self.fired = cells

@@ -21,8 +21,8 @@ def see(s: VerifyState, *microsiemens: float) -> list[bool]:
     return s.judge().ravel().tolist()
 
 
-def fire(s: VerifyState, sign: int) -> None:
-    s.fire(s.active, np.full(s.target.shape, sign, np.int8))
+def fire(s: VerifyState, sign: int, full: bool = True) -> None:
+    s.fire(s.active, np.full(s.target.shape, sign, np.int8), np.full(s.target.shape, full))
 
 
 def test_two_of_three_reads_inside_accept() -> None:
@@ -92,3 +92,11 @@ def test_nan_targets_and_bad_cells_are_not_attempted() -> None:
     s = VerifyState(np.array([[np.nan, TARGET]]), np.array([[True, False]]), RULE)
     assert see(s, 1, 1) == [False, False]
     assert (s.verdict == Verdict.NOT_ATTEMPTED).all()
+
+
+def test_a_cell_that_does_not_move_below_full_strength_is_not_given_up() -> None:
+    s = state(rule=Acceptance(5e-6, pulses_max=99, stalls_max=3))
+    for _ in range(20):
+        assert see(s, 1) == [True]
+        fire(s, 1, full=False)
+    assert s.stalls[0, 0] == 19
