@@ -44,9 +44,10 @@ class NotebookChip:
     def read(self, rows, cols, volts, gate, average):
         return self.g[rows, cols] * volts
 
-    def vmm(self, volts, gate, *, reverse):
+    def vmm_moments(self, volts, gate, *, reverse):
         assert volts.dtype == np.float32
-        return (volts @ (self.g.T if reverse else self.g)).astype(np.float32)
+        mean = (volts @ (self.g.T if reverse else self.g)).astype(np.float32)
+        return mean, np.zeros_like(mean)
 
     def sample(self, row, col, volts, gate, rate, count):
         return np.full(count, self.g[row, col] * volts)
