@@ -12,6 +12,7 @@ from .limits import Limits
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[Ee]\s*[+-]?\d+)?)\s*([A-Za-z]*)")
 _START = 3
 _REMEMBERED = 256
+_SETTING = re.compile(r"(:?[A-Za-z][A-Za-z0-9_:]*) ([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?)")
 _HEADER = re.compile(r":?[A-Za-z][A-Za-z0-9_:]*\??")
 _NOT_FINITE = re.compile(r"[+-]?\s*(?:NAN|N?INF(?:INITY)?)", re.IGNORECASE)
 _PREFIX = {
@@ -53,12 +54,22 @@ class CommandGuard:
             start = nodes[0][0][:_START]
             self._rules.setdefault(start if len(start) == _START else "", []).append((nodes, rule))
         self._passed: set[str] = set()
+        self._settings: dict[str, Rule | None] = {}
 
     def check(self, message: str) -> None:
         """Refuse ``message`` when it carries a value outside the limits, a NaN, a block or several lines."""
         if message in self._passed:
             return
+        # A sweep sets one thing to many values: a header that was judged with a plain number is not read again.
+        setting = _SETTING.fullmatch(message)
+        if setting is not None and setting[1] in self._settings:
+            self._judge_setting(setting[1], setting[2])
+            return
         self._judge_message(message)
+        if setting is not None:
+            if len(self._settings) < _REMEMBERED:
+                self._settings[setting[1]] = self._rule_for(_nodes_given(setting[1]))
+            return
         # Queries and settings repeat; the limits of an open instrument do not change.
         if len(self._passed) < _REMEMBERED:
             self._passed.add(message)
@@ -75,29 +86,41 @@ class CommandGuard:
             if not stripped or stripped.startswith("*"):
                 continue
             header, rest = _split_header(stripped)
-            nodes = [node.upper() for node in header.lstrip(":").rstrip("?").split(":")]
+            nodes = _nodes_given(header)
             readings = [nodes] if header.startswith(":") or not path else [path + nodes, nodes]
             for reading in readings:
                 self._judge(reading, header.endswith("?"), rest)
             self._refuse_oddities(header, rest)
             path = readings[0][:-1]
 
-    def _judge(self, nodes: list[str], query: bool, rest: str) -> None:
+    def _judge_setting(self, header: str, number: str) -> None:
+        """Judge ``header number`` by the rule the header has."""
+        rule = self._settings[header]
+        if rule is not None and 0 in rule.arguments:
+            name, unit = rule.arguments[0]
+            self._limits().check(name, float(number), channel=rule.header, unit=unit)
+
+    def _rule_for(self, nodes: list[str]) -> Rule | None:
         for pattern, rule in (*self._rules.get(nodes[0][:_START], ()), *self._rules.get("", ())):
-            if not _matches(nodes, pattern):
-                continue
-            if rule.method:
-                raise RefusedError(
-                    f"{rule.header} is not sent as text, its block could not be checked: use {rule.method}"
-                )
-            arguments = [argument.strip() for argument in split_outside_quotes(rest, ",")]
-            if query and not rest.strip():
-                return
-            for index, (name, unit) in rule.arguments.items():
-                if index < len(arguments):
-                    value = _number(arguments[index], unit, rule.header)
-                    self._limits().check(name, value, channel=rule.header, unit=unit)
+            if _matches(nodes, pattern):
+                return rule
+        return None
+
+    def _judge(self, nodes: list[str], query: bool, rest: str) -> None:
+        rule = self._rule_for(nodes)
+        if rule is None:
             return
+        if rule.method:
+            raise RefusedError(
+                f"{rule.header} is not sent as text, its block could not be checked: use {rule.method}"
+            )
+        arguments = [argument.strip() for argument in split_outside_quotes(rest, ",")]
+        if query and not rest.strip():
+            return
+        for index, (name, unit) in rule.arguments.items():
+            if index < len(arguments):
+                value = _number(arguments[index], unit, rule.header)
+                self._limits().check(name, value, channel=rule.header, unit=unit)
 
     def _refuse_oddities(self, header: str, rest: str) -> None:
         for argument in split_outside_quotes(rest, ","):
@@ -130,6 +153,11 @@ def _split_header(unit: str) -> tuple[str, str]:
     if match is None or (rest and rest[0] > " "):
         raise RefusedError(f"{_shown(unit)} is not a command: write HEADER, a space, then what it is to be set to")
     return match.group(), rest
+
+
+def _nodes_given(header: str) -> list[str]:
+    """Return the nodes of a header as it was written, in capitals."""
+    return [node.upper() for node in header.lstrip(":").rstrip("?").split(":")]
 
 
 def _nodes(header: str) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from contextlib import suppress
@@ -97,44 +98,70 @@ class SocketPort:
     """pyvisa-py's TCP socket, without what pyvisa-py puts around every call.
 
     It leaves Nagle's algorithm on (44 ms per set and get), sends in pieces of 4 kB, and spins until the time-out when
-    the other end has closed the connection.
+    the other end has closed the connection. Here the socket does not block: a socket with a time-out asks the system
+    twice for every send and receive.
     """
 
     def __init__(self, handle: MessageBasedResource, link: socket.socket) -> None:
         self._handle = handle
         self._socket = link
-        self._buffer = bytearray()
+        self._buffer = b""
         self._timeout = 5.0
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link.settimeout(_SLICE_SECONDS)
+        link.setblocking(False)
 
     def write(self, data: bytes) -> None:
         """Send all of ``data``."""
         _ = self._handle.session  # raises when the resource was closed
-        if len(data) <= _LINE_CHUNK:
-            self._socket.sendall(data)
-            return
-        self._socket.settimeout(self._timeout)
         try:
-            self._socket.sendall(data)
-        finally:
-            with suppress(OSError):
-                self._socket.settimeout(_SLICE_SECONDS)
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._write_rest(memoryview(data)[sent:])
+
+    def _write_rest(self, left: memoryview) -> None:
+        deadline = time.monotonic() + self._timeout
+        while left:
+            self._wait(deadline, for_writing=True)
+            with suppress(BlockingIOError):
+                left = left[self._socket.send(left) :]
 
     def read_line(self) -> bytes:
         """Read up to and with the line feed."""
-        buffer = self._buffer
+        data, self._buffer = self._buffer, b""
+        if not data:
+            data = self._receive(_RECEIVE_CHUNK)
         start = 0
-        while (end := buffer.find(b"\n", start) + 1) == 0:
-            start = len(buffer)
-            self._receive(_RECEIVE_CHUNK)
-        return self._take(end)
+        while (end := data.find(b"\n", start) + 1) == 0:
+            start = len(data)
+            try:
+                data += self._receive(_RECEIVE_CHUNK)
+            except BaseException:
+                self._buffer = data
+                raise
+        if end < len(data):
+            self._buffer = data[end:]
+            return data[:end]
+        return data
 
     def read_exactly(self, count: int) -> bytes:
         """Read ``count`` bytes, line feeds among them or not."""
-        while len(self._buffer) < count:
-            self._receive(max(count - len(self._buffer), _LINE_CHUNK))
-        return self._take(count)
+        parts, have = [self._buffer], len(self._buffer)
+        self._buffer = b""
+        try:
+            while have < count:
+                part = self._receive(max(count - have, _LINE_CHUNK))
+                parts.append(part)
+                have += len(part)
+        except BaseException:
+            self._buffer = b"".join(parts)
+            raise
+        data = b"".join(parts)
+        if have > count:
+            self._buffer = data[count:]
+            return data[:count]
+        return data
 
     def set_timeout(self, seconds: float) -> None:
         """Bound every wait for bytes from now on [s]."""
@@ -143,27 +170,28 @@ class SocketPort:
 
     def clear(self) -> None:
         """Throw away what is on its way. A socket has no device clear."""
-        self._buffer.clear()
+        self._buffer = b""
         self._handle.clear()
 
-    def _receive(self, count: int) -> None:
+    def _receive(self, count: int) -> bytes:
+        """Return up to ``count`` bytes as soon as there are any."""
         deadline = time.monotonic() + self._timeout
         while True:
+            self._wait(deadline)
             try:
                 data = self._socket.recv(count)
-            except TimeoutError:
-                if time.monotonic() >= deadline:
-                    raise VisaIOError(StatusCode.error_timeout) from None
+            except BlockingIOError:
                 continue
             if not data:
                 raise ConnectionResetError("the other end closed the connection")
-            self._buffer += data
-            return
+            return data
 
-    def _take(self, count: int) -> bytes:
-        taken = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return taken
+    def _wait(self, deadline: float, *, for_writing: bool = False) -> None:
+        """Sleep until the socket is ready; raise when ``deadline`` has passed."""
+        readers, writers = ((), (self._socket,)) if for_writing else ((self._socket,), ())
+        while not any(select.select(readers, writers, (), _SLICE_SECONDS)):
+            if time.monotonic() >= deadline:
+                raise VisaIOError(StatusCode.error_timeout)
 
 
 def port_of(handle: MessageBasedResource) -> Port:

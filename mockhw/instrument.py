@@ -168,8 +168,7 @@ class SimulatedInstrument(ABC):
         """
         session = self.session
         while True:
-            reply = session.take()
-            if reply is not None:
+            if session.output and (reply := session.take()) is not None:
                 return reply
             event = session.next_event() if session.owes_reply else None
             if event is None or event > deadline:

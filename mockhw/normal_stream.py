@@ -40,10 +40,12 @@ def slices() -> Float32Array:
 
 @njit("void(uint64[::1], float32[::1], float32[::1])", cache=True)
 def draw_normals(state: StateArray, table: Float32Array, out: Float32Array) -> None:
-    """Fill ``out`` with standard normals and move ``state`` on; to be called from compiled code."""
+    """Fill ``out``, whose size is a multiple of four, with standard normals and move ``state`` on.
+
+    To be called from compiled code.
+    """
     a, b, c, counter = state[0], state[1], state[2], state[3]
-    size = out.size
-    for i in range(0, size, 4):
+    for i in range(out.size // 4):
         bits = a + b + counter
         counter += _ONE
         a = b ^ (b >> _11)
@@ -52,27 +54,28 @@ def draw_normals(state: StateArray, table: Float32Array, out: Float32Array) -> N
         p = table[(bits >> _FIELDS[0]) & _SLICE]
         q = table[(bits >> _FIELDS[1]) & _SLICE]
         r = table[(bits >> _FIELDS[2]) & _SLICE]
-        s = table[(bits >> _FIELDS[3]) & _SLICE]
-        if i + 4 <= size:
-            out[i] = (p + q) + (r + s)
-            out[i + 1] = (p - q) + (r - s)
-            out[i + 2] = (p + q) - (r + s)
-            out[i + 3] = (p - q) - (r - s)
-        else:  # what is left over of a draw is not kept
-            out[i] = (p + q) + (r + s)
-            if i + 1 < size:
-                out[i + 1] = (p - q) + (r - s)
-            if i + 2 < size:
-                out[i + 2] = (p + q) - (r + s)
+        s = table[bits >> _FIELDS[3]]
+        first = 4 * i
+        out[first] = (p + q) + (r + s)
+        out[first + 1] = (p - q) + (r - s)
+        out[first + 2] = (p + q) - (r + s)
+        out[first + 3] = (p - q) - (r - s)
     state[0], state[1], state[2], state[3] = a, b, c, counter
+
+
+@njit("float32[::1](uint64[::1], float32[::1], int64)", cache=True)
+def take_normals(state: StateArray, table: Float32Array, size: int) -> Float32Array:
+    """Return ``size`` standard normals; what is left of the last draw is not kept."""
+    out = np.empty((size + 3) // 4 * 4, dtype=np.float32)
+    draw_normals(state, table, out)
+    return out[:size]
 
 
 @njit("void(float32[::1], float32[::1], uint64[::1], float32[::1])", cache=True)
 def _add(out: Float32Array, variance: Float32Array, state: StateArray, table: Float32Array) -> None:
-    noise = np.empty(out.size, dtype=np.float32)
-    draw_normals(state, table, noise)
+    normal = take_normals(state, table, out.size)
     for i in range(out.size):
-        out[i] += np.sqrt(variance[i]) * noise[i]
+        out[i] += np.sqrt(variance[i]) * normal[i]
 
 
 class NormalStream:
@@ -86,9 +89,9 @@ class NormalStream:
     Attributes
     ----------
     words : array, uint64, [4]
-        Where the generator is; compiled code that calls :func:`draw_normals` moves it on.
+        Where the generator is; compiled code that calls :func:`take_normals` moves it on.
     table : array, float32
-        What :func:`draw_normals` needs beside it.
+        What :func:`take_normals` needs beside it.
     """
 
     def __init__(self, seed: int | list[int]) -> None:
@@ -97,9 +100,7 @@ class NormalStream:
 
     def draw(self, size: int) -> Float32Array:
         """Return ``size`` standard normals."""
-        out = np.empty(size, dtype=np.float32)
-        draw_normals(self.words, self.table, out)
-        return out
+        return take_normals(self.words, self.table, size)
 
     def add(self, out: Float32Array, variance: Float32Array) -> None:
         """Add independent normals of the given ``variance`` to ``out`` in place; both contiguous, one shape."""

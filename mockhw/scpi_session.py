@@ -53,6 +53,8 @@ class ScpiSession:
         self.faults: FaultPlan | None = None
         self.dropped = False
         """Set by a fault: the connection is gone."""
+        self.output: deque[tuple[bytes, float]] = deque()
+        """Replies nobody has taken, oldest first, each with the simulated time [s] from which it can be."""
         self._device = device
         self._clock = clock
         self.tree = CommandTree([*self.status.commands(), *self._common(), *commands], reserved)
@@ -61,7 +63,6 @@ class ScpiSession:
         self._by_bytes: dict[bytes, Program] = {}
         self._before_block: dict[bytes, Program] = {}
         self._inbox: deque[tuple[Program, tuple[memoryview, ...]]] = deque()
-        self._output: deque[tuple[bytes, float]] = deque()
         self._units: tuple[Unit, ...] = ()
         self._at = 0
         self._blocks: tuple[memoryview, ...] = ()
@@ -79,7 +80,7 @@ class ScpiSession:
         arrived = self._arrive(data, end=end)
         if not arrived:
             return
-        if self._hold is not None or self._output:
+        if self._hold is not None or self.output:
             self._meet(any(program.aborts for program, _ in arrived))
         if self._hold is None and not self._inbox:
             self.time = self._clock.now
@@ -88,15 +89,15 @@ class ScpiSession:
 
     def take(self) -> bytes | None:
         """Return the oldest reply that is ready, None if there is none."""
-        if self._output and self._output[0][1] <= self._clock.now:
-            return self._output.popleft()[0]
+        if self.output and self.output[0][1] <= self._clock.now:
+            return self.output.popleft()[0]
         return None
 
     @property
     def owes_reply(self) -> bool:
         """Whether a reply is waiting, or will come if only time passes."""
         hold = self._hold
-        if self._output or (hold is not None and (hold.finish is not None or self._replies)):
+        if self.output or (hold is not None and (hold.finish is not None or self._replies)):
             return True
         if hold is not None and any(unit.is_query for unit in self._units[self._at :]):
             return True
@@ -104,8 +105,8 @@ class ScpiSession:
 
     def next_event(self) -> float | None:
         """Return the simulated time [s] at which a reply may be ready; None: never without a further message."""
-        if self._output:
-            return self._output[0][1]
+        if self.output:
+            return self.output[0][1]
         if self._hold is None:
             return None
         return self._hold.until if self._hold.until is not None else self._device.next_event()
@@ -114,7 +115,7 @@ class ScpiSession:
         """Device clear (IEEE 488.1 SDC): both queues and the parser are emptied; what runs goes on."""
         self._framer.clear()
         self._inbox.clear()
-        self._output.clear()
+        self.output.clear()
         self._drop_message()
         self._opc_armed = False
 
@@ -125,7 +126,7 @@ class ScpiSession:
     @property
     def message_available(self) -> bool:
         """Whether a reply is ready to be read."""
-        return bool(self._output) and self._output[0][1] <= self._clock.now
+        return bool(self.output) and self.output[0][1] <= self._clock.now
 
     # --- execution -----------------------------------------------------------------------------
 
@@ -242,8 +243,8 @@ class ScpiSession:
             self._device.abort()
             self.run()
             return
-        unread = bool(self._output)
-        self._output.clear()
+        unread = bool(self.output)
+        self.output.clear()
         if self._hold is not None and (self._replies or self._hold.finish is not None):
             unread = True
             self._drop_message()
@@ -268,7 +269,7 @@ class ScpiSession:
         data = b"".join(parts)
         if self._garble:
             data = bytes(byte ^ 0x5A if at % 3 == 1 and byte != 0x0A else byte for at, byte in enumerate(data))
-        self._output.append((data, self._clock.now + self._late if self._late else 0.0))
+        self.output.append((data, self._clock.now + self._late if self._late else 0.0))
         self._late, self._garble = 0.0, False
 
     def _drop_message(self) -> None:

@@ -61,6 +61,7 @@ class TcpHost:
         self._clients: dict[socket.socket, _Client] = {}
         self._listeners: list[socket.socket] = []
         self._buffer = bytearray(_CHUNK)
+        self._view = memoryview(self._buffer)
         self._stop = threading.Event()
         self._wake, self._woken = socket.socketpair()
         self._selector.register(self._woken, selectors.EVENT_READ, None)
@@ -162,10 +163,11 @@ class TcpHost:
             self._drop(client)
             return
         instrument = client.instrument
-        instrument.receive(bytes(memoryview(self._buffer)[:count]))
-        while not instrument.session.dropped and (reply := instrument.wait_for_reply()) is not None:
+        session = instrument.session
+        instrument.receive(bytes(self._view[:count]))
+        while not session.dropped and (reply := instrument.wait_for_reply()) is not None:
             self._send(client, reply)
-        if instrument.session.dropped:
+        if session.dropped:
             self._drop(client)
 
     def _send(self, client: _Client, data: bytes) -> None:

@@ -186,8 +186,9 @@ class XbarlabVisaLibrary(highlevel.VisaLibraryBase):
         return found
 
     def _done(self, session: VISASession | VISARMSession, status: StatusCode) -> StatusCode:
-        # handle_return_value costs as much as the rest of a short exchange; success needs none of it
-        if status is _SUCCESS:
+        # handle_return_value costs as much as the rest of a short exchange; what raises and warns of nothing
+        # needs none of it
+        if status is _SUCCESS or status in self._ignore_warning_in_session[session]:
             self._last_status = status
             self._last_status_in_session[session] = status
             return status

@@ -64,7 +64,7 @@ class InstrumentSession:
         session = self.instrument.session
         if self.gone or session.dropped:
             return self._lost()
-        if self.stream:
+        if session.output and self.stream:
             self._collect()  # what was answered before is on the wire already
         self.instrument.receive(
             data, end=not self.stream and bool(self._attributes[ResourceAttribute.send_end_enabled])

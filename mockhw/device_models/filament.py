@@ -11,8 +11,8 @@ from .base import FloatArray, IntArray
 from .filament_kernel import present_currents, pulse_cells, sweep_cell
 from .filament_parameters import FilamentParameters
 from .filament_population import draw_cells, make_law
-from .filament_read_kernel import noise_cells, read_cells, sample_cell
-from .filament_types import CELL, HEALTHY, as_record
+from .filament_read_kernel import noise_cells, noise_sigma_cells, read_cells, sample_cell
+from .filament_types import BUILD, CELL, HEALTHY, as_record
 from .random_streams import student_table
 
 _MICRO = 1e6
@@ -107,15 +107,9 @@ class FilamentModel:
 
     def noise_sigma(self, cells: IntArray, conductance: FloatArray) -> FloatArray:
         """Return the standard deviation [S] of one reading, fast noise and traps together."""
-        law = self._numbers
-        chosen = self._cells[_integers(cells)]
-        gc = chosen["gc"]
-        share = 1.0 / ((1.0 + gc * chosen["rs"]) * (1.0 + (gc / law.gq) ** 2))
-        steps = chosen["trap_occupied"] * (1.0 - chosen["trap_occupied"]) * chosen["trap_step"] ** 2
-        traps = np.where(chosen["traps"] > 0, steps[:, 0], 0.0) + np.where(chosen["traps"] > 1, steps[:, 1], 0.0)
-        variance = share**2 * (law.noise_scale**2 * law.noise_dof / (law.noise_dof - 2.0) + traps)
-        variance[chosen["kind"] != HEALTHY] = 0.0
-        return _floats(conductance) * np.sqrt(variance + law.noise_relative**2)
+        out = np.empty(len(cells))
+        noise_sigma_cells(self._law, self._cells, _integers(cells), _floats(conductance), out)
+        return out
 
     def sample(self, cell: int, volts: float, gate: float, rate: float, count: int, now: float) -> FloatArray:
         """Return ``count`` currents [A] sampled at ``rate`` [1/s]: 1/f noise, telegraph traps, white noise."""
@@ -191,7 +185,7 @@ class FilamentModel:
         self._vt = self._cells["vt"].copy()
 
     def _own(self) -> dict[str, NDArray[np.generic]]:
-        names = [name for name in CELL.names or () if name not in ("pad", "spare", "spare_2")]
+        names = [name for name in CELL.names or () if name not in ("pad", "spare", BUILD)]
         return {"pulses": self._pulses, **{name: self._cells[name] for name in names}}
 
     def assume_formed(self, conductance: FloatArray | float, now: float = 0.0) -> None:

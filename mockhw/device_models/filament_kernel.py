@@ -76,8 +76,8 @@ def _form(
 
 @njit(cache=True, error_model="numpy")
 def _softplus(law: Law, y: float) -> float:
-    """Return ln(1 + Gq/Gc); single precision is ample for an amplitude of noise."""
-    return float(math.log1p(np.float32(law.gq) * math.exp(np.float32(-y))))
+    """Return ln(1 + Gq/Gc)."""
+    return math.log(1.0 + law.gq * math.exp(-y))
 
 
 @njit(cache=True, error_model="numpy")
@@ -362,6 +362,6 @@ def sweep_cell(
         current = _reported_current(law, cell, v, vov, series)
         current *= 1.0 + law.noise_relative * normal(cell)
         if cell.kind == HEALTHY:
-            share = 1.0 / (1.0 + cell.gc * (cell.rs + series))
-            current *= seen_through_series(share, fluctuation(law, cell, cell.gc, 1, now, table))
+            ratio = cell.gc * (cell.rs + series)
+            current *= seen_through_series(ratio, fluctuation(law, cell, cell.gc, 1, now, table))
         out[j] = min(max(current, -limit), limit)

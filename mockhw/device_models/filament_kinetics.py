@@ -49,7 +49,8 @@ ACTIVE = 22 * LANES
 
 _F = np.float32
 _ZERO, _HALF, _ONE, _TWO = _F(0.0), _F(0.5), _F(1.0), _F(2.0)
-_FINE, _COARSE = _F(0.4), _F(1.6)
+_FINEST, _FINE, _COARSE = _F(0.04), _F(0.4), _F(1.6)
+_AT_KNEE = _F(0.1)
 _SMALL_FALL = _F(1e-3)
 _NEGLIGIBLE = _F(0.1)
 _SHRINK = _F(0.7)
@@ -182,10 +183,14 @@ def _step(w: Block, n: int, sign: Real, knee: Real, slow: Real, shift: Real) -> 
         flat = abs(fall) < _SMALL_FALL
         over_fall = _ONE / (_ONE if flat else fall)
         needed = dm * (before if flat else (_exp(-e2) - before) * over_fall)
-        fine = dm <= _FINE
-        late = needed >= left
-        ends = late & fine
-        accepts = ((needed <= _NEGLIGIBLE * left) | fine) & (not late)
+        # No secant across the knee of the law: such a step is taken again, up to the knee.
+        to_knee, past_knee = raw - knee, raw2 - knee
+        crosses = (abs(to_knee) > _AT_KNEE) & (abs(past_knee) > _AT_KNEE) & (to_knee * past_knee < _ZERO)
+        crosses = crosses & (dm > _FINEST)
+        short = dm <= _FINE
+        fine = short & (not crosses)
+        ends = (needed >= left) & fine
+        accepts = ((needed <= _NEGLIGIBLE * left) | fine) & (needed < left)
         go = active if accepts else _ZERO
         going = go > _ZERO
         walks = active > _ZERO
@@ -194,6 +199,9 @@ def _step(w: Block, n: int, sign: Real, knee: Real, slow: Real, shift: Real) -> 
         # Next: aim at the exponent where time starts to matter, by the secant just found.
         aim = ((e2 if accepts else e) - target) * dm / max(fall, _TINY)
         aim = max(min(aim, _COARSE if accepts else dm * _SHRINK), _FINE)
+        run = to_knee - past_knee
+        knee_aim = dm * to_knee / (run if crosses else _ONE)
+        aim = max(knee_aim, _FINEST) if crosses & short & (not accepts) else aim
 
         # An ended lane keeps both ends of its last step, for interpolation.
         w[FALL + i] = fall / dm if walks else last_fall
@@ -220,7 +228,8 @@ def walk(law: Law, w: Block, n: int, setting: bool, limit: float) -> None:
 
     Steps are taken in state, not in time: over a step the logarithm of the rate is linear in y (a secant), for
     which the time is known in closed form. Long steps are accepted where they take next to no time; then
-    the walk aims at the state where time starts to matter and goes on in steps of 0.4. :func:`close` does the rest.
+    the walk aims at the state where time starts to matter and goes on in steps of
+    0.4 or, across the knee of the law, less. :func:`close` does the rest.
     """
     padded = (n + PAD - 1) // PAD * PAD
     for i in range(n, padded):
@@ -260,9 +269,9 @@ def close(w: Block, i: int) -> tuple[float, float, float, float, float]:
     if moved >= room:
         return room, float(w[CURRENT + i]), float(w[VC + i]), float(w[RAW + i]), slope
     a = float(w[FALL + i])
-    straight = float(w[LEFT + i]) * float(math.exp(w[EXPONENT + i]))
+    straight = float(w[LEFT + i]) * math.exp(float(w[EXPONENT + i]))
     x = a * straight
-    step = straight if abs(x) < 1e-6 else float(math.log1p(np.float32(x))) / a
+    step = straight if abs(x) < 1e-6 else math.log(1.0 + x) / a
     step = min(step, dm, room - moved)
     part = step / dm
     current = float(w[CURRENT + i]) * (1.0 - part) + float(w[CURRENT2 + i]) * part

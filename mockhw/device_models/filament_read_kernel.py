@@ -111,15 +111,14 @@ def fluctuation(law: Law, cell: Cell, gc: float, average: int, now: float, table
 
 
 @njit(cache=True, error_model="numpy")
-def seen_through_series(share: float, deviation: float) -> float:
-    """Return G'/G when the cell, ``share`` of the total resistance, changes its ln Gc by ``deviation``."""
+def seen_through_series(ratio: float, deviation: float) -> float:
+    """Return G'/G when a cell changes its ln Gc by ``deviation``; ``ratio`` is series over cell resistance."""
     if abs(deviation) < 0.3:
         # Padé form of the exponential, good to 1e-6 here and much quicker.
         even = 1.0 + deviation * deviation / 12.0
-        inverse = (even - 0.5 * deviation) / (even + 0.5 * deviation)
-    else:
-        inverse = math.exp(-min(max(deviation, -4.0), 4.0))
-    return 1.0 / (1.0 - share + share * inverse)
+        up, down = even + 0.5 * deviation, even - 0.5 * deviation
+        return (ratio + 1.0) * up / (ratio * up + down)
+    return (ratio + 1.0) / (ratio + math.exp(-min(max(deviation, -4.0), 4.0)))
 
 
 @njit(cache=True, error_model="numpy")
@@ -139,11 +138,31 @@ def noise_cells(
     for k in range(index.size):
         cell = cells[index[k]]
         gc = cell.gc
-        share = 1.0 / (1.0 + gc * cell.rs)
         ratio = 1.0 + relative * normal(cell)
         if cell.kind == HEALTHY:
-            ratio *= seen_through_series(share, fluctuation(law, cell, gc, average, now, table))
+            ratio *= seen_through_series(gc * cell.rs, fluctuation(law, cell, gc, average, now, table))
         out[k] = conductance[k] * (ratio - 1.0)
+
+
+@njit(cache=True, error_model="numpy")
+def noise_sigma_cells(
+    laws: Sequence[Law], cells: Sequence[Cell], index: Integers, conductance: Floats, out: Floats
+) -> None:
+    """Fill ``out`` with the standard deviation of one read, in the unit of ``conductance``."""
+    law = laws[0]
+    fast = law.noise_scale * law.noise_scale * law.noise_dof / (law.noise_dof - 2.0)
+    for k in range(index.size):
+        cell = cells[index[k]]
+        variance = 0.0
+        if cell.kind == HEALTHY:
+            x = cell.gc / law.gq
+            share = 1.0 / ((1.0 + cell.gc * cell.rs) * (1.0 + x * x))
+            variance = fast
+            for j in range(cell.traps):
+                p = cell.trap_occupied[j]
+                variance += p * (1.0 - p) * cell.trap_step[j] * cell.trap_step[j]
+            variance *= share * share
+        out[k] = conductance[k] * math.sqrt(variance + law.noise_relative * law.noise_relative)
 
 
 @njit(cache=True, error_model="numpy")
@@ -159,7 +178,7 @@ def sample_cell(
     cell = cells[c]
     gc = cell.gc
     x = gc / law.gq
-    share = 1.0 / (1.0 + gc * cell.rs)
+    series = gc * cell.rs
     # chi-squared of dof 2.5 from its gamma mean-preserving pieces: 2 exponential dof plus half a normal one
     chi = -2.0 * math.log(uniform(cell))
     z = normal(cell)
@@ -188,5 +207,5 @@ def sample_cell(
             s5 = d5 * s5 + k5 * normal(cell)
             deviation = scale * (s0 + s1 + s2 + s3 + s4 + s5)
             deviation += damping * switch_traps(cell, now + k * period)
-            ratio *= seen_through_series(share, deviation)
+            ratio *= seen_through_series(series, deviation)
         out[k] = current * ratio

@@ -5,6 +5,8 @@ Kernel units are µS, µA, MΩ, V and µs, so that V/MΩ is µA and no constant 
 
 from __future__ import annotations
 
+import zlib
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +18,22 @@ Block = NDArray[np.float32]
 Real = float | np.floating[Any]
 
 HEALTHY, OPEN, ON, SHORT = 0, 1, 2, 3
+
+
+def _build() -> str:
+    """Return a name that changes with the source of any kernel.
+
+    Numba renews a cached function when its own file changes, not when a function it calls does. As a field
+    of the record types, which are part of every signature, this name makes stale machine code unfindable.
+    """
+    check = 0
+    for name in ("random_streams", "filament_kinetics", "filament_read_kernel", "filament_kernel"):
+        source = Path(__file__).with_name(f"{name}.py")
+        check = zlib.crc32(source.read_bytes() if source.is_file() else b"", check)
+    return f"build_{check:08x}"
+
+
+BUILD = _build()
 
 
 class Law(NamedTuple):
@@ -122,7 +140,7 @@ CELL = np.dtype(
         ("trap_tau", "f8", (2,)),
         ("trap_occupied", "f8", (2,)),
         ("trap_step", "f8", (2,)),
-        ("spare_2", "f8", (2,)),
+        (BUILD, "f8", (2,)),
     ]
 )
 """One cell: state and draws, as one record of four cache lines, so that a kernel touches few of them."""
@@ -172,4 +190,4 @@ class Cell(Protocol):
 
 def as_record(law: Law) -> NDArray[np.void]:
     """Return the law as a one-element record array, which compiled code passes as a pointer."""
-    return np.array([tuple(law)], np.dtype([(name, "f8") for name in Law._fields]))
+    return np.array([(*law, 0.0)], np.dtype([(name, "f8") for name in (*Law._fields, BUILD)]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +51,14 @@ class Chip:
         return self
 
 
+@cache
+def _shipped(name: str) -> dict[str, Any]:
+    return YAML(typ="safe").load(Path(profiles.__file__).parent / "profiles" / f"{name}.yaml")
+
+
 def raw_profile(name: str, **changes: float) -> dict[str, Any]:
     """A shipped profile as nested dicts, some parameters changed (``section__key=value``)."""
-    path = Path(profiles.__file__).parent / "profiles" / f"{name}.yaml"
-    raw = YAML(typ="safe").load(path)
+    raw = deepcopy(_shipped(name))
     for key, value in changes.items():
         section, _, parameter = key.partition("__")
         target = raw["parameters"][section][parameter] if parameter else raw["parameters"][section]

@@ -12,6 +12,8 @@ QUIET = {
     "cycle_noise__ptail": 0.0,
     "cycle_noise__sigH": 0.0,
     "cycle_noise__lam": 0.0,
+    "damage__volts": 1000.0,
+    "damage__current": 1.0,
     "stuck__open_fraction": 0.0,
     "stuck__on_fraction": 0.0,
     "stuck__short_fraction": 0.0,
@@ -95,7 +97,7 @@ def test_larger_and_longer_pulses_change_more(make_chip, volts, gate, width, sta
 
 
 @EITHER
-@pytest.mark.parametrize(("volts", "gate"), [(0.9, 1.6), (-0.7, 4.0)])
+@pytest.mark.parametrize(("volts", "gate"), [(1.1, 2.2), (-0.8, 4.0)])
 def test_a_train_equals_as_many_single_pulses(make_chip, name, volts, gate):
     """Lumping of equal pulses must not change the law of the outcome (two-sample Kolmogorov–Smirnov)."""
     from scipy.stats import ks_2samp
@@ -109,7 +111,7 @@ def test_a_train_equals_as_many_single_pulses(make_chip, name, volts, gate):
 
 
 def test_integrator_against_a_fine_solution(make_chip):
-    """A pulse equals the same time cut into 400 pieces, noise off: median error below 1.5 %, q95 below 6 %."""
+    """A pulse equals the same time cut into 400 pieces, noise off: median error below 1.5 %, q95 below 4 %."""
     for volts, gate, start in ((2.5, 1.2, 7e-6), (1.1, 1.2, 30e-6), (-1.7, 5.0, 150e-6), (-0.7, 5.0, 150e-6)):
         once = make_chip(size=200, **QUIET).formed_at(start)
         often = make_chip(size=200, **QUIET).formed_at(start)
@@ -118,7 +120,7 @@ def test_integrator_against_a_fine_solution(make_chip):
             often.pulse(volts, gate, 500e-9 / 400)
         error = np.abs(once.read() / often.read() - 1.0)
         assert np.median(error) < 0.015
-        assert np.quantile(error, 0.95) < 0.06
+        assert np.quantile(error, 0.95) < 0.04
 
 
 def test_set_level_follows_the_gate_and_series_resistance_costs_conductance(make_chip):

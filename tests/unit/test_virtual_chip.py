@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from xbarlab.mockhw.array_product import multiply
 from xbarlab.mockhw.crossbar_network import effective_conductance, read_rows
 from xbarlab.mockhw.device_models.base import FloatArray, IntArray
-from xbarlab.mockhw.normal_stream import NormalStream, multiply
+from xbarlab.mockhw.normal_stream import NormalStream
 from xbarlab.mockhw.sim_clock import SimClock
 from xbarlab.mockhw.virtual_chip import VirtualChip
 
