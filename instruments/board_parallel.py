@@ -17,6 +17,7 @@ from .errors import RefusedError
 from .exchange import block_header
 
 FloatArray = NDArray[np.float64]
+_CODE = np.dtype("<i2")
 
 _UPDATE_NEEDS = ("update_width", "update_set_volts", "update_reset_volts")
 
@@ -28,6 +29,8 @@ class BoardParallel(BoardLink):
         super()._prepare()
         can = self.capability
         self._vmm_code = largest_code(self._limits.vmm_volts_max, can.vmm_volts_lsb) if can.vmm_volts_lsb else 0
+        # Whether the largest voltage rounds to a code beyond the limit, single precision allowed for.
+        self._vmm_clips = self._limits.vmm_volts_max >= (self._vmm_code + 0.499) * can.vmm_volts_lsb
         self._vmm_frames: dict[tuple[int, bool], tuple[bytes, int, float]] = {}
         if "outer_update" in self._spec.supports:
             self._add_update_parameters()
@@ -43,19 +46,22 @@ class BoardParallel(BoardLink):
         spec.require("vmm", "drivers on all rows and converters on all columns at once (VMM:FORWard?)")
         if reverse:
             spec.require("reverse", "drivers on all columns and converters on all rows (VMM:REVerse?)")
-        given = np.asarray(volts, dtype=np.float64)
+        given = np.asarray(volts)
+        if given.dtype != np.float32:  # which is kept: it holds every code
+            given = np.asarray(given, dtype=np.float64)
         vectors = given[np.newaxis] if given.ndim == 1 else given
         lines = spec.cols if reverse else spec.rows
         if vectors.ndim != 2 or vectors.shape[1] != lines or len(vectors) == 0:
             raise RefusedError(f"vmm needs [batch, {lines}] voltages, not shape {given.shape}")
         largest = self._limits.vmm_volts_max
-        # The ufunc's own reduction costs half of ndarray.max; a NaN fails the comparison.
-        if not np.maximum.reduce(np.abs(vectors), None) <= largest:
+        # The ufunc's own reduction costs half of ndarray.max; a NaN fails the comparison, which is one of doubles.
+        if not float(np.maximum.reduce(np.abs(vectors), None)) <= largest:
             self._limits.check("vmm_volts", vectors, channel="vmm input ")
-        codes = np.rint(vectors * (self._polarity / can.vmm_volts_lsb))
-        if largest >= (self._vmm_code + 0.5) * can.vmm_volts_lsb:
-            np.clip(codes, -self._vmm_code, self._vmm_code, out=codes)
-        codes = codes.astype("<i2")
+        scaled = vectors * vectors.dtype.type(self._polarity / can.vmm_volts_lsb)
+        np.rint(scaled, scaled)
+        if self._vmm_clips:
+            np.clip(scaled, -self._vmm_code, self._vmm_code, out=scaled)
+        codes = scaled.astype(_CODE)
         if self._lines is not None:
             inputs = (self._lines.cols, can.cols) if reverse else (self._lines.rows, can.rows)
             codes = _placed(codes, *inputs)
@@ -66,7 +72,7 @@ class BoardParallel(BoardLink):
             raw = np.concatenate([self._vmm_chunk(codes[n : n + can.vmm_batch_max], reverse) for n in starts])
         if self._lines is not None:
             raw = raw[:, self._lines.rows if reverse else self._lines.cols]
-        current = raw.astype(np.float32) * np.float32(self._polarity * self._full_scale() / 32767.0)
+        current = np.multiply(raw, self._polarity * self._full_scale() / 32767.0, dtype=np.float32)
         if np.minimum.reduce(raw, None) == VMM_OVERFLOW:
             current[raw == VMM_OVERFLOW] = np.nan
         return current[0] if given.ndim == 1 else current
@@ -84,7 +90,7 @@ class BoardParallel(BoardLink):
                 self._full_scale()
             reply = self.ask_block(head + codes.tobytes(), 2 * batch * outputs, expected=seconds)
         self._count(1, batch, 0, seconds)
-        return np.frombuffer(reply, "<i2").reshape(batch, outputs)
+        return np.frombuffer(reply, _CODE).reshape(batch, outputs)
 
     # -- updating ----------------------------------------------------------------------------------------------------
 

@@ -117,8 +117,14 @@ class ExchangeMixin(_Base):
 
         With the termination character on, every 0x0A in the payload would end a read (pyvisa-py #102).
         """
-        # One read when the size is known: the shortest header a board may send, the payload and the terminator.
-        data = self._port.read_exactly(4 if size is None else len(block_header(size)) + size + 1)
+        if size is None:
+            data = self._port.read_exactly(4)
+        else:
+            # One read when the size is known: the shortest header a board may send, the payload and the terminator.
+            header = block_header(size)
+            data = self._port.read_exactly(len(header) + size + 1)
+            if data.startswith(header) and data[-1] == 0x0A:
+                return memoryview(data)[len(header) : -1]
         start, length = _parse_header(data)
         if start > len(data):
             data += self._port.read_exactly(start - len(data))

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from .eagerness import Eagerness
 from .instrument import SimulatedInstrument
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 LOOPBACK: Final = "127.0.0.1"
 _CHUNK: Final = 1 << 20
 _LONGEST_WAIT: Final = 0.5
+# After so many messages of one client the others, the watchdogs and stop() have their turn.
+_IN_A_ROW: Final = 64
 
 
 class HostError(OSError):
@@ -61,6 +64,7 @@ class TcpHost:
         self._clients: dict[socket.socket, _Client] = {}
         self._listeners: list[socket.socket] = []
         self._buffer = bytearray(_CHUNK)
+        self._eagerness = Eagerness()
         self._view = memoryview(self._buffer)
         self._stop = threading.Event()
         self._wake, self._woken = socket.socketpair()
@@ -153,22 +157,30 @@ class TcpHost:
         self._selector.register(connection, selectors.EVENT_READ, client)
 
     def _serve(self, client: _Client) -> None:
+        """Answer what has come, and what comes right after it."""
+        for _ in range(_IN_A_ROW):
+            if not self._answer(client):
+                self._drop(client)
+                return
+            if not self._eagerness.finds(client.connection):
+                return
+
+    def _answer(self, client: _Client) -> bool:
+        """Take what has come and answer it; return whether the client is still there."""
         try:
             count = client.connection.recv_into(self._buffer)
         except BlockingIOError:
-            return
+            return True
         except OSError:
-            count = 0
+            return False
         if not count:
-            self._drop(client)
-            return
+            return False
         instrument = client.instrument
         session = instrument.session
         instrument.receive(bytes(self._view[:count]))
         while not session.dropped and (reply := instrument.wait_for_reply()) is not None:
             self._send(client, reply)
-        if session.dropped:
-            self._drop(client)
+        return not session.dropped
 
     def _send(self, client: _Client, data: bytes) -> None:
         if not client.unsent:

@@ -31,7 +31,8 @@ class DcSweepPlan(Plan):
     dwell: float = Field(default=10e-3, gt=0, description="time per point [s]")
     cycles: int = Field(default=5, ge=1, description="loops per cell")
     compliance: float = Field(default=500e-6, gt=0, description="largest current of the positive branch [A]")
-    reset_compliance: float = Field(default=1e-3, gt=0, description="largest current of the negative branch [A]")
+    reset_compliance: float = Field(default=500e-6, gt=0, description="largest current of the negative branch [A]")
+    prepare: bool = Field(default=True, description="one negative half first, so that the first loop starts off")
     set_gate: float = Field(default=2.0, ge=0, description="gate voltage of the positive branch [V]")
     reset_gate: float = Field(default=5.0, ge=0, description="gate voltage of the negative branch [V]")
 
@@ -53,7 +54,8 @@ class DcSweepPlan(Plan):
         """Return the cost of all loops."""
         block = parse_cells(self.cells, spec)
         points = sum(len(half) for half in self.loop)
-        seconds = block.size * self.cycles * points * self.dwell
+        extra = len(self.loop[1]) if self.prepare else 0
+        seconds = block.size * (self.cycles * points + extra) * self.dwell
         return Forecast(block.size, max(self.positive, -self.negative), block.size * self.cycles, seconds)
 
 
@@ -172,6 +174,10 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         keep.progress("loops", len(cells) * plan.cycles) as bar,
     ):
         for index, (row, col) in enumerate(cells):
+            if plan.prepare:
+                array.sweep(
+                    row, col, negative, compliance=plan.reset_compliance, dwell=plan.dwell, gate=plan.reset_gate
+                )
             for cycle in range(plan.cycles):
                 up = array.sweep(row, col, positive, compliance=plan.compliance, dwell=plan.dwell, gate=plan.set_gate)
                 down = array.sweep(

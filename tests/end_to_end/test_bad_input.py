@@ -112,7 +112,7 @@ def test_the_lab_works_when_nothing_is_spoilt(lab: Lab) -> None:
         ("station", "clock: auto", "limits: {set_volts_max: 9}", ["set_volts_max = 9 is wider", "never widen"]),
         ("station", "clock: auto", "limits: {gate_max: .nan}", ["gate_max is nan", "finite"]),
         ("chip", "polarity:", "polarty:", ["polarty", "polarity"]),
-        ("chip", "bad_cells: []", "limits: {width_min: 1e-9}", ["width_min = 1e-09 is wider", "at or above"]),
+        ("chip", "width_max: 1.0e-3", "width_min: 1e-9", ["width_min = 1e-09 is wider", "at or above"]),
         ("chip", "bad_cells: []", "bad_cells: [[128, 0]]", ["(128, 0) is outside", "128 × 64"]),
         ("bench", "ta_hfo2_1t1r", "ta_hfo3_1t1r", ["ta_hfo3_1t1r", "hfo2_1t1r", "ta_hfo2_1t1r"]),
         ("bench", "seed: 0", "sead: 0", ["unknown key 'chip.sead'", "did you mean 'seed'"]),
@@ -142,9 +142,9 @@ def test_mistakes_in_files_are_found_before_a_bench_is_opened(
     [
         ("iv.cells=0:129,0:1", ["step 'iv' (dc_sweep)", "rows 0:129 are outside", "rows 0:128"]),
         ("look.cells=0,64", ["step 'look' (read_array)", "columns 64:65 are outside", "columns 0:64"]),
-        ("iv.positive=6", ["6 V at dc_sweep.volts", "limit 5 V (set_volts_max)", "choose"]),
+        ("iv.positive=6", ["6 V at dc_sweep.volts", "limit 3.5 V (set_volts_max)", "choose"]),
         ("iv.negative=-6", ["-6 V", "reset_volts_max"]),
-        ("iv.compliance=0.1", ["current 0.1 A", "limit 0.005 A (current_max)"]),
+        ("iv.compliance=0.1", ["current 0.1 A", "limit 0.0007 A (current_max)"]),
         ("iv.set_gate=6", ["gate 6 V", "gate_max"]),
         ("look.volts=0.7", ["read_volts 0.7 V", "limit 0.5 V", "read_volts_max"]),
     ],
@@ -201,7 +201,7 @@ def test_an_instrument_that_does_not_answer_is_exit_3_with_its_address(lab: Lab)
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--volts", "6", "--gate", "1"], ["6 V", "limit 5 V", "set_volts_max"]),
+        (["--volts", "6", "--gate", "1"], ["6 V", "limit 3.5 V", "set_volts_max"]),
         (["--volts", "nan", "--gate", "1"], ["--volts nan", "finite"]),
         (["--volts", "1", "--gate", "7"], ["7 V", "gate_max"]),
         (["--volts", "1", "--gate", "1", "--width=-1us"], ["-1e-06 s", "width_min"]),
