@@ -207,7 +207,7 @@ def sweep(
         "set_gate": (set_gate, "V"),
         "reset_gate": (reset_gate, "V"),
     }
-    numbers = {
+    numbers: dict[str, Any] = {
         name: number(f"--{name.replace('_', '-')}", text, unit)
         for name, (text, unit) in given.items()
         if text is not None

@@ -62,7 +62,10 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "iterations": (COUNT, "readings the read–verify loop took"),
     "steps_planned": (COUNT, "steps the runbook asked for"),
     "steps_done": (COUNT, "steps that were completed"),
-    "success_fraction": (FRACTION, "cells inside their window at the delayed re-verify over healthy cells attempted"),
+    "success_fraction": (
+        FRACTION,
+        "cells accepted and within 1.25 windows at the last delayed re-verify, over healthy cells attempted",
+    ),
     "transactions": (COUNT, "messages that made the array do something"),
     "slots": (COUNT, "pulse or read slots the array spent"),
     "pulses": (COUNT, "pulses delivered to cells, all steps together"),

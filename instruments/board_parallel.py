@@ -11,10 +11,10 @@ from qcodes.validators import Numbers
 
 from .board_codec import VMM_OVERFLOW, largest_code
 from .board_link import BoardLink
-from .board_settings import refuse_bad_number
 from .capabilities import Delivered
 from .errors import RefusedError
 from .exchange import block_header
+from .limits import refuse_bad_number
 
 FloatArray = NDArray[np.float64]
 _CODE = np.dtype("<i2")
@@ -54,10 +54,11 @@ class BoardParallel(BoardLink):
         if vectors.ndim != 2 or vectors.shape[1] != lines or len(vectors) == 0:
             raise RefusedError(f"vmm needs [batch, {lines}] voltages, not shape {given.shape}")
         largest = self._limits.vmm_volts_max
-        # The ufunc's own reduction costs half of ndarray.max; a NaN fails the comparison, which is one of doubles.
-        if not float(np.maximum.reduce(np.abs(vectors), None)) <= largest:
+        # One buffer serves every step. A NaN fails the comparison, which is one of doubles.
+        scaled = np.abs(vectors)
+        if not float(np.maximum.reduce(scaled, None)) <= largest:
             self._limits.check("vmm_volts", vectors, channel="vmm input ")
-        scaled = vectors * vectors.dtype.type(self._polarity / can.vmm_volts_lsb)
+        np.multiply(vectors, self._polarity / can.vmm_volts_lsb, out=scaled)
         np.rint(scaled, scaled)
         if self._vmm_clips:
             np.clip(scaled, -self._vmm_code, self._vmm_code, out=scaled)
@@ -72,8 +73,9 @@ class BoardParallel(BoardLink):
             raw = np.concatenate([self._vmm_chunk(codes[n : n + can.vmm_batch_max], reverse) for n in starts])
         if self._lines is not None:
             raw = raw[:, self._lines.rows if reverse else self._lines.cols]
-        current = np.multiply(raw, self._polarity * self._full_scale() / 32767.0, dtype=np.float32)
-        if np.minimum.reduce(raw, None) == VMM_OVERFLOW:
+        current = raw.astype(np.float32)
+        current *= self._polarity * self._full_scale() / 32767.0
+        if raw.min() == VMM_OVERFLOW:
             current[raw == VMM_OVERFLOW] = np.nan
         return current[0] if given.ndim == 1 else current
 

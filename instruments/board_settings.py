@@ -13,7 +13,6 @@ from qcodes.validators import Enum, Ints, MultiType, Numbers
 from .board_spec import BoardCapability
 from .capabilities import ArraySpec, Identity
 from .command_guard import CommandGuard, Rule
-from .errors import RefusedError
 from .line_map import LineMap
 from .visa import BoardVisaMixin
 
@@ -223,11 +222,3 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
 
 def _range(reply: str) -> float | str:
     return "AUTO" if reply.strip().upper() == "AUTO" else float(reply)
-
-
-def refuse_bad_number(name: str, value: float, low: float, high: float, unit: str, *, channel: str) -> None:
-    """Refuse a scalar outside what the board can do, NaN included."""
-    if not low <= value <= high:
-        raise RefusedError(
-            f"{name} {value:g} {unit} at {channel} is outside {low:g} to {high:g} {unit}: choose one inside"
-        )

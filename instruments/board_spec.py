@@ -204,6 +204,9 @@ class BoardCapability:
             supports=supports,
             bad_cells=bad_cells,
             simulated=self.simulated,
+            sweep_points_max=self.sweep_points_max,
+            sweep_dwell=(self.sweep_dwell_min, self.sweep_dwell_max),
+            compliance_min=self.sweep_compliance_min,
         )
 
 

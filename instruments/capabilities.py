@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import RefusedError, UnsupportedError
-from .limits import Limits
+from .limits import Limits, refuse_bad_number
 
 FloatArray = NDArray[np.float64]
 
@@ -86,6 +86,10 @@ class ArraySpec:
     volts_lsb, gate_lsb : float [V]; width_tick : float [s]
         Resolution of what is commanded.
     read_ranges : tuple of float [A]
+    average_max : int
+        Conversions per cell of one read.
+    sweep_points_max, sweep_dwell, compliance_min : int, (float, float) [s], float [A]
+        Points of one sweep, least and longest time per point, least compliance.
     slot_overhead, read_slot_seconds, vmm_slot_seconds : float [s]
         Time of a pulse slot beyond its width, of a read slot, of a VMM slot.
     schemes : bias schemes this bench has the sources for.
@@ -114,6 +118,9 @@ class ArraySpec:
     supports: frozenset[str] = frozenset()
     bad_cells: tuple[tuple[int, int], ...] = ()
     simulated: bool = False
+    sweep_points_max: int = 10000
+    sweep_dwell: tuple[float, float] = (0.0, 10.0)
+    compliance_min: float = 0.0
 
     @property
     def whole(self) -> Block:
@@ -125,6 +132,24 @@ class ArraySpec:
         if ability not in self.supports:
             can = ", ".join(sorted(self.supports)) or "reads and pulses only"
             raise UnsupportedError(f"{self.name} does not support {ability}: it would need {needs}; it supports {can}")
+
+    def check_average(self, average: int, *, channel: str) -> None:
+        """Refuse a number of conversions this array cannot average."""
+        if not (isinstance(average, int | np.integer) and 1 <= average <= self.average_max):
+            raise RefusedError(
+                f"{channel}: average {average!r} is not a whole number of 1 to {self.average_max}: choose one inside"
+            )
+
+    def check_sweep(self, points: int, compliance: float, dwell: float, *, channel: str) -> None:
+        """Refuse a sweep of too many ``points``, or with a ``compliance`` [A] or ``dwell`` [s] out of range."""
+        if not 1 <= points <= self.sweep_points_max:
+            raise RefusedError(
+                f"{channel}: {points} points in one sweep; this array takes 1 to {self.sweep_points_max}: "
+                "choose a larger step"
+            )
+        self.limits.check("current", compliance, channel=f"{channel} compliance", unit="A")
+        refuse_bad_number("compliance", compliance, self.compliance_min, self.limits.current_max, "A", channel=channel)
+        refuse_bad_number("dwell", dwell, *self.sweep_dwell, "s", channel=channel)
 
     def require_scheme(self, scheme: str | None) -> None:
         """Refuse a bias scheme for which this bench lacks sources."""

@@ -111,9 +111,7 @@ class CommandGuard:
         if rule is None:
             return
         if rule.method:
-            raise RefusedError(
-                f"{rule.header} is not sent as text, its block could not be checked: use {rule.method}"
-            )
+            raise RefusedError(f"{rule.header} is not sent as text, its block could not be checked: use {rule.method}")
         arguments = [argument.strip() for argument in split_outside_quotes(rest, ",")]
         if query and not rest.strip():
             return

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from .board_codec import Last, PulsePlanes, decode_map, decode_program, decode_sweep, largest_code, to_codes
 from .board_parallel import BoardParallel
-from .board_settings import refuse_bad_number
 from .capabilities import Block, Delivered, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
 from .errors import RefusedError
+from .limits import refuse_bad_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,7 @@ class CrossbarBoard(BoardParallel):
         self._limits.check("read_volts", amplitude, channel="read")
         if amplitude == 0.0:
             raise RefusedError("read at 0 V gives no conductance: choose an amplitude other than 0 V")
-        if not (isinstance(average, int | np.integer) and 1 <= average <= spec.average_max):
-            raise RefusedError(
-                f"average {average!r} is not a whole number of 1 to {spec.average_max}: choose one inside"
-            )
+        spec.check_average(average, channel="read")
         settings = {"SOUR:READ:VOLT": self._polarity * amplitude, "SENS:AVER": int(average)}
         if spec.gate_axis is not None:
             settings["SOUR:READ:GATE"] = spec.read_gate if gate is None else float(gate)
@@ -213,19 +210,15 @@ class CrossbarBoard(BoardParallel):
 
         ``gate`` [V] is one value or one per point, default ``spec.read_gate``.
         """
-        spec, can = self._spec, self.capability
+        spec = self._spec
         spec.require("sweep", "a source with current compliance on the cell's lines (SWEep:RUN)")
         self._require_cell(row, col)
         where = f"cell ({row}, {col}) point "
         points = np.atleast_1d(np.asarray(volts, dtype=np.float64))
-        if points.ndim != 1 or not 1 <= points.size <= can.sweep_points_max:
-            raise RefusedError(f"a sweep has 1 to {can.sweep_points_max} points in one row, not shape {points.shape}")
+        if points.ndim != 1:
+            raise RefusedError(f"a sweep has its points in one row, not in shape {points.shape}")
         self._limits.check("pulse_volts", points, channel=where)
-        self._limits.check("current", compliance, channel=where, unit="A")
-        refuse_bad_number(
-            "compliance", compliance, can.sweep_compliance_min, can.sweep_compliance_max, "A", channel=where
-        )
-        refuse_bad_number("dwell", dwell, can.sweep_dwell_min, can.sweep_dwell_max, "s", channel=where)
+        spec.check_sweep(points.size, compliance, dwell, channel=f"sweep of cell ({row}, {col})")
         gates = np.asarray(spec.read_gate if gate is None else gate, dtype=np.float64)
         if gates.shape not in {(), points.shape}:
             raise RefusedError(f"gate has shape {gates.shape}: give one value or one per point, {points.shape}")

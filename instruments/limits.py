@@ -116,3 +116,11 @@ class Limits:
                 return 0.0, float(self.count_max), "lowest count", "count_max"
             case _:
                 raise KeyError(name)
+
+
+def refuse_bad_number(name: str, value: float, low: float, high: float, unit: str, *, channel: str) -> None:
+    """Refuse a scalar outside what the instrument can do, NaN included."""
+    if not low <= value <= high:
+        raise RefusedError(
+            f"{name} {value:g} {unit} at {channel} is outside {low:g} to {high:g} {unit}: choose one inside"
+        )

@@ -18,7 +18,7 @@ _LINE_CHUNK = 20480
 _RECEIVE_CHUNK = 1 << 18
 # On Windows a Ctrl-C is only seen between two waits.
 _SLICE_SECONDS = 0.5
-_LOOK_SECONDS = 60e-6
+_LOOK_SECONDS = 500e-6
 _SLEEPS_MAX = 256
 
 
@@ -99,9 +99,9 @@ class VisaPort:
 class Eagerness:
     """Whether to look for bytes a while before going to sleep for them.
 
-    A process that sleeps is woken 20 to 50 µs late and finds its caches cold, which is more than a setting takes. But one
-    that looks in vain uses up its share of a busy machine: after each failure it sleeps at once for a while, four
-    times as long as the time before.
+    A process that sleeps is woken 20 to 1000 µs late (late on virtual machines whose cores sleep as well) and finds its
+    caches cold, while a setting takes 30 µs. But one that looks in vain uses up its share of a busy machine:
+    after each failure it sleeps at once for a while, four times as often as the time before.
     """
 
     def __init__(self) -> None:

@@ -157,17 +157,20 @@ class InstrumentSession:
     def _fill(self, received: bytes, at: int, count: int) -> bool:
         """Get enough into the buffer for a read of ``count``; return False when the time is up before."""
         self._received, self._at = received, at
-        deadline = self.instrument.clock.now + self._timeout
-        while not self._enough(count):
-            if self.gone or self.instrument.session.dropped:
+        instrument = self.instrument
+        deadline = instrument.clock.now + self._timeout
+        enough = at < len(received) and self._enough(count)
+        while not enough:
+            if self.gone or instrument.session.dropped:
                 return False
-            reply = self.instrument.wait_for_reply(deadline)
+            reply = instrument.wait_for_reply(deadline)
             if reply is None:
                 if deadline < math.inf:
-                    advance_to(self.instrument.clock, deadline)
+                    advance_to(instrument.clock, deadline)
                 return False
             self._received = self._received[self._at :] + reply if len(self._received) > self._at else reply
             self._at = 0
+            enough = len(reply) >= count or self._enough(count)
         return True
 
     def _enough(self, count: int) -> bool:

@@ -47,7 +47,9 @@ class DcSweepPlan(Plan):
         parse_cells(self.cells, spec)
         limits = spec.limits
         limits.check("pulse_volts", [self.positive, self.negative], channel="dc_sweep.volts")
-        limits.check("current", [self.compliance, self.reset_compliance], channel="dc_sweep.compliance", unit="A")
+        for peak, compliance in ((self.positive, self.compliance), (self.negative, self.reset_compliance)):
+            points = 2 * max(round(abs(peak) / self.step), 1) + 1
+            spec.check_sweep(points, compliance, self.dwell, channel="dc_sweep")
         limits.check("gate", [self.set_gate, self.reset_gate], channel="dc_sweep.gate")
 
     def forecast(self, spec: ArraySpec) -> Forecast:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..analysis.report import Section
 
 ALREADY, FORMED, UNFORMED, SHORTED, SKIPPED = "already formed", "formed", "unformed", "shorted", "skipped"
+STEPS_MAX = 1000
 
 
 class FormingPlan(Plan):
@@ -36,6 +37,11 @@ class FormingPlan(Plan):
     gate: float = Field(default=1.3, ge=0, description="gate voltage [V]: limits the forming current")
     width: float = Field(default=10e-6, gt=0, description="pulse width [s]")
     formed_above: float = Field(default=20e-6, gt=0, description="a cell that reads above this is formed [S]")
+    virgin_below: float = Field(
+        default=1e-6,
+        ge=0,
+        description="a cell that reads between this and formed_above may be formed and off: it gets one SET first [S]",
+    )
     short_above: float = Field(
         default=1e-3, gt=0, description="a cell that reads above this is shorted and left alone [S]"
     )
@@ -50,6 +56,11 @@ class FormingPlan(Plan):
     def _ordered(self) -> FormingPlan:
         if self.stop_volts < self.start_volts:
             raise ValueError(f"stop_volts {self.stop_volts} V is below start_volts {self.start_volts} V")
+        if (self.stop_volts - self.start_volts) / self.step_volts > STEPS_MAX:
+            raise ValueError(
+                f"step_volts {self.step_volts:g} V makes more than {STEPS_MAX} steps from {self.start_volts:g} to "
+                f"{self.stop_volts:g} V: choose a larger step"
+            )
         return self
 
     @property
@@ -177,6 +188,9 @@ def form(array: CrossbarArray, plan: FormingPlan, run: Run | None = None) -> For
         data.add({"cycle": 0}, conductance=before, volts=np.zeros(block.shape))
         shorted = known_good & (before > plan.short_above)
         already = known_good & (before > plan.formed_above) & ~shorted
+        already |= _answering_to_a_set(
+            array, plan, block, known_good & ~already & ~shorted & (before > plan.virgin_below)
+        )
         todo = known_good & ~already & ~shorted
         v_form = np.full(block.shape, np.nan)
         pulses = np.zeros(block.shape, dtype=np.int64)
@@ -214,6 +228,16 @@ def form(array: CrossbarArray, plan: FormingPlan, run: Run | None = None) -> For
             default=UNFORMED,
         ).astype("U16")
     return FormingResult(block, outcome, v_form, before, after, after_reset, after_set, pulses, works)
+
+
+def _answering_to_a_set(
+    array: CrossbarArray, plan: FormingPlan, block: Block, doubtful: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which of the doubtful cells a normal SET brings above the formed conductance: formed before, and off."""
+    if not doubtful.any():
+        return doubtful
+    array.pulse(PulseMap(block, plan.set_volts, plan.switch_width, plan.set_gate, doubtful.astype(np.int64)))
+    return doubtful & (array.read(block, average=4).conductance > plan.formed_above)
 
 
 def _prove(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
 
 from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray, PulseMap
+from ..instruments.limits import refuse_bad_number
 from .dataset import Axis, Variable
 from .plan import Forecast, parse_cells
 from .read_array import map_axes
@@ -25,18 +26,26 @@ if TYPE_CHECKING:
 
     from ..analysis.report import Section
 
-EQUAL_SUCCESS = 0.005
+# Staircases whose success differs by less are taken as equally successful: about two standard errors on 512 cells.
+EQUAL_SUCCESS = 0.02
+
+Values = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 
 
 class IsppPlan(ProgrammingPlan):
     """Every combination of starts and steps is tried; the fewest pulses at the best success wins."""
 
     cells: str = Field(default="0:8,0:64", description="rows,cols like '0:8,0:8', or 'all'")
-    set_starts: tuple[float, ...] = Field(default=(0.9, 1.2, 1.5), description="first value of the SET staircase [V]")
-    set_steps: tuple[float, ...] = Field(default=(0.1, 0.15, 0.2), description="step of the SET staircase [V]")
-    reset_steps: tuple[float, ...] = Field(default=(0.05, 0.1), description="step of the RESET staircase [V]")
-    pulses_max: int = Field(default=100, ge=1, description="pulses per cell")
-    reversals_max: int = Field(default=30, ge=0, description="changes of polarity per cell")
+    set_starts: Values = Field(default=(0.9, 1.2, 1.5), description="first value of the SET staircase [V]")
+    set_steps: Values = Field(default=(0.1, 0.15, 0.2), description="step of the SET staircase [V]")
+    reset_steps: Values = Field(default=(0.05, 0.1), description="step of the RESET staircase [V]")
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse, besides what read–verify would, starts outside the SET ramp."""
+        super().check(spec)
+        ramp, _ = self.ramps(spec)
+        for start in self.set_starts:
+            refuse_bad_number("set_starts", start, ramp.start, ramp.stop, "V", channel="ispp")
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost of the whole scan."""
@@ -92,9 +101,14 @@ class IsppResult:
 
 
 def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppResult:
-    """Run the scan. Every staircase starts from the same state: one strong RESET and one strong SET of every cell."""
+    """Run the scan, every staircase from the same initial state, the one that the yield map leaves.
+
+    Before each, every cell gets one full RESET, and one SET if the step found it on. These pulses are not counted: they
+    stand for the state in which programming finds the chip. Initialisation that a staircase does itself is counted.
+    """
     from pandas import DataFrame
 
+    from ..analysis.estimates import fraction_estimate
     from ..analysis.levels import programmed_fraction
 
     plan.check(array.spec)
@@ -135,6 +149,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
             final = array.read(block, average=plan.reverify_average).conductance
             attempted = state.verdict != Verdict.NOT_ATTEMPTED
             judged = attempted & healthy
+            done = state.verdict == Verdict.ACCEPTED
             rows.append(
                 {
                     "set_start_V": set_start,
@@ -142,14 +157,15 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
                     "reset_step_V": reset_step,
                     "pulses_per_cell": float(state.pulses[attempted].mean()),
                     "programmed_fraction": programmed_fraction(wanted, final, plan.spacing, judged).value,
-                    "success_fraction": float((state.verdict == Verdict.ACCEPTED)[judged].mean()),
+                    "success_fraction": fraction_estimate(int((done & judged).sum()), int(judged.sum())).value,
                 }
             )
             pulses.append(state.pulses[attempted].astype(np.float64))
             data.add({"combination": index}, conductance=final, pulses=state.pulses, target=wanted)
             bar.advance()
     frame = DataFrame(rows)
-    good = frame["success_fraction"] >= frame["success_fraction"].max() - EQUAL_SUCCESS
+    success = frame["success_fraction"].to_numpy()
+    good = np.isnan(success) | (success >= np.nanmax(success, initial=0.0) - EQUAL_SUCCESS)
     best = int(np.nanargmin(frame["pulses_per_cell"].where(good).to_numpy()))
     keep.baseline_pulses = pulses[best]
     return IsppResult(block, frame, best, pulses[best])

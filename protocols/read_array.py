@@ -30,6 +30,7 @@ class ReadArrayPlan(Plan):
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and reads beyond the limits."""
         parse_cells(self.cells, spec)
+        spec.check_average(self.average, channel="read_array")
         if self.volts is not None:
             spec.limits.check("read_volts", self.volts, channel="read_array.volts")
 

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
 from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray
-from ..instruments.errors import RefusedError
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan, check_pulse, parse_cells
 from .read_array import map_axes, read_seconds
 from .run import Run
 from .staircases import Knob, LearningStaircase, Ramp
-from .targets import Levels, load_target
+from .targets import Levels, check_target, load_target
 from .verify_loop import Reverify, program
 from .verify_state import Acceptance, BoolArray, Verdict, VerifyState
 
@@ -112,6 +111,8 @@ class ProgrammingPlan(Plan):
         """Refuse cells outside the array and pulses beyond the limits."""
         name = type(self).__name__.removesuffix("Plan").lower()
         block = parse_cells(self.cells, spec)
+        spec.check_average(self.average, channel=f"{name}.average")
+        spec.check_average(self.reverify_average, channel=f"{name}.reverify_average")
         if self.target_file is not None:
             load_target(Path(self.target_file), block)
         for polarity, ramp in zip((1, -1), self.ramps(spec), strict=True):
@@ -268,7 +269,7 @@ class ReadVerifyResult:
 
 
 def read_verify(
-    array: CrossbarArray, plan: ReadVerifyPlan, run: Run | None = None, *, target: FloatArray | None = None
+    array: CrossbarArray, plan: ReadVerifyPlan, run: Run | None = None, *, target: ArrayLike | None = None
 ) -> ReadVerifyResult:
     """Program a block to a target map with a staircase that learns.
 
@@ -280,9 +281,7 @@ def read_verify(
     plan.check(array.spec)
     keep = Run.of(run)
     block = parse_cells(plan.cells, array.spec)
-    wanted = plan.targets(block, keep) if target is None else np.asarray(target, dtype=np.float64)
-    if wanted.shape != block.shape:
-        raise RefusedError(f"the target map has shape {wanted.shape}, the cells {block} need {block.shape}")
+    wanted = plan.targets(block, keep) if target is None else check_target(target, block, "the target map")
     set_ramp, reset_ramp = plan.ramps(array.spec)
     state = VerifyState(wanted, array.spec.healthy_mask(block), plan.acceptance())
     staircase = LearningStaircase(set_ramp, reset_ramp, block.shape)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.report import Section
-from ..instruments.capabilities import Cost, CrossbarArray
+from ..instruments.capabilities import ArraySpec, Block, Cost, CrossbarArray
 from ..instruments.errors import RefusedError
 from .dataset import Axis, DatasetWriter, Variable
 from .progress import ProgressBar
@@ -135,8 +135,15 @@ class Run:
             station=self.station,
         )
 
+    def note_yield(self, spec: ArraySpec, block: Block, healthy: NDArray[np.bool_]) -> None:
+        """Take in a yield map of one block; blocks mapped before keep what was found there."""
+        whole = self.healthy if self.healthy is not None else spec.healthy_mask(spec.whole)
+        whole = whole.copy()
+        whole[block.slices] = healthy
+        self.healthy = whole
+
     def healthy_of(self, array: CrossbarArray) -> NDArray[np.bool_]:
-        """Return the healthy map [rows, cols]: what this run's yield map found, else what the chip file knows."""
+        """Return the healthy map [rows, cols]: what this run's yield maps found, elsewhere what the chip file knows."""
         return self.healthy if self.healthy is not None else array.spec.healthy_mask(array.spec.whole)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
 from ..instruments.capabilities import Block, FloatArray
@@ -52,10 +53,17 @@ def load_target(path: Path, block: Block) -> FloatArray:
         )
     except ValueError as error:
         raise RefusedError(f"target map {path} cannot be read: {error}") from None
-    if target.shape != block.shape:
-        raise RefusedError(f"target map {path} has shape {target.shape}, the cells {block} need {block.shape}")
-    if np.isinf(target).any() or (target < 0).any():
-        raise RefusedError(
-            f"target map {path} holds negative or infinite conductances: use siemens, nan to leave a cell alone"
-        )
-    return target.astype(np.float64)
+    return check_target(target, block, f"target map {path}")
+
+
+def check_target(target: ArrayLike, block: Block, name: str) -> FloatArray:
+    """Return a target map [S] as float64; refuse another shape, and what is no conductance. nan leaves a cell alone."""
+    try:
+        values = np.asarray(target, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise RefusedError(f"{name} does not hold numbers: {error}") from None
+    if values.shape != block.shape:
+        raise RefusedError(f"{name} has shape {values.shape}, the cells {block} need {block.shape}")
+    if np.isinf(values).any() or (values < 0).any():
+        raise RefusedError(f"{name} holds negative or infinite conductances: use siemens, nan to leave a cell alone")
+    return values

@@ -61,7 +61,7 @@ def program(
         volts, gate = staircase.reset_ramp.volts_and_gate(staircase.full_reset(above))
         applied = np.where(above, -volts, 0.0), np.where(above, gate, 0.0)
         array.pulse(PulseMap(block, applied[0], width, applied[1], above.astype(np.int64)))
-    for round_ in range(reverify.rounds + 1):
+    for round_ in range(max(reverify.rounds, 1)):
         for _ in range(iterations_max):
             if not state.active.any():
                 break
@@ -80,7 +80,7 @@ def program(
                 array.pulse(PulseMap(block, applied[0], width, applied[1], need.astype(np.int64)))
             if bar is not None:
                 bar.update(float((~state.active).sum()), f"{int(state.active.sum())} cells left")
-        if round_ == reverify.rounds:
+        if reverify.rounds == 0:
             break
         array.clock.wait(reverify.seconds)
         reading = array.read(block, average=reverify.average)

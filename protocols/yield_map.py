@@ -39,6 +39,7 @@ class YieldMapPlan(Plan):
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and pulses beyond the limits."""
         parse_cells(self.cells, spec)
+        spec.check_average(self.average, channel="yield_map")
         check_pulse(spec, volts=self.set_volts, width=self.width, gate=self.set_gate, channel="yield_map.set")
         check_pulse(spec, volts=-self.reset_volts, width=self.width, gate=self.reset_gate, channel="yield_map.reset")
 
@@ -160,7 +161,5 @@ def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) 
             if not todo.any():
                 break
     result = YieldMapResult(block, before, after_reset, after_set, categories)
-    healthy = array.spec.healthy_mask(array.spec.whole) & (block.size == array.spec.whole.size)
-    healthy[block.slices] = result.healthy & array.spec.healthy_mask(block)
-    keep.healthy = healthy
+    keep.note_yield(array.spec, block, result.healthy & array.spec.healthy_mask(block))
     return result

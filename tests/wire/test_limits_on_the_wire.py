@@ -84,7 +84,7 @@ METHODS: list[tuple[str, Callable[[Any], object]]] = [
     ("compliance 1e-07 A", lambda b: b.sweep(0, 0, [0, 1], compliance=1e-7, dwell=1e-3)),
     ("dwell 1e-05 s", lambda b: b.sweep(0, 0, [0, 1], compliance=1e-3, dwell=1e-5)),
     ("gate 9 V", lambda b: b.sweep(0, 0, [0, 1], compliance=1e-3, dwell=1e-3, gate=9)),
-    ("10000 points", lambda b: b.sweep(0, 0, np.zeros(10_001), compliance=1e-3, dwell=1e-3)),
+    ("10001 points", lambda b: b.sweep(0, 0, np.zeros(10_001), compliance=1e-3, dwell=1e-3)),
     ("vmm_volts 0.26 V", lambda b: b.vmm(np.full(8, 0.26))),
     ("vmm_volts is nan", lambda b: b.vmm(np.full((2, 8), np.nan))),
     ("8] voltages", lambda b: b.vmm(np.zeros(7))),
