@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _SWEEPING, _READING, _PULSING, _VERIFYING = 8, 16, 256, 512
 _CONDITION: Final = {"SWEEP": _SWEEPING, "MAP": _PULSING, "OUTER": _PULSING, "VERIFY": _VERIFYING}
 _COMPLIANCE, _WATCHDOG = 2, 512
+_BLOCK_SILENCE: Final = 5.0
 
 
 class BoardCore(SimulatedInstrument):
@@ -75,6 +76,7 @@ class BoardCore(SimulatedInstrument):
         self.output = False
         self.watchdog_seconds = 10.0
         self._watchdog_at = wall() + self.watchdog_seconds
+        self._block_until = math.inf
         self._last: SlotAction | None = None
         self._sweep: SweepAction | None = None
         self._program: VerifyAction | None = None
@@ -113,15 +115,27 @@ class BoardCore(SimulatedInstrument):
         return hold
 
     def receive(self, data: bytes | bytearray | memoryview, *, end: bool = False) -> None:
-        """Take bytes from the client; they also feed the watchdog."""
+        """Take bytes from the client; they also feed the watchdog, which counts from the end of what they asked."""
         now = self._wall()
         if now > self._watchdog_at:
             self.check_watchdog()
-        self._watchdog_at = now + self.watchdog_seconds if self.watchdog_seconds else math.inf
-        self.session.feed(data, end=end)
+        session = self.session
+        if now > self._block_until:
+            session.give_up_block()
+        self._watchdog_at = 0.0
+        session.feed(data, end=end)
+        self._feed_watchdog()
+        self._block_until = now + _BLOCK_SILENCE if session.in_block else math.inf
+
+    def _feed_watchdog(self) -> None:
+        """Count from now on, or from the end of a declared silence."""
+        at = self._wall() + self.watchdog_seconds if self.watchdog_seconds else math.inf
+        if at > self._watchdog_at:
+            self._watchdog_at = at
 
     def on_done(self, action: Action, *, cut: bool) -> None:
-        """Lower the condition bits of what has ended."""
+        """Lower the condition bits of what has ended; the watchdog counts from here."""
+        self._feed_watchdog()
         status = self.session.status
         status.operation.clear(_CONDITION.get(action.kind, _READING))
         if isinstance(action, SlotAction):
@@ -136,7 +150,8 @@ class BoardCore(SimulatedInstrument):
 
     def watchdog_due(self) -> float | None:
         """Return when the watchdog expires (monotonic) [s]; None while there is nothing to guard."""
-        return self._watchdog_at if self.output and self._watchdog_at < math.inf else None
+        guarded = self.output and self.action is None  # while BUSY it does not run (§4.1)
+        return self._watchdog_at if guarded and self._watchdog_at < math.inf else None
 
     def check_watchdog(self) -> None:
         """Go OFF if no message has come for too long."""

@@ -35,6 +35,11 @@ class MessageFramer:
         """Whether an unfinished message is held."""
         return bool(self._held)
 
+    @property
+    def in_block(self) -> bool:
+        """Whether what is held ends inside a block."""
+        return self._enough > 0
+
     def clear(self) -> None:
         """Forget an unfinished message."""
         self._held = bytearray()

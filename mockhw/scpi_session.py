@@ -119,6 +119,17 @@ class ScpiSession:
         self._drop_message()
         self._opc_armed = False
 
+    @property
+    def in_block(self) -> bool:
+        """Whether the rest of a block is waited for."""
+        return self._framer.in_block
+
+    def give_up_block(self) -> None:
+        """Forget a block whose rest has not come (-161): the parser is back at the start of a message."""
+        if self._framer.in_block:
+            self._framer.clear()
+            self.status.error(-161, "the rest of the block did not come")
+
     def unterminated(self) -> None:
         """Record that the client reads though nothing was asked (-420)."""
         self.status.error(-420)

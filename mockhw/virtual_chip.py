@@ -195,9 +195,7 @@ class VirtualChip:
         self._noise.add(current, variance)
         return current
 
-    def vmm_moments(
-        self, volts: Float32Array, gate: float, *, reverse: bool
-    ) -> tuple[Float32Array, Float32Array]:
+    def vmm_moments(self, volts: Float32Array, gate: float, *, reverse: bool) -> tuple[Float32Array, Float32Array]:
         """Multiply voltage vectors by the array, all lines at once: what is measured on average, and its spread.
 
         The array is taken as a matrix that already holds the wires, plus a cubic term where cells are not ohmic,

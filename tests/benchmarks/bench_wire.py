@@ -151,6 +151,7 @@ def test_vmm_through_pyvisa(resource: Any, benchmark: Any, batch: int) -> None:
         resource.write_raw(message)
         return resource.read_bytes(size, chunk_size=size)
 
+    multiply()  # takes the array's matrices, which serve until the next pulse
     assert benchmark(multiply)[-1:] == b"\n"
 
 
@@ -158,6 +159,7 @@ def test_vmm_through_pyvisa(resource: Any, benchmark: Any, batch: int) -> None:
 def test_vmm_through_the_driver(in_process: Any, benchmark: Any, batch: int) -> None:
     """Volts in, amperes out."""
     volts = np.random.default_rng(1).uniform(-0.2, 0.2, (batch, ROWS)).astype(np.float32)
+    in_process.vmm(volts)  # takes the array's matrices, which serve until the next pulse
     result = benchmark(lambda: in_process.vmm(volts))
     assert result.shape == (batch, COLS)
 

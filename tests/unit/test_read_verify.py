@@ -13,6 +13,7 @@ from xbarlab.protocols.ispp import IsppPlan, ispp
 from xbarlab.protocols.read_verify import ReadVerifyPlan, read_verify
 from xbarlab.protocols.run import Run
 from xbarlab.protocols.verify_state import Verdict
+from xbarlab.protocols.yield_map import YieldMapPlan, yield_map
 
 from .fake_array import FakeArray
 
@@ -110,3 +111,44 @@ def test_no_healthy_cell_at_all_still_gives_a_result() -> None:
     result = read_verify(array, ReadVerifyPlan(cells="all"), run)
     assert np.isnan(result.metrics()["programmed_fraction"])
     assert repr(result)
+
+
+@pytest.mark.parametrize("bad", [-1e-4, np.inf, "a"])
+def test_a_target_that_is_no_conductance_is_refused_before_anything_acts(bad: object) -> None:
+    array = AnalogArray()
+    target = np.full((8, 6), 70e-6, dtype=object)
+    target[3, 3] = bad
+    with pytest.raises(RefusedError, match="target map"):
+        read_verify(array, ReadVerifyPlan(cells="all"), target=target)
+    assert array.cost == Cost()
+
+
+def test_ispp_on_a_dead_block_ends_in_a_result_and_not_in_a_traceback() -> None:
+    array = AnalogArray()
+    array.dead[:] = True
+    run = Run(None)
+    run.healthy = np.zeros(array.g.shape, dtype=bool)
+    result = ispp(array, IsppPlan(cells="all", set_steps=(0.2,), reset_steps=(0.1,)), run)
+    assert np.isnan(result.metrics()["ispp_programmed_fraction"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"set_steps": []}, {"set_steps": [-1.0]}, {"reset_steps": [0.0]}, {"average": 10**6}, {"set_starts": [9.0]}],
+)
+def test_an_ispp_plan_that_cannot_work_is_refused(wrong: dict[str, object]) -> None:
+    array = AnalogArray()
+    with pytest.raises(RefusedError):
+        ispp(array, IsppPlan(cells="all", **wrong))
+    assert array.cost == Cost()
+
+
+def test_yield_maps_of_two_blocks_add_up() -> None:
+    array, run = AnalogArray(), Run(None)
+    array.dead[0, 0] = array.dead[7, 5] = True
+    for cells in ("0:4,0:6", "4:8,0:6"):
+        yield_map(array, YieldMapPlan(cells=cells), run)
+    assert run.healthy is not None
+    assert not run.healthy[0, 0]
+    assert not run.healthy[7, 5]
+    assert run.healthy.sum() == 46
