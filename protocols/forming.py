@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray, PulseMap
+from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan, check_pulse, parse_cells
 from .read_array import map_axes, read_seconds
@@ -113,22 +114,18 @@ class FormingResult:
     @property
     def frame(self) -> DataFrame:
         """One line per cell."""
-        from pandas import DataFrame
-
-        rows, cols = np.indices(self.block.shape)
-        return DataFrame(
+        return cell_table(
+            self.block,
             {
-                "row": rows.ravel() + self.block.row0,
-                "col": cols.ravel() + self.block.col0,
-                "outcome": self.outcome.ravel(),
-                "v_form_V": self.v_form.ravel(),
-                "before_S": self.before.ravel(),
-                "after_S": self.after.ravel(),
-                "after_reset_S": self.after_reset.ravel(),
-                "after_set_S": self.after_set.ravel(),
-                "pulses": self.pulses.ravel(),
-                "works": self.works.ravel(),
-            }
+                "outcome": self.outcome,
+                "v_form_V": self.v_form,
+                "before_S": self.before,
+                "after_S": self.after,
+                "after_reset_S": self.after_reset,
+                "after_set_S": self.after_set,
+                "pulses": self.pulses,
+                "works": self.works,
+            },
         )
 
     def plot(self) -> Figure:

@@ -13,8 +13,8 @@ from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArr
 from ..instruments.limits import refuse_bad_number
 from .dataset import Axis, Variable
 from .plan import Forecast, parse_cells
+from .programming_plan import ProgrammingPlan
 from .read_array import map_axes
-from .read_verify import ProgrammingPlan
 from .run import Run
 from .staircases import FixedStaircase, Ramp
 from .verify_loop import program

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from ..instruments.capabilities import FLAG_OVERFLOW, ArraySpec, Block, CrossbarArray, Reading
+from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan, parse_cells
 from .run import Run
@@ -51,18 +52,14 @@ class ReadArrayResult:
     @property
     def frame(self) -> DataFrame:
         """One line per cell: row, col, current [A], conductance [S], stderr [S], flags."""
-        from pandas import DataFrame
-
-        rows, cols = np.indices(self.reading.block.shape)
-        return DataFrame(
+        return cell_table(
+            self.reading.block,
             {
-                "row": rows.ravel() + self.reading.block.row0,
-                "col": cols.ravel() + self.reading.block.col0,
-                "current_A": self.reading.current.ravel(),
-                "conductance_S": self.reading.conductance.ravel(),
-                "stderr_S": self.reading.stderr.ravel(),
-                "flags": self.reading.flags.ravel(),
-            }
+                "current_A": self.reading.current,
+                "conductance_S": self.reading.conductance,
+                "stderr_S": self.reading.stderr,
+                "flags": self.reading.flags,
+            },
         )
 
     def plot(self) -> Figure:

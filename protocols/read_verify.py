@@ -3,129 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray
+from ..instruments.capabilities import Block, CrossbarArray, FloatArray
+from .cell_table import cell_table
 from .dataset import Axis, Variable
-from .plan import Forecast, Plan, check_pulse, parse_cells
-from .read_array import map_axes, read_seconds
+from .plan import parse_cells
+from .programming_plan import ProgrammingPlan
+from .read_array import map_axes
 from .run import Run
-from .staircases import Knob, LearningStaircase, Ramp
-from .targets import Levels, check_target, load_target
-from .verify_loop import Reverify, program
-from .verify_state import Acceptance, BoolArray, Verdict, VerifyState
+from .staircases import LearningStaircase
+from .targets import check_target
+from .verify_loop import program
+from .verify_state import BoolArray, Verdict, VerifyState
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
     from ..analysis.report import Section
-
-
-class RampPlan(Plan):
-    """One polarity: which voltage is turned, from where to where [V], and at what the other is held."""
-
-    knob: Knob | None = Field(
-        default=None, description="'gate' or 'volts'; by default what the array can give every cell in one slot"
-    )
-    volts: tuple[float, float] = Field(
-        description="amplitude range [V, magnitudes]; the second is held when the gate is turned"
-    )
-    gate: tuple[float, float] = Field(description="gate range [V]; the second is held when the amplitude is turned")
-    step: float = Field(default=0.05, gt=0, description="step of the knob [V]")
-
-    def ramp(self, default: Knob) -> Ramp:
-        """Return the ramp for an array whose natural knob is ``default``."""
-        knob = self.knob or default
-        span, held = (self.gate, self.volts[1]) if knob == "gate" else (self.volts, self.gate[1])
-        return Ramp(knob, min(span), max(span), self.step, held)
-
-
-class ProgrammingPlan(Plan):
-    """What read–verify and its baseline share: cells, targets, windows, pulses."""
-
-    cells: str = Field(default="all", description="rows,cols like '0:8,0:8', or 'all'")
-    levels: Levels = Field(default=Levels(), description="levels drawn at random for every cell")
-    target_file: str | None = Field(
-        default=None, description="a .npy or .csv map of target conductances [S] instead of levels"
-    )
-    tolerance: float | None = Field(
-        default=None, gt=0, description="half-width of the window [S]; a quarter of the level spacing by default"
-    )
-    set: RampPlan = Field(default_factory=lambda: RampPlan(volts=(1.0, 2.5), gate=(0.5, 2.6)), description="SET pulses")
-    reset: RampPlan = Field(
-        default_factory=lambda: RampPlan(volts=(0.6, 1.7), gate=(1.0, 5.0)), description="RESET pulses"
-    )
-    width: float = Field(default=500e-9, gt=0, description="pulse width [s]")
-    hits: int = Field(default=2, ge=1, description="reads that must be inside …")
-    reads: int = Field(default=3, ge=1, description="… out of this many, before a cell is accepted")
-    pulses_max: int = Field(default=60, ge=1, description="pulses per cell")
-    reversals_max: int = Field(default=12, ge=0, description="changes of polarity per cell")
-    stalls_max: int = Field(default=5, ge=1, description="pulses in a row at full strength that do not move a cell")
-    iterations_max: int = Field(default=200, ge=1, description="read–pulse iterations")
-    average: int = Field(default=2, ge=1, description="conversions per cell in the loop's reads")
-    reverify_rounds: int = Field(default=4, ge=0, description="delayed re-verifications")
-    reverify_after: float = Field(default=5.0, ge=0, description="delay before each [s]")
-    reverify_average: int = Field(default=16, ge=1, description="conversions per cell in a re-verify")
-
-    @model_validator(mode="after")
-    def _possible(self) -> ProgrammingPlan:
-        if self.hits > self.reads:
-            raise ValueError(f"hits {self.hits} of reads {self.reads} can never be reached")
-        return self
-
-    @property
-    def window(self) -> float:
-        """Half-width of the acceptance window [S]."""
-        return self.tolerance if self.tolerance is not None else 0.25 * self.levels.spacing
-
-    @property
-    def spacing(self) -> float:
-        """Level spacing [S]; with a map of one's own, four windows."""
-        return self.levels.spacing if self.target_file is None else 4.0 * self.window
-
-    def ramps(self, spec: ArraySpec) -> tuple[Ramp, Ramp]:
-        """Return SET and RESET ramps. The gate is what limits a SET; a RESET turns what one slot can vary per cell."""
-        return self.set.ramp("gate"), self.reset.ramp("volts" if spec.gate_axis == "row" else "gate")
-
-    def acceptance(self) -> Acceptance:
-        """Return the acceptance rule."""
-        return Acceptance(self.window, self.hits, self.reads, self.pulses_max, self.reversals_max, self.stalls_max)
-
-    def reverify(self) -> Reverify:
-        """Return the delayed re-verify: a cell may stand a little outside its window, well inside half a level."""
-        return Reverify(self.reverify_rounds, self.reverify_after, 1.25 * self.window, self.reverify_average)
-
-    def targets(self, block: Block, run: Run) -> FloatArray:
-        """Return the target map [S] of this plan for a block."""
-        if self.target_file is not None:
-            return load_target(Path(self.target_file), block)
-        return self.levels.draw(block, run.rng("targets"))
-
-    def check(self, spec: ArraySpec) -> None:
-        """Refuse cells outside the array and pulses beyond the limits."""
-        name = type(self).__name__.removesuffix("Plan").lower()
-        block = parse_cells(self.cells, spec)
-        spec.check_average(self.average, channel=f"{name}.average")
-        spec.check_average(self.reverify_average, channel=f"{name}.reverify_average")
-        if self.target_file is not None:
-            load_target(Path(self.target_file), block)
-        for polarity, ramp in zip((1, -1), self.ramps(spec), strict=True):
-            channel = f"{name}.{'set' if polarity > 0 else 'reset'}"
-            check_pulse(spec, volts=polarity * ramp.volts_max, width=self.width, gate=ramp.gate_max, channel=channel)
-
-    def forecast(self, spec: ArraySpec) -> Forecast:
-        """Return the cost when every cell uses up its pulses."""
-        block = parse_cells(self.cells, spec)
-        slots = 2 * block.nrows * (self.width + spec.slot_overhead)
-        seconds = self.iterations_max * (slots + read_seconds(spec, block)) + self.reverify_rounds * self.reverify_after
-        volts = max(ramp.volts_max for ramp in self.ramps(spec))
-        return Forecast(block.size, volts, block.size * self.pulses_max, seconds)
 
 
 class ReadVerifyPlan(ProgrammingPlan):
@@ -166,21 +66,17 @@ class ReadVerifyResult:
     @property
     def frame(self) -> DataFrame:
         """One line per cell: target, conductance at the end and later [S], pulses, verdict."""
-        from pandas import DataFrame
-
-        rows, cols = np.indices(self.block.shape)
-        return DataFrame(
+        return cell_table(
+            self.block,
             {
-                "row": rows.ravel() + self.block.row0,
-                "col": cols.ravel() + self.block.col0,
-                "healthy": self.healthy.ravel(),
-                "target_S": self.target.ravel(),
-                "end_S": self.at_end.ravel(),
-                "later_S": self.later.ravel(),
-                "sets": self.sets.ravel(),
-                "resets": self.resets.ravel(),
+                "healthy": self.healthy,
+                "target_S": self.target,
+                "end_S": self.at_end,
+                "later_S": self.later,
+                "sets": self.sets,
+                "resets": self.resets,
                 "verdict": [Verdict(v).words for v in self.verdict.ravel()],
-            }
+            },
         )
 
     def plot(self) -> Figure:

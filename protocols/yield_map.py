@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray, PulseMap
+from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan, check_pulse, parse_cells
 from .read_array import map_axes, read_seconds
@@ -73,18 +74,14 @@ class YieldMapResult:
     @property
     def frame(self) -> DataFrame:
         """One line per cell: row, col, the three conductances [S], class."""
-        from pandas import DataFrame
-
-        rows, cols = np.indices(self.block.shape)
-        return DataFrame(
+        return cell_table(
+            self.block,
             {
-                "row": rows.ravel() + self.block.row0,
-                "col": cols.ravel() + self.block.col0,
-                "before_S": self.before.ravel(),
-                "after_reset_S": self.after_reset.ravel(),
-                "after_set_S": self.after_set.ravel(),
-                "category": self.categories.ravel(),
-            }
+                "before_S": self.before,
+                "after_reset_S": self.after_reset,
+                "after_set_S": self.after_set,
+                "category": self.categories,
+            },
         )
 
     def plot(self) -> Figure:

@@ -152,3 +152,9 @@ def test_yield_maps_of_two_blocks_add_up() -> None:
     assert not run.healthy[0, 0]
     assert not run.healthy[7, 5]
     assert run.healthy.sum() == 46
+
+
+def test_the_table_has_a_line_per_cell_with_the_chips_own_numbers() -> None:
+    frame = read_verify(AnalogArray(), ReadVerifyPlan(cells="2:5,1:3")).frame
+    assert frame[["row", "col"]].to_numpy().tolist() == [[r, c] for r in (2, 3, 4) for c in (1, 2)]
+    assert set(frame["verdict"]) == {"accepted"}
