@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from qcodes.parameters import ManualParameter
 from qcodes.validators import Numbers
 
-from .board_codec import VMM_OVERFLOW, largest_code
+from .board_codec import largest_code
 from .board_link import BoardLink
 from .capabilities import Delivered
 from .errors import RefusedError
@@ -29,11 +30,18 @@ class BoardParallel(BoardLink):
         super()._prepare()
         can = self.capability
         self._vmm_code = largest_code(self._limits.vmm_volts_max, can.vmm_volts_lsb) if can.vmm_volts_lsb else 0
-        # Whether the largest voltage rounds to a code beyond the limit, single precision allowed for.
-        self._vmm_clips = self._limits.vmm_volts_max >= (self._vmm_code + 0.499) * can.vmm_volts_lsb
         self._vmm_frames: dict[tuple[int, bool], tuple[bytes, int, float]] = {}
         if "outer_update" in self._spec.supports:
             self._add_update_parameters()
+
+    _vmm_codec: tuple[Callable[..., bool], Callable[..., None]] | None = None
+
+    def _load_codec(self) -> tuple[Callable[..., bool], Callable[..., None]]:
+        """Import the compiled codec on first use: a bench that only reads and pulses does without."""
+        from .vmm_codec import decode, encode
+
+        self._vmm_codec = encode, decode
+        return self._vmm_codec
 
     # -- multiplying -------------------------------------------------------------------------------------------------
 
@@ -46,23 +54,18 @@ class BoardParallel(BoardLink):
         spec.require("vmm", "drivers on all rows and converters on all columns at once (VMM:FORWard?)")
         if reverse:
             spec.require("reverse", "drivers on all columns and converters on all rows (VMM:REVerse?)")
+        encode, decode = self._vmm_codec or self._load_codec()
         given = np.asarray(volts)
         if given.dtype != np.float32:  # which is kept: it holds every code
             given = np.asarray(given, dtype=np.float64)
-        vectors = given[np.newaxis] if given.ndim == 1 else given
+        vectors = np.ascontiguousarray(given[np.newaxis] if given.ndim == 1 else given)
         lines = spec.cols if reverse else spec.rows
         if vectors.ndim != 2 or vectors.shape[1] != lines or len(vectors) == 0:
             raise RefusedError(f"vmm needs [batch, {lines}] voltages, not shape {given.shape}")
+        codes = np.empty(vectors.shape, _CODE)
         largest = self._limits.vmm_volts_max
-        # One buffer serves every step. A NaN fails the comparison, which is one of doubles.
-        scaled = np.abs(vectors)
-        if not float(np.maximum.reduce(scaled, None)) <= largest:
+        if not encode(vectors, largest, self._polarity / can.vmm_volts_lsb, self._vmm_code, codes):
             self._limits.check("vmm_volts", vectors, channel="vmm input ")
-        np.multiply(vectors, self._polarity / can.vmm_volts_lsb, out=scaled)
-        np.rint(scaled, scaled)
-        if self._vmm_clips:
-            np.clip(scaled, -self._vmm_code, self._vmm_code, out=scaled)
-        codes = scaled.astype(_CODE)
         if self._lines is not None:
             inputs = (self._lines.cols, can.cols) if reverse else (self._lines.rows, can.rows)
             codes = _placed(codes, *inputs)
@@ -73,10 +76,8 @@ class BoardParallel(BoardLink):
             raw = np.concatenate([self._vmm_chunk(codes[n : n + can.vmm_batch_max], reverse) for n in starts])
         if self._lines is not None:
             raw = raw[:, self._lines.rows if reverse else self._lines.cols]
-        current = raw.astype(np.float32)
-        current *= self._polarity * self._full_scale() / 32767.0
-        if raw.min() == VMM_OVERFLOW:
-            current[raw == VMM_OVERFLOW] = np.nan
+        current = np.empty(raw.shape, np.float32)
+        decode(np.ascontiguousarray(raw), self._polarity * self._full_scale() / 32767.0, current)
         return current[0] if given.ndim == 1 else current
 
     def _vmm_chunk(self, codes: NDArray[np.int16], reverse: bool) -> NDArray[np.int16]:
@@ -90,6 +91,8 @@ class BoardParallel(BoardLink):
         with self._acting():
             if self._vmm_full_scale is None:
                 self._full_scale()
+            if 3.0 * seconds > self._watchdog:
+                head = self._announced(seconds).encode("ascii") + head
             reply = self.ask_block(head + codes.tobytes(), 2 * batch * outputs, expected=seconds)
         self._count(1, batch, 0, seconds)
         return np.frombuffer(reply, _CODE).reshape(batch, outputs)
