@@ -9,8 +9,8 @@ from .board_codec import Last, decode_last
 from .board_settings import BoardSettings
 from .capabilities import Clock, Cost
 from .clock import SimulatedClock, WallClock
-from .errors import InstrumentError, XbarlabError
-from .exchange import split_replies
+from .errors import InstrumentError, RefusedError, XbarlabError
+from .exchange import OUR_DOING, split_replies
 from .interrupts import uninterrupted
 
 log = logging.getLogger(__name__)
@@ -18,8 +18,14 @@ log = logging.getLogger(__name__)
 WATCHDOG_EXPIRED = -365
 _LONG_SECONDS = 0.25
 _SILENCE_MAX = 1e6
-# A simulator computes what a board does: its wall time is not bounded by the physics' time.
-_SIMULATOR_PATIENCE = 120.0
+# What every use of an open board looks at first.
+_NEEDS_A_LINK = frozenset({"_on", "_spec", "_limits", "_clock", "_settings", "_port", "capability", "identity"})
+# What a board plans is right within a tenth (board-protocol §8.6).
+_LATE = 0.1
+# A simulator over TCP computes what a board does, so its wall time is not bounded by the physics' time. After a wait on
+# the clock the computing is done; a wait, or a job whose length only the board knows, may take long.
+_SIMULATOR_PATIENCE = 12.5
+_COMPUTING_PATIENCE = 120.0
 
 
 class BoardLink(BoardSettings):
@@ -82,7 +88,7 @@ class BoardLink(BoardSettings):
 
     def _know_watchdog(self) -> None:
         if not self._watchdog_known:
-            self._watchdog = float(self._query("SYST:WATC?"))
+            self._watchdog = self._ask_number("SYST:WATC?")
             self._watchdog_known = True
 
     def _acting(self) -> _Acting:
@@ -105,16 +111,20 @@ class BoardLink(BoardSettings):
             Whether the time the board plans is what it takes; else it is a bound, and waiting it out would be waste.
         """
         planned = seconds_at_most
+        silent = 0.0
         if seconds_at_most > _LONG_SECONDS:
-            planned = decode_last(self._query("PULS:LAST?")).seconds_planned
+            planned = self._last(self._query("PULS:LAST?"), "PULS:LAST?").seconds_planned
+            silent = planned
             if exact and planned > _LONG_SECONDS:
                 self._clock.wait(planned)
-        reply = self._query("*OPC?;:PULS:LAST?;:SYST:ERR?", expected=self._patience(planned))
+                silent = _LATE * planned
+        # A common command keeps the path: no colon between the two.
+        question = f"{self._announced(silent, then='')}*OPC?;:PULS:LAST?;:SYST:ERR?"
+        reply = self._query(question, expected=self._patience(planned, computing=not exact))
         parts = split_replies(reply)
-        if len(parts) != 3:
-            self._out_of_step = True
-            raise InstrumentError(f"{self.name} at {self.place} answered *OPC?;:PULS:LAST?;:SYST:ERR? with {reply!r}")
-        last = decode_last(parts[1])
+        if len(parts) != 3 or parts[0] != "1":
+            raise self._garbled(question, reply)
+        last = self._last(parts[1], question)
         kind, self._running = self._running, None
         self._count(0, last.slots_done, last.pulses_done, last.seconds_done)
         self._raise_reported(parts[2], f"{kind}")
@@ -125,8 +135,17 @@ class BoardLink(BoardSettings):
             )
         return last
 
-    def _patience(self, seconds: float) -> float:
-        return seconds + _SIMULATOR_PATIENCE if self._spec.simulated else seconds
+    def _patience(self, seconds: float, *, computing: bool = False) -> float:
+        if not self._spec.simulated:
+            return seconds
+        return seconds + (_COMPUTING_PATIENCE if computing else _SIMULATOR_PATIENCE)
+
+    def _last(self, reply: str, command: str) -> Last:
+        """Read a reply to ``PULSe:LAST?``."""
+        try:
+            return decode_last(reply)
+        except ValueError:
+            raise self._garbled(command, reply) from None
 
     def _count(self, transactions: int, slots: int, pulses: int, seconds: float) -> None:
         self._transactions += transactions
@@ -136,62 +155,96 @@ class BoardLink(BoardSettings):
 
     def abort(self) -> None:
         """Stop what runs; the array stays connected at 0 V. Logs, never raises, when the board does not answer."""
+        if getattr(self, "_visa_handle", None) is None:
+            return
         running, self._running = self._running, None
+        level = logging.INFO if self.link_lost else logging.WARNING  # who lost the link has told
         with uninterrupted():
             try:
                 self._tell("ABOR")
                 self.resynchronise()
                 if running is not None:
-                    last = decode_last(self._query("PULS:LAST?"))
+                    last = self._last(self._query("PULS:LAST?"), "PULS:LAST?")
                     if last.kind == running:
                         self._count(0, last.slots_done, last.pulses_done, last.seconds_done)
-                for number, text in self.drain_errors():
-                    log.warning("%s reports %d %s after an abort", self.name, number, text)
+                self._log_errors("after an abort")
             except XbarlabError as error:
-                log.warning("abort: %s", error)
+                log.log(level, "abort: %s", error)
             self._forget_settings()
 
     def idle(self) -> None:
         """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns."""
         if getattr(self, "_visa_handle", None) is None:
             return  # QCoDeS strips an instrument that was closed; closing went this way
+        level = logging.INFO if self.link_lost else logging.WARNING
         with uninterrupted():
             try:
                 self._tell("ABOR")
                 self._tell("SOUR:ZERO")
                 self._tell("OUTP OFF")
                 self.resynchronise()
-                for number, text in self.drain_errors():
-                    log.warning("%s reports %d %s while going idle", self.name, number, text)
+                self._log_errors("while going idle")
             except XbarlabError as error:
-                log.warning("idle: %s; a board that lost its client goes to 0 V and disconnects by itself", error)
+                log.log(level, "idle: %s; a board that lost its client goes to 0 V and disconnects by itself", error)
             self._on = False
             self._running = None
             self._idled = True
 
+    def _log_errors(self, when: str) -> None:
+        for number, text in self.drain_errors():
+            level = logging.INFO if number in OUR_DOING else logging.WARNING
+            log.log(level, "%s reports %d %s %s", self.name, number, text, when)
+
     def close(self) -> None:
         """Idle the array, then close the connection."""
+        if "_closed_name" in self.__dict__:
+            return
         if self._link_is_open() and not self._idled:
             self.idle()
+        name, cost = self.name, self.cost
         super().close()
+        # QCoDeS has stripped everything else: what was done stays known, what is asked of it now is refused.
+        self._closed_name = name
+        self._transactions, self._slots = cost.transactions, cost.slots
+        self._pulses, self._chip_seconds = cost.pulses, cost.chip_seconds
+
+    def __getattr__(self, key: str) -> object:
+        if key in _NEEDS_A_LINK and "_closed_name" in self.__dict__:
+            raise RefusedError(f"{self._closed_name} is closed: use the array inside 'with … as bench:'")
+        return super().__getattr__(key)
 
     # -- what the clocks need ----------------------------------------------------------------------------------------
 
     def declare_silence(self, seconds: float) -> None:
         """Tell the board that nothing will be sent for ``seconds`` [s], when its watchdog would mind."""
         self._know_watchdog()
-        if self._watchdog and seconds > self._watchdog / 3.0:
-            silence = min(1.05 * seconds + 1.0, _SILENCE_MAX)
-            self._act(f"SYST:WATC:SUSP {silence:.9g}")
-            self._alive_until = time.monotonic() + silence + 0.9 * self._watchdog
+        announcement = self._announced(seconds, then="")
+        if announcement:
+            self._act(announcement.removesuffix(";"))
+            self._alive_until = time.monotonic() + seconds + 0.9 * self._watchdog
+
+    def _announced(self, seconds: float, *, then: str = ":") -> str:
+        """Return what goes before a command that takes ``seconds`` [s], in the same message: a later one would end it.
+
+        A board counts from the end of what it does, but not all boards did before that was written down, and a
+        declared silence harms nobody.
+
+        Parameters
+        ----------
+        then : str
+            What leads back to the root of the command tree; nothing before a common command.
+        """
+        if not self._watchdog or seconds <= self._watchdog / 3.0:
+            return ""
+        return f"SYST:WATC:SUSP {min(1.05 * seconds + 1.0, _SILENCE_MAX):.9g};{then}"
 
     def simulated_seconds(self) -> float:
         """Return the simulator's clock [s]."""
-        return float(self._query("SIM:CLOC?"))
+        return self._ask_number("SIM:CLOC?")
 
     def advance_simulation(self, seconds: float) -> None:
         """Let simulated time pass [s]."""
-        self._act(f"SIM:CLOC:ADV {seconds!r}", expected=_SIMULATOR_PATIENCE)
+        self._act(f"SIM:CLOC:ADV {seconds!r}", expected=_COMPUTING_PATIENCE)
 
 
 class _Acting:

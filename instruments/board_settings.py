@@ -13,6 +13,7 @@ from qcodes.validators import Enum, Ints, MultiType, Numbers
 from .board_spec import BoardCapability
 from .capabilities import ArraySpec, Identity
 from .command_guard import CommandGuard, Rule
+from .limits import NamedLimits
 from .line_map import LineMap
 from .visa import BoardVisaMixin
 
@@ -112,11 +113,12 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
         self._lines: LineMap | None = None
         if chip is not None:
             chip.require_cell(can.cell, board=board)
-            allowed = allowed.narrowed(chip.limits, source=f"chip {chip.id}")
+            allowed = allowed.narrowed(chip.limits, source=chip.source)
             lines = chip.line_map(can.rows, can.cols, board=board)
             self._lines = None if lines.whole_board else lines
             self._polarity = chip.polarity
-        self._limits = allowed.narrowed(limits, source="station file")
+        source = limits.source if isinstance(limits, NamedLimits) else f"the limits given to {self.name}"
+        self._limits = allowed.narrowed(limits, source=source)
         self._spec = can.spec(
             self.name,
             self._limits,
@@ -158,12 +160,17 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
 
     def _automatic_range(self) -> bool:
         if "SENS:RANG" not in self._settings:
-            self._settings["SENS:RANG"] = self._query("SENS:RANG?")
+            reply = self._query("SENS:RANG?")
+            try:
+                _range(reply)
+            except ValueError:
+                raise self._garbled("SENS:RANG?", reply) from None
+            self._settings["SENS:RANG"] = reply
         return self._settings["SENS:RANG"] == "AUTO"
 
     def _full_scale(self) -> float:
         if self._vmm_full_scale is None:
-            self._vmm_full_scale = float(self._query("SENS:VMM:RANG?"))
+            self._vmm_full_scale = self._ask_number("SENS:VMM:RANG?")
         return self._vmm_full_scale
 
     # -- QCoDeS parameters -------------------------------------------------------------------------------------------

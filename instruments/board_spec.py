@@ -159,7 +159,7 @@ class BoardCapability:
         narrower = {name: value for name, value in able.items() if value < getattr(own, name)}
         if self.width_min > own.width_min:
             narrower["width_min"] = self.width_min
-        return own.narrowed(narrower, source="capability record")
+        return own.narrowed(narrower, source="the board (its capability record)")
 
     def spec(
         self,

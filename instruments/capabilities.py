@@ -28,6 +28,16 @@ class Block:
     col0: int
     ncols: int
 
+    def __post_init__(self) -> None:
+        row0, nrows, col0, ncols = self.row0, self.nrows, self.col0, self.ncols
+        plain = type(row0) is int and type(nrows) is int and type(col0) is int and type(ncols) is int
+        if plain and row0 >= 0 and nrows > 0 and col0 >= 0 and ncols > 0:
+            return
+        for name, value in (("row0", row0), ("nrows", nrows), ("col0", col0), ("ncols", ncols)):
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < name.startswith("n"):
+                least = 1 if name.startswith("n") else 0
+                raise RefusedError(f"cells: {name} is {value!r}; it must be a whole number of at least {least}")
+
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, cols) of the rectangle."""

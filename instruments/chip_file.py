@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from .errors import RefusedError
 from .limits import Limits
@@ -49,11 +49,22 @@ class Chip(BaseModel):
     limits: dict[str, float] = {}
     bad_cells: tuple[tuple[int, int], ...] = ()
     notes: str = ""
+    _file: str = PrivateAttr("")
+
+    @property
+    def source(self) -> str:
+        """Where its limits come from, for messages."""
+        return f"{self._file}: limits" if self._file else f"chip {self.id}"
+
+    def named(self, file: str) -> Chip:
+        """Remember the file this was read from, for messages; return the chip."""
+        self._file = file
+        return self
 
     @field_validator("limits")
     @classmethod
     def _limits_narrow(cls, limits: dict[str, float]) -> dict[str, float]:
-        Limits().narrowed(limits, source="limits")
+        Limits().narrowed(limits, source="chip")
         return limits
 
     @model_validator(mode="after")
@@ -105,8 +116,11 @@ def parse_chip(record: dict[str, Any], *, source: str) -> Chip:
     refuse_unknown_keys(record, Chip.model_fields, where=source, kind="chip key")
     if isinstance(record.get("lines"), dict):
         refuse_unknown_keys(record["lines"], Lines.model_fields, where=f"{source}: lines", kind="key")
+    if isinstance(record.get("limits"), dict):
+        # Before pydantic, which would make numbers of "3" and true, and has words of its own.
+        Limits().narrowed(record["limits"], source=f"{source}: limits")
     try:
-        return Chip.model_validate(record)
+        chip = Chip.model_validate(record)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "chip"
@@ -115,3 +129,4 @@ def parse_chip(record: dict[str, Any], *, source: str) -> Chip:
         shown = first["type"] != "missing" and first["loc"] and len(repr(first["input"])) < 80
         given = f", not {first['input']!r}" if shown else ""
         raise RefusedError(f"{source}: {place}: {said}{given}{more}") from error
+    return chip.named(source)

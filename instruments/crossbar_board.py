@@ -95,6 +95,7 @@ class CrossbarBoard(BoardParallel):
             slots = board.nrows * (int(average) + int(self._automatic_range()))
             seconds = slots * spec.read_slot_seconds
             message = b"READ:MAP? %d,%d,%d,%d" % (board.row0, board.nrows, board.col0, board.ncols)
+            message = self._announced(seconds).encode("ascii") + message
             payload = self.ask_block(message, 9 * board.size, expected=seconds)
         self._count(1, slots, 0, seconds)
         current, error, flags = decode_map(payload, board.shape)
@@ -119,7 +120,8 @@ class CrossbarBoard(BoardParallel):
         command = f"SAMP? {board_row},{board_col},{self._polarity * volts:.9g},{spec.read_gate:.9g},{rate:.9g},{points}"
         self._check(command)
         with self._acting():
-            payload = self.ask_block(command.encode("ascii"), 4 * points, expected=self._patience(points / rate))
+            message = (self._announced(points / rate) + command).encode("ascii")
+            payload = self.ask_block(message, 4 * points, expected=self._patience(points / rate))
         self._count(1, points, 0, points / rate)
         current = self._polarity * np.frombuffer(payload, "<f4").astype(np.float64)
         return Trace(row, col, float(volts), np.arange(1, points + 1) / rate, current)
@@ -284,12 +286,12 @@ class CrossbarBoard(BoardParallel):
         with self._acting():
             self._act("OUTP OFF")
             self._on = False
-            lines = float(self._query("DIAG:OPEN?"))
+            (lines,) = self._ask_numbers("DIAG:OPEN?", 1)
             self._ready()
-            offset = float(self._query("DIAG:OFFS?"))
-            measured, nominal = self._query("DIAG:REF?").split(",")
+            (offset,) = self._ask_numbers("DIAG:OFFS?", 1)
+            measured, nominal = self._ask_numbers("DIAG:REF?", 2)
         self._count(3, 0, 0, 0.0)
-        return Diagnosis(self._polarity * offset, float(measured), float(nominal), lines)
+        return Diagnosis(self._polarity * offset, measured, nominal, lines)
 
     # -- where -------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+from itertools import groupby
 from typing import TYPE_CHECKING, NoReturn
 
 from pyvisa.constants import StatusCode
@@ -30,6 +31,11 @@ _ONE_SEND = 4096
 _RESYNC_SECONDS = 2.0
 _ERROR_QUERY = ";:SYST:ERR?"
 _ERRORS_AT_MOST = 64
+# What an instrument reports because we stopped waiting and asked something else.
+OUR_DOING = frozenset({-410, -420})
+# The same, and the watchdog that expired while we waited.
+_OUR_SILENCE = OUR_DOING | {-365}
+_GARBLED = "the reply is garbled; check cable and shielding, then open the bench again"
 
 
 class ExchangeMixin(_Base):
@@ -38,8 +44,10 @@ class ExchangeMixin(_Base):
     _place: str = ""
     _base_timeout: float = 5.0
     _stretched: bool = False
-    _half_sent: bool = False
     _out_of_step: bool = False
+    _late_replies: int = 0
+    link_lost: bool = False
+    """Whether the instrument stopped answering; whoever raised that has told."""
     _port: Port
     _sync_number: int = 0
 
@@ -79,6 +87,21 @@ class ExchangeMixin(_Base):
         finally:
             self._relax()
         return reply.decode("latin-1").rstrip("\r\n")
+
+    def _ask_number(self, query: str) -> float:
+        """Return the number a query is answered with."""
+        return self._ask_numbers(query, 1)[0]
+
+    def _ask_numbers(self, query: str, count: int) -> list[float]:
+        """Return the ``count`` numbers a query is answered with."""
+        reply = self._query(query)
+        try:
+            numbers = [float(part) for part in reply.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) != count:
+            raise self._garbled(query, reply)
+        return numbers
 
     def write_block_command(self, head: bytes, payload: bytes, *, expected: float = 0.0) -> None:
         """Send ``head`` and a definite-length block in one write, with its error query; raise what is reported."""
@@ -146,14 +169,14 @@ class ExchangeMixin(_Base):
             self._port.write(data)
             return
         with uninterrupted():
-            self._half_sent = True
+            self._port.half_sent = True
             self._port.write(data)
-            self._half_sent = False
+            self._port.half_sent = False
 
     def _tell(self, command: str) -> None:
         """Send a command without asking for errors: for aborts, when there may be replies in the way."""
         try:
-            if self._half_sent:
+            if self._port.half_sent:
                 self.resynchronise()
             self._send(command.encode("ascii") + b"\n")
         except LINK_ERRORS as error:
@@ -208,16 +231,19 @@ class ExchangeMixin(_Base):
                 raise ValueError(reply)
             return int(number), text.strip().strip('"')
         except ValueError:
-            self.resynchronise()
-            raise InstrumentError(
-                f"{self.name} at {self.place} gave {reply[:80]!r} where an error number was expected: "
-                "the reply is garbled; check cable and shielding, then open the bench again"
-            ) from None
+            raise self._garbled("SYST:ERR?", reply) from None
+
+    def _garbled(self, command: str, reply: str) -> InstrumentError:
+        """Return the error for a reply that cannot be what was asked for; the next exchange finds its place first."""
+        self._out_of_step = True
+        return InstrumentError(
+            f"{self.name} at {self.place} answered {_shortened(command)} with {reply[:60]!r}: {_GARBLED}"
+        )
 
     def _instrument_error(self, entries: tuple[ErrorEntry, ...], doing: str) -> InstrumentError:
-        words = "; ".join(f"{number} {text}" for number, text in entries)
-        shown = doing if len(doing) <= 80 else doing[:77] + "..."
-        return InstrumentError(f"{self.name} at {self.place} reports {words} (after {shown})", entries)
+        runs = [(f"{number} {text}", len(list(equal))) for (number, text), equal in groupby(entries)]
+        words = "; ".join(text if times == 1 else f"{text} (×{times})" for text, times in runs)
+        return InstrumentError(f"{self.name} at {self.place} reports {words} (after {_shortened(doing)})", entries)
 
     def _explain(self, error: BaseException, command: str) -> None:
         """Turn a failed exchange into our own errors; others pass. Called in an ``except``."""
@@ -225,16 +251,19 @@ class ExchangeMixin(_Base):
         if isinstance(error, _GarbledError):
             entries = self._recover(error, command)
             raise InstrumentError(
-                f"{self.name} at {self.place} answered {command!r} with {error}: the reply is garbled", entries
+                f"{self.name} at {self.place} answered {_shortened(command)} with {error}: {_GARBLED}", entries
             ) from error
-        if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout:
+        if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout and not self._port.half_sent:
             seconds = self.visa_handle.timeout / 1000.0
             entries = self._recover(error, command)
-            if entries:
-                raise self._instrument_error(entries, command) from error
+            own = [entry for entry in entries if entry[0] not in _OUR_SILENCE]
+            if own:
+                raise self._instrument_error(tuple(own), command) from error
+            late = self._late_replies or any(number in OUR_DOING for number, _ in entries)
+            what = "the reply came late" if late else "the reply was lost"
             raise ConnectionLostError(
-                f"{self.name} at {self.place} did not answer {command!r} within {seconds:.3g} s; its error queue is "
-                "empty and it answers again since: the reply was lost, check the cable and repeat the step"
+                f"{self.name} at {self.place} gave no reply to {_shortened(command)} within {seconds:.3g} s, though it "
+                f"answers again since: {what}; check what slows the link down or cuts it, then repeat the step"
             ) from error
         if isinstance(error, LINK_ERRORS):
             self._lost(error, command)
@@ -246,12 +275,28 @@ class ExchangeMixin(_Base):
             self.resynchronise()
             return self.drain_errors()
         except ConnectionLostError:
-            self._lost(error, command)
+            self._lost(error, command, "was sent, then SYST:SYNC?")
 
-    def _lost(self, error: BaseException, command: str) -> NoReturn:
+    def _lost(self, error: BaseException, command: str, tried: str = "was sent") -> NoReturn:
+        self.link_lost = True
+        if self._port.half_sent:
+            self._leave_block(error, command)
         raise ConnectionLostError(
-            f"{self.name} at {self.place} does not answer: {command!r} was sent, then SYST:SYNC? ({error}); "
+            f"{self.name} at {self.place} does not answer: {_shortened(command)} {tried} ({brief(error)}); "
             "check power, cable and address, then open the bench again"
+        ) from error
+
+    def _leave_block(self, error: BaseException | None, command: str) -> None:
+        """Get the instrument out of a block it waits for the rest of, or it would take what follows for payload."""
+        if self._port.clear():
+            return
+        # Nothing gets through to it any more: only the end of the connection does, which makes it go OFF (§8.2).
+        self.link_lost = True
+        self.visa_handle.close()
+        raise ConnectionLostError(
+            f"{self.name} at {self.place}: {_shortened(command)} was cut off in the middle of its block"
+            f"{f' ({brief(error)})' if error is not None else ''}, so the connection was closed, which makes the board "
+            "disconnect the array: check cable and network, then open the bench again"
         ) from error
 
     def resynchronise(self, seconds: float = _RESYNC_SECONDS) -> None:
@@ -264,20 +309,23 @@ class ExchangeMixin(_Base):
         """
         self._sync_number = self._sync_number % 800_000_000 + 1 if self._sync_number else random.randint(1, 800_000_000)
         token = str(100_000_000 + self._sync_number).encode()
+        self._late_replies = 0
         try:
-            if self._half_sent:
-                # The instrument waits for the rest of a block; only a device clear gets it out of there.
-                self._port.clear()
-                self._half_sent = False
+            if self._port.half_sent:
+                self._leave_block(None, "a command")
             self._port.set_timeout(seconds)
             self._send(b"SYST:SYNC? " + token + b"\n")
             for _ in range(100_000):
-                if self._port.read_line().rstrip().endswith(token):
-                    self._out_of_step = False
+                line = self._port.read_line().rstrip()
+                if line.endswith(token):
+                    self._late_replies += len(line) > len(token)
+                    self._out_of_step = self.link_lost = False
                     return
+                self._late_replies += 1
         except LINK_ERRORS as error:
+            self.link_lost = True
             raise ConnectionLostError(
-                f"{self.name} at {self.place} does not answer SYST:SYNC? within {seconds:g} s ({error}): "
+                f"{self.name} at {self.place} does not answer SYST:SYNC? within {seconds:g} s ({brief(error)}): "
                 "check power, cable and address, then open the bench again"
             ) from error
         finally:
@@ -294,6 +342,21 @@ def block_header(length: int) -> bytes:
     """Return the shortest IEEE 488.2 header of a definite-length block."""
     digits = b"%d" % length
     return b"#%d%s" % (len(digits), digits)
+
+
+def _shortened(command: str) -> str:
+    return command if len(command) <= 60 else command[:57] + "..."
+
+
+def brief(error: BaseException) -> str:
+    """Return what a link says of itself, without codes and VISA's prose."""
+    if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout:
+        return "no reply in time"
+    if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_connection_lost:
+        return "the connection was lost"
+    if isinstance(error, InvalidSession):
+        return "the connection is closed"
+    return str(getattr(error, "strerror", None) or error).rstrip(".")
 
 
 def split_replies(line: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import _signal  # the functions that signal wraps into enumerations, at 8 µs a call
+# The functions that the signal module wraps into enumerations, at 8 µs a call; blocks are sent often.
+import _signal  # pyright: ignore[reportMissingImports]
 import signal
 import threading
 from collections.abc import Callable, Generator
@@ -24,11 +25,15 @@ def uninterrupted() -> Generator[None]:
         return
     received: list[tuple[int, FrameType | None]] = []
     previous: dict[int, Callable[[int, FrameType | None], object]] = {}
+
+    def hold_back(number: int, frame: FrameType | None) -> None:
+        received.append((number, frame))
+
     for number in _SIGNALS:
         handler = _signal.getsignal(number)
         if callable(handler):
             previous[number] = handler
-            _signal.signal(number, lambda number, frame: received.append((number, frame)))
+            _signal.signal(number, hold_back)
     try:
         yield
     finally:

@@ -11,8 +11,28 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import RefusedError, unknown
 
 
+class NamedLimits(dict[str, float]):
+    """Limits as a file has them, and where: ``source`` is for messages."""
+
+    def __init__(self, limits: Mapping[str, float], source: str) -> None:
+        super().__init__(limits)
+        self.source = source
+
+
+class _Narrowed:
+    """Remembers who narrowed which limit; no field, since limits of the same numbers are equal whoever set them."""
+
+    __slots__ = ("_origins",)
+    _origins: Mapping[str, str]
+
+    @property
+    def origins(self) -> Mapping[str, str]:
+        """Who narrowed which limit; what is missing is the driver's own."""
+        return getattr(self, "_origins", {})
+
+
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(_Narrowed):
     """What may be applied to a cell. Amplitudes are magnitudes.
 
     Attributes
@@ -53,15 +73,21 @@ class Limits:
             if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value < 0:
                 raise RefusedError(f"{source}: limit {key} is {value!r}; it must be a finite number of at least 0")
             own = getattr(self, key)
+            if isinstance(own, int) and value != int(value):
+                raise RefusedError(f"{source}: limit {key} is {value!r}; it must be a whole number")
             wider = value < own if key.endswith("_min") else value > own
             if wider:
+                whose = f"the {own:g} of {self.origins[key]}" if key in self.origins else f"the driver's {own:g}"
                 raise RefusedError(
-                    f"{source}: limit {key} = {value:g} is wider than the driver's {own:g}; "
+                    f"{source}: limit {key} = {value:g} is wider than {whose}; "
                     "a file may narrow a limit, never widen it: choose a value "
                     f"{'at or above' if key.endswith('_min') else 'at or below'} {own:g}"
                 )
             changes[key] = type(own)(value)
-        return replace(self, **changes)  # pyright: ignore[reportArgumentType]
+        narrowed = replace(self, **changes)  # pyright: ignore[reportArgumentType]
+        origins = {**self.origins, **{key: source for key, value in changes.items() if value != getattr(self, key)}}
+        object.__setattr__(narrowed, "_origins", origins)
+        return narrowed
 
     def check(self, name: str, values: ArrayLike, *, channel: str, unit: str = "V") -> NDArray[np.float64]:
         """Return ``values`` as float64, or refuse them before anything is written.
@@ -94,9 +120,14 @@ class Limits:
         limit, limit_name = (high, high_name) if above else (low, low_name)
         raise RefusedError(
             f"{name} {value:g} {unit} at {where} is {'above' if above else 'below'} the limit {limit:g} {unit} "
-            f"({limit_name}): choose {low:g} to {high:g} {unit}, or change the limit in the station or chip file if "
-            "the chip and driver allow it"
+            f"({limit_name}): choose {low:g} to {high:g} {unit}; {self.whose(limit_name)}"
         )
+
+    def whose(self, limit_name: str) -> str:
+        """Return who set a limit, and so where it can be changed if at all."""
+        if limit_name in self.origins:
+            return f"the limit is set by {self.origins[limit_name]}"
+        return "it is the driver's own limit" if limit_name in _NAMES else "nothing below it makes sense"
 
     def _bounds(self, name: str) -> tuple[float, float, str, str]:
         match name:
@@ -116,6 +147,9 @@ class Limits:
                 return 0.0, float(self.count_max), "lowest count", "count_max"
             case _:
                 raise KeyError(name)
+
+
+_NAMES = frozenset(field.name for field in fields(Limits))
 
 
 def refuse_bad_number(name: str, value: float, low: float, high: float, unit: str, *, channel: str) -> None:

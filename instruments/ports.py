@@ -41,8 +41,11 @@ class Port(Protocol):
         """Bound every read from now on [s]."""
         ...
 
-    def clear(self) -> None:
-        """Throw away what is on its way and get the instrument's parser to a new start."""
+    half_sent: bool
+    """Whether a message has left in part and the instrument waits for its rest."""
+
+    def clear(self) -> bool:
+        """Throw away what is on its way and get the instrument's parser to a new start; False if the link cannot."""
         ...
 
 
@@ -51,6 +54,7 @@ class VisaPort:
 
     def __init__(self, handle: MessageBasedResource) -> None:
         self._handle = handle
+        self.half_sent = False
         self._lines = True
         # A read of exactly what was asked for is no reason to warn; never left, so that no read pays for entering it.
         self._quiet = handle.visalib.ignore_warning(handle.session, StatusCode.success_max_count_read)
@@ -86,9 +90,14 @@ class VisaPort:
         """Bound every read from now on [s]."""
         self._handle.timeout = 1000.0 * seconds
 
-    def clear(self) -> None:
-        """Send a device clear."""
+    def clear(self) -> bool:
+        """Send a device clear; sockets and serial lines have none that reaches the other end's parser."""
+        name = str(self._handle.resource_name).upper()
+        if name.endswith("::SOCKET") or name.startswith("ASRL"):
+            return False
         self._handle.clear()
+        self.half_sent = False
+        return True
 
     def _set_lines(self, lines: bool) -> None:
         """Switch the termination character; it stays as it is until the other is needed."""
@@ -136,6 +145,7 @@ class SocketPort:
         self._socket = link
         self._buffer = b""
         self._timeout = 5.0
+        self.half_sent = False
         self._eagerness = Eagerness()
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         link.setblocking(False)
@@ -148,7 +158,9 @@ class SocketPort:
         except BlockingIOError:
             sent = 0
         if sent < len(data):
+            self.half_sent = self.half_sent or sent > 0
             self._write_rest(memoryview(data)[sent:])
+            self.half_sent = False
 
     def _write_rest(self, left: memoryview) -> None:
         deadline = time.monotonic() + self._timeout
@@ -156,6 +168,7 @@ class SocketPort:
             self._wait(deadline, for_writing=True)
             with suppress(BlockingIOError):
                 left = left[self._socket.send(left) :]
+                self.half_sent = bool(left)
 
     def read_line(self) -> bytes:
         """Read up to and with the line feed."""
@@ -198,10 +211,9 @@ class SocketPort:
         self._handle.timeout = 1000.0 * seconds
         self._timeout = seconds
 
-    def clear(self) -> None:
-        """Throw away what is on its way. A socket has no device clear."""
-        self._buffer = b""
-        self._handle.clear()
+    def clear(self) -> bool:
+        """Do nothing: a socket has no device clear, and the instrument's parser stays where it is."""
+        return False
 
     def _receive(self, count: int) -> bytes:
         """Return up to ``count`` bytes as soon as there are any."""

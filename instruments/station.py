@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import re
 import signal
 import threading
 from collections.abc import Mapping
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from .bench_lock import BenchLock
 from .capabilities import Clock, CrossbarArray, Identity
 from .clock import WallClock
-from .errors import RefusedError, XbarlabError
+from .errors import RefusedError, XbarlabError, unknown
 from .interrupts import uninterrupted
-from .station_file import StationFile, read_station
+from .station_file import StationFile, known_arguments, read_station
 
 if TYPE_CHECKING:
     from qcodes.station import Station
@@ -170,10 +171,11 @@ class Bench:
                 instrument = station.load_instrument(name, update_snapshot=False, **extra)
             except XbarlabError:
                 raise
-            except (TypeError, ValueError) as error:
-                raise RefusedError(
-                    f"{self.file.path}: instruments.{name}: {error.args[0] if error.args else error}"
-                ) from error
+            except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
+                said = self._bad_entry(name, error)
+                if said is None:
+                    raise  # nothing in the file explains it: a driver's defect
+                raise RefusedError(f"{self.file.path}: instruments.{name}: {said}") from error
             identity = getattr(instrument, "identity", None)
             self._identities[name] = identity if isinstance(identity, Identity) else _identity(instrument.get_idn())
             if name == self.file.array:
@@ -183,6 +185,25 @@ class Bench:
                     )
                 self._array = instrument
         self._clock = self._choose_clock()
+
+    def _bad_entry(self, name: str, error: Exception) -> str | None:
+        """Return what in the file of instrument ``name`` made QCoDeS fail, None if nothing did."""
+        from qcodes.instrument import Instrument
+
+        argument = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if argument is not None:
+            return f"init: {unknown('argument', argument[1], known_arguments(self.file.instruments[name]['type']))}"
+        settings = self.file.instruments[name]
+        if Instrument.exist(name):
+            known = Instrument.find_instrument(name).parameters
+            for key in settings.get("parameters") or {}:
+                if key not in known and "." not in key:
+                    return f"parameters: {unknown('parameter', key, known)}"
+                if "." in key and not isinstance(error, TypeError | ValueError):
+                    return f"parameters: {key} cannot be found: {error}"
+        if isinstance(error, TypeError | ValueError) or settings.get("parameters") or settings.get("add_parameters"):
+            return str(error.args[0] if error.args else error)
+        return None
 
     def _choose_clock(self) -> Clock:
         array = self.array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import RefusedError, unknown
-from .limits import Limits
+from .limits import Limits, NamedLimits
 from .yaml_files import read_yaml, refuse_unknown_keys
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ _SECTIONS = ("instruments", "xbarlab")
 _OURS = ("array", "chip", "clock", "limits")
 _INSTRUMENT_KEYS = (
     "type", "driver", "address", "port", "enable_forced_reconnect", "init", "parameters", "add_parameters",
+)  # fmt: skip
+# What QCoDeS takes of a parameter; it passes over the rest with a warning.
+_OPTIONS = (
+    "initial_value", "limits", "label", "unit", "scale", "offset", "step", "inter_delay", "post_delay", "alias",
+    "monitor",
 )  # fmt: skip
 _CLOCKS = ("auto", "wall", "simulated")
 _IN_PROCESS = "@xbarlab"
@@ -44,7 +50,7 @@ class StationFile:
     array: str
     chip: Chip | None
     clock: str
-    limits: dict[str, float]
+    limits: NamedLimits
     resources: tuple[str, ...]
 
 
@@ -69,14 +75,16 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
     if clock not in _CLOCKS:
         raise RefusedError(f"{path}: xbarlab.clock: {unknown('clock', clock, _CLOCKS)}")
     limits = cast("dict[str, float]", _mapping(ours.get("limits") or {}, f"{path}: xbarlab.limits"))
-    Limits().narrowed(limits, source=f"{path}: xbarlab.limits")
-    chip = None
+    allowed, chip = Limits(), None
     if ours.get("chip") is not None:
         from .chip_file import load_chip
 
         chip = load_chip(path.parent / str(ours["chip"]))
+        allowed = allowed.narrowed(chip.limits, source=chip.source)
+    named = NamedLimits(limits, f"{path}: xbarlab.limits")
+    allowed.narrowed(named, source=named.source)
     resources = _resources(instruments, path)
-    return StationFile(path, instruments, array, chip, clock, dict(limits), resources)
+    return StationFile(path, instruments, array, chip, clock, named, resources)
 
 
 def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:
@@ -88,6 +96,10 @@ def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:
         settings = _mapping(entry, where)
         refuse_unknown_keys(settings, _INSTRUMENT_KEYS, where=where, kind="key")
         _require_class(settings.get("type"), where)
+        for group, known in (("parameters", _OPTIONS), ("add_parameters", ("source", *_OPTIONS))):
+            for parameter, options in _mapping(settings.get(group) or {}, f"{where}.{group}").items():
+                there = f"{where}.{group}.{parameter}"
+                refuse_unknown_keys(_mapping(options, there), known, where=there, kind="key")
         init = dict(_mapping(settings.get("init") or {}, f"{where}.init"))
         if init.get("visalib") is not None:
             init["visalib"] = _resolved(str(init["visalib"]), path.parent, where)
@@ -105,6 +117,20 @@ def _require_class(name: object, where: str) -> None:
         getattr(import_module(module), cls)
     except (ImportError, AttributeError) as error:
         raise RefusedError(f"{where}.type {name} cannot be imported: {error}") from error
+
+
+def known_arguments(name: str) -> list[str]:
+    """Return what the ``init`` of an instrument of class ``name`` may hold, for messages."""
+    module, _, cls = name.rpartition(".")
+    kind = getattr(import_module(module), cls)
+    known: set[str] = set()
+    for owner in inspect.getmro(kind) if inspect.isclass(kind) else (kind,):
+        maker = vars(owner).get("__init__") if inspect.isclass(owner) else owner
+        if maker is not None and owner is not object:
+            parameters = inspect.signature(maker).parameters.values()
+            known |= {p.name for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}}
+    # The name is the key of the entry; chip and limits stand in the xbarlab section.
+    return sorted(known - {"self", "name", "resource", "chip", "limits"})
 
 
 def _resolved(visalib: str, folder: Path, where: str) -> str:

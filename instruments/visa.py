@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import pyvisa
+from pyvisa.highlevel import list_backends
 
-from .errors import ConnectionLostError, RefusedError
-from .exchange import LINK_ERRORS, ExchangeMixin
+from .errors import ConnectionLostError, RefusedError, unknown
+from .exchange import LINK_ERRORS, ExchangeMixin, brief
 from .ports import port_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ class BoardVisaMixin(ExchangeMixin):
         backend = visalib or "the default VISA library"
         try:
             manager = pyvisa.ResourceManager(visalib) if visalib else pyvisa.ResourceManager()
+        except ValueError as error:
+            known = {f"@{name}" for name in (*list_backends(), "xbarlab")}
+            said = unknown("VISA library", f"@{visalib.rpartition('@')[2]}", known) if visalib else str(error)
+            raise RefusedError(f"{self.name} cannot be opened: visalib {backend}: {said}") from error
+        try:
             resource = manager.open_resource(address, open_timeout=int(1000 * (self.default_timeout or 5.0)))
         except ValueError as error:
             raise RefusedError(f"{self.name} cannot be opened at {address} through {backend}: {error}") from error
@@ -53,7 +59,7 @@ class BoardVisaMixin(ExchangeMixin):
         except LINK_ERRORS as error:
             self.visa_handle.close()
             raise ConnectionLostError(
-                f"{self.name} does not answer at {place} (connected, then cleared: {error}): "
+                f"{self.name} does not answer at {place} (tried to connect: {brief(error)}): "
                 "check that the instrument is on, its address and port, and that no other program holds it"
             ) from error
 

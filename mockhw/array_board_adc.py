@@ -38,7 +38,7 @@ def _volts(payload: NDArray[np.uint8], lsb: float, limit: int, out: Float32Array
     if largest <= limit:
         return -1
     i = 0
-    while abs(np.int16(np.uint16(payload[2 * i]) | np.uint16(payload[2 * i + 1]) << 8)) <= limit:
+    while abs(np.int32(np.int16(np.uint16(payload[2 * i]) | np.uint16(payload[2 * i + 1]) << 8))) <= limit:
         i += 1
     return i
 

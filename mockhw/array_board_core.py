@@ -122,7 +122,7 @@ class BoardCore(SimulatedInstrument):
         session = self.session
         if now > self._block_until:
             session.give_up_block()
-        self._watchdog_at = 0.0
+        self._watchdog_at = now + self.watchdog_seconds if self.watchdog_seconds else math.inf
         session.feed(data, end=end)
         self._feed_watchdog()
         self._block_until = now + _BLOCK_SILENCE if session.in_block else math.inf
@@ -130,7 +130,7 @@ class BoardCore(SimulatedInstrument):
     def _feed_watchdog(self) -> None:
         """Count from now on, or from the end of a declared silence."""
         at = self._wall() + self.watchdog_seconds if self.watchdog_seconds else math.inf
-        if at > self._watchdog_at:
+        if at > self._watchdog_at:  # noqa: PLR1730 - max() costs more than the rest, for every message
             self._watchdog_at = at
 
     def on_done(self, action: Action, *, cut: bool) -> None:

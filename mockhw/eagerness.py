@@ -14,9 +14,9 @@ _SLEEPS_MAX: Final = 256
 class Eagerness:
     """Whether to look for bytes a while before going to sleep for them.
 
-    A process that sleeps is woken 20 to 1000 µs late (late on virtual machines whose cores sleep as well) and finds its
-    caches cold, while a client that sets and gets takes 30 µs. But one that looks in vain uses up its share of a busy machine:
-    after each failure it sleeps at once for a while, four times as often as the time before.
+    A process that sleeps is woken 20 to 1000 µs late (late on virtual machines whose cores sleep as well) and finds
+    its caches cold, while a client that sets and gets takes 30 µs. But one that looks in vain uses up its share of a
+    busy machine: after each failure it sleeps at once for a while, four times as often as the time before.
     """
 
     def __init__(self) -> None:

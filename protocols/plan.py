@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -56,6 +57,9 @@ def explain(error: ValidationError, plan: type[BaseModel]) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
         return message
+    if isinstance(first.get("ctx", {}).get("error"), RefusedError):  # a plan inside this one has said it
+        inner = re.sub(r"^((?:unknown )?(?:parameter|value of) ')", rf"\g<1>{key}.", message, count=1)
+        return inner if inner != message else f"parameter {key!r} is refused: {message}"
     about = f" ({field.description})" if field is not None and field.description else ""
     return f"parameter {key!r} = {first['input']!r} is refused: {message[0].lower()}{message[1:]}{about}"
 

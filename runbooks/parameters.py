@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -11,6 +12,8 @@ from pydantic.fields import FieldInfo
 
 from ..instruments.errors import RefusedError, unknown
 from .front_matter import scalar
+
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
 
 Overrides = Mapping[str, Any] | Sequence[str]
 
@@ -68,16 +71,22 @@ def _typed(field: FieldInfo | None, value: Any) -> Any:
     return value if str in wanted and not wanted & {int, float, bool} else scalar(value)
 
 
-def check_type(plan: type[BaseModel], key: str, value: Any) -> None:
-    """Refuse what pydantic would quietly convert: "3" or true where a number is meant."""
+def check_type(plan: type[BaseModel], key: str, value: Any, *, inside: str = "") -> None:
+    """Refuse what pydantic would quietly convert: "3" or true where a number is meant.
+
+    Parameters
+    ----------
+    inside : name of the parameter this one is a part of, with its dot
+    """
     field = plan.model_fields.get(key)
     if field is None:
         return
     inner = _inner(field)
     if inner is not None and isinstance(value, dict):
         for part, leaf in value.items():
-            check_type(inner, str(part), leaf)
+            check_type(inner, str(part), leaf, inside=f"{inside}{key}.")
         return
+    name = f"{inside}{key}"
     wanted = _leaves(field.annotation)
     numeric = wanted & {int, float}
     about = f" ({field.description})" if field.description else ""
@@ -85,10 +94,20 @@ def check_type(plan: type[BaseModel], key: str, value: Any) -> None:
         flag = isinstance(leaf, bool) and bool not in wanted and bool(numeric)
         text = isinstance(leaf, str) and not wanted & {str, Any} and bool(numeric or bool in wanted)
         number = type(leaf) in {int, float} and bool in wanted and not numeric
+        if isinstance(leaf, str) and text and numeric and _NOT_FINITE.fullmatch(leaf.strip()):
+            raise RefusedError(f"parameter {name!r} = {leaf} is refused: only finite numbers are taken{about}")
         if flag or text or number:
-            kind = "a number" if numeric else "true or false"
+            kind = "a number is" if numeric else "true or false is"
+            if numeric and not isinstance(value, list) and _is_list(field.annotation):
+                kind = "numbers in brackets, like [1, 2], are"
             shown = str(leaf).lower() if flag else repr(leaf)
-            raise RefusedError(f"parameter {key!r} = {shown} is of the wrong type: {kind} is wanted{about}")
+            raise RefusedError(f"parameter {name!r} = {shown} is of the wrong type: {kind} wanted{about}")
+
+
+def _is_list(annotation: Any) -> bool:
+    """Whether nothing but several values will do."""
+    parts = [part for part in get_args(annotation) if part is not NoneType]
+    return get_origin(annotation) in {tuple, list} or (len(parts) == 1 and _is_list(parts[0]))
 
 
 def _leaves(annotation: Any) -> set[Any]:

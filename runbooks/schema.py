@@ -172,7 +172,10 @@ def _step(front: FrontMatter, index: int, step_id: str, name: str, changes: Mapp
     kind = step_kind(name)
     parameters: dict[str, Any] = dict(given)
     for key, value in changes.items():
-        change(kind.plan, parameters, key.split("."), value)
+        try:
+            change(kind.plan, parameters, key.split("."), value)
+        except RefusedError as error:
+            raise RefusedError(f"--set {step_id}.{key}={value}: {error}") from None
     try:
         for key, value in parameters.items():
             check_type(kind.plan, key, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,8 @@ def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
     from ...instruments.station import Bench
     from ...instruments.station_file import read_station
 
+    if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
+        raise RefusedError(f"seed {seed!r} is not a whole number of at least 0")
     file = read_station(find_station(name))
     for settings in file.instruments.values():
         visalib = str(settings["init"].get("visalib") or "")

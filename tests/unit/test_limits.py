@@ -85,3 +85,28 @@ def test_errors_speak_one_sentence_whatever_is_added_on_the_way() -> None:
     assert (XbarlabError.exit_code, RefusedError.exit_code) == (3, 2)
     assert InstrumentError("bad", [(-222, "out")]).entries == ((-222, "out"),)
     assert unknown("clock", "x", []).endswith("choose from nothing")
+
+
+def test_whoever_narrowed_a_limit_is_named_where_it_holds_and_where_it_is_widened() -> None:
+    chip = Limits().narrowed({"set_volts_max": 3.0, "gate_max": 5.0}, source="a.chip.yaml: limits")
+    with pytest.raises(
+        RefusedError, match=r"^b\.yaml: limit set_volts_max = 4 is wider than the 3 of a\.chip\.yaml: limi"
+    ):
+        chip.narrowed({"set_volts_max": 4.0}, source="b.yaml")
+    both = chip.narrowed({"set_volts_max": 2.0, "read_volts_max": 0.3}, source="b.yaml")
+    for name, value, says in (
+        ("pulse_volts", 2.5, "the limit is set by b.yaml"),
+        ("read_volts", 0.4, "the limit is set by b.yaml"),
+        ("gate", 6.0, "it is the driver's own limit"),
+        ("pulse_volts", -6.0, "it is the driver's own limit"),
+    ):
+        with pytest.raises(RefusedError, match=says):
+            both.check(name, value, channel="x")
+    assert both == Limits(set_volts_max=2.0, read_volts_max=0.3)
+    assert set(both.origins) == {"set_volts_max", "read_volts_max"}
+
+
+def test_a_count_is_whole() -> None:
+    with pytest.raises(RefusedError, match=r"chip: limit count_max is 2\.5; it must be a whole number"):
+        Limits().narrowed({"count_max": 2.5}, source="chip")
+    assert Limits().narrowed({"count_max": 3.0}, source="chip").count_max == 3

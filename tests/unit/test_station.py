@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from qcodes.station import Station
 
+from xbarlab import open_bench
 from xbarlab.instruments.bench_lock import BenchLock
+from xbarlab.instruments.capabilities import Block, PulseMap
 from xbarlab.instruments.clock import WallClock
 from xbarlab.instruments.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import ConnectionLostError, RefusedError
@@ -160,6 +163,108 @@ def test_a_chip_that_does_not_fit_the_board_is_refused_and_all_closed(
     assert lab[0].session is None
 
 
+def test_a_station_wider_than_its_chip_names_both_files_before_anything_is_opened(
+    lab: list[Any], write: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "c.chip.yaml").write_text(CHIP)
+    path = write(f"instruments: {{board: {{{TYPE}}}}}\nxbarlab: {{chip: c.chip.yaml, limits: {{set_volts_max: 4}}}}\n")
+    with pytest.raises(
+        RefusedError,
+        match=r"a\.station\.yaml: xbarlab\.limits: limit set_volts_max = 4 is wider than the 3 of \S+c\.chip\.",
+    ):
+        load_station(path)
+    assert lab == []
+
+
+def test_a_refused_value_names_the_file_that_narrowed_its_limit(
+    lab: list[Any], write: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "c.chip.yaml").write_text(CHIP)
+    path = write(f"instruments: {{board: {{{TYPE}}}}}\nxbarlab: {{chip: c.chip.yaml, limits: {{gate_max: 2}}}}\n")
+    with load_station(path) as bench:
+        for pulses, says in (
+            (PulseMap(Block(0, 1, 0, 1), 3.5, 1e-6), r"limit is set by \S+c\.chip\.yaml: limits"),
+            (PulseMap(Block(0, 1, 0, 1), 1.0, 1e-6, 2.5), r"limit is set by \S+a\.station\.yaml: xbarlab\.limits"),
+            (PulseMap(Block(0, 1, 0, 1), -5.5, 1e-6), r"it is the driver's own limit"),
+        ):
+            with pytest.raises(RefusedError, match=says):
+                bench.array.pulse(pulses)
+
+
+def test_limits_of_the_board_itself_are_the_boards(lab: list[Any], write: Callable[[str], Path]) -> None:
+    path = write(f"instruments: {{board: {{{TYPE}}}}}\nxbarlab: {{limits: {{count_max: 20}}}}\n")
+    small = path.read_text().replace(TYPE, f"{TYPE}, init: {{capability: {{count_max: 10}}}}")
+    path.write_text(small)
+    with pytest.raises(RefusedError, match=r"a\.station\.yaml.*count_max = 20 is wider than the 10 of the board"):
+        load_station(path).open()
+    assert lab[0].session is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ("parameters: {read_volt: {initial_value: 0.1}}", r"unknown parameter 'read_volt': .*mean 'read_volts'"),
+        (
+            "parameters: {read_volts: {initial_value: abc}}",
+            r"'abc' is not an int or float; Parameter: board.read_volts",
+        ),
+        ("parameters: {read_volts: {initial: 0.1}}", r"read_volts: unknown key 'initial'.*mean 'initial_value'"),
+        ("parameters: {read_volts: 0.1}", r"parameters\.read_volts is 0\.1; it must be a mapping"),
+        (
+            "parameters: {board.x.read_volts: {initial_value: 0.1}}",
+            r"instruments\.board: parameters: board\.x\.read_volts cannot be found",
+        ),
+    ],
+)
+def test_mistakes_in_parameters_are_bad_input(
+    lab: list[Any], write: Callable[[str], Path], entry: str, says: str
+) -> None:
+    path = write(f"instruments: {{board: {{{TYPE}, {entry}}}}}\n")
+    with pytest.raises(RefusedError, match=says):
+        load_station(path).open()
+    assert not lab or lab[0].session is None
+
+
+def test_a_mistyped_argument_of_our_driver_names_the_right_one(write: Callable[[str], Path]) -> None:
+    kind = "type: xbarlab.instruments.crossbar_board.CrossbarBoard"
+    path = write(f"instruments: {{board: {{{kind}, address: 'GPIB::1', init: {{visalb: '@py'}}}}}}\n")
+    with pytest.raises(RefusedError, match=r"unknown argument 'visalb': choose from address.*mean 'visalib'\?$"):
+        load_station(path).open()
+
+
+def test_an_unknown_visa_library_names_the_known_ones(write: Callable[[str], Path]) -> None:
+    kind = "type: xbarlab.instruments.crossbar_board.CrossbarBoard"
+    path = write(f"instruments: {{board: {{{kind}, address: 'GPIB::1', init: {{visalib: '@foo'}}}}}}\n")
+    with pytest.raises(RefusedError, match=r"unknown VISA library '@foo': choose from .*@py, .*@xbarlab"):
+        load_station(path).open()
+
+
+def test_after_the_bench_the_cost_is_kept_and_the_array_refuses(lab: list[Any], write: Callable[[str], Path]) -> None:
+    with load_station(write(f"instruments: {{board: {{{TYPE}}}}}\n")) as bench:
+        array: Any = bench.array
+        array.read(Block(0, 2, 0, 2))
+    assert (array.cost.transactions, array.cost.slots) == (1, 4)
+    sent = len(lab[0].sent)
+    for use in (
+        lambda: array.read(Block(0, 1, 0, 1)),
+        lambda: array.spec,
+        lambda: array.vmm(np.zeros(8)),
+        array.diagnose,
+    ):
+        with pytest.raises(RefusedError, match="board is closed: use the array inside 'with"):
+            use()
+    array.idle()
+    array.abort()
+    array.close()
+    assert len(lab[0].sent) == sent
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "7"])
+def test_a_bad_seed_is_named_as_such(seed: Any) -> None:
+    with pytest.raises(RefusedError, match=rf"seed {seed!r} is not a whole number of at least 0"):
+        open_bench("mock_ta_hfo2", seed=seed)
+
+
 def test_unknown_init_arguments_are_one_sentence(lab: list[Any], write: Callable[[str], Path]) -> None:
     path = write(f"instruments: {{board: {{{TYPE}, init: {{colour: red}}}}}}\n")
     with pytest.raises(RefusedError, match=r"instruments.board.*colour"):
@@ -185,7 +290,9 @@ def test_a_dead_address_is_named_with_the_remedy(write: Callable[[str], Path]) -
     path = write(
         f"instruments: {{board: {{{kind}, address: 'TCPIP::127.0.0.1::{port}::SOCKET', init: {{visalib: '@py'}}}}}}"
     )
-    with pytest.raises(ConnectionLostError, match=rf"127.0.0.1::{port}::SOCKET.*check that the instrument is on"):
+    with pytest.raises(
+        ConnectionLostError, match=rf"127.0.0.1::{port}::SOCKET \(tried to connect: .*check that the instrument is on"
+    ):
         load_station(path).open()
     with pytest.raises(ConnectionLostError):  # and the lock was given back
         load_station(path).open()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from xbarlab.instruments import board_link
 from xbarlab.instruments.capabilities import Block, CrossbarArray, PulseMap, VerifyRequest
 from xbarlab.instruments.chip_file import parse_chip
 from xbarlab.instruments.crossbar_board import CrossbarBoard
@@ -300,7 +302,7 @@ def test_a_query_without_reply_is_explained_by_the_error_queue(cable: Cable) -> 
 def test_a_dead_board_is_named_with_what_was_tried(cable: Cable) -> None:
     board, resource = cable.board((b"FOO?\n", b""), (b"SYNC", b""))
     resource.answer = lambda message: b""
-    with pytest.raises(ConnectionLostError, match=r"fake-board.*'FOO\?' was sent, then SYST:SYNC\?"):
+    with pytest.raises(ConnectionLostError, match=r"fake-board.*FOO\? was sent, then SYST:SYNC\?"):
         board.ask("FOO?")
     del resource.answer
     resource.script.clear()
@@ -391,6 +393,140 @@ def test_the_watchdog_is_told_about_long_waits_and_forgiven_once(cable: Cable) -
     board.declare_silence(3.0)  # below a third of 10 s: nothing to say
     board.declare_silence(100.0)
     board.sample(0, 0, 0.1, rate=1e3, seconds=1e-3)
+    resource.assert_done()
+
+
+def test_a_minute_of_sampling_is_announced_in_the_same_message(cable: Cable) -> None:
+    """Any later message would end the declared silence, so it cannot be one of its own."""
+    reply = fake.block(np.zeros(60_000, "<f4").tobytes()) + b"\n"
+    board, resource = cable.board(ON, (b"SYST:WATC:SUSP 64;:SAMP? 0,0,0.1,5,1000,60000\n", reply))
+    board.sample(0, 0, 0.1, rate=1e3, seconds=60.0)
+    resource.assert_done()
+
+
+def test_a_long_read_verify_is_announced(cable: Cable) -> None:
+    target = np.full((1, 1), 1e-4, "<f4")
+    head = b"PROG:VER 0,1,0,1,5e-06,60000,0.001,2,0.8,2,0.1,0.6,2,0.1,5,"
+    reply = np.array([9.9e-5], "<f4").tobytes() + np.array([4], "<u2").tobytes() + bytes([0])
+    board, resource = cable.board(
+        ON,
+        (head + b"#14" + target.tobytes() + b";:SYST:ERR?\n", OK),
+        (b"PULS:LAST?\n", b"VERIFY,120000,0,0,60,0\n"),
+        (b"SYST:WATC:SUSP 64;*OPC?;:PULS:LAST?;:SYST:ERR?\n", b'1;VERIFY,40,9,4,60,0.1;0,"No error"\n'),
+        (b"FETC:PROG?\n", b"#17" + reply + b"\n"),
+    )
+    board.program_verify(
+        VerifyRequest(
+            Block(0, 1, 0, 1), target.astype(float), 5e-6, 60_000, 1e-3, 2.0, (0.8, 2.0, 0.1), (0.6, 2.0, 0.1), 5.0
+        )
+    )
+    resource.assert_done()
+
+
+def test_a_sweep_is_waited_for_in_silence_and_so_is_the_tenth_it_may_be_late(cable: Cable) -> None:
+    volts, gates = np.zeros(60, "<f4").tobytes(), np.full(60, 5.0, "<f4").tobytes()
+    board, resource = cable.board(
+        ON,
+        (b"SWE:RUN 0,0,0.001,1,#3480" + volts + gates + b";:SYST:ERR?\n", OK),
+        (b"PULS:LAST?\n", b"SWEEP,60,0,0,60,0\n"),
+        (b"SYST:WATC:SUSP 64;:SYST:ERR?\n", OK),
+        (b"SYST:WATC:SUSP 7.3;*OPC?;:PULS:LAST?;:SYST:ERR?\n", b'1;SWEEP,60,60,0,60,60;0,"No error"\n'),
+        (b"FETC:SWE?\n", b"#3540" + bytes(540) + b"\n"),
+    )
+    board.clock.wait = board.declare_silence
+    board.sweep(0, 0, np.zeros(60), compliance=1e-3, dwell=1.0)
+    resource.assert_done()
+
+
+def test_long_reads_and_products_are_announced_when_the_watchdog_is_short(
+    cable: Cable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_link, "time", types.SimpleNamespace(monotonic=lambda: 0.0))  # a quick machine
+    reply = fake.block(bytes(9)) + b"\n"
+    codes, out = bytes(2 * 8 * 65536), bytes(2 * 4 * 65536)
+    board, resource = cable.board(
+        (b"SYST:WATC 0.02;:SYST:ERR?\n", OK),
+        (b"SYST:WATC?\n", b"0.02\n"),
+        ON,
+        (b"SOUR:READ:VOLT 0.2;:SENS:AVER 1000;:SOUR:READ:GATE 5;:SYST:ERR?\n", OK),
+        (b"SENS:RANG?\n", b"1e-05\n"),
+        (b"SYST:WATC:SUSP 1.0105;:READ:MAP? 0,1,0,1\n", reply),
+        (b"SENS:VMM:RANG?\n", b"0.01\n"),
+        (
+            b"SYST:WATC:SUSP 1.0688128;:VMM:FORW? 65536," + fake.block(codes) + b"\n",
+            fake.block(out) + b"\n",
+        ),
+    )
+    board.watchdog(0.02)
+    board.read(Block(0, 1, 0, 1), average=1000)
+    board.vmm(np.zeros((65536, 8)))
+    resource.assert_done()
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (b"\x6b;MAP\n", r"answered \*OPC\?;:PULS:LAST\?;:SYST:ERR\? with 'k;MAP'"),
+        (b'1;MAP,x,1,1,6e-06,6e-06;0,"No error"\n', r"with 'MAP,x,1,1,6e-06,6e-06'"),
+        (b"1;MAP,1,1,1,6e-06,6e-06;zero\n", r"with 'zero'"),
+    ],
+)
+def test_a_garbled_end_of_a_job_is_said_with_the_remedy(cable: Cable, reply: bytes, words: str) -> None:
+    pulses = bytes(4) + b"\x01\x00" + np.array([100], "<u4").tobytes()
+    board, resource = cable.board(
+        ON,
+        (b"PULS:MAP 0,1,0,1,#210" + pulses + b";:SYST:ERR?\n", OK),
+        (b"*OPC?;:PULS:LAST?;:SYST:ERR?\n", reply),
+        (b"ABOR\n", b""),
+        (b"SYNC", b""),
+    )
+    resource.script += [(b"PULS:LAST?\n", b"MAP,1,1,1,6e-06,6e-06\n")] if b"zero" not in reply else []
+    resource.script.append((b"SYST:ERR?\n", OK))
+    with pytest.raises(InstrumentError, match=rf"{words}: the reply is garbled; check cable .* open the bench again"):
+        board.pulse(PulseMap(Block(0, 1, 0, 1), 0.0, 1e-6))
+    assert board.cost.pulses == 1
+    resource.assert_done()
+
+
+def test_a_queue_full_of_the_same_is_told_once(cable: Cable) -> None:
+    entry = b'-310,"System error;hot"\n'
+    board, resource = cable.board(
+        (b"SYST:WATC 5;:SYST:ERR?\n", entry),
+        *[(b"SYST:ERR?\n", entry)] * 18,
+        (b"SYST:ERR?\n", b'-350,"Queue overflow"\n'),
+        (b"SYST:ERR?\n", OK),
+    )
+    with pytest.raises(InstrumentError, match=r"reports -310 System error;hot \(×19\); -350 Queue overflow") as caught:
+        board.watchdog(5.0)
+    assert len(caught.value.entries) == 20
+    resource.assert_done()
+
+
+def test_a_simulator_that_is_silent_is_not_waited_for_longer_than_20_s() -> None:
+    resource = fake.FakeBoard(clock="simulated")
+    board: Any = CrossbarBoard("board", resource=resource)
+    resource.timeouts.clear()
+    board.pulse(PulseMap(Block(0, 1, 0, 1), 1.0, 1e-6, 1.0))
+    assert max(resource.timeouts) <= 20_001.0
+    board.close()
+
+
+def test_a_watchdog_that_expires_while_a_reply_is_waited_for_is_not_the_news(cable: Cable) -> None:
+    board, resource = cable.board(
+        (b"FOO?\n", b""), (b"SYNC", b""), (b"SYST:ERR?\n", b'-365,"Time out error"\n'), (b"SYST:ERR?\n", OK)
+    )
+    with pytest.raises(ConnectionLostError, match=r"no reply to FOO\? within 5 s.*the reply was lost"):
+        board.ask("FOO?")
+    resource.assert_done()
+
+
+def test_an_interrupted_query_is_our_own_doing_and_told_as_a_late_reply(cable: Cable) -> None:
+    board, resource = cable.board(
+        (b"FOO?\n", b""), (b"SYNC", b""), (b"SYST:ERR?\n", b'-410,"Query INTERRUPTED"\n'), (b"SYST:ERR?\n", OK)
+    )
+    with pytest.raises(ConnectionLostError, match=r"no reply to FOO\? within 5 s.*came late") as caught:
+        board.ask("FOO?")
+    assert "-410" not in str(caught.value)
     resource.assert_done()
 
 

@@ -238,3 +238,12 @@ def test_quantisation_never_exceeds_a_limit() -> None:
     codes = np.frombuffer(resource.sent[-1].split(b"#216")[1][:16], "<i2")
     assert 0.2498 < codes.max() * fake.CAPABILITY["vmm"]["volts_lsb"] <= 0.25009
     board.close()
+
+
+@pytest.mark.parametrize(
+    "corner", [(0.5, 1, 0, 1), (0, 1.0, 0, 1), (0, 0, 0, 1), (True, 1, 0, 1), (0, 1, -1, 1), (0, 1, 0, "1")]
+)
+def test_a_block_of_cells_is_whole_numbers(corner: Any) -> None:
+    with pytest.raises(RefusedError, match=r"whole number of at least [01]"):
+        Block(*corner)
+    assert Block(np.int64(1), 1, np.int64(2), 1).slices == (slice(1, 2), slice(2, 3))

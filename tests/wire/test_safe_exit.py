@@ -167,6 +167,14 @@ def test_outside_the_main_thread_no_handler_is_touched(bench: Any) -> None:
     assert told(board)[-3:] == OFF
 
 
+def test_a_dead_link_is_told_once(bench: Any, caplog: pytest.LogCaptureFixture) -> None:
+    make, board = bench
+    with pytest.raises(ConnectionLostError), make() as open_bench:  # noqa: PT012
+        board.answer = lambda message: b""
+        open_bench.array.read(Block(0, 1, 0, 1))
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 def test_a_dead_link_does_not_hide_why_we_leave(bench: Any) -> None:
     make, board = bench
     with pytest.raises(ConnectionLostError), make() as open_bench:  # noqa: PT012
@@ -222,6 +230,7 @@ def test_a_signal_does_not_cut_a_long_message() -> None:
 def test_a_half_sent_block_is_cleared_before_the_abort(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the board would take the abort for payload."""
     resource = fake.FakeBoard()
+    resource.resource_name = "GPIB0::7::INSTR"
     board: Any = CrossbarBoard("board", resource=resource)
 
     def cut(unit: str) -> None:
@@ -238,4 +247,23 @@ def test_a_half_sent_block_is_cleared_before_the_abort(monkeypatch: pytest.Monke
         board.pulse(PulseMap(Block(0, 8, 0, 4), 1.0, 1e-6, 1.0))
     assert resource.clears == cleared + 1
     assert told(resource)[-1] == "ABOR"
+    board.close()
+
+
+def test_a_half_sent_block_on_a_socket_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket has no device clear: whatever followed would be payload, so only closing it makes the board let go."""
+    resource = fake.FakeBoard()
+    board: Any = CrossbarBoard("board", resource=resource)
+
+    def cut(unit: str) -> None:
+        if unit.startswith("PULS:MAP"):
+            raise OSError("the network went away")
+
+    board.read(Block(0, 1, 0, 1))
+    monkeypatch.setattr(exchange, "_ONE_SEND", 16)
+    resource.before = cut
+    with pytest.raises(ConnectionLostError, match=r"PULS:MAP .* cut off in the middle.*open the bench again"):
+        board.pulse(PulseMap(Block(0, 8, 0, 4), 1.0, 1e-6, 1.0))
+    assert resource.session is None
+    assert told(resource)[-1].startswith("PULS:MAP")  # nothing was thrown after it
     board.close()

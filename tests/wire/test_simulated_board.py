@@ -453,6 +453,62 @@ def test_watchdog_counts_wall_clock_seconds_without_a_message(on: Bench) -> None
     assert on.ask(b"OUTP?\n") == b"1\n"
 
 
+def test_the_watchdog_does_not_run_while_the_board_is_busy(on: Bench) -> None:
+    on.now(pulse_map(b"0,1,0,1", 1000, 100, 10, 1_000_000) + b"\n")  # ten pulses of 10 ms
+    on.wall = 100.0
+    assert on.board.watchdog_due() is None
+    assert on.now(b"OUTP?\n") == b"1\n"
+    on.wall = 150.0
+    advance_to(on.clock, 1.0)
+    assert on.log.texts()[-1] == "end MAP"
+    assert on.board.watchdog_due() == pytest.approx(160.0), "counted from the end"
+    on.wall = 161.0
+    assert on.now(b"OUTP?\n") == b"0\n"
+
+
+def test_the_watchdog_does_not_run_while_a_query_is_answered(on: Bench) -> None:
+    on.board.receive(b"SAMP? 0,0,0.1,5,1000,60000\n")
+    on.wall = 60.0
+    assert on.board.watchdog_due() is None
+    assert on.board.wait_for_reply() is not None
+    on.wall = 69.0
+    assert on.ask(b"OUTP?\n") == b"1\n"
+
+
+def test_settings_and_a_declared_silence_are_taken_while_busy_and_act_on_what_comes_next(on: Bench) -> None:
+    on.now(pulse_map(b"0,1,0,1", 1000, 100, 10, 1_000_000) + b"\n")
+    assert on.now(b"SENS:AVER 7;:SYST:WATC:SUSP 50;:SENS:AVER?;:SYST:ERR?\n") == b'7;0,"No error"\n'
+    advance_to(on.clock, 1.0)
+    assert on.board.watchdog_due() == pytest.approx(60.0)
+
+
+def test_a_block_whose_rest_does_not_come_is_given_up(on: Bench) -> None:
+    message = pulse_map(b"0,1,0,4", 1000, 100, 1, 50) + b";:SYST:ERR?\n"
+    assert on.now(message[:30]) == b""
+    on.wall = 4.0
+    assert on.now(message[30:]) == b'0,"No error"\n', "slow, but it came"
+    on.ask(b"*OPC?\n")
+    assert on.now(message[:30]) == b""
+    on.wall = 9.1
+    assert on.now(b"*IDN?;:SYST:ERR?\n").endswith(b'-161,"Invalid block data;the rest of the block did not come"\n')
+
+
+def test_what_follows_half_a_block_is_payload(on: Bench) -> None:
+    message = pulse_map(b"0,1,0,4", 1000, 100, 1, 50) + b";:SYST:ERR?\n"
+    on.now(message[:30])
+    assert on.now(b"ABOR\n") == b""
+    assert on.log.texts() == ["connected"]
+
+
+def test_a_message_for_a_board_that_holds_a_query_interrupts_it(on: Bench) -> None:
+    on.now(pulse_map(b"0,1,0,1", 1000, 100, 10, 1_000_000) + b"\n")
+    assert on.now(b"*OPC?\n") == b""
+    assert on.now(b"SYST:ERR?;:STAT:OPER:COND?\n") == b'-410,"Query INTERRUPTED";256\n'  # and the map goes on
+    assert on.now(b"*WAI;:SENS:AVER 3\n") == b""
+    assert on.now(b"SENS:AVER?\n") == b"", "what nobody asked is not interrupted: it is done first"
+    assert on.board.wait_for_reply() == b"3\n"
+
+
 def test_a_lost_client_turns_the_board_off_and_a_second_one_stays_out(on: Bench) -> None:
     assert on.board.connect()
     assert not on.board.connect()
