@@ -27,7 +27,7 @@ class DcSweepPlan(Plan):
     cells: str = Field(default="0:2,0:2", description="rows,cols like '0:8,0:8', or 'all'")
     positive: float = Field(default=1.5, gt=0, description="largest positive voltage [V]")
     negative: float = Field(default=-1.0, lt=0, description="largest negative voltage [V]")
-    step: float = Field(default=0.02, gt=0, description="voltage step [V]")
+    step: float = Field(default=0.02, ge=1e-6, description="voltage step [V]")
     dwell: float = Field(default=10e-3, gt=0, description="time per point [s]")
     cycles: int = Field(default=5, ge=1, description="loops per cell")
     compliance: float = Field(default=500e-6, gt=0, description="largest current of the positive branch [A]")
