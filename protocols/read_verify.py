@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from ..instruments.capabilities import Block, CrossbarArray, FloatArray
+from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray
 from .cell_table import cell_table
 from .dataset import Axis, Variable
-from .plan import parse_cells
+from .plan import Forecast, parse_cells
 from .programming_plan import ProgrammingPlan
 from .read_array import map_axes
 from .run import Run
@@ -32,6 +32,11 @@ class ReadVerifyPlan(ProgrammingPlan):
     """Program to targets, then look again after ``reread_after`` seconds."""
 
     reread_after: float = Field(default=60.0, ge=0, description="time before the last re-read [s]")
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return the cost when every cell uses up its pulses, the wait before the last re-read included."""
+        one = super().forecast(spec)
+        return Forecast(one.cells, one.volts_max, one.pulses, one.seconds + self.reread_after)
 
 
 @dataclass(frozen=True)
