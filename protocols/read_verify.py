@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from pydantic import Field
 from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray
 from .cell_table import cell_table
 from .dataset import Axis, Variable
+from .onboard_verify import program_on_board
 from .plan import Forecast, parse_cells
 from .programming_plan import ProgrammingPlan
 from .read_array import map_axes
@@ -32,6 +33,19 @@ class ReadVerifyPlan(ProgrammingPlan):
     """Program to targets, then look again after ``reread_after`` seconds."""
 
     reread_after: float = Field(default=60.0, ge=0, description="time before the last re-read [s]")
+    engine: Literal["host", "board", "auto"] = Field(
+        default="host", description="who runs the loop: 'auto' takes the board's own staircase where it has one"
+    )
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse, besides what programming would, a board engine where there is none."""
+        super().check(spec)
+        if self.engine == "board":
+            spec.require("onboard_verify", "firmware that runs read-verify; engine 'host' does the same from here")
+
+    def by_board(self, spec: ArraySpec) -> bool:
+        """Whether the board runs the loop; where it cannot, the host does."""
+        return self.engine != "host" and "onboard_verify" in spec.supports
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when every cell uses up its pulses, the wait before the last re-read included."""
@@ -41,7 +55,11 @@ class ReadVerifyPlan(ProgrammingPlan):
 
 @dataclass(frozen=True)
 class ReadVerifyResult:
-    """Targets, conductances [S], pulses and verdicts, all [rows, cols] of the block."""
+    """Targets, conductances [S], pulses and verdicts, all [rows, cols] of the block.
+
+    ``pulses`` counts all, initialisation included; ``sets`` and ``resets`` those the host gave (a board's own loop
+    tells only the sum).
+    """
 
     block: Block
     spacing: float
@@ -52,16 +70,12 @@ class ReadVerifyResult:
     later_after: float
     sets: NDArray[np.int64]
     resets: NDArray[np.int64]
+    pulses: NDArray[np.int64]
     verdict: NDArray[np.int8]
     healthy: BoolArray
     iterations: int
     reopened: list[int]
     baseline_pulses: FloatArray | None = None
-
-    @property
-    def pulses(self) -> NDArray[np.int64]:
-        """SET and RESET pulses per cell, initialisation included."""
-        return self.sets + self.resets
 
     @property
     def attempted(self) -> BoolArray:
@@ -78,6 +92,7 @@ class ReadVerifyResult:
                 "target_S": self.target,
                 "end_S": self.at_end,
                 "later_S": self.later,
+                "pulses": self.pulses,
                 "sets": self.sets,
                 "resets": self.resets,
                 "verdict": [Verdict(v).words for v in self.verdict.ravel()],
@@ -185,7 +200,6 @@ def read_verify(
     wanted = plan.targets(block, keep) if target is None else check_target(target, block, "the target map")
     set_ramp, reset_ramp = plan.ramps(array.spec)
     state = VerifyState(wanted, array.spec.healthy_mask(block), plan.acceptance())
-    staircase = LearningStaircase(set_ramp, reset_ramp, block.shape)
     variables = [
         Variable("conductance", "Conductance", "S"),
         Variable("volts", "Pulse amplitude", "V"),
@@ -204,18 +218,21 @@ def read_verify(
             data.add({"cycle": readings}, conductance=conductance, volts=volts, gate=gate, target=wanted)
             readings += 1
 
-        reopened = program(
-            array,
-            block,
-            state,
-            staircase,
-            width=plan.width,
-            average=plan.average,
-            iterations_max=plan.iterations_max,
-            reverify=plan.reverify(),
-            record=record,
-            bar=bar,
-        )
+        if plan.by_board(array.spec):
+            reopened = program_on_board(array, block, state, plan, record)
+        else:
+            reopened = program(
+                array,
+                block,
+                state,
+                LearningStaircase(set_ramp, reset_ramp, block.shape),
+                width=plan.width,
+                average=plan.average,
+                iterations_max=plan.iterations_max,
+                reverify=plan.reverify(),
+                record=record,
+                bar=bar,
+            )
         at_end = array.read(block, average=plan.reverify_average).conductance
         array.clock.wait(plan.reread_after)
         later = array.read(block, average=plan.reverify_average).conductance
@@ -234,6 +251,7 @@ def read_verify(
         plan.reread_after,
         state.sets,
         state.resets,
+        state.pulses,
         state.verdict,
         healthy,
         readings - 2,

@@ -85,6 +85,7 @@ class VerifyState:
         self.fired: BoolArray = np.zeros(shape, dtype=np.bool_)
         self.sets = np.zeros(shape, dtype=np.int64)
         self.resets = np.zeros(shape, dtype=np.int64)
+        self.by_board = np.zeros(shape, dtype=np.int64)
         self.reversals = np.zeros(shape, dtype=np.int64)
         self.stalls = np.zeros(shape, dtype=np.int64)
         self.dead = np.zeros(shape, dtype=np.int64)
@@ -99,8 +100,8 @@ class VerifyState:
 
     @property
     def pulses(self) -> NDArray[np.int64]:
-        """SET and RESET pulses per cell, initialisation included."""
-        return self.sets + self.resets
+        """SET and RESET pulses per cell, initialisation included, and those a board gave by itself."""
+        return self.sets + self.resets + self.by_board
 
     def take(self, reading: Reading) -> None:
         """Take a reading in, before it is judged."""
@@ -148,6 +149,13 @@ class VerifyState:
         self.fired = cells
         self._votes[cells] = 0
         self._hits[cells] = 0
+
+    def take_over(self, pulses: NDArray[np.int64], done: BoolArray) -> None:
+        """Take in what the board's own read–verify did to the active cells."""
+        active = self.active
+        self.by_board += np.where(active, pulses, 0)
+        self.verdict[active & done] = Verdict.ACCEPTED
+        self.verdict[active & ~done] = Verdict.PULSES_USED_UP
 
     def reopen(self, reading: Reading, tolerance: float, *, last: bool) -> int:
         """Reopen accepted cells that a delayed re-verify finds outside ``tolerance`` [S]; give them up if ``last``.

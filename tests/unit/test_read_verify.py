@@ -158,3 +158,10 @@ def test_the_table_has_a_line_per_cell_with_the_chips_own_numbers() -> None:
     frame = read_verify(AnalogArray(), ReadVerifyPlan(cells="2:5,1:3")).frame
     assert frame[["row", "col"]].to_numpy().tolist() == [[r, c] for r in (2, 3, 4) for c in (1, 2)]
     assert set(frame["verdict"]) == {"accepted"}
+
+
+def test_without_a_board_engine_auto_falls_back_to_the_host_and_board_is_refused() -> None:
+    array = AnalogArray()
+    assert read_verify(array, ReadVerifyPlan(cells="all", engine="auto")).metrics()["success_fraction"] > 0.9
+    with pytest.raises(RefusedError, match="firmware that runs read-verify"):
+        read_verify(AnalogArray(), ReadVerifyPlan(cells="all", engine="board"))
