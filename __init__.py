@@ -33,7 +33,7 @@ _HOMES = {
     "Bench": "instruments.station",
     "CrossbarArray": "instruments.capabilities",
     "PulseMap": "instruments.capabilities",
-    "Block": "instruments.capabilities",
+    "Block": "instruments.array_spec",
     "DcSweepPlan": "protocols.dc_sweep",
     "dc_sweep": "protocols.dc_sweep",
     "FormingPlan": "protocols.forming",

@@ -10,8 +10,9 @@ from qcodes.instrument import VisaInstrument
 from qcodes.parameters import Parameter, create_on_off_val_mapping
 from qcodes.validators import Enum, Ints, MultiType, Numbers
 
+from .array_spec import ArraySpec
 from .board_spec import BoardCapability
-from .capabilities import ArraySpec, Identity
+from .capabilities import Identity
 from .command_guard import CommandGuard, Rule
 from .limits import NamedLimits
 from .line_map import LineMap

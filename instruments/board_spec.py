@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from .capabilities import ArraySpec
+from .array_spec import ArraySpec
 from .errors import InstrumentError, UnsupportedError
 from .limits import Limits
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .array_spec import Block
 from .board_codec import Last, PulsePlanes, decode_map, decode_program, decode_sweep, largest_code, to_codes
 from .board_parallel import BoardParallel
-from .capabilities import Block, Delivered, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
+from .capabilities import Delivered, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
 from .errors import RefusedError
 from .limits import refuse_bad_number
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .capabilities import Block
+from .array_spec import Block
 
 
 @dataclass(frozen=True, slots=True, eq=False)

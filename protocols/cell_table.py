@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..instruments.capabilities import Block
+from ..instruments.array_spec import Block
 
 if TYPE_CHECKING:
     from pandas import DataFrame

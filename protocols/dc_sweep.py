@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..instruments.capabilities import FLAG_COMPLIANCE, ArraySpec, CrossbarArray, FloatArray
+from ..instruments.array_spec import ArraySpec
+from ..instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan, parse_cells
 from .run import Run

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray, PulseMap
+from ..instruments.array_spec import ArraySpec, Block
+from ..instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan, check_pulse, parse_cells

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray, PulseMap
+from ..instruments.array_spec import ArraySpec, Block
+from ..instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ..instruments.limits import refuse_bad_number
 from .dataset import Axis, Variable
 from .plan import Forecast, parse_cells

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..instruments.capabilities import Block, CrossbarArray, VerifyRequest
+from ..instruments.array_spec import Block
+from ..instruments.capabilities import CrossbarArray, VerifyRequest
 from .programming_plan import ProgrammingPlan
 from .verify_loop import Recorder
 from .verify_state import VerifyState

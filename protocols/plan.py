@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..instruments.capabilities import ArraySpec, Block
+from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.errors import RefusedError, unknown
 
 

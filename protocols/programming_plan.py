@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from ..instruments.capabilities import ArraySpec, Block, FloatArray
+from ..instruments.array_spec import ArraySpec, Block
+from ..instruments.capabilities import FloatArray
 from .plan import Forecast, Plan, check_pulse, parse_cells
 from .read_array import read_seconds
 from .run import Run

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from ..instruments.capabilities import FLAG_OVERFLOW, ArraySpec, Block, CrossbarArray, Reading
+from ..instruments.array_spec import ArraySpec, Block
+from ..instruments.capabilities import FLAG_OVERFLOW, CrossbarArray, Reading
 from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan, parse_cells

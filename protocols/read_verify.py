@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from ..instruments.capabilities import ArraySpec, Block, CrossbarArray, FloatArray
+from ..instruments.array_spec import ArraySpec, Block
+from ..instruments.capabilities import CrossbarArray, FloatArray
 from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .onboard_verify import program_on_board

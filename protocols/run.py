@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..analysis.report import Section
-from ..instruments.capabilities import ArraySpec, Block, Cost, CrossbarArray
+from ..instruments.array_spec import ArraySpec, Block
+from ..instruments.capabilities import Cost, CrossbarArray
 from ..instruments.errors import RefusedError
 from .dataset import Axis, DatasetWriter, Variable
 from .progress import ProgressBar

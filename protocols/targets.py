@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
-from ..instruments.capabilities import Block, FloatArray
+from ..instruments.array_spec import Block
+from ..instruments.capabilities import FloatArray
 from ..instruments.errors import RefusedError
 from .plan import Plan
 

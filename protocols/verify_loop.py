@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..instruments.capabilities import Block, CrossbarArray, FloatArray, PulseMap
+from ..instruments.array_spec import Block
+from ..instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from .progress import ProgressBar
 from .staircases import Staircase
 from .verify_state import VerifyState

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..analysis.quantities import format_value
+from ..instruments.array_spec import Block
 from ..instruments.capabilities import (
     FLAG_BELOW_NOISE,
     FLAG_COMPLIANCE,
     FLAG_OVERFLOW,
-    Block,
     CrossbarArray,
     PulseMap,
     Reading,

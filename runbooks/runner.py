@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..instruments.capabilities import ArraySpec, CrossbarArray
+from ..instruments.array_spec import ArraySpec
+from ..instruments.capabilities import CrossbarArray
 from ..instruments.errors import RefusedError
 from ..protocols.plan import Forecast
 from ..protocols.run import Run, claim_folder

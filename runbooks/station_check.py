@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from ..analysis.quantities import format_value
-from ..instruments.capabilities import ArraySpec
+from ..instruments.array_spec import ArraySpec
 from ..instruments.errors import RefusedError
 
 if TYPE_CHECKING:

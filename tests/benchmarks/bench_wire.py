@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import pyvisa
 
-from xbarlab.instruments.capabilities import Block
+from xbarlab.instruments.array_spec import Block
 from xbarlab.instruments.station import load_station
 from xbarlab.runbooks.stations import find_bench
 

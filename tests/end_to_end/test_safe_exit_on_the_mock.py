@@ -16,7 +16,8 @@ from pyvisa.constants import StatusCode
 from pyvisa.errors import VisaIOError
 
 from xbarlab import open_bench
-from xbarlab.instruments.capabilities import Block, PulseMap
+from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.errors import ConnectionLostError
 from xbarlab.instruments.station import Bench
 from xbarlab.mockhw.bench import MockBench, bench_for, forget_bench, fresh_bench

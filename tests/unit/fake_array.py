@@ -7,16 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from xbarlab.instruments.capabilities import (
-    ArraySpec,
-    Block,
-    Cost,
-    Delivered,
-    Identity,
-    IVTrace,
-    PulseMap,
-    Reading,
-)
+from xbarlab.instruments.array_spec import ArraySpec, Block
+from xbarlab.instruments.capabilities import Cost, Delivered, Identity, IVTrace, PulseMap, Reading
 from xbarlab.instruments.errors import InstrumentError
 from xbarlab.instruments.limits import Limits
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from xbarlab.instruments.array_spec import Block
 from xbarlab.instruments.board_spec import BoardCapability
-from xbarlab.instruments.capabilities import Block, Cost
+from xbarlab.instruments.capabilities import Cost
 from xbarlab.instruments.clock import SimulatedClock, WallClock
 from xbarlab.instruments.errors import InstrumentError, RefusedError, UnsupportedError
 from xbarlab.instruments.limits import Limits

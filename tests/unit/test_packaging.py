@@ -1,6 +1,7 @@
 """The package list in pyproject.toml against the tree, and the wheel against a hyphenated directory."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -45,8 +46,10 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 def test_the_wheel_runs_a_runbook_from_a_directory_with_a_hyphen(tmp_path: Path) -> None:
     place = tmp_path / "a-lab-computer"
     place.mkdir()
+    source = tmp_path / "source"  # pip leaves a build folder beside what it builds
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".git", "build", "runs", "*.egg-info", "__pycache__"))
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)], check=True)
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(source)], check=True)
     (wheel,) = tmp_path.glob("xbarlab-*.whl")
     subprocess.run([*pip, "install", "--no-deps", "--target", str(place), str(wheel)], check=True)
     env = {**os.environ, "PYTHONPATH": str(place)}

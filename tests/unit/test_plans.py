@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xbarlab.instruments.capabilities import ArraySpec, Block
+from xbarlab.instruments.array_spec import ArraySpec, Block
 from xbarlab.instruments.errors import RefusedError
 from xbarlab.instruments.limits import Limits
 from xbarlab.protocols.dc_sweep import DcSweepPlan

@@ -16,8 +16,9 @@ import pytest
 from qcodes.station import Station
 
 from xbarlab import open_bench
+from xbarlab.instruments.array_spec import Block
 from xbarlab.instruments.bench_lock import BenchLock
-from xbarlab.instruments.capabilities import Block, PulseMap
+from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.clock import WallClock
 from xbarlab.instruments.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import ConnectionLostError, RefusedError

@@ -1,6 +1,7 @@
 import numpy as np
 
-from xbarlab.instruments.capabilities import Block, Reading
+from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.capabilities import Reading
 from xbarlab.protocols.verify_state import Acceptance, Verdict, VerifyState
 
 TARGET = 100e-6

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from xbarlab.instruments import board_link
-from xbarlab.instruments.capabilities import Block, CrossbarArray, PulseMap, VerifyRequest
+from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.capabilities import CrossbarArray, PulseMap, VerifyRequest
 from xbarlab.instruments.chip_file import parse_chip
 from xbarlab.instruments.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, RefusedError, UnsupportedError

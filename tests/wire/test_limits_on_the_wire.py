@@ -15,7 +15,8 @@ from qcodes.parameters import Parameter
 from qcodes.station import Station
 from qcodes.validators import Numbers
 
-from xbarlab.instruments.capabilities import Block, PulseMap, VerifyRequest
+from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.capabilities import PulseMap, VerifyRequest
 from xbarlab.instruments.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import RefusedError, UnsupportedError
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from xbarlab.instruments import exchange
-from xbarlab.instruments.capabilities import Block, PulseMap
+from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
 from xbarlab.instruments.interrupts import uninterrupted

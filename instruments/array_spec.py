@@ -1,0 +1,170 @@
+"""What an array is and can do, and the rectangles its cells are addressed by."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import RefusedError, UnsupportedError
+from .limits import Limits, refuse_bad_number
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rectangle of cells, zero-based: the unit in which arrays are read and pulsed."""
+
+    row0: int
+    nrows: int
+    col0: int
+    ncols: int
+
+    def __post_init__(self) -> None:
+        row0, nrows, col0, ncols = self.row0, self.nrows, self.col0, self.ncols
+        plain = type(row0) is int and type(nrows) is int and type(col0) is int and type(ncols) is int
+        if plain and row0 >= 0 and nrows > 0 and col0 >= 0 and ncols > 0:
+            return
+        for name, value in (("row0", row0), ("nrows", nrows), ("col0", col0), ("ncols", ncols)):
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < name.startswith("n"):
+                least = 1 if name.startswith("n") else 0
+                raise RefusedError(f"cells: {name} is {value!r}; it must be a whole number of at least {least}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols) of the rectangle."""
+        return self.nrows, self.ncols
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return self.nrows * self.ncols
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of this rectangle in a whole-array map."""
+        return slice(self.row0, self.row0 + self.nrows), slice(self.col0, self.col0 + self.ncols)
+
+    def __str__(self) -> str:
+        return f"{self.row0}:{self.row0 + self.nrows},{self.col0}:{self.col0 + self.ncols}"
+
+    @classmethod
+    def parse(cls, text: str, spec: ArraySpec) -> Block:
+        """Read ``"0:8,0:8"``, ``"3,5"``, ``":,0:4"`` or ``"all"``; refuse what lies outside the array."""
+        wanted = text.strip()
+        if wanted == "all":
+            return cls(0, spec.rows, 0, spec.cols)
+        match = re.fullmatch(r"\s*(\d*)(:?)(\d*)\s*,\s*(\d*)(:?)(\d*)\s*", wanted)
+        if match is None:
+            raise RefusedError(f"cells {text!r} are not understood: write 'rows,cols' like '0:8,0:8', '3,5' or 'all'")
+        row0, row1 = _span(match.group(1), match.group(2), match.group(3), spec.rows, "row", text)
+        col0, col1 = _span(match.group(4), match.group(5), match.group(6), spec.cols, "column", text)
+        return cls(row0, row1 - row0, col0, col1 - col0)
+
+
+def _span(first: str, colon: str, last: str, size: int, axis: str, text: str) -> tuple[int, int]:
+    if not colon:
+        if not first:
+            raise RefusedError(f"cells {text!r} give no {axis}: write 'rows,cols' like '0:8,0:8', '3,5' or 'all'")
+        start, stop = int(first), int(first) + 1
+    else:
+        start, stop = int(first or 0), int(last) if last else size
+    if stop > size or start >= stop:
+        raise RefusedError(
+            f"cells {text!r}: {axis}s {start}:{stop} are outside the array or empty; this array has {axis}s 0:{size}"
+        )
+    return start, stop
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """What an array is and can do; a protocol decides from this alone.
+
+    Attributes
+    ----------
+    gate_axis : "row" | "col" | None
+        Which lines carry the gates. "col": a slot holds cells of one row that share an amplitude, each with its own
+        gate voltage; "row": cells of one row that share a gate voltage, each with its own amplitude.
+    volts_lsb, gate_lsb : float [V]; width_tick : float [s]
+        Resolution of what is commanded.
+    read_ranges : tuple of float [A]
+    average_max : int
+        Conversions per cell of one read.
+    sweep_points_max, sweep_dwell, compliance_min : int, (float, float) [s], float [A]
+        Points of one sweep, least and longest time per point, least compliance.
+    slot_overhead, read_slot_seconds, vmm_slot_seconds : float [s]
+        Time of a pulse slot beyond its width, of a read slot, of a VMM slot.
+    schemes : bias schemes this bench has the sources for.
+    supports : names of optional abilities.
+    bad_cells : (row, col) the chip file knows to be bad; protocols leave them alone.
+    """
+
+    name: str
+    rows: int
+    cols: int
+    cell: Literal["1T1R", "passive"]
+    gate_axis: Literal["row", "col"] | None
+    limits: Limits
+    volts_lsb: float
+    gate_lsb: float
+    width_tick: float
+    read_volts: float
+    read_gate: float
+    read_ranges: tuple[float, ...]
+    adc_bits: int
+    average_max: int
+    slot_overhead: float
+    read_slot_seconds: float
+    vmm_slot_seconds: float
+    schemes: tuple[str, ...] = ("ground",)
+    supports: frozenset[str] = frozenset()
+    bad_cells: tuple[tuple[int, int], ...] = ()
+    simulated: bool = False
+    sweep_points_max: int = 10000
+    sweep_dwell: tuple[float, float] = (0.0, 10.0)
+    compliance_min: float = 0.0
+
+    @property
+    def whole(self) -> Block:
+        """The whole array."""
+        return Block(0, self.rows, 0, self.cols)
+
+    def require(self, ability: str, needs: str) -> None:
+        """Refuse an ability this array lacks, saying what it ``needs``."""
+        if ability not in self.supports:
+            can = ", ".join(sorted(self.supports)) or "reads and pulses only"
+            raise UnsupportedError(f"{self.name} does not support {ability}: it would need {needs}; it supports {can}")
+
+    def check_average(self, average: int, *, channel: str) -> None:
+        """Refuse a number of conversions this array cannot average."""
+        if not (isinstance(average, int | np.integer) and 1 <= average <= self.average_max):
+            raise RefusedError(
+                f"{channel}: average {average!r} is not a whole number of 1 to {self.average_max}: choose one inside"
+            )
+
+    def check_sweep(self, points: int, compliance: float, dwell: float, *, channel: str) -> None:
+        """Refuse a sweep of too many ``points``, or with a ``compliance`` [A] or ``dwell`` [s] out of range."""
+        if not 1 <= points <= self.sweep_points_max:
+            raise RefusedError(
+                f"{channel}: {points} points in one sweep; this array takes 1 to {self.sweep_points_max}: "
+                "choose a larger step"
+            )
+        self.limits.check("current", compliance, channel=f"{channel} compliance", unit="A")
+        refuse_bad_number("compliance", compliance, self.compliance_min, self.limits.current_max, "A", channel=channel)
+        refuse_bad_number("dwell", dwell, *self.sweep_dwell, "s", channel=channel)
+
+    def require_scheme(self, scheme: str | None) -> None:
+        """Refuse a bias scheme for which this bench lacks sources."""
+        if scheme is not None and scheme not in self.schemes:
+            raise UnsupportedError(
+                f"{self.name} has no sources for bias scheme {scheme!r}: choose from {', '.join(self.schemes)}"
+            )
+
+    def healthy_mask(self, block: Block) -> NDArray[np.bool_]:
+        """Return True [block.shape] where the chip file knows nothing bad."""
+        mask = np.ones((self.rows, self.cols), dtype=np.bool_)
+        for row, col in self.bad_cells:
+            mask[row, col] = False
+        return mask[block.slices]
