@@ -10,8 +10,9 @@ from .board_settings import BoardSettings
 from .capabilities import Clock, Cost
 from .clock import SimulatedClock, WallClock
 from .errors import InstrumentError, RefusedError, XbarlabError
-from .exchange import OUR_DOING, split_replies
+from .exchange import OUR_DOING
 from .interrupts import uninterrupted
+from .wire_text import split_replies
 
 log = logging.getLogger(__name__)
 

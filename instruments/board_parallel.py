@@ -14,8 +14,8 @@ from .board_codec import largest_code
 from .board_link import BoardLink
 from .capabilities import Delivered
 from .errors import RefusedError
-from .exchange import block_header
 from .limits import refuse_bad_number
+from .wire_text import block_header
 
 FloatArray = NDArray[np.float64]
 _CODE = np.dtype("<i2")

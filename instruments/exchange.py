@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 from pyvisa.constants import StatusCode
 from pyvisa.errors import InvalidSession, VisaIOError
 
-from .command_guard import split_outside_quotes
 from .errors import ConnectionLostError, InstrumentError
 from .interrupts import uninterrupted
 from .ports import Port
+from .wire_text import GarbledError, block_header, brief, named, parse_header, shortened
 
 if TYPE_CHECKING:
     from qcodes.instrument import VisaInstrument
@@ -110,11 +110,11 @@ class ExchangeMixin(_Base):
             self._send(b"".join((head, block_header(len(payload)), payload, b";:SYST:ERR?\n")))
             reply = self._port.read_line()
         except BaseException as error:
-            self._explain(error, _named(head))
+            self._explain(error, named(head))
             raise
         finally:
             self._relax()
-        self._raise_reported(reply.decode("latin-1").rstrip("\r\n"), _named(head))
+        self._raise_reported(reply.decode("latin-1").rstrip("\r\n"), named(head))
 
     def ask_block(self, message: bytes, size: int | None, *, expected: float = 0.0) -> memoryview:
         """Send a message (without its terminator) and return the payload of the block it is answered with.
@@ -129,7 +129,7 @@ class ExchangeMixin(_Base):
             self._send(message + b"\n")
             payload = self.read_block(size)
         except BaseException as error:
-            self._explain(error, _named(message))
+            self._explain(error, named(message))
             raise
         finally:
             self._relax()
@@ -148,17 +148,17 @@ class ExchangeMixin(_Base):
             data = self._port.read_exactly(len(header) + size + 1)
             if data.startswith(header) and data[-1] == 0x0A:
                 return memoryview(data)[len(header) : -1]
-        start, length = _parse_header(data)
+        start, length = parse_header(data)
         if start > len(data):
             data += self._port.read_exactly(start - len(data))
-            start, length = _parse_header(data)
+            start, length = parse_header(data)
         if size is not None and length != size:
-            raise _GarbledError(f"a block of {length} bytes where {size} were expected")
+            raise GarbledError(f"a block of {length} bytes where {size} were expected")
         missing = start + length + 1 - len(data)
         if missing > 0:
             data += self._port.read_exactly(missing)
         if data[start + length : start + length + 1] not in {b"\n", b"\r"}:
-            raise _GarbledError("a block that is not followed by a line feed")
+            raise GarbledError("a block that is not followed by a line feed")
         if data[start + length] == 0x0D:
             self._port.read_line()
         return memoryview(data)[start : start + length]
@@ -237,21 +237,21 @@ class ExchangeMixin(_Base):
         """Return the error for a reply that cannot be what was asked for; the next exchange finds its place first."""
         self._out_of_step = True
         return InstrumentError(
-            f"{self.name} at {self.place} answered {_shortened(command)} with {reply[:60]!r}: {_GARBLED}"
+            f"{self.name} at {self.place} answered {shortened(command)} with {reply[:60]!r}: {_GARBLED}"
         )
 
     def _instrument_error(self, entries: tuple[ErrorEntry, ...], doing: str) -> InstrumentError:
         runs = [(f"{number} {text}", len(list(equal))) for (number, text), equal in groupby(entries)]
         words = "; ".join(text if times == 1 else f"{text} (×{times})" for text, times in runs)
-        return InstrumentError(f"{self.name} at {self.place} reports {words} (after {_shortened(doing)})", entries)
+        return InstrumentError(f"{self.name} at {self.place} reports {words} (after {shortened(doing)})", entries)
 
     def _explain(self, error: BaseException, command: str) -> None:
         """Turn a failed exchange into our own errors; others pass. Called in an ``except``."""
         self._out_of_step = True
-        if isinstance(error, _GarbledError):
+        if isinstance(error, GarbledError):
             entries = self._recover(error, command)
             raise InstrumentError(
-                f"{self.name} at {self.place} answered {_shortened(command)} with {error}: {_GARBLED}", entries
+                f"{self.name} at {self.place} answered {shortened(command)} with {error}: {_GARBLED}", entries
             ) from error
         if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout and not self._port.half_sent:
             seconds = self.visa_handle.timeout / 1000.0
@@ -262,7 +262,7 @@ class ExchangeMixin(_Base):
             late = self._late_replies or any(number in OUR_DOING for number, _ in entries)
             what = "the reply came late" if late else "the reply was lost"
             raise ConnectionLostError(
-                f"{self.name} at {self.place} gave no reply to {_shortened(command)} within {seconds:.3g} s, though it "
+                f"{self.name} at {self.place} gave no reply to {shortened(command)} within {seconds:.3g} s, though it "
                 f"answers again since: {what}; check what slows the link down or cuts it, then repeat the step"
             ) from error
         if isinstance(error, LINK_ERRORS):
@@ -282,7 +282,7 @@ class ExchangeMixin(_Base):
         if self._port.half_sent:
             self._leave_block(error, command)
         raise ConnectionLostError(
-            f"{self.name} at {self.place} does not answer: {_shortened(command)} {tried} ({brief(error)}); "
+            f"{self.name} at {self.place} does not answer: {shortened(command)} {tried} ({brief(error)}); "
             "check power, cable and address, then open the bench again"
         ) from error
 
@@ -294,7 +294,7 @@ class ExchangeMixin(_Base):
         self.link_lost = True
         self.visa_handle.close()
         raise ConnectionLostError(
-            f"{self.name} at {self.place}: {_shortened(command)} was cut off in the middle of its block"
+            f"{self.name} at {self.place}: {shortened(command)} was cut off in the middle of its block"
             f"{f' ({brief(error)})' if error is not None else ''}, so the connection was closed, which makes the board "
             "disconnect the array: check cable and network, then open the bench again"
         ) from error
@@ -332,52 +332,3 @@ class ExchangeMixin(_Base):
             self._stretched = True
             self._relax()
         raise ConnectionLostError(f"{self.name} at {self.place} sends without end: switch it off and on again")
-
-
-class _GarbledError(Exception):
-    """A reply that breaks the rules; caught where the command is known."""
-
-
-def block_header(length: int) -> bytes:
-    """Return the shortest IEEE 488.2 header of a definite-length block."""
-    digits = b"%d" % length
-    return b"#%d%s" % (len(digits), digits)
-
-
-def _shortened(command: str) -> str:
-    return command if len(command) <= 60 else command[:57] + "..."
-
-
-def brief(error: BaseException) -> str:
-    """Return what a link says of itself, without codes and VISA's prose."""
-    if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout:
-        return "no reply in time"
-    if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_connection_lost:
-        return "the connection was lost"
-    if isinstance(error, InvalidSession):
-        return "the connection is closed"
-    return str(getattr(error, "strerror", None) or error).rstrip(".")
-
-
-def split_replies(line: str) -> list[str]:
-    """Split the joined replies of a compound query."""
-    return [part.strip() for part in split_outside_quotes(line, ";")]
-
-
-def _named(message: bytes) -> str:
-    """Return a message for people, its blocks cut off."""
-    head, block, _ = message.partition(b"#")
-    return head.decode("latin-1") + ("<block>" if block or head.endswith(b",") else "")
-
-
-def _parse_header(data: bytes) -> tuple[int, int]:
-    """Return where the payload starts and its length; a start beyond ``data`` asks for more bytes first."""
-    if data[:1] != b"#" or not data[1:2].isdigit() or data[1:2] == b"0":
-        raise _GarbledError(f"{bytes(data[:24])!r}, which is not a definite-length block")
-    start = 2 + int(data[1:2])
-    digits = data[2:start]
-    if len(digits) < start - 2:
-        return start, 0
-    if not digits.isdigit():
-        raise _GarbledError(f"the block header {bytes(data[:start])!r}")
-    return start, int(digits)

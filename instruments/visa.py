@@ -8,8 +8,9 @@ import pyvisa
 from pyvisa.highlevel import list_backends
 
 from .errors import ConnectionLostError, RefusedError, unknown
-from .exchange import LINK_ERRORS, ExchangeMixin, brief
+from .exchange import LINK_ERRORS, ExchangeMixin
 from .ports import port_of
+from .wire_text import brief
 
 if TYPE_CHECKING:
     from pyvisa.resources import MessageBasedResource
