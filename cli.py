@@ -38,6 +38,7 @@ CellOption = Annotated[str, typer.Option("--cell", metavar="R,C", help="Row and 
 SeedOption = Annotated[
     int | None, typer.Option("--seed", metavar="N", min=0, help="Seeds the host and, in process, a fresh mock chip.")
 ]
+CheckOption = Annotated[bool, typer.Option("--check", help="Exit with 1 when an expectation is missed.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 
@@ -64,6 +65,7 @@ def _root(  # pyright: ignore[reportUnusedFunction]
 def demo(
     out: Annotated[Path | None, typer.Option(help="Folder for the results [default: runs/demo-<time>].")] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another chip, other targets.")] = DEMO_SEED,
+    check: CheckOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Take a mock 128×64 chip from virgin to eight programmed levels and write the report.
@@ -74,7 +76,8 @@ def demo(
     """
     from .runbooks.runner import new_folder, run_runbook
 
-    run_runbook(DEMO_RUNBOOK, out=out or new_folder("demo"), seed=seed, quiet=quiet)
+    outcome = run_runbook(DEMO_RUNBOOK, out=out or new_folder("demo"), seed=seed, check=check, quiet=quiet)
+    raise typer.Exit(outcome.exit_code)
 
 
 @app.command()
@@ -89,7 +92,7 @@ def run(
         typer.Option("--set", metavar="ID.KEY=VALUE", help="Change a parameter of a step; repeatable."),
     ] = None,
     seed: SeedOption = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 1 when an expectation is missed.")] = False,
+    check: CheckOption = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells, volts, pulses and bench time; send nothing that acts.")
     ] = False,
