@@ -210,12 +210,6 @@ class ExchangeMixin(_Base):
             entries.append(entry)
         return tuple(entries)
 
-    def raise_errors(self, doing: str) -> None:
-        """Raise an :class:`InstrumentError` when the error queue is not empty."""
-        entries = self.drain_errors()
-        if entries:
-            raise self._instrument_error(entries, doing)
-
     def _raise_reported(self, reply: str, command: str) -> None:
         """Raise when ``reply``, the answer to an error query, is not 'no error'."""
         if reply.startswith('0,"'):

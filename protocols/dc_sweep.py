@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..instruments.array_spec import ArraySpec
+from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray
 from .dataset import Axis, Variable
-from .plan import Forecast, Plan, parse_cells
+from .plan import Forecast, Plan
 from .run import Run
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class DcSweepPlan(Plan):
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and sweeps beyond the limits."""
         spec.require("sweep", "a source that can step one cell through a list of voltages with a current limit")
-        parse_cells(self.cells, spec)
+        Block.parse(self.cells, spec)
         limits = spec.limits
         limits.check("pulse_volts", [self.positive, self.negative], channel="dc_sweep.volts")
         for peak, compliance in ((self.positive, self.compliance), (self.negative, self.reset_compliance)):
@@ -55,7 +55,7 @@ class DcSweepPlan(Plan):
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost of all loops."""
-        block = parse_cells(self.cells, spec)
+        block = Block.parse(self.cells, spec)
         points = sum(len(half) for half in self.loop)
         extra = len(self.loop[1]) if self.prepare else 0
         seconds = block.size * (self.cycles * points + extra) * self.dwell
@@ -149,7 +149,7 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
     """
     plan.check(array.spec)
     keep = Run.of(run)
-    block = parse_cells(plan.cells, array.spec)
+    block = Block.parse(plan.cells, array.spec)
     cells = [
         (row, col)
         for row in range(block.row0, block.row0 + block.nrows)

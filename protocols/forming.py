@@ -13,7 +13,7 @@ from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from .cell_table import cell_table
 from .dataset import Axis, Variable
-from .plan import Forecast, Plan, check_pulse, parse_cells
+from .plan import Forecast, Plan, check_pulse
 from .read_array import map_axes, read_seconds
 from .run import Run
 
@@ -73,7 +73,7 @@ class FormingPlan(Plan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and pulses beyond the limits."""
-        parse_cells(self.cells, spec)
+        Block.parse(self.cells, spec)
         check_pulse(spec, volts=self.stop_volts, width=self.width, gate=self.gate, channel="forming.stop_volts")
         check_pulse(spec, volts=self.set_volts, width=self.switch_width, gate=self.set_gate, channel="forming.set")
         check_pulse(
@@ -82,7 +82,7 @@ class FormingPlan(Plan):
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when no cell forms before the last step."""
-        block = parse_cells(self.cells, spec)
+        block = Block.parse(self.cells, spec)
         steps = len(self.staircase)
         slots = block.nrows * (self.width + spec.slot_overhead)
         return Forecast(
@@ -177,7 +177,7 @@ def form(array: CrossbarArray, plan: FormingPlan, run: Run | None = None) -> For
     """Form all virgin cells of a block, every slot serving a whole row."""
     plan.check(array.spec)
     keep = Run.of(run)
-    block = parse_cells(plan.cells, array.spec)
+    block = Block.parse(plan.cells, array.spec)
     known_good = array.spec.healthy_mask(block)
     variables = [Variable("conductance", "Conductance", "S"), Variable("volts", "Amplitude applied", "V")]
     axes = [Axis("cycle", "Staircase step"), *map_axes(block)]

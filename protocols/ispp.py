@@ -13,7 +13,7 @@ from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ..instruments.limits import refuse_bad_number
 from .dataset import Axis, Variable
-from .plan import Forecast, parse_cells
+from .plan import Forecast
 from .programming_plan import ProgrammingPlan
 from .read_array import map_axes
 from .run import Run
@@ -114,7 +114,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
 
     plan.check(array.spec)
     keep = Run.of(run)
-    block = parse_cells(plan.cells, array.spec)
+    block = Block.parse(plan.cells, array.spec)
     wanted = plan.targets(block, keep)
     healthy = keep.healthy_of(array)[block.slices]
     set_ramp, reset_ramp = plan.ramps(array.spec)

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..instruments.array_spec import ArraySpec, Block
+from ..instruments.array_spec import ArraySpec
 from ..instruments.errors import RefusedError, unknown
 
 
@@ -69,8 +69,3 @@ def check_pulse(spec: ArraySpec, *, volts: float, width: float, gate: float, cha
     spec.limits.check("pulse_volts", volts, channel=channel)
     spec.limits.check("width", width, channel=channel, unit="s")
     spec.limits.check("gate", gate, channel=f"{channel} gate")
-
-
-def parse_cells(text: str, spec: ArraySpec) -> Block:
-    """Return the block a plan's ``cells`` means on this array."""
-    return Block.parse(text, spec)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import FloatArray
-from .plan import Forecast, Plan, check_pulse, parse_cells
+from .plan import Forecast, Plan, check_pulse
 from .read_array import read_seconds
 from .run import Run
 from .staircases import Knob, Ramp
@@ -100,7 +100,7 @@ class ProgrammingPlan(Plan):
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and pulses beyond the limits."""
         name = type(self).__name__.removesuffix("Plan").lower()
-        block = parse_cells(self.cells, spec)
+        block = Block.parse(self.cells, spec)
         spec.check_average(self.average, channel=f"{name}.average")
         spec.check_average(self.reverify_average, channel=f"{name}.reverify_average")
         if self.target_file is not None:
@@ -111,7 +111,7 @@ class ProgrammingPlan(Plan):
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when every cell uses up its pulses."""
-        block = parse_cells(self.cells, spec)
+        block = Block.parse(self.cells, spec)
         slots = 2 * block.nrows * (self.width + spec.slot_overhead)
         seconds = self.iterations_max * (slots + read_seconds(spec, block)) + self.reverify_rounds * self.reverify_after
         volts = max(ramp.volts_max for ramp in self.ramps(spec))

@@ -12,7 +12,7 @@ from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import FLAG_OVERFLOW, CrossbarArray, Reading
 from .cell_table import cell_table
 from .dataset import Axis, Variable
-from .plan import Forecast, Plan, parse_cells
+from .plan import Forecast, Plan
 from .run import Run
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ class ReadArrayPlan(Plan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and reads beyond the limits."""
-        parse_cells(self.cells, spec)
+        Block.parse(self.cells, spec)
         spec.check_average(self.average, channel="read_array")
         if self.volts is not None:
             spec.limits.check("read_volts", self.volts, channel="read_array.volts")
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost of reading once."""
-        block = parse_cells(self.cells, spec)
+        block = Block.parse(self.cells, spec)
         volts = abs(spec.read_volts if self.volts is None else self.volts)
         return Forecast(block.size, volts, 0, read_seconds(spec, block, self.average))
 
@@ -123,7 +123,7 @@ def read_array(array: CrossbarArray, plan: ReadArrayPlan, run: Run | None = None
     """
     plan.check(array.spec)
     keep = Run.of(run)
-    block = parse_cells(plan.cells, array.spec)
+    block = Block.parse(plan.cells, array.spec)
     variables = [Variable("conductance", "Conductance", "S"), Variable("stderr", "Standard error", "S")]
     with keep.dataset(
         "read_array", map_axes(block), variables, {"read_volts": plan.volts or array.spec.read_volts}

@@ -14,7 +14,7 @@ from ..instruments.capabilities import CrossbarArray, FloatArray
 from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .onboard_verify import program_on_board
-from .plan import Forecast, parse_cells
+from .plan import Forecast
 from .programming_plan import ProgrammingPlan
 from .read_array import map_axes
 from .run import Run
@@ -197,7 +197,7 @@ def read_verify(
     """
     plan.check(array.spec)
     keep = Run.of(run)
-    block = parse_cells(plan.cells, array.spec)
+    block = Block.parse(plan.cells, array.spec)
     wanted = plan.targets(block, keep) if target is None else check_target(target, block, "the target map")
     set_ramp, reset_ramp = plan.ramps(array.spec)
     state = VerifyState(wanted, array.spec.healthy_mask(block), plan.acceptance())

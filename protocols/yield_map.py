@@ -13,7 +13,7 @@ from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from .cell_table import cell_table
 from .dataset import Axis, Variable
-from .plan import Forecast, Plan, check_pulse, parse_cells
+from .plan import Forecast, Plan, check_pulse
 from .read_array import map_axes, read_seconds
 from .run import Run
 
@@ -40,14 +40,14 @@ class YieldMapPlan(Plan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and pulses beyond the limits."""
-        parse_cells(self.cells, spec)
+        Block.parse(self.cells, spec)
         spec.check_average(self.average, channel="yield_map")
         check_pulse(spec, volts=self.set_volts, width=self.width, gate=self.set_gate, channel="yield_map.set")
         check_pulse(spec, volts=-self.reset_volts, width=self.width, gate=self.reset_gate, channel="yield_map.reset")
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when every cell needs every attempt."""
-        block = parse_cells(self.cells, spec)
+        block = Block.parse(self.cells, spec)
         pulses = 2 * block.size * self.attempts
         seconds = self.attempts * (
             2 * block.nrows * (self.width + spec.slot_overhead) + 3 * read_seconds(spec, block, self.average)
@@ -134,7 +134,7 @@ def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) 
 
     plan.check(array.spec)
     keep = Run.of(run)
-    block = parse_cells(plan.cells, array.spec)
+    block = Block.parse(plan.cells, array.spec)
     variables = [
         Variable("before", "Conductance before", "S"),
         Variable("after_reset", "Conductance after RESET", "S"),

@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from xbarlab.mockhw.bench import bench_for, fresh_bench
-from xbarlab.mockhw.tcp_host import TcpHost
+from xbarlab.mockhw.tcp_host import serve
 from xbarlab.runbooks.runner import Outcome, run_runbook
 from xbarlab.runbooks.stations import find_bench, find_station
 
@@ -54,11 +53,8 @@ def in_process(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 @pytest.fixture(scope="module")
 def over_tcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     folder = tmp_path_factory.mktemp("tcp")
-    host = TcpHost(fresh_bench(find_bench("mock_ta_hfo2"), seed=SEED), port=0)
-    ((_, (address, port)),) = host.addresses.items()
-    server = threading.Thread(target=host.run)
-    server.start()
-    try:
+    with serve(fresh_bench(find_bench("mock_ta_hfo2"), seed=SEED), port=0) as addresses:
+        ((address, port),) = addresses.values()
         shipped = find_station("tcp_ta_hfo2")
         chip = shipped.with_name("mock_ta_hfo2.chip.yaml")
         text = shipped.read_text(encoding="utf-8").replace("127.0.0.1::5025", f"{address}::{port}")
@@ -67,9 +63,6 @@ def over_tcp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
         yield run_runbook(
             "first_light_1t1r", station=station, out=folder / "out", seed=SEED, overrides=SMALL, quiet=True
         )
-    finally:
-        host.stop()
-        server.join()
 
 
 def tables(outcome: Outcome) -> list[dict[str, dict[str, np.ndarray]]]:
