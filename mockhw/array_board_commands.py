@@ -9,6 +9,7 @@ from .array_board_slots import Rectangle
 from .scpi_arguments import Block, Boolean, Choice, Integer, Number, Parameter
 from .scpi_errors import ScpiError
 from .scpi_tree import Command, number, setting
+from .simulation_commands import simulation_commands
 
 if TYPE_CHECKING:
     from .array_board import ArrayBoard
@@ -24,7 +25,8 @@ _RECTANGLE: tuple[Parameter, ...] = (
 
 def board_commands(board: ArrayBoard) -> list[Command]:
     """Return every command of ``board``."""
-    return [*_system(board), *_source(board), *_read(board), *_act(board), *_diagnosis(board), *_simulation(board)]
+    simulation = simulation_commands(board, board.info)
+    return [*_system(board), *_source(board), *_read(board), *_act(board), *_diagnosis(board), *simulation]
 
 
 def _system(board: ArrayBoard) -> list[Command]:
@@ -168,14 +170,6 @@ def _diagnosis(board: ArrayBoard) -> list[Command]:
         Command("DIAGnostic:OPEN?", board.diagnose_open),
         Command("ADC:MODE", mode, (Choice("mode", ("LINear", "RAMP", "SATurate"), unknown=-241),)),
         Command("ADC:MODE?", lambda: "LIN"),
-    ]
-
-
-def _simulation(board: ArrayBoard) -> list[Command]:
-    return [
-        Command("SIMulation:CLOCk?", lambda: f"{board.clock.now:.15g}"),
-        Command("SIMulation:CLOCk:ADVance", board.advance, (Number("seconds", "S", 0.0, 1e9),)),
-        Command("SIMulation:INFO?", board.info),
     ]
 
 

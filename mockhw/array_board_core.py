@@ -14,7 +14,7 @@ from .array_board_actions import QueryAction, SlotAction, SweepAction
 from .array_board_reads import ReadPoint, ReadUnit
 from .array_board_spec import BoardSpec, block
 from .array_board_verify import VerifyAction
-from .instrument import Action, BenchLog, SimulatedInstrument, advance_to
+from .instrument import Action, BenchLog, SimulatedInstrument
 from .scpi_device import Hold, Reply
 from .scpi_errors import ScpiError
 from .sim_clock import SimClock
@@ -268,14 +268,6 @@ class BoardCore(SimulatedInstrument):
     def info(self) -> bytes:
         """``SIMulation:INFO?``."""
         return self._info
-
-    def advance(self, seconds: float) -> None:
-        """``SIMulation:CLOCk:ADVance``: what runs does its work at its own time, not at the end of the wait."""
-        until = self.session.time + seconds
-        while self.action is not None and self.action.next_event <= until:
-            advance_to(self.clock, self.action.next_event)
-        if until > self.clock.now:
-            advance_to(self.clock, until)
 
     def set_watchdog(self, seconds: float) -> None:
         """``SYSTem:WATChdog``: 0 is never."""

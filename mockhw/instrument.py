@@ -96,7 +96,7 @@ class SimulatedInstrument(ABC):
         """Called when the last client has gone."""
         self._free_at = -math.inf
         self.session = ScpiSession(self, clock, self.commands(), self.reserved())
-        clock.watch(self._tick)
+        clock.watch(self._tick, self.next_event)
 
     # --- to be said by each instrument --------------------------------------------------------
 
@@ -221,6 +221,14 @@ class SimulatedInstrument(ABC):
             self.action = None
             self.on_done(action, cut=False)
             self.session.idle()
+
+    def advance(self, seconds: float) -> None:
+        """``SIMulation:CLOCk:ADVance``: what runs does its work at its own time, not at the end of the wait."""
+        until = self.session.time + seconds
+        while self.action is not None and self.action.next_event <= until:
+            advance_to(self.clock, self.action.next_event)
+        if until > self.clock.now:
+            advance_to(self.clock, until)
 
     def _tick(self, now: float) -> None:
         self.settle(now)
