@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -96,7 +97,16 @@ class ArraySpec:
         Points of one sweep, least and longest time per point, least compliance.
     slot_overhead, read_slot_seconds, vmm_slot_seconds : float [s]
         Time of a pulse slot beyond its width, of a read slot, of a VMM slot.
-    schemes : bias schemes this bench has the sources for.
+    read_schemes, write_schemes : tuple of str
+        Bias schemes this bench has the sources for, the one it takes by itself first. Writes are pulses and sweeps.
+    scheme_needs : mapping of str to str
+        What a scheme it lacks would need, or why it is refused.
+    slot_serves : "row" | "cell"
+        What one slot reads or pulses: the cells of a row, or a single cell that is connected first.
+    select_seconds : float [s]
+        Time to connect a cell, where a slot serves one.
+    sweep_by_host : tuple of str
+        Write schemes in which the host steps a sweep point by point, because no instrument can do so alone.
     supports : names of optional abilities.
     bad_cells : (row, col) the chip file knows to be bad; protocols leave them alone.
     """
@@ -118,7 +128,12 @@ class ArraySpec:
     slot_overhead: float
     read_slot_seconds: float
     vmm_slot_seconds: float
-    schemes: tuple[str, ...] = ("ground",)
+    read_schemes: tuple[str, ...] = ("ground",)
+    write_schemes: tuple[str, ...] = ("ground",)
+    scheme_needs: Mapping[str, str] = field(default_factory=dict[str, str])
+    slot_serves: Literal["row", "cell"] = "row"
+    select_seconds: float = 0.0
+    sweep_by_host: tuple[str, ...] = ()
     supports: frozenset[str] = frozenset()
     bad_cells: tuple[tuple[int, int], ...] = ()
     simulated: bool = False
@@ -155,12 +170,34 @@ class ArraySpec:
         refuse_bad_number("compliance", compliance, self.compliance_min, self.limits.current_max, "A", channel=channel)
         refuse_bad_number("dwell", dwell, *self.sweep_dwell, "s", channel=channel)
 
-    def require_scheme(self, scheme: str | None) -> None:
-        """Refuse a bias scheme for which this bench lacks sources."""
-        if scheme is not None and scheme not in self.schemes:
+    def require_scheme(self, scheme: str | None, *, writing: bool) -> str:
+        """Return the bias scheme to use, the array's own when ``scheme`` is None; refuse what this bench cannot do."""
+        known = self.write_schemes if writing else self.read_schemes
+        if scheme is None:
+            return known[0]
+        if scheme not in known:
+            doing = "writes" if writing else "reads"
+            why = self.scheme_needs.get(scheme, "this bench has no sources for it")
             raise UnsupportedError(
-                f"{self.name} has no sources for bias scheme {scheme!r}: choose from {', '.join(self.schemes)}"
+                f"{self.name} does not do {doing} in bias scheme {scheme!r} ({why}): choose from {', '.join(known)}"
             )
+        return scheme
+
+    def read_slots(self, block: Block) -> int:
+        """Return how many slots one conversion of every cell of ``block`` takes."""
+        return block.nrows if self.slot_serves == "row" else block.size
+
+    def read_seconds(self, block: Block, average: int = 1) -> float:
+        """Return the time [s] one read of ``block`` takes, a conversion to find the range included."""
+        return self.read_slots(block) * ((average + 1) * self.read_slot_seconds + self.select_seconds)
+
+    def pulse_seconds(self, block: Block, width: float, count: int = 1) -> float:
+        """Return the time [s] it takes to give every cell of ``block`` ``count`` pulses of ``width`` [s]."""
+        return self.read_slots(block) * (count * (width + self.slot_overhead) + self.select_seconds)
+
+    def sweep_seconds(self, points: int, dwell: float) -> float:
+        """Return the time [s] of one sweep of ``points``, ``dwell`` [s] each."""
+        return points * dwell + self.select_seconds
 
     def healthy_mask(self, block: Block) -> NDArray[np.bool_]:
         """Return True [block.shape] where the chip file knows nothing bad."""

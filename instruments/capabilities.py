@@ -213,7 +213,15 @@ class CrossbarArray(Protocol):
         ...
 
     def sweep(
-        self, row: int, col: int, volts: ArrayLike, *, compliance: float, dwell: float, gate: ArrayLike | None = None
+        self,
+        row: int,
+        col: int,
+        volts: ArrayLike,
+        *,
+        compliance: float,
+        dwell: float,
+        gate: ArrayLike | None = None,
+        scheme: str | None = None,
     ) -> IVTrace:
         """Drive one cell through ``volts`` [V], current held at or below ``compliance`` [A]."""
         ...

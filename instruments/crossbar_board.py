@@ -79,7 +79,7 @@ class CrossbarBoard(BoardParallel):
             Default ``spec.read_gate``.
         """
         spec = self._spec
-        spec.require_scheme(scheme)
+        spec.require_scheme(scheme, writing=False)
         self._require_block(cells)
         amplitude = spec.read_volts if volts is None else float(volts)
         self._limits.check("read_volts", amplitude, channel="read")
@@ -137,7 +137,7 @@ class CrossbarBoard(BoardParallel):
         RefusedError
             Before anything is written, when a value of a cell with a count above 0 is outside the limits.
         """
-        self._spec.require_scheme(pulses.scheme)
+        self._spec.require_scheme(pulses.scheme, writing=True)
         block = pulses.block
         self._require_block(block)
         planes = self._quantise(pulses)
@@ -207,7 +207,15 @@ class CrossbarBoard(BoardParallel):
     # -- sweeping ----------------------------------------------------------------------------------------------------
 
     def sweep(
-        self, row: int, col: int, volts: ArrayLike, *, compliance: float, dwell: float, gate: ArrayLike | None = None
+        self,
+        row: int,
+        col: int,
+        volts: ArrayLike,
+        *,
+        compliance: float,
+        dwell: float,
+        gate: ArrayLike | None = None,
+        scheme: str | None = None,
     ) -> IVTrace:
         """Drive one cell through ``volts`` [V], ``dwell`` [s] each, current at or below ``compliance`` [A].
 
@@ -215,6 +223,7 @@ class CrossbarBoard(BoardParallel):
         """
         spec = self._spec
         spec.require("sweep", "a source with current compliance on the cell's lines (SWEep:RUN)")
+        spec.require_scheme(scheme, writing=True)
         self._require_cell(row, col)
         where = f"cell ({row}, {col}) point "
         points = np.atleast_1d(np.asarray(volts, dtype=np.float64))

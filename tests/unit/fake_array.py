@@ -101,7 +101,7 @@ class FakeArray:
         g[(volts >= FORM_VOLTS) | (formed & (volts >= SET_VOLTS))] = HIGH
         g[(g > VIRGIN) & (volts <= RESET_VOLTS)] = LOW
 
-    def sweep(self, row, col, volts, *, compliance, dwell, gate=None) -> IVTrace:
+    def sweep(self, row, col, volts, *, compliance, dwell, gate=None, scheme=None) -> IVTrace:
         points = np.asarray(volts, dtype=np.float64)
         self._act("sweep", points.size)
         current = np.empty_like(points)

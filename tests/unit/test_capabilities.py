@@ -86,9 +86,9 @@ def test_missing_abilities_and_schemes_say_what_there_is(spec: Any) -> None:
     with pytest.raises(UnsupportedError, match="would need wings; it supports reads and pulses only"):
         spec.require("flight", "wings")
     with pytest.raises(UnsupportedError, match=r"'third'.*ground, half"):
-        spec.require_scheme("third")
-    spec.require_scheme("half")
-    spec.require_scheme(None)
+        spec.require_scheme("third", writing=True)
+    assert spec.require_scheme("half", writing=True) == "half"
+    assert spec.require_scheme(None, writing=False) == "ground"
 
 
 def test_costs_add_and_subtract() -> None:
