@@ -135,10 +135,10 @@ class Number:
 
     def _word(self, token: str) -> Any:
         word = token.upper()
-        if word in _NOT_A_NUMBER:
-            raise ScpiError(-222, f"{self.name} {token} is not finite")
         if self.words and word in self.words:
             return self.words[word]
+        if word in _NOT_A_NUMBER:
+            raise ScpiError(-222, f"{self.name} {token} is not finite")
         for short, long in (("MIN", "MINIMUM"), ("MAX", "MAXIMUM"), ("DEF", "DEFAULT")):
             if word in (short, long):
                 return self.limit(short)

@@ -22,8 +22,12 @@ TEXTS: Final[dict[int, str]] = {
     -151: "Invalid string data",
     -161: "Invalid block data",
     -168: "Block data not allowed",
+    -170: "Expression error",
+    -171: "Invalid expression",
     -200: "Execution error",
+    -211: "Trigger ignored",
     -213: "Init ignored",
+    -220: "Parameter error",
     -221: "Settings conflict",
     -222: "Data out of range",
     -224: "Illegal parameter value",
@@ -82,9 +86,16 @@ def event_bit(code: int) -> int:
 
 
 class ErrorQueue:
-    """First in, first out, twenty places; when it overflows the last place says so and what came later is lost."""
+    """First in, first out, twenty places; when it overflows the last place says so and what came later is lost.
+
+    Attributes
+    ----------
+    nothing : str
+        What is said of an empty queue; makers differ in it.
+    """
 
     def __init__(self) -> None:
+        self.nothing = '0,"No error"'
         self._entries: deque[str] = deque()
 
     def __len__(self) -> int:
@@ -98,8 +109,8 @@ class ErrorQueue:
             self._entries[-1] = entry(-350)
 
     def pop(self) -> str:
-        """Take the oldest entry out; ``0,"No error"`` when there is none."""
-        return self._entries.popleft() if self._entries else '0,"No error"'
+        """Take the oldest entry out; :attr:`nothing` when there is none."""
+        return self._entries.popleft() if self._entries else self.nothing
 
     def pop_all(self) -> str:
         """Take every entry out, joined by commas."""

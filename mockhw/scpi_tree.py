@@ -183,18 +183,20 @@ def _raise(error: ScpiError) -> Handler:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """Split at a separator that stands outside quotes."""
-    if '"' not in text and "'" not in text:
+    """Split at a separator that stands outside quotes and parentheses (channel lists)."""
+    if '"' not in text and "'" not in text and "(" not in text:
         return text.split(separator)
     parts: list[str] = []
     quote = ""
-    start = 0
+    depth = start = 0
     for at, char in enumerate(text):
         if quote:
             quote = "" if char == quote else quote
         elif char in "\"'":
             quote = char
-        elif char == separator:
+        elif char in "()":
+            depth = max(0, depth + (1 if char == "(" else -1))
+        elif char == separator and (not depth or separator == ";"):
             parts.append(text[start:at])
             start = at + 1
     parts.append(text[start:])
