@@ -10,7 +10,7 @@ from .board_settings import BoardSettings
 from .capabilities import Clock, Cost
 from .clock import SimulatedClock, WallClock
 from .errors import InstrumentError, RefusedError, XbarlabError
-from .exchange import OUR_DOING
+from .exchange import COMPUTING_PATIENCE, OUR_DOING
 from .interrupts import uninterrupted
 from .wire_text import split_replies
 
@@ -26,7 +26,6 @@ _LATE = 0.1
 # A simulator over TCP computes what a board does, so its wall time is not bounded by the physics' time. After a wait on
 # the clock the computing is done; a wait, or a job whose length only the board knows, may take long.
 _SIMULATOR_PATIENCE = 12.5
-_COMPUTING_PATIENCE = 120.0
 
 
 class BoardLink(BoardSettings):
@@ -139,7 +138,7 @@ class BoardLink(BoardSettings):
     def _patience(self, seconds: float, *, computing: bool = False) -> float:
         if not self._spec.simulated:
             return seconds
-        return seconds + (_COMPUTING_PATIENCE if computing else _SIMULATOR_PATIENCE)
+        return seconds + (COMPUTING_PATIENCE if computing else _SIMULATOR_PATIENCE)
 
     def _last(self, reply: str, command: str) -> Last:
         """Read a reply to ``PULSe:LAST?``."""
@@ -238,14 +237,6 @@ class BoardLink(BoardSettings):
         if not self._watchdog or seconds <= self._watchdog / 3.0:
             return ""
         return f"SYST:WATC:SUSP {min(1.05 * seconds + 1.0, _SILENCE_MAX):.9g};{then}"
-
-    def simulated_seconds(self) -> float:
-        """Return the simulator's clock [s]."""
-        return self._ask_number("SIM:CLOC?")
-
-    def advance_simulation(self, seconds: float) -> None:
-        """Let simulated time pass [s]."""
-        self._act(f"SIM:CLOC:ADV {seconds!r}", expected=_COMPUTING_PATIENCE)
 
 
 class _Acting:

@@ -35,6 +35,8 @@ _ERRORS_AT_MOST = 64
 OUR_DOING = frozenset({-410, -420})
 # The same, and the watchdog that expired while we waited.
 _OUR_SILENCE = OUR_DOING | {-365}
+# A simulator over TCP computes what a bench does; how long that takes is not in the physics.
+COMPUTING_PATIENCE = 120.0
 _GARBLED = "the reply is garbled; check cable and shielding, then open the bench again"
 
 
@@ -46,6 +48,8 @@ class ExchangeMixin(_Base):
     _stretched: bool = False
     _out_of_step: bool = False
     _late_replies: int = 0
+    _sync_name: str = "SYST:SYNC?"
+    _hangup_effect: str = "which makes the board disconnect the array"
     link_lost: bool = False
     """Whether the instrument stopped answering; whoever raised that has told."""
     _port: Port
@@ -198,6 +202,16 @@ class ExchangeMixin(_Base):
             except LINK_ERRORS:
                 log.debug("%s: the link is closed, its timeout stays", self.name)
 
+    # -- what a simulator adds, below a header that no real instrument has -------------------------------------------
+
+    def simulated_seconds(self) -> float:
+        """Return the simulator's clock [s]."""
+        return self._ask_number("SIM:CLOC?")
+
+    def advance_simulation(self, seconds: float) -> None:
+        """Let simulated time pass [s]."""
+        self._act(f"SIM:CLOC:ADV {seconds!r}", expected=COMPUTING_PATIENCE)
+
     # -- when something goes wrong -----------------------------------------------------------------------------------
 
     def drain_errors(self) -> tuple[ErrorEntry, ...]:
@@ -269,7 +283,7 @@ class ExchangeMixin(_Base):
             self.resynchronise()
             return self.drain_errors()
         except ConnectionLostError:
-            self._lost(error, command, "was sent, then SYST:SYNC?")
+            self._lost(error, command, f"was sent, then {self._sync_name}")
 
     def _lost(self, error: BaseException, command: str, tried: str = "was sent") -> NoReturn:
         self.link_lost = True
@@ -287,30 +301,37 @@ class ExchangeMixin(_Base):
         # Nothing gets through to it any more: only the end of the connection does, which makes it go OFF (§8.2).
         self.link_lost = True
         self.visa_handle.close()
+        why = f" ({brief(error)})" if error is not None else ""
         raise ConnectionLostError(
             f"{self.name} at {self.place}: {shortened(command)} was cut off in the middle of its block"
-            f"{f' ({brief(error)})' if error is not None else ''}, so the connection was closed, which makes the board "
-            "disconnect the array: check cable and network, then open the bench again"
+            f"{why}, so the connection was closed, {self._hangup_effect}: "
+            "check cable and network, then open the bench again"
         ) from error
 
+    def _sync_query(self) -> tuple[bytes, bytes]:
+        """Return a question that nobody has asked before, and how its answer ends; boards have ``SYSTem:SYNC?``."""
+        self._sync_number = self._sync_number % 800_000_000 + 1 if self._sync_number else random.randint(1, 800_000_000)
+        token = str(100_000_000 + self._sync_number).encode()
+        return b"SYST:SYNC? " + token, token
+
     def resynchronise(self, seconds: float = _RESYNC_SECONDS) -> None:
-        """Throw away replies until the one to a numbered ``SYSTem:SYNC?`` arrives.
+        """Throw away replies until the one to a question of :meth:`_sync_query` arrives.
 
         Raises
         ------
         ConnectionLostError
             When it does not arrive within ``seconds`` [s] of silence.
         """
-        self._sync_number = self._sync_number % 800_000_000 + 1 if self._sync_number else random.randint(1, 800_000_000)
-        token = str(100_000_000 + self._sync_number).encode()
+        question, token = self._sync_query()
         self._late_replies = 0
         try:
             if self._port.half_sent:
                 self._leave_block(None, "a command")
             self._port.set_timeout(seconds)
-            self._send(b"SYST:SYNC? " + token + b"\n")
+            self._send(question + b"\n")
             for _ in range(100_000):
-                line = self._port.read_line().rstrip()
+                # Some instruments write a sign before every whole number.
+                line = self._port.read_line().rstrip().replace(b"+", b"")
                 if line.endswith(token):
                     self._late_replies += len(line) > len(token)
                     self._out_of_step = self.link_lost = False
@@ -319,7 +340,7 @@ class ExchangeMixin(_Base):
         except LINK_ERRORS as error:
             self.link_lost = True
             raise ConnectionLostError(
-                f"{self.name} at {self.place} does not answer SYST:SYNC? within {seconds:g} s ({brief(error)}): "
+                f"{self.name} at {self.place} does not answer {self._sync_name} within {seconds:g} s ({brief(error)}): "
                 "check power, cable and address, then open the bench again"
             ) from error
         finally:

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -19,7 +20,7 @@ from .capabilities import Clock, CrossbarArray, Identity
 from .clock import WallClock
 from .errors import RefusedError, XbarlabError, unknown
 from .interrupts import uninterrupted
-from .station_file import StationFile, known_arguments, read_station
+from .station_file import ComposedArray, StationFile, known_arguments, read_station
 
 if TYPE_CHECKING:
     from qcodes.station import Station
@@ -162,9 +163,12 @@ class Bench:
         station = _station_class()()
         station.load_config(json.dumps({"instruments": self.file.instruments}))
         self._station = station
-        for name in self.file.instruments:
+        composed = self.file.composed
+        # A composed array says in which order its instruments are made safe: sources before the relays they feed.
+        first = list(composed.roles.values()) if composed is not None else []
+        for name in [*first, *(name for name in self.file.instruments if name not in first)]:
             extra: dict[str, Any] = {}
-            if name == self.file.array:
+            if name == self.file.array and composed is None:
                 extra = {"chip": self.file.chip, "limits": self.file.limits}
             self._names.append(name)
             try:
@@ -178,13 +182,22 @@ class Bench:
                 raise RefusedError(f"{self.file.path}: instruments.{name}: {said}") from error
             identity = getattr(instrument, "identity", None)
             self._identities[name] = identity if isinstance(identity, Identity) else _identity(instrument.get_idn())
-            if name == self.file.array:
+            if name == self.file.array and composed is None:
                 if not isinstance(instrument, CrossbarArray):
                     raise RefusedError(
                         f"{self.file.path}: xbarlab.array: {name} is a {type(instrument).__name__}, not an array"
                     )
                 self._array = instrument
+        if composed is not None:
+            self._array = self._compose(composed, station)
         self._clock = self._choose_clock()
+
+    def _compose(self, composed: ComposedArray, station: Station) -> CrossbarArray:
+        """Make the array that several instruments are together."""
+        module, _, cls = composed.type.rpartition(".")
+        kind = getattr(import_module(module), cls)
+        instruments = {role: station.components[name] for role, name in composed.roles.items()}
+        return kind(self.file.array, **instruments, **composed.settings, chip=self.file.chip, limits=self.file.limits)
 
     def _bad_entry(self, name: str, error: Exception) -> str | None:
         """Return what in the file of instrument ``name`` made QCoDeS fail, None if nothing did."""

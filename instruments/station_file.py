@@ -29,6 +29,26 @@ _OPTIONS = (
 )  # fmt: skip
 _CLOCKS = ("auto", "wall", "simulated")
 _IN_PROCESS = "@xbarlab"
+COMPOSED = "array"
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedArray:
+    """An array made of several instruments.
+
+    Attributes
+    ----------
+    type : str
+        ``module.Class`` with a class attribute ``ROLES``: what each instrument is to it, in the order of opening.
+    roles : dict of str to str
+        Role → instrument.
+    settings : dict
+        Everything else it is made with.
+    """
+
+    type: str
+    roles: dict[str, str]
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +60,9 @@ class StationFile:
     instruments : dict
         QCoDeS's section.
     array : str
-        Which instrument is the array.
+        Which instrument is the array, or what the array is called that is composed of several.
+    composed : ComposedArray, optional
+        How it is composed.
     resources : tuple of str
         What to lock: one entry per instrument that another process could open too.
     """
@@ -48,6 +70,7 @@ class StationFile:
     path: Path
     instruments: dict[str, dict[str, Any]]
     array: str
+    composed: ComposedArray | None
     chip: Chip | None
     clock: str
     limits: NamedLimits
@@ -68,9 +91,14 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
     instruments = _instruments(record.get("instruments"), path)
     ours = _mapping(record.get("xbarlab") or {}, f"{path}: xbarlab")
     refuse_unknown_keys(ours, _OURS, where=f"{path}: xbarlab", kind="key")
-    array = str(ours.get("array", next(iter(instruments)) if len(instruments) == 1 else ""))
-    if array not in instruments:
-        raise RefusedError(f"{path}: xbarlab.array: {unknown('instrument', array, instruments)}")
+    composed: ComposedArray | None = None
+    if isinstance(ours.get("array"), Mapping):
+        composed = _composed(_mapping(ours["array"], f"{path}: xbarlab.array"), instruments, path)
+        array = COMPOSED
+    else:
+        array = str(ours.get("array", next(iter(instruments)) if len(instruments) == 1 else ""))
+        if array not in instruments:
+            raise RefusedError(f"{path}: xbarlab.array: {unknown('instrument', array, instruments)}")
     clock = str(ours.get("clock", "auto"))
     if clock not in _CLOCKS:
         raise RefusedError(f"{path}: xbarlab.clock: {unknown('clock', clock, _CLOCKS)}")
@@ -84,7 +112,7 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
     named = NamedLimits(limits, f"{path}: xbarlab.limits")
     allowed.narrowed(named, source=named.source)
     resources = _resources(instruments, path)
-    return StationFile(path, instruments, array, chip, clock, named, resources)
+    return StationFile(path, instruments, array, composed, chip, clock, named, resources)
 
 
 def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:
@@ -107,14 +135,39 @@ def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:
     return instruments
 
 
-def _require_class(name: object, where: str) -> None:
+def _composed(entry: dict[str, Any], instruments: Mapping[str, Any], path: Path) -> ComposedArray:
+    where = f"{path}: xbarlab.array"
+    kind = _require_class(entry.pop("type", None), where)
+    roles: tuple[str, ...] = getattr(kind, "ROLES", ())
+    if not roles:
+        raise RefusedError(f"{where}.type {kind.__name__} is not composed of instruments: write array: <instrument>")
+    chosen: dict[str, str] = {}
+    for role in roles:
+        name = str(entry.pop(role, role))
+        if name not in instruments:
+            raise RefusedError(f"{where}.{role}: {unknown('instrument', name, instruments)}")
+        if name in chosen.values():
+            raise RefusedError(f"{where}.{role}: {name} has another role already: each role takes its own instrument")
+        chosen[role] = name
+    known = [*roles, *_settings_of(kind)]
+    refuse_unknown_keys(entry, known, where=where, kind="key")
+    return ComposedArray(f"{kind.__module__}.{kind.__name__}", chosen, entry)
+
+
+def _settings_of(kind: type) -> list[str]:
+    parameters = inspect.signature(kind).parameters.values()
+    roles = getattr(kind, "ROLES", ())
+    return [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in {*roles, "chip", "limits"}]
+
+
+def _require_class(name: object, where: str) -> type:
     module, _, cls = str(name or "").rpartition(".")
     if not module:
         raise RefusedError(
             f"{where}.type is {name!r}: write module.Class, as xbarlab.instruments.crossbar_board.CrossbarBoard"
         )
     try:
-        getattr(import_module(module), cls)
+        return getattr(import_module(module), cls)
     except (ImportError, AttributeError) as error:
         raise RefusedError(f"{where}.type {name} cannot be imported: {error}") from error
 

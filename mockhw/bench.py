@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .bench_file import ArrayBoardEntry, BenchFile, BenchFileError, FaultEntry, load_bench_file
+from .bench_file import ArrayBoardEntry, BenchFile, BenchFileError, FaultEntry, InstrumentEntry, load_bench_file
 from .faults import Fault, FaultPlan
 from .instrument import BenchLog, SimulatedInstrument
 from .sim_clock import SimClock
 
 if TYPE_CHECKING:
+    from .passive_chip import PassiveChip
+    from .probe_circuit import ProbeCircuit
     from .virtual_chip import VirtualChip
 
 
@@ -32,7 +34,9 @@ class MockBench:
     ----------
     instruments : dict of str to SimulatedInstrument
         By canonical VISA resource name.
-    chip : VirtualChip
+    chip : VirtualChip or PassiveChip
+    circuit : ProbeCircuit, optional
+        The cables of a probe station.
     clock : SimClock
     log : BenchLog
         What happened, for tests.
@@ -53,9 +57,8 @@ class MockBench:
                 self.chip.load(self.state_file)
             except (ValueError, OSError) as error:
                 raise BenchFileError(f"{path.name}: chip.state: {error}") from error
-        self.instruments: dict[str, SimulatedInstrument] = {
-            address: self._make_board(address, entry, index) for index, (address, entry) in enumerate(entries.items())
-        }
+        self.circuit: ProbeCircuit | None = None
+        self.instruments: dict[str, SimulatedInstrument] = self._make_instruments(entries)
         self._script_faults()
         for instrument in self.instruments.values():
             instrument.released = self._released
@@ -69,41 +72,48 @@ class MockBench:
         if not any(instrument.clients for instrument in self.instruments.values()):
             self.save_state()
 
-    def _make_chip(self) -> VirtualChip:
+    def _make_chip(self) -> VirtualChip | PassiveChip:
         from .profile import ProfileError, list_profiles, load_profile
-        from .virtual_chip import VirtualChip
 
         name = self.content.chip.profile
         beside = self.path.parent / name
         if name not in list_profiles() and beside.is_file():
             name = str(beside)
         try:
-            return VirtualChip(load_profile(name), seed=self.seed, clock=self.clock)
+            profile = load_profile(name)
+            if profile.cell == "passive":
+                from .passive_chip import PassiveChip
+
+                return PassiveChip(profile, seed=self.seed, clock=self.clock)
+            from .virtual_chip import VirtualChip
+
+            return VirtualChip(profile, seed=self.seed, clock=self.clock)
         except (ProfileError, ValueError) as error:
             raise BenchFileError(f"{self.path.name}: chip.profile: {error}") from error
 
-    def _make_board(self, address: str, entry: ArrayBoardEntry, index: int) -> SimulatedInstrument:
-        from .array_board import ArrayBoard
-        from .array_board_spec import SUPPORTS, BoardSpec
+    def _make_instruments(self, entries: Mapping[str, InstrumentEntry]) -> dict[str, SimulatedInstrument]:
+        from .bench_instruments import make_board, make_circuit, make_probe_instrument
+        from .passive_chip import PassiveChip
 
-        spec = BoardSpec(
-            rows=self.chip.rows,
-            cols=self.chip.cols,
-            gate_axis=self.chip.gate_axis,
-            supports=tuple(name for name in SUPPORTS if name not in entry.lacks),
-        )
-        if spec.read_gate > spec.gate_max:
-            spec = replace(spec, read_gate=spec.gate_max)
-        return ArrayBoard(
-            address,
-            self.clock,
-            self.log,
-            chip=self.chip,
-            spec=spec,
-            serial=entry.serial,
-            seed=self.seed + 1000 * index,
-            profile_name=self.content.chip.profile,
-        )
+        name, profile, chip = self.path.name, self.content.chip.profile, self.chip
+        probes = [entry for entry in entries.values() if not isinstance(entry, ArrayBoardEntry)]
+        if probes:
+            if not isinstance(chip, PassiveChip):
+                raise BenchFileError(f"{name}: chip.profile: {profile} is no passive chip: a probe station takes those")
+            self.circuit = make_circuit(self.content.wiring, probes, chip, self.clock, self.log, name=name)
+        made: dict[str, SimulatedInstrument] = {}
+        for index, (address, entry) in enumerate(entries.items()):
+            seed = self.seed + 1000 * index
+            if not isinstance(entry, ArrayBoardEntry):
+                assert self.circuit is not None
+                made[address] = make_probe_instrument(
+                    address, entry, self.circuit, self.clock, self.log, seed=seed, profile=profile
+                )
+            elif isinstance(chip, PassiveChip):
+                raise BenchFileError(f"{name}: chip.profile: {profile} is passive: an array board takes 1T1R chips")
+            else:
+                made[address] = make_board(address, entry, chip, self.clock, self.log, seed=seed, profile=profile)
+        return made
 
     def _script_faults(self) -> None:
         for address, instrument in self.instruments.items():
@@ -127,8 +137,8 @@ def _canonical(address: str) -> str:
         raise BenchFileError(f"{address!r} is not a VISA resource name: {error}") from error
 
 
-def _addressed(content: BenchFile, name: str) -> dict[str, ArrayBoardEntry]:
-    entries: dict[str, ArrayBoardEntry] = {}
+def _addressed(content: BenchFile, name: str) -> dict[str, InstrumentEntry]:
+    entries: dict[str, InstrumentEntry] = {}
     for entry in content.instruments:
         address = _canonical(entry.address)
         if address in entries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -58,6 +58,69 @@ class ArrayBoardEntry(_Section):
     lacks: tuple[Literal["sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify"], ...] = ()
 
 
+class Keithley2450Entry(_Section):
+    """A simulated Keithley 2450.
+
+    Attributes
+    ----------
+    name : str
+        What the wiring calls it.
+    serial : str
+        Drivers tell a simulation by a serial that begins with SIM.
+    limit_delay : float [s]
+        How late the current limit acts: the charge of the cable (assumed 100 pF behind 200 Ω).
+    """
+
+    kind: Literal["keithley_2450"]
+    name: str
+    address: str
+    serial: str = "SIM02450"
+    limit_delay: float = Field(20e-9, ge=0.0, le=1e-3)
+
+
+class Keysight33622AEntry(_Section):
+    """A simulated Keysight 33622A; its channels are ``<name>.1`` and ``<name>.2`` in the wiring."""
+
+    kind: Literal["keysight_33622a"]
+    name: str
+    address: str
+    serial: str = "SIM33622"
+
+
+class KeysightB2201AEntry(_Section):
+    """A simulated Keysight B2201A switch matrix."""
+
+    kind: Literal["keysight_b2201a"]
+    name: str
+    address: str
+    serial: str = "SIM02201"
+    cards: int = Field(4, ge=1, le=4)
+
+
+InstrumentEntry = Annotated[
+    ArrayBoardEntry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry, Field(discriminator="kind")
+]
+
+
+class Wiring(_Section):
+    """How the cables of a probe station run.
+
+    Attributes
+    ----------
+    inputs : dict of int to str
+        Matrix input port → instrument or channel; ``ground`` is the bench's own 0 V.
+    rows, cols : tuple of int
+        Matrix output port of every row and column of the chip, from 1.
+    relay_ohms : float [Ω]
+        One closed path with its cables.
+    """
+
+    inputs: dict[int, str]
+    rows: tuple[int, ...]
+    cols: tuple[int, ...]
+    relay_ohms: float = Field(0.3, ge=0.0)
+
+
 class FaultEntry(_Section):
     """A scripted fault; see :class:`~.faults.Fault`."""
 
@@ -74,11 +137,18 @@ class BenchFile(_Section):
     """A whole bench file."""
 
     chip: ChipEntry
-    instruments: tuple[ArrayBoardEntry, ...] = Field(min_length=1)
+    instruments: tuple[InstrumentEntry, ...] = Field(min_length=1)
+    wiring: Wiring | None = None
     faults: tuple[FaultEntry, ...] = ()
 
 
-KNOWN_INSTRUMENTS = ("array_board",)
+_INSTRUMENTS: dict[str, type[_Section]] = {
+    "array_board": ArrayBoardEntry,
+    "keithley_2450": Keithley2450Entry,
+    "keysight_33622a": Keysight33622AEntry,
+    "keysight_b2201a": KeysightB2201AEntry,
+}
+KNOWN_INSTRUMENTS = tuple(_INSTRUMENTS)
 
 
 def load_bench_file(path: Path) -> BenchFile:
@@ -104,7 +174,7 @@ def load_bench_file(path: Path) -> BenchFile:
 def parse_bench_file(raw: object, name: str = "bench file") -> BenchFile:
     """Check the content of a bench file given as nested mappings; see :func:`load_bench_file`."""
     if not isinstance(raw, Mapping):
-        raise BenchFileError(f"{name}: a bench file is a mapping with the keys chip, instruments and faults")
+        raise BenchFileError(f"{name}: a bench file is a mapping with the keys chip, instruments, wiring and faults")
     content = dict(cast("Mapping[str, Any]", raw))
     if content.get("faults") is None:
         content.pop("faults", None)
@@ -125,14 +195,20 @@ def _check_kinds(content: Mapping[str, Any], name: str) -> None:
             )
 
 
-_MODELS: dict[str, type[_Section]] = {"chip": ChipEntry, "instruments": ArrayBoardEntry, "faults": FaultEntry}
+_MODELS: dict[str, type[_Section]] = {
+    "chip": ChipEntry,
+    "instruments": ArrayBoardEntry,
+    "wiring": Wiring,
+    "faults": FaultEntry,
+}
 
 
 def _sentence(item: dict[str, Any]) -> str:
-    path = [str(part) for part in item["loc"]]
+    path = [str(part) for part in item["loc"] if part not in KNOWN_INSTRUMENTS]
     where = ".".join(path)
     if item["type"] == "extra_forbidden":
         model = _MODELS.get(path[0], BenchFile) if len(path) > 1 else BenchFile
+        model = next((_INSTRUMENTS[part] for part in item["loc"] if part in _INSTRUMENTS), model)
         names = list(model.model_fields)
         close = difflib.get_close_matches(path[-1], names, 1)
         return f"unknown key {where!r}{f', did you mean {close[0]!r}' if close else ''}; known here: {', '.join(names)}"

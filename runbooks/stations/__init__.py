@@ -63,8 +63,8 @@ def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
     if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
         raise RefusedError(f"seed {seed!r} is not a whole number of at least 0")
     file = read_station(find_station(name))
-    for settings in file.instruments.values():
-        visalib = str(settings["init"].get("visalib") or "")
+    visalibs = {str(settings["init"].get("visalib") or "") for settings in file.instruments.values()}
+    for visalib in sorted(visalibs):
         if visalib.endswith(IN_PROCESS):
             mock_bench(Path(visalib.removesuffix(IN_PROCESS)), seed=seed)
     return Bench(file)
