@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 TEXTS: Final[dict[int, str]] = {
@@ -86,16 +87,22 @@ def event_bit(code: int) -> int:
 
 
 class ErrorQueue:
-    """First in, first out, twenty places; when it overflows the last place says so and what came later is lost.
+    """First in, first out; when it overflows the last place says so and what came later is lost.
 
     Attributes
     ----------
     nothing : str
         What is said of an empty queue; makers differ in it.
+    write : callable
+        Makes the text of an entry from its number and detail; makers differ in that, too.
+    places : int
+        How many entries it holds.
     """
 
     def __init__(self) -> None:
         self.nothing = '0,"No error"'
+        self.write: Callable[[int, str], str] = entry
+        self.places = QUEUE_LENGTH
         self._entries: deque[str] = deque()
 
     def __len__(self) -> int:
@@ -103,10 +110,10 @@ class ErrorQueue:
 
     def push(self, code: int, detail: str = "") -> None:
         """Put one error in."""
-        if len(self._entries) < QUEUE_LENGTH:
-            self._entries.append(entry(code, detail))
+        if len(self._entries) < self.places:
+            self._entries.append(self.write(code, detail))
         else:
-            self._entries[-1] = entry(-350)
+            self._entries[-1] = self.write(-350, "")
 
     def pop(self) -> str:
         """Take the oldest entry out; :attr:`nothing` when there is none."""

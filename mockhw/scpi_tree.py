@@ -12,9 +12,11 @@ from .scpi_arguments import BlockRef, Number, Parameter, Quoted, Token
 from .scpi_errors import ScpiError
 from .scpi_framing import BLOCK_MARK
 
-_NODE: Final = re.compile(r"(\[?):?([A-Z*]+)([a-z]*)(#?)(\]?)")
+_NODE: Final = re.compile(r"(\[?):?([A-Z*]+)([a-z]*)(#|\[1\])?(\]?)")
 _HEADER: Final = re.compile(r"(?:\*[A-Za-z]+|:?[A-Za-z]\w*(?::[A-Za-z]\w*)*)\??\Z", re.ASCII)
 _MARK: Final = BLOCK_MARK.decode("latin-1")
+_SUFFIX: Final = re.compile(r"(\d+)(?=[:?]|\Z)")
+_LAST_SUFFIX: Final = re.compile(r"(\d+)(?=\??\Z)")
 
 Handler = Callable[..., Any]
 
@@ -26,19 +28,23 @@ class Command:
     Attributes
     ----------
     pattern : str
-        Header as manuals print it: ``SYSTem:ERRor[:NEXT]?``; ``#`` marks a numeric suffix.
+        Header as manuals print it: ``SYSTem:ERRor[:NEXT]?``; ``#`` marks a numeric suffix, ``[1]`` one that can
+        only be 1 and is not handed on.
     handler : callable
         Called with the converted arguments (numeric suffixes first). A query returns its reply.
     parameters : tuple of Parameter
         Arguments; optional ones last.
     aborts : callable, optional
         Whether a call with these arguments must break into a parser that is held.
+    repeat : int
+        How many more times the last parameter may be given: lists of values.
     """
 
     pattern: str
     handler: Handler
     parameters: tuple[Parameter, ...] = ()
     aborts: Callable[..., bool] | None = None
+    repeat: int = 0
 
     @property
     def is_query(self) -> bool:
@@ -74,7 +80,8 @@ def spellings(pattern: str) -> Iterator[str]:
     nodes: list[list[str]] = []
     for opening, short, rest, numbered, _ in _NODE.findall(pattern.rstrip("?")):
         forms = dict.fromkeys([short, short + rest.upper()])
-        spelled = [form + suffix for form in forms for suffix in (("", "#") if numbered else ("",))]
+        suffixes = ("", numbered.strip("[]")) if numbered else ("",)
+        spelled = [form + suffix for form in forms for suffix in suffixes]
         nodes.append([*spelled, ""] if opening else spelled)
     for chosen in product(*nodes):
         yield ":".join(part for part in chosen if part) + query
@@ -136,9 +143,13 @@ class CommandTree:
             return command, (1,) * command.pattern.count("#")
         if not any(c.isdigit() for c in header):
             return None
-        numbers = tuple(int(n) for n in re.findall(r"(\d+)(?=[:?]|\Z)", header))
-        command = self._by_header.get(re.sub(r"\d+(?=[:?]|\Z)", "#", header))
-        return (command, numbers) if command and len(numbers) == command.pattern.count("#") else None
+        # All suffixes may be numbers, or only the last while those before it are spelled out.
+        for suffix in (_SUFFIX, _LAST_SUFFIX):
+            numbers = tuple(int(n) for n in suffix.findall(header))
+            command = self._by_header.get(suffix.sub("#", header))
+            if command is not None and len(numbers) == command.pattern.count("#"):
+                return command, numbers
+        return None
 
     def _unit(self, header: str, tokens: list[Token]) -> Unit:
         found = self._lookup(header)
@@ -148,12 +159,15 @@ class CommandTree:
                     raise error
             raise ScpiError(-113, header)
         command, numbers = found
-        if len(tokens) > len(command.parameters):
-            raise ScpiError(-108, f"{header} takes {len(command.parameters)} at most, got {len(tokens)}")
-        required = sum(not p.optional for p in command.parameters)
+        parameters = command.parameters
+        if len(tokens) > len(parameters) + command.repeat:
+            raise ScpiError(-108, f"{header} takes {len(parameters) + command.repeat} at most, got {len(tokens)}")
+        required = sum(not p.optional for p in parameters)
         if len(tokens) < required:
-            raise ScpiError(-109, f"{header} needs {command.parameters[len(tokens)].name}")
-        values = tuple(p.convert(t) for p, t in zip(command.parameters, tokens, strict=False))
+            raise ScpiError(-109, f"{header} needs {parameters[len(tokens)].name}")
+        if len(tokens) > len(parameters):
+            parameters += (parameters[-1],) * (len(tokens) - len(parameters))
+        values = tuple(p.convert(t) for p, t in zip(parameters, tokens, strict=False))
         has_block = any(isinstance(v, BlockRef) for v in values)
         return Unit(command, command.handler, numbers + values, has_block, command.is_query)
 
