@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 
 from .errors import RefusedError
 from .limits import Limits
@@ -14,6 +15,9 @@ _START = 3
 _REMEMBERED = 256
 _SETTING = re.compile(r"(:?[A-Za-z][A-Za-z0-9_:]*) ([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?)")
 _HEADER = re.compile(r":?[A-Za-z][A-Za-z0-9_:]*\??")
+_SUFFIX = re.compile(r"\[\d(?:\|\d)*\]")
+_OPTIONAL = re.compile(r"\[([^\]]*)\]|([^\[\]]+)")
+_ASKED_FOR = re.compile(r"MIN(?:IMUM)?|MAX(?:IMUM)?|DEF(?:AULT)?", re.IGNORECASE)
 _NOT_FINITE = re.compile(r"[+-]?\s*(?:NAN|N?INF(?:INITY)?)", re.IGNORECASE)
 _PREFIX = {
     "": 1.0, "EX": 1e18, "PE": 1e15, "T": 1e12, "G": 1e9, "MA": 1e6, "K": 1e3, "M": 1e-3, "U": 1e-6, "N": 1e-9,
@@ -28,15 +32,30 @@ class Rule:
     Attributes
     ----------
     header : str
-        As in a manual: ``"SOURce:READ:VOLTage"``, capitals are the short form.
+        As in a manual: ``"[:SOURce[1]]:VOLTage[:LEVel]"``, capitals are the short form, nodes and numeric suffixes in
+        brackets may be missing. A last node ``*`` stands for everything below, and for nothing.
     arguments : dict of argument index to (name of the check in :class:`Limits`, unit)
+    every : (name, unit)
+        The same for a command that takes a list: every argument is checked.
+    only : tuple of str
+        The words the command may set, in a manual's spelling; others are refused.
     method : str
         When given, the command is never sent as text; the message names this method instead.
+    refusal : str
+        When given, the command is never sent, though it may be asked; a sentence that says why and what to do.
     """
 
     header: str
     arguments: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
+    every: tuple[str, str] | None = None
+    only: tuple[str, ...] = ()
     method: str = ""
+    refusal: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but its arguments by number is judged."""
+        return not (self.every or self.only or self.method or self.refusal)
 
 
 class CommandGuard:
@@ -50,9 +69,10 @@ class CommandGuard:
         self._limits = limits
         self._rules: dict[str, list[tuple[list[tuple[str, str]], Rule]]] = {}
         for rule in rules:
-            nodes = _nodes(rule.header)
-            start = nodes[0][0][:_START]
-            self._rules.setdefault(start if len(start) == _START else "", []).append((nodes, rule))
+            for header in _variants(rule.header):
+                nodes = _nodes(header)
+                start = nodes[0][0][:_START]
+                self._rules.setdefault(start if len(start) == _START else "", []).append((nodes, rule))
         self._passed: set[str] = set()
         self._settings: dict[str, Rule | None] = {}
 
@@ -67,8 +87,9 @@ class CommandGuard:
             return
         self._judge_message(message)
         if setting is not None:
-            if len(self._settings) < _REMEMBERED:
-                self._settings[setting[1]] = self._rule_for(_nodes_given(setting[1]))
+            rule = self._rule_for(_nodes_given(setting[1]))
+            if len(self._settings) < _REMEMBERED and (rule is None or rule.plain):
+                self._settings[setting[1]] = rule
             return
         # Queries and settings repeat; the limits of an open instrument do not change.
         if len(self._passed) < _REMEMBERED:
@@ -83,14 +104,18 @@ class CommandGuard:
         path: list[str] = []
         for unit in split_outside_quotes(text, ";"):
             stripped = unit.strip()
+            if stripped[:4].upper() == "*RCL":
+                raise RefusedError(f"{_shown(stripped)}: a saved setup may hold any voltage; set what you need instead")
             if not stripped or stripped.startswith("*"):
                 continue
             header, rest = _split_header(stripped)
             nodes = _nodes_given(header)
             readings = [nodes] if header.startswith(":") or not path else [path + nodes, nodes]
+            words = False
             for reading in readings:
-                self._judge(reading, header.endswith("?"), rest)
-            self._refuse_oddities(header, rest)
+                words = self._judge(reading, header.endswith("?"), rest) or words
+            if not words:
+                self._refuse_oddities(header, rest)
             path = readings[0][:-1]
 
     def _judge_setting(self, header: str, number: str) -> None:
@@ -106,19 +131,27 @@ class CommandGuard:
                 return rule
         return None
 
-    def _judge(self, nodes: list[str], query: bool, rest: str) -> None:
+    def _judge(self, nodes: list[str], query: bool, rest: str) -> bool:
+        """Refuse what the rule of this header does not allow; return whether its argument was judged as a word."""
         rule = self._rule_for(nodes)
-        if rule is None:
-            return
+        if rule is None or (query and _ASKED_FOR.fullmatch(rest.strip())):
+            return False
         if rule.method:
             raise RefusedError(f"{rule.header} is not sent as text, its block could not be checked: use {rule.method}")
         arguments = [argument.strip() for argument in split_outside_quotes(rest, ",")]
         if query and not rest.strip():
-            return
-        for index, (name, unit) in rule.arguments.items():
+            return False
+        if rule.refusal and not query:
+            raise RefusedError(f"{rule.header.removesuffix(':*')} is refused: {rule.refusal}")
+        if rule.only and not query:
+            _refuse_other_words(rest.strip(), rule)
+            return True
+        checks = rule.arguments if rule.every is None else dict.fromkeys(range(len(arguments)), rule.every)
+        for index, (name, unit) in checks.items():
             if index < len(arguments):
                 value = _number(arguments[index], unit, rule.header)
                 self._limits().check(name, value, channel=rule.header, unit=unit)
+        return False
 
     def _refuse_oddities(self, header: str, rest: str) -> None:
         for argument in split_outside_quotes(rest, ","):
@@ -158,12 +191,31 @@ def _nodes_given(header: str) -> list[str]:
     return [node.upper() for node in header.lstrip(":").rstrip("?").split(":")]
 
 
+def _variants(header: str) -> list[str]:
+    """Return a manual's spelling with every choice of its optional nodes: ``"A[:B]"`` is ``"A"`` and ``"A:B"``."""
+    choices = [
+        ("", optional) if optional else (fixed,) for optional, fixed in _OPTIONAL.findall(_SUFFIX.sub("", header))
+    ]
+    return [re.sub(":+", ":", "".join(chosen)).strip(":") for chosen in product(*choices)]
+
+
+def _refuse_other_words(word: str, rule: Rule) -> None:
+    for allowed in rule.only:
+        short = "".join(c for c in allowed if not c.islower())
+        if allowed.upper().startswith(word.upper()) and len(word) >= len(short):
+            return
+    raise RefusedError(f"{rule.header} {_shown(word)} is refused: on this bench it is {' or '.join(rule.only)}")
+
+
 def _nodes(header: str) -> list[tuple[str, str]]:
     """Return (short, long) of every node of a manual's spelling."""
     return [("".join(c for c in node if not c.islower()), node.upper()) for node in header.split(":")]
 
 
 def _matches(nodes: list[str], pattern: list[tuple[str, str]]) -> bool:
+    if pattern[-1][1] == "*":
+        pattern = pattern[:-1]
+        nodes = nodes[: len(pattern)]
     if len(nodes) != len(pattern):
         return False
     for given, (short, whole) in zip(nodes, pattern, strict=True):

@@ -96,6 +96,7 @@ class Limits(_Narrowed):
         ----------
         name : str
             ``pulse_volts`` (signed: positive against ``set_volts_max``, negative against ``reset_volts_max``),
+            ``source_volts`` (what one terminal may be driven to: either sign against the larger of the two),
             ``read_volts``, ``vmm_volts``, ``gate``, ``current``, ``width`` or ``count``.
         channel : str
             Where the values go, for the message.
@@ -133,6 +134,10 @@ class Limits(_Narrowed):
         match name:
             case "pulse_volts":
                 return -self.reset_volts_max, self.set_volts_max, "reset_volts_max", "set_volts_max"
+            case "source_volts":
+                most = max(self.set_volts_max, self.reset_volts_max)
+                whose = "set_volts_max" if most == self.set_volts_max else "reset_volts_max"
+                return -most, most, whose, whose
             case "read_volts":
                 return -self.read_volts_max, self.read_volts_max, "read_volts_max", "read_volts_max"
             case "vmm_volts":
