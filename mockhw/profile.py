@@ -7,21 +7,23 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from .device_models.behavioural_parameters import GateVoltageParameters, StepParameters
 from .device_models.filament_parameters import FilamentParameters, Section
-from .device_models.quantity import Ohm, Plain, Volt
+from .device_models.graded_parameters import GradedParameters
+from .device_models.quantity import Farad, Ohm, Plain, Volt
 
 if TYPE_CHECKING:
     from .device_models.base import DeviceModel
 
 S = TypeVar("S", bound=Section)
-ModelName = Literal["filament", "gate_voltage", "step"]
+ModelName = Literal["filament", "gate_voltage", "step", "graded"]
 _PARAMETERS: dict[str, type[Section]] = {
     "filament": FilamentParameters,
     "gate_voltage": GateVoltageParameters,
     "step": StepParameters,
+    "graded": GradedParameters,
 }
 
 
@@ -37,12 +39,17 @@ class Geometry(Section):
 
 
 class Wiring(Section):
-    """Resistances outside the cells: between neighbouring crosspoints, of a line driver, of a sense input."""
+    """What lies outside the cells: one segment between neighbouring crosspoints, a line driver, a sense input.
+
+    Capacitances, where given, say how much charge a line and the cable to it push into a cell that snaps.
+    """
 
     row_segment: Ohm
     col_segment: Ohm
     driver: Ohm
     sense: Ohm
+    line_capacitance: Farad | None = None
+    cable_capacitance: Farad | None = None
 
 
 class SafeLimits(Section):
@@ -69,7 +76,8 @@ class Profile(Section):
     name : str
         Name under which it is shipped.
     cell, gate_axis : str
-        "1T1R" or "passive"; which lines carry the gates ("col": every column its own gate voltage).
+        "1T1R" or "passive"; which lines carry the gates ("col": every column its own gate voltage; None for
+        passive cells).
     geometry, wiring, limits, read : sections
         Quantities; they compute as floats in SI units and carry ``unit`` and ``source``.
     model : str
@@ -83,13 +91,23 @@ class Profile(Section):
     description: str
     model: ModelName
     cell: Literal["1T1R", "passive"]
-    gate_axis: Literal["row", "col"]
-    gate_axis_source: str
+    gate_axis: Literal["row", "col"] | None = None
+    gate_axis_source: str | None = None
     geometry: Geometry
     wiring: Wiring
     limits: SafeLimits
     read: ReadPoint
-    parameters: FilamentParameters | GateVoltageParameters | StepParameters
+    parameters: FilamentParameters | GateVoltageParameters | StepParameters | GradedParameters
+
+    @model_validator(mode="after")
+    def _gates_fit_the_cell(self) -> Profile:
+        if (self.gate_axis is None) != (self.cell == "passive"):
+            raise ValueError(
+                f"gate_axis {self.gate_axis!r} with {self.cell} cells: 1T1R cells have gates, passive none"
+            )
+        if self.gate_axis is not None and not (self.gate_axis_source or "").strip():
+            raise ValueError("gate_axis_source is missing: name where the axis comes from, or write 'assumed' and why")
+        return self
 
     @property
     def rows(self) -> int:
@@ -160,6 +178,11 @@ def make_model(profile: Profile, size: int, seed: int) -> DeviceModel:
     """Make ``size`` cells of the profile's device model, seeded once.
 
     The compiled physics is imported here, not with the module, so that listing profiles stays quick.
+
+    Raises
+    ------
+    ProfileError
+        For no cells at all, and for cells that only live in the network of a passive chip.
     """
     if size < 1:
         raise ProfileError(f"a chip needs at least one cell, not {size}")
@@ -172,6 +195,10 @@ def make_model(profile: Profile, size: int, seed: int) -> DeviceModel:
         from .device_models.gate_voltage import GateVoltageModel
 
         return GateVoltageModel(parameters, size, seed)
+    if isinstance(parameters, GradedParameters):
+        raise ProfileError(
+            f"cells of profile {profile.name!r} share their lines' voltages and have no life apart: make a PassiveChip"
+        )
     from .device_models.step_devices import StepModel
 
     return StepModel(parameters, size, seed)
@@ -190,7 +217,8 @@ def _sentence(kind: type[Section], item: Mapping[str, Any]) -> str:
         return f"unknown key {'.'.join(path)!r}; known here: {', '.join(_fields_at(kind, path[:-1]))}"
     if item["type"] == "missing":
         return f"key {'.'.join(path)!r} is missing"
-    return f"{'.'.join(path)}: {item['msg'].removeprefix('Value error, ')}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(path)}: {message}" if path else message
 
 
 def _fields_at(kind: type[BaseModel], path: list[str]) -> list[str]:

@@ -48,7 +48,7 @@ class VirtualChip:
     ----------
     rows, cols : int
     cell : str
-        ``"1T1R"`` (or ``"passive"``, for which this chip has no network yet).
+        ``"1T1R"``.
     gate_axis : str
         ``"col"`` or ``"row"``: the lines that carry the gates.
     wires : Wires
@@ -62,9 +62,9 @@ class VirtualChip:
         self.rows: int = profile.rows
         self.cols: int = profile.cols
         self.cell: str = profile.cell
+        if self.cell != "1T1R" or profile.gate_axis is None:
+            raise ValueError(f"{self.cell!r} cells live in a PassiveChip: choose a profile with cell '1T1R'")
         self.gate_axis: str = profile.gate_axis
-        if self.cell != "1T1R":
-            raise ValueError(f"no network for {self.cell!r} cells yet: choose a profile with cell '1T1R'")
         self.wires = Wires(
             row_ohm=float(profile.wiring.row_segment),
             col_ohm=float(profile.wiring.col_segment),

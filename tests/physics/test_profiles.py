@@ -9,7 +9,8 @@ import pytest
 
 from xbarlab.mockhw.profile import ProfileError, list_profiles, load_profile, make_model, parse_profile
 
-SHIPPED = ["gate_voltage_1t1r", "hfo2_1t1r", "soft_bounds_1t1r", "ta_hfo2_1t1r"]
+GATED = ["gate_voltage_1t1r", "hfo2_1t1r", "soft_bounds_1t1r", "ta_hfo2_1t1r"]
+SHIPPED = [*GATED, "tio2_passive"]
 
 
 def test_shipped_profiles_are_listed():
@@ -37,7 +38,7 @@ def test_every_number_has_a_unit_and_a_source(name, raw):
     assert found > 20
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", GATED)
 def test_profiles_load_and_make_cells(name):
     profile = load_profile(name)
     assert (profile.name, profile.rows, profile.cols, profile.cell) == (name, 128, 64, "1T1R")
@@ -49,8 +50,24 @@ def test_profiles_load_and_make_cells(name):
     assert {"stuck", "formed", "conductance", "pulses"} <= set(model.truth())
 
 
+def test_the_passive_profile_has_no_gates_and_no_cells_of_its_own(raw):
+    profile = load_profile("tio2_passive")
+    assert (profile.rows, profile.cols, profile.cell, profile.gate_axis) == (8, 8, "passive", None)
+    assert "validated" in profile.description
+    with pytest.raises(ProfileError, match="make a PassiveChip"):
+        make_model(profile, 64, 1)
+    with pytest.raises(ProfileError, match="gate_axis 'col' with passive cells"):
+        parse_profile(raw("tio2_passive") | {"gate_axis": "col"})
+    gateless = raw("ta_hfo2_1t1r")
+    del gateless["gate_axis"]
+    with pytest.raises(ProfileError, match="gate_axis None with 1T1R cells"):
+        parse_profile(gateless)
+
+
 def test_unknown_profile_lists_the_shipped_ones():
-    with pytest.raises(ProfileError, match="gate_voltage_1t1r, hfo2_1t1r, soft_bounds_1t1r, ta_hfo2_1t1r"):
+    with pytest.raises(
+        ProfileError, match="gate_voltage_1t1r, hfo2_1t1r, soft_bounds_1t1r, ta_hfo2_1t1r, tio2_passive"
+    ):
         load_profile("ta_hfo2")
 
 
@@ -99,7 +116,7 @@ def test_missing_key_unknown_model_and_empty_chip(raw):
     del content["parameters"]["wear"]
     with pytest.raises(ProfileError, match="key 'wear' is missing"):
         parse_profile(content)
-    with pytest.raises(ProfileError, match="models are filament, gate_voltage, step"):
+    with pytest.raises(ProfileError, match="models are filament, gate_voltage, step, graded"):
         parse_profile(raw("ta_hfo2_1t1r") | {"model": "jart"})
     with pytest.raises(ProfileError, match="at least one cell"):
         make_model(load_profile("ta_hfo2_1t1r"), 0, 1)

@@ -359,7 +359,7 @@ def test_truth_has_the_shape_of_the_chip() -> None:
 def test_a_passive_chip_is_refused_until_it_has_a_network() -> None:
     profile = fake_profile(ROWS, COLS)
     profile.cell = "passive"
-    with pytest.raises(ValueError, match="no network for 'passive'"):
+    with pytest.raises(ValueError, match="'passive' cells live in a PassiveChip"):
         VirtualChip(profile, seed=0, clock=SimClock(), model=FakeCells(np.ones(ROWS * COLS)))
 
 

@@ -1,0 +1,360 @@
+"""The nonlinear network of a passive crossbar: lines, cells, sources, floating lines and sneak paths.
+
+Every crosspoint is two nodes, one on its row and one on its column, joined by the cell. Rows reach their pad
+at column 0, columns at the last row, with one wire segment on the edge side of every cell (the geometry of
+:mod:`.crossbar_network`). Cells conduct I = A·sinh(b·x), x + Rs·I = V. Newton's method on the nodes; its matrix is
+banded with half-bandwidth 2·cols when row and column nodes are interleaved, and symmetric positive definite, so
+that no pivots are needed. The factors serve on while they still bring the solution closer.
+
+Since every element's current grows with its voltage, the solution minimises a convex function, and the slope of that
+function along a step tells a step that is too long.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from .device_models.graded_types import Floats, Integers
+from .passive_drive import LEAST_OHMS, OWN, SHARED, STIFF
+
+LEAK = 1e-13
+"""Conductance [S] from every node to ground that fixes the potential of floating lines."""
+
+_REUSE = 0.25  # factors are renewed when a step leaves more than this share of the slope
+_TRUST = 1e-4  # steps [V] below this are taken without a look at the slope
+_MOST = 200
+
+
+class Network(NamedTuple):
+    """Cells and wires of one array, with the present solution; arrays are per cell or per node.
+
+    Node 2·cell is a cell's row node, 2·cell + 1 its column node; cells are counted row-major.
+    """
+
+    rows: int
+    cols: int
+    row_ohm: float  # per segment
+    col_ohm: float
+    amp: Floats  # A [A]
+    bend: Floats  # b [1/V]
+    series: Floats  # Rs [Ω]
+    volts: Floats  # of the nodes [V]
+    inner: Floats  # x [V]
+    amps: Floats  # I [A]
+    slope: Floats  # dI/dV [S] of cell and series resistance
+    band: Floats  # [nodes, 2·cols + 1] factors
+    residual: Floats
+    step: Floats
+    fresh: Integers  # [1] whether ``band`` holds usable factors
+    work: Integers  # [2] factorisations and steps so far
+
+
+def make_network(rows: int, cols: int, row_ohm: float, col_ohm: float) -> Network:
+    """Return an array of open cells with ``row_ohm`` and ``col_ohm`` [Ω] per wire segment."""
+    cells, nodes = rows * cols, 2 * rows * cols
+    return Network(
+        rows, cols, max(float(row_ohm), LEAST_OHMS), max(float(col_ohm), LEAST_OHMS),
+        np.zeros(cells), np.ones(cells), np.zeros(cells), np.zeros(nodes), np.zeros(cells), np.zeros(cells),
+        np.zeros(cells), np.zeros((nodes, 2 * cols + 1)), np.zeros(nodes), np.zeros(nodes), np.zeros(1, np.int64),
+        np.zeros(2, np.int64),
+    )  # fmt: skip
+
+
+@njit(cache=True, error_model="numpy")
+def end_node(rows: int, cols: int, line: int) -> int:
+    """Return the node of a line that is nearest to its pad."""
+    if line < rows:
+        return 2 * line * cols
+    return 2 * ((rows - 1) * cols + line - rows) + 1
+
+
+@njit(cache=True, error_model="numpy")
+def _conduct(net: Any) -> None:
+    """Find inner voltage, current and slope of every cell at the present node voltages."""
+    for k in range(net.amp.size):
+        v = net.volts[2 * k] - net.volts[2 * k + 1]
+        a, b, rs = net.amp[k], net.bend[k], net.series[k]
+        z = rs * a
+        x = net.inner[k] + (v - net.inner[k] - rs * net.amps[k]) * (1.0 - rs * net.slope[k])
+        most = abs(v)
+        if b * most > 6.0:
+            # Beyond here a step of Newton's could overflow; the root lies below both of these.
+            most = min(most, math.log(2.0 * most / z + 1.0) / b)
+        x = min(max(x, -most), most)
+        current = 0.0
+        steep = 0.0
+        for _ in range(60):
+            up = math.exp(b * x)
+            down = 1.0 / up
+            current = 0.5 * a * (up - down)
+            steep = 0.5 * a * b * (up + down)
+            dx = (v - x - rs * current) / (1.0 + rs * steep)
+            x = min(max(x + dx, -most), most)
+            current += steep * dx
+            if abs(dx) < 1e-6:
+                break
+        net.inner[k] = x
+        net.amps[k] = current
+        net.slope[k] = steep / (1.0 + rs * steep)
+
+
+@njit(cache=True, error_model="numpy")
+def _balance(net: Any, drive: Any) -> None:
+    """Fill the residuals: the current that leaves each node too much, and each shared terminal."""
+    _conduct(net)
+    rows, cols, v, res = net.rows, net.cols, net.volts, net.residual
+    gr, gc = 1.0 / net.row_ohm, 1.0 / net.col_ohm
+    for k in range(net.amp.size):
+        res[2 * k] = net.amps[k] + LEAK * v[2 * k]
+        res[2 * k + 1] = LEAK * v[2 * k + 1] - net.amps[k]
+    for i in range(rows):
+        for j in range(cols):
+            n = 2 * (i * cols + j)
+            if j + 1 < cols:
+                x = (v[n] - v[n + 2]) * gr
+                res[n] += x
+                res[n + 2] -= x
+            if i + 1 < rows:
+                x = (v[n + 1] - v[n + 1 + 2 * cols]) * gc
+                res[n + 1] += x
+                res[n + 1 + 2 * cols] -= x
+    drive.emitted[:] = 0.0
+    for line in range(rows + cols):
+        s = drive.source[line]
+        if s < 0:
+            continue
+        n = end_node(rows, cols, line)
+        kind = drive.kind[s]
+        force = drive.terminal[s] if kind == SHARED else drive.volts[s]
+        x = (force - v[n]) / drive.tie[line]
+        if kind == OWN:
+            cap = drive.cap[s]
+            drive.limited[s] = abs(x) > cap
+            drive.slope[s] = 0.0 if abs(x) > cap else 1.0 / drive.tie[line]
+            x = min(max(x, -cap), cap)
+        drive.emitted[s] += x
+        res[n] -= x
+    for s in range(drive.kind.size):
+        if drive.kind[s] == STIFF:
+            drive.limited[s] = 0
+        if drive.kind[s] == SHARED:
+            ohms, cap = max(drive.ohms[s], LEAST_OHMS), drive.cap[s]
+            x = (drive.volts[s] - drive.terminal[s]) / ohms
+            drive.limited[s] = abs(x) > cap
+            drive.slope[s] = 0.0 if abs(x) > cap else 1.0 / ohms
+            drive.excess[s] = drive.emitted[s] - min(max(x, -cap), cap)
+
+
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _backsolve(band: Floats, x: Floats) -> None:
+    n, width = band.shape[0], band.shape[1]
+    for j in range(n):
+        m = min(width, n - j)
+        f = x[j]
+        if f != 0.0:
+            for d in range(1, m):
+                x[j + d] -= band[j, d] * f
+    for j in range(n - 1, -1, -1):
+        m = min(width, n - j)
+        total = 0.0
+        for d in range(1, m):
+            total += band[j, d] * x[j + d]
+        x[j] = x[j] / band[j, 0] - total
+
+
+@njit(cache=True, error_model="numpy")
+def _factorise(net: Any, drive: Any) -> None:
+    """Set up the matrix of slopes and factorise it, L·D·Lᵀ in place, with the responses to shared terminals."""
+    rows, cols, band = net.rows, net.cols, net.band
+    gr, gc = 1.0 / net.row_ohm, 1.0 / net.col_ohm
+    n = band.shape[0]
+    width = band.shape[1]
+    band[:, :] = 0.0
+    for i in range(rows):
+        for j in range(cols):
+            k = i * cols + j
+            p = 2 * k
+            g = net.slope[k]
+            band[p, 0] += g + LEAK
+            band[p + 1, 0] += g + LEAK
+            band[p, 1] -= g
+            if j + 1 < cols:
+                band[p, 0] += gr
+                band[p + 2, 0] += gr
+                band[p, 2] -= gr
+            if i + 1 < rows:
+                band[p + 1, 0] += gc
+                band[p + 1 + 2 * cols, 0] += gc
+                band[p + 1, 2 * cols] -= gc
+    for line in range(rows + cols):
+        s = drive.source[line]
+        if s >= 0:
+            slope = drive.slope[s] if drive.kind[s] == OWN else 1.0 / drive.tie[line]
+            band[end_node(rows, cols, line), 0] += slope
+    for j in range(n):
+        band[j, 0] = max(band[j, 0], 0.01 * LEAK)
+        inverse = 1.0 / band[j, 0]
+        m = min(width, n - j)
+        for d in range(1, m):
+            f = band[j, d]
+            if f == 0.0:
+                continue
+            f *= inverse
+            for e in range(m - d):
+                band[j + d, e] -= f * band[j, d + e]
+        for d in range(1, m):
+            band[j, d] *= inverse
+    for s in range(drive.kind.size):
+        drive.known[s] = drive.limited[s]
+        if drive.kind[s] == SHARED:
+            column = drive.columns[s]
+            column[:] = 0.0
+            for line in range(rows + cols):
+                if drive.source[line] == s:
+                    column[end_node(rows, cols, line)] = 1.0 / drive.tie[line]
+            _backsolve(band, column)
+    for s in range(drive.kind.size):
+        if drive.kind[s] == SHARED:
+            for t in range(drive.kind.size):
+                drive.small[s, t] = 0.0
+            drive.small[s, s] = drive.slope[s] + LEAK
+            for line in range(rows + cols):
+                if drive.source[line] == s:
+                    g = 1.0 / drive.tie[line]
+                    drive.small[s, s] += g
+                    for t in range(drive.kind.size):
+                        if drive.kind[t] == SHARED:
+                            drive.small[s, t] -= g * drive.columns[t, end_node(rows, cols, line)]
+    net.fresh[0] = 1
+    net.work[0] += 1
+
+
+@njit(cache=True, error_model="numpy")
+def respond(net: Any, drive: Any, x: Floats, y: Floats) -> None:
+    """Solve the linearised network: currents in, voltages out, of the nodes ``x`` and the shared terminals ``y``."""
+    _backsolve(net.band, x)
+    count = drive.kind.size
+    shared = 0
+    for s in range(count):
+        if drive.kind[s] == SHARED:
+            shared += 1
+            for line in range(net.rows + net.cols):
+                if drive.source[line] == s:
+                    y[s] += x[end_node(net.rows, net.cols, line)] / drive.tie[line]
+    if shared == 0:
+        return
+    matrix = drive.small.copy()
+    for s in range(count):
+        if drive.kind[s] != SHARED:
+            matrix[s, s] = 1.0
+            y[s] = 0.0
+    for s in range(count):
+        inverse = 1.0 / matrix[s, s]
+        for t in range(s + 1, count):
+            f = matrix[t, s] * inverse
+            if f != 0.0:
+                for u in range(s, count):
+                    matrix[t, u] -= f * matrix[s, u]
+                y[t] -= f * y[s]
+    for s in range(count - 1, -1, -1):
+        for u in range(s + 1, count):
+            y[s] -= matrix[s, u] * y[u]
+        y[s] /= matrix[s, s]
+    for s in range(count):
+        if drive.kind[s] == SHARED:
+            for n in range(x.size):
+                x[n] += y[s] * drive.columns[s, n]
+
+
+@njit(cache=True, error_model="numpy")
+def _slope_along(net: Any, drive: Any) -> float:
+    total = 0.0
+    for n in range(net.step.size):
+        total += net.step[n] * net.residual[n]
+    for s in range(drive.kind.size):
+        if drive.kind[s] == SHARED:
+            total += drive.shift[s] * drive.excess[s]
+    return total
+
+
+@njit(cache=True, error_model="numpy")
+def _advance(net: Any, drive: Any, part: float) -> None:
+    for n in range(net.step.size):
+        net.volts[n] += part * net.step[n]
+    for s in range(drive.kind.size):
+        if drive.kind[s] == SHARED:
+            drive.terminal[s] += part * drive.shift[s]
+
+
+@njit(cache=True, error_model="numpy")
+def solve_network(net: Any, drive: Any, tolerance: float) -> bool:
+    """Bring the network to balance, starting from its last solution; return whether it got there.
+
+    Parameters
+    ----------
+    net : Network
+    drive : Drive
+        After :func:`~.passive_drive.tie_lines`; ``cap`` holds the limits in force.
+    tolerance : float [V]
+        Largest node voltage still to be corrected.
+    """
+    _balance(net, drive)
+    done = False
+    for _ in range(_MOST):
+        if net.fresh[0] == 1:
+            for s in range(drive.kind.size):
+                if drive.known[s] != drive.limited[s]:
+                    net.fresh[0] = 0
+        young = net.fresh[0] == 0
+        if young:
+            _factorise(net, drive)
+        net.work[1] += 1
+        for n in range(net.step.size):
+            net.step[n] = -net.residual[n]
+        for s in range(drive.kind.size):
+            drive.shift[s] = -drive.excess[s] if drive.kind[s] == SHARED else 0.0
+        respond(net, drive, net.step, drive.shift)
+        largest = np.abs(net.step).max()
+        before = _slope_along(net, drive)
+        _advance(net, drive, 1.0)
+        _balance(net, drive)
+        after = _slope_along(net, drive)
+        if largest > _TRUST:
+            part = 1.0
+            for _ in range(12):
+                if after <= 0.5 * abs(before):
+                    break
+                # The slope has turned: the least lies between here and the start.
+                shorter = part * min(max(before / (before - after), 0.02), 0.7)
+                _advance(net, drive, shorter - part)
+                part = shorter
+                _balance(net, drive)
+                after = _slope_along(net, drive)
+            if abs(after) > _REUSE * abs(before) or part < 1.0:
+                net.fresh[0] = 0
+                continue
+        ratio = abs(after) / (abs(before) + 1e-300)
+        # A small step of stale factors proves nothing unless it also brought most of the way.
+        proven = (young or ratio < _REUSE) and largest * min(1.0, ratio) < tolerance
+        if proven or largest < 1e-13:
+            done = True
+            break
+        if ratio > _REUSE:
+            net.fresh[0] = 0
+    return done
+
+
+@njit(cache=True, error_model="numpy")
+def thevenin_ohms(net: Any, drive: Any, cell: int, x: Floats, y: Floats) -> float:
+    """Return the resistance [Ω] a cell sees, all others held at their present slopes; ``x``, ``y`` are scratch."""
+    x[:] = 0.0
+    y[:] = 0.0
+    x[2 * cell] = 1.0
+    x[2 * cell + 1] = -1.0
+    respond(net, drive, x, y)
+    loaded = x[2 * cell] - x[2 * cell + 1]
+    return loaded / max(1.0 - net.slope[cell] * loaded, 1e-9)
