@@ -19,6 +19,10 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         "over cells attempted",
     ),
     "v_form_mean": ("V", "mean source voltage of the pulse or step at which the cell first read formed"),
+    "disturbed_cells": (
+        COUNT,
+        "cells whose conductance changed by a factor of 1.5 or more while only other cells were written",
+    ),
     "v_set_mean": (
         "V",
         "first rising voltage at which I/V crosses the geometric mean of that cycle's off and on conductance; "

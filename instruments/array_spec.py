@@ -199,6 +199,19 @@ class ArraySpec:
         """Return the time [s] of one sweep of ``points``, ``dwell`` [s] each."""
         return points * dwell + self.select_seconds
 
+    def pulse_gate(self, volts: float) -> float:
+        """Return the gate voltage [V] of a pulse: ``volts``, or 0 where there are no gates: one plan serves all."""
+        return volts if self.gate_axis is not None else 0.0
+
+    def sweep_gate(self, volts: float) -> float | None:
+        """Return the gate voltage [V] of a sweep, None where there are no gates."""
+        return volts if self.gate_axis is not None else None
+
+    def check_gate(self, volts: float, *, channel: str) -> None:
+        """Refuse a gate voltage [V] beyond the limits; where there are no gates none is sent, and any plan will do."""
+        if self.gate_axis is not None:
+            self.limits.check("gate", volts, channel=channel)
+
     def healthy_mask(self, block: Block) -> NDArray[np.bool_]:
         """Return True [block.shape] where the chip file knows nothing bad."""
         mask = np.ones((self.rows, self.cols), dtype=np.bool_)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..instruments.array_spec import ArraySpec, Block
-from ..instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray
+from ..instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray, IVTrace
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan
 from .run import Run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class DcSweepPlan(Plan):
-    """Loops of every cell in a block. On a 1T1R array the gate limits the SET and is opened for the RESET."""
+    """Loops of every cell in a block. Where there are gates, they limit the SET and are opened for the RESET."""
 
     cells: str = Field(default="0:2,0:2", description="rows,cols like '0:8,0:8', or 'all'")
     positive: float = Field(default=1.5, gt=0, description="largest positive voltage [V]")
@@ -34,8 +34,9 @@ class DcSweepPlan(Plan):
     compliance: float = Field(default=500e-6, gt=0, description="largest current of the positive branch [A]")
     reset_compliance: float = Field(default=500e-6, gt=0, description="largest current of the negative branch [A]")
     prepare: bool = Field(default=True, description="one negative half first, so that the first loop starts off")
-    set_gate: float = Field(default=2.0, ge=0, description="gate voltage of the positive branch [V]")
-    reset_gate: float = Field(default=5.0, ge=0, description="gate voltage of the negative branch [V]")
+    set_gate: float = Field(default=2.0, ge=0, description="gate of the positive branch [V], where there are gates")
+    reset_gate: float = Field(default=5.0, ge=0, description="gate of the negative branch [V], where there are gates")
+    scheme: str | None = Field(default=None, description="bias scheme of the sweeps; the array's own by default")
 
     @property
     def loop(self) -> tuple[FloatArray, FloatArray]:
@@ -46,19 +47,20 @@ class DcSweepPlan(Plan):
         """Refuse cells outside the array and sweeps beyond the limits."""
         spec.require("sweep", "a source that can step one cell through a list of voltages with a current limit")
         Block.parse(self.cells, spec)
+        spec.require_scheme(self.scheme, writing=True)
         limits = spec.limits
         limits.check("pulse_volts", [self.positive, self.negative], channel="dc_sweep.volts")
         for peak, compliance in ((self.positive, self.compliance), (self.negative, self.reset_compliance)):
             points = 2 * max(round(abs(peak) / self.step), 1) + 1
             spec.check_sweep(points, compliance, self.dwell, channel="dc_sweep")
-        limits.check("gate", [self.set_gate, self.reset_gate], channel="dc_sweep.gate")
+        spec.check_gate(self.set_gate, channel="dc_sweep.set_gate")
+        spec.check_gate(self.reset_gate, channel="dc_sweep.reset_gate")
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost of all loops."""
         block = Block.parse(self.cells, spec)
-        points = sum(len(half) for half in self.loop)
-        extra = len(self.loop[1]) if self.prepare else 0
-        seconds = block.size * (self.cycles * points + extra) * self.dwell
+        up, down = (spec.sweep_seconds(len(half), self.dwell) for half in self.loop)
+        seconds = block.size * (self.cycles * (up + down) + self.prepare * down)
         return Forecast(block.size, max(self.positive, -self.negative), block.size * self.cycles, seconds)
 
 
@@ -172,20 +174,21 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         "set_gate": plan.set_gate,
         "reset_gate": plan.reset_gate,
     }
+    set_gate, reset_gate = (array.spec.sweep_gate(gate) for gate in (plan.set_gate, plan.reset_gate))
+
+    def half(row: int, col: int, points: FloatArray, compliance: float, gate: float | None) -> IVTrace:
+        return array.sweep(row, col, points, compliance=compliance, dwell=plan.dwell, gate=gate, scheme=plan.scheme)
+
     with (
         keep.dataset("dc_sweep", axes, variables, meta) as data,
         keep.progress("loops", len(cells) * plan.cycles) as bar,
     ):
         for index, (row, col) in enumerate(cells):
             if plan.prepare:
-                array.sweep(
-                    row, col, negative, compliance=plan.reset_compliance, dwell=plan.dwell, gate=plan.reset_gate
-                )
+                half(row, col, negative, plan.reset_compliance, reset_gate)
             for cycle in range(plan.cycles):
-                up = array.sweep(row, col, positive, compliance=plan.compliance, dwell=plan.dwell, gate=plan.set_gate)
-                down = array.sweep(
-                    row, col, negative, compliance=plan.reset_compliance, dwell=plan.dwell, gate=plan.reset_gate
-                )
+                up = half(row, col, positive, plan.compliance, set_gate)
+                down = half(row, col, negative, plan.reset_compliance, reset_gate)
                 volts[index, cycle] = np.concatenate([up.volts, down.volts])
                 current[index, cycle] = np.concatenate([up.current, down.current])
                 flags[index, cycle] = np.concatenate([up.flags, down.flags])

@@ -7,6 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from ..instruments.array_spec import ArraySpec, Block
@@ -40,6 +41,9 @@ class IsppPlan(ProgrammingPlan):
     set_starts: Values = Field(default=(0.9, 1.2, 1.5), description="first value of the SET staircase [V]")
     set_steps: Values = Field(default=(0.1, 0.15, 0.2), description="step of the SET staircase [V]")
     reset_steps: Values = Field(default=(0.05, 0.1), description="step of the RESET staircase [V]")
+    on_above: float = Field(
+        default=20e-6, gt=0, description="a cell found above this is on, and is again at every start [S]"
+    )
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse, besides what read–verify would, starts outside the SET ramp."""
@@ -130,7 +134,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
     axes = [Axis("combination", "Staircase"), *map_axes(block)]
     with keep.dataset("ispp", axes, variables) as data, keep.progress("staircases", len(scan)) as bar:
         for index, (set_start, set_step, reset_step) in enumerate(scan):
-            _same_start(array, block, set_ramp, reset_ramp, plan.width, start)
+            _same_start(array, block, set_ramp, reset_ramp, plan.width, start > plan.on_above)
             fixed = FixedStaircase(
                 Ramp(set_ramp.knob, set_start, set_ramp.stop, set_step, set_ramp.held),
                 Ramp(reset_ramp.knob, reset_ramp.start, reset_ramp.stop, reset_step, reset_ramp.held),
@@ -173,11 +177,11 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
 
 
 def _same_start(
-    array: CrossbarArray, block: Block, set_ramp: Ramp, reset_ramp: Ramp, width: float, start: FloatArray
+    array: CrossbarArray, block: Block, set_ramp: Ramp, reset_ramp: Ramp, width: float, on: NDArray[np.bool_]
 ) -> None:
-    """Bring every cell back to the kind of state the step found: RESET, then the SET that led to ``start``."""
+    """Bring every cell back to the kind of state the step found: RESET, then one SET of those that were ``on``."""
     volts, gate = reset_ramp.volts_and_gate(np.full(block.shape, reset_ramp.stop))
     array.pulse(PulseMap(block, -volts, width, gate, 1))
     middle = 0.5 * (set_ramp.start + set_ramp.stop)
     volts, gate = set_ramp.volts_and_gate(np.full(block.shape, middle))
-    array.pulse(PulseMap(block, volts, width, gate, np.where(start > 20e-6, 1, 0)))
+    array.pulse(PulseMap(block, volts, width, gate, on.astype(np.int64)))

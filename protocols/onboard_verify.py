@@ -19,7 +19,7 @@ def program_on_board(
     The board runs a plain staircase: SETs turn the gate, RESETs the amplitude. Return how many cells each re-verify
     found outside their window, as :func:`verify_loop.program` does.
     """
-    set_ramp, reset_ramp = plan.set.ramp("gate"), plan.reset.ramp("volts")
+    set_ramp, reset_ramp = plan.set.ramp("gate", array.spec), plan.reset.ramp("volts", array.spec)
     nothing = np.zeros(block.shape)
     left: list[int] = []
     rounds = max(plan.reverify_rounds, 1)

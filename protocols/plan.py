@@ -68,4 +68,4 @@ def check_pulse(spec: ArraySpec, *, volts: float, width: float, gate: float, cha
     """Refuse a pulse outside the limits, named for a plan's parameter rather than a wire."""
     spec.limits.check("pulse_volts", volts, channel=channel)
     spec.limits.check("width", width, channel=channel, unit="s")
-    spec.limits.check("gate", gate, channel=f"{channel} gate")
+    spec.check_gate(gate, channel=f"{channel} gate")

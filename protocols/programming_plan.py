@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import FloatArray
 from .plan import Forecast, Plan, check_pulse
-from .read_array import read_seconds
 from .run import Run
 from .staircases import Knob, Ramp
 from .targets import Levels, load_target
@@ -21,7 +20,8 @@ class RampPlan(Plan):
     """One polarity: which voltage is turned, from where to where [V], and at what the other is held."""
 
     knob: Knob | None = Field(
-        default=None, description="'gate' or 'volts'; by default what the array can give every cell in one slot"
+        default=None,
+        description="'gate' or 'volts'; by default what a slot can vary by cell; without gates always 'volts'",
     )
     volts: tuple[float, float] = Field(
         description="amplitude range [V, magnitudes]; the second is held when the gate is turned"
@@ -29,8 +29,10 @@ class RampPlan(Plan):
     gate: tuple[float, float] = Field(description="gate range [V]; the second is held when the amplitude is turned")
     step: float = Field(default=0.05, gt=0, description="step of the knob [V]")
 
-    def ramp(self, default: Knob) -> Ramp:
-        """Return the ramp for an array whose natural knob is ``default``."""
+    def ramp(self, default: Knob, spec: ArraySpec) -> Ramp:
+        """Return the ramp for an array whose natural knob is ``default``; without gates only the amplitude turns."""
+        if spec.gate_axis is None:
+            return Ramp("volts", min(self.volts), max(self.volts), self.step, spec.pulse_gate(self.gate[1]))
         knob = self.knob or default
         span, held = (self.gate, self.volts[1]) if knob == "gate" else (self.volts, self.gate[1])
         return Ramp(knob, min(span), max(span), self.step, held)
@@ -81,7 +83,7 @@ class ProgrammingPlan(Plan):
 
     def ramps(self, spec: ArraySpec) -> tuple[Ramp, Ramp]:
         """Return SET and RESET ramps. The gate is what limits a SET; a RESET turns what one slot can vary per cell."""
-        return self.set.ramp("gate"), self.reset.ramp("volts" if spec.gate_axis == "row" else "gate")
+        return self.set.ramp("gate", spec), self.reset.ramp("volts" if spec.gate_axis == "row" else "gate", spec)
 
     def acceptance(self) -> Acceptance:
         """Return the acceptance rule."""
@@ -112,7 +114,8 @@ class ProgrammingPlan(Plan):
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when every cell uses up its pulses."""
         block = Block.parse(self.cells, spec)
-        slots = 2 * block.nrows * (self.width + spec.slot_overhead)
-        seconds = self.iterations_max * (slots + read_seconds(spec, block)) + self.reverify_rounds * self.reverify_after
+        once = 2 * spec.pulse_seconds(block, self.width) + spec.read_seconds(block, self.average)
+        again = self.reverify_after + spec.read_seconds(block, self.reverify_average)
+        seconds = self.iterations_max * once + self.reverify_rounds * again
         volts = max(ramp.volts_max for ramp in self.ramps(spec))
         return Forecast(block.size, volts, block.size * self.pulses_max, seconds)

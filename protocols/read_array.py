@@ -40,7 +40,7 @@ class ReadArrayPlan(Plan):
         """Return the cost of reading once."""
         block = Block.parse(self.cells, spec)
         volts = abs(spec.read_volts if self.volts is None else self.volts)
-        return Forecast(block.size, volts, 0, read_seconds(spec, block, self.average))
+        return Forecast(block.size, volts, 0, spec.read_seconds(block, self.average))
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,6 @@ class ReadArrayResult:
     def __repr__(self) -> str:
         g = self.reading.conductance
         return f"<ReadArrayResult {self.reading.block} at {self.reading.volts:g} V: median {np.median(g) * 1e6:.3g} µS>"
-
-
-def read_seconds(spec: ArraySpec, block: Block, average: int = 1) -> float:
-    """Return the time [s] one read of ``block`` takes."""
-    return block.nrows * (average + 1) * spec.read_slot_seconds
 
 
 def map_axes(block: Block) -> list[Axis]:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import CrossbarArray, FloatArray
+from ..instruments.errors import RefusedError
 from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .onboard_verify import program_on_board
@@ -43,10 +44,14 @@ class ReadVerifyPlan(ProgrammingPlan):
         super().check(spec)
         if self.engine == "board":
             spec.require("onboard_verify", "firmware that runs read-verify; engine 'host' does the same from here")
+            if spec.gate_axis is None:
+                raise RefusedError(
+                    "read_verify.engine 'board' turns the gate of a SET, and this array has no gates: use engine 'host'"
+                )
 
     def by_board(self, spec: ArraySpec) -> bool:
         """Whether the board runs the loop; where it cannot, the host does."""
-        return self.engine != "host" and "onboard_verify" in spec.supports
+        return self.engine != "host" and "onboard_verify" in spec.supports and spec.gate_axis is not None
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when every cell uses up its pulses, the wait before the last re-read included."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan, check_pulse
-from .read_array import map_axes, read_seconds
+from .read_array import map_axes
 from .run import Run
 
 if TYPE_CHECKING:
@@ -22,25 +22,64 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from ..analysis.report import Section
+    from ..analysis.yield_classes import YieldThresholds
+
+
+class Borders(Plan):
+    """Conductances [S] that divide the classes; the defaults suit an LRS of 50-250 µS and an HRS below 20 µS."""
+
+    open_below: float = Field(default=0.1e-6, gt=0, description="a cell that never reads above this is open [S]")
+    unformed_below: float = Field(default=1e-6, gt=0, description="one that never reads above this is unformed [S]")
+    hrs_max: float = Field(default=20e-6, gt=0, description="upper edge of the high-resistance band [S]")
+    lrs_min: float = Field(default=50e-6, gt=0, description="lower edge of the low-resistance band [S]")
+    lrs_max: float = Field(default=250e-6, gt=0, description="largest conductance the chip is worked at [S]")
+    short_above: float = Field(
+        default=1e-3, gt=0, description="a cell that stays above this is short; taken at twice lrs_max at most [S]"
+    )
+    min_ratio: float = Field(default=1.5, gt=1, description="least conductance after SET over that after RESET")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Borders:
+        self.thresholds()
+        return self
+
+    def thresholds(self) -> YieldThresholds:
+        """Return the borders as the classification takes them."""
+        from ..analysis.yield_classes import YieldThresholds
+
+        return YieldThresholds(
+            open_max=self.open_below,
+            unformed_max=self.unformed_below,
+            hrs_max=self.hrs_max,
+            lrs_min=self.lrs_min,
+            lrs_max=self.lrs_max,
+            short_min=self.short_above,
+            min_ratio=self.min_ratio,
+        )
 
 
 class YieldMapPlan(Plan):
-    """One strong RESET and one strong SET per cell; published practice of 1T1R arrays (SET 2.5 V, RESET 1.7 V)."""
+    """One strong RESET and one strong SET per cell; the defaults are published practice behind transistors."""
 
     cells: str = Field(default="all", description="rows,cols like '0:8,0:8', or 'all'")
     set_volts: float = Field(default=2.5, gt=0, description="SET amplitude [V]")
-    set_gate: float = Field(default=1.6, ge=0, description="gate voltage of the SET [V]: limits the current")
+    set_gate: float = Field(
+        default=1.6, ge=0, description="gate of the SET [V], where there are gates: limits the current"
+    )
     reset_volts: float = Field(default=1.7, gt=0, description="RESET magnitude [V]")
-    reset_gate: float = Field(default=5.0, ge=0, description="gate voltage of the RESET [V]")
+    reset_gate: float = Field(default=5.0, ge=0, description="gate of the RESET [V], where there are gates")
     width: float = Field(default=500e-9, gt=0, description="pulse width [s]")
     average: int = Field(default=4, ge=1, description="conversions per cell and read")
     attempts: int = Field(
         default=2, ge=1, le=10, description="RESET/SET pairs a cell may have to show that it switches"
     )
+    borders: Borders = Field(default=Borders(), description="conductances that divide the classes")
+    scheme: str | None = Field(default=None, description="bias scheme of the pulses; the array's own by default")
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and pulses beyond the limits."""
         Block.parse(self.cells, spec)
+        spec.require_scheme(self.scheme, writing=True)
         spec.check_average(self.average, channel="yield_map")
         check_pulse(spec, volts=self.set_volts, width=self.width, gate=self.set_gate, channel="yield_map.set")
         check_pulse(spec, volts=-self.reset_volts, width=self.width, gate=self.reset_gate, channel="yield_map.reset")
@@ -49,8 +88,8 @@ class YieldMapPlan(Plan):
         """Return the cost when every cell needs every attempt."""
         block = Block.parse(self.cells, spec)
         pulses = 2 * block.size * self.attempts
-        seconds = self.attempts * (
-            2 * block.nrows * (self.width + spec.slot_overhead) + 3 * read_seconds(spec, block, self.average)
+        seconds = spec.read_seconds(block, self.average) + self.attempts * (
+            2 * spec.pulse_seconds(block, self.width) + 2 * spec.read_seconds(block, self.average)
         )
         return Forecast(block.size, max(self.set_volts, self.reset_volts), pulses, seconds)
 
@@ -142,18 +181,29 @@ def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) 
     ]
     axes = [Axis("cycle", "Attempt"), *map_axes(block)]
     meta = {"set_volts": plan.set_volts, "reset_volts": plan.reset_volts, "width": plan.width}
-    with keep.dataset("yield_map", axes, variables, meta) as data:
+    borders = plan.borders.thresholds()
+
+    def switch(volts: float, gate: float) -> FloatArray:
+        count, gate = todo.astype(np.int64), array.spec.pulse_gate(gate)
+        array.pulse(PulseMap(block, volts, plan.width, gate, count, plan.scheme))
+        bar.advance(2, f"{int(todo.sum())} cells pulsed")
+        g = array.read(block, average=plan.average).conductance
+        bar.advance()
+        return g
+
+    with (
+        keep.dataset("yield_map", axes, variables, meta) as data,
+        keep.progress("yield map", 1 + 6 * plan.attempts) as bar,
+    ):
         before = array.read(block, average=plan.average).conductance
         after_reset, after_set = before, before
         categories = np.full(block.shape, "", dtype="U16")
         todo = array.spec.healthy_mask(block)
         for attempt in range(plan.attempts):
-            array.pulse(PulseMap(block, -plan.reset_volts, plan.width, plan.reset_gate, todo.astype(np.int64)))
-            low = array.read(block, average=plan.average).conductance
-            array.pulse(PulseMap(block, plan.set_volts, plan.width, plan.set_gate, todo.astype(np.int64)))
-            high = array.read(block, average=plan.average).conductance
+            low = switch(-plan.reset_volts, plan.reset_gate)
+            high = switch(plan.set_volts, plan.set_gate)
             after_reset, after_set = np.where(todo, low, after_reset), np.where(todo, high, after_set)
-            categories = classify(before, after_reset, after_set)
+            categories = classify(before, after_reset, after_set, thresholds=borders)
             data.add({"cycle": attempt}, before=before, after_reset=after_reset, after_set=after_set)
             todo = todo & (categories != SWITCHING)
             if not todo.any():

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
 
 from xbarlab.instruments.array_spec import ArraySpec, Block
-from xbarlab.instruments.capabilities import Cost, Delivered, Identity, IVTrace, PulseMap, Reading
+from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, Cost, Delivered, Identity, IVTrace, PulseMap, Reading
 from xbarlab.instruments.errors import InstrumentError
 from xbarlab.instruments.limits import Limits
 
 FORM_VOLTS, SET_VOLTS, RESET_VOLTS = 2.0, 0.8, -0.8
 VIRGIN, LOW, HIGH = 1e-6, 5e-6, 100e-6
+SNEAK = {"float": 2.0, "row_sense": 5.0}  # how much of the mean neighbour a scheme adds to what it reads
 
 
 class FakeClock:
@@ -50,6 +51,23 @@ def fake_spec(rows: int = 8, cols: int = 6, **limits: float) -> ArraySpec:
         vmm_slot_seconds=1e-6,
         supports=frozenset({"sweep"}),
         simulated=True,
+    )
+
+
+def gateless_spec(rows: int = 8, cols: int = 6, **limits: float) -> ArraySpec:
+    """Return the spec of cells without transistors, each connected before it is read or pulsed."""
+    return replace(
+        fake_spec(rows, cols, **limits),
+        cell="passive",
+        gate_axis=None,
+        read_gate=0.0,
+        read_schemes=("virtual_ground", "float", "row_sense"),
+        write_schemes=("V/2", "float"),
+        scheme_needs={"V/3": "V/3 needs a third source"},
+        slot_serves="cell",
+        select_seconds=0.02,
+        read_slot_seconds=0.02,
+        sweep_by_host=("V/2",),
     )
 
 
@@ -123,6 +141,69 @@ class FakeArray:
 
     def idle(self) -> None:
         self.idled += 1
+
+
+class GatelessArray(FakeArray):
+    """Cells without transistors: no gates are taken, a formed neighbour that is on takes the current of a forming ramp.
+
+    ``disturb`` is the relative change of a half-selected cell per pulse; ``spread`` the d2d spread of the forming
+    voltage [V].
+    """
+
+    def __init__(self, *, disturb: float = 0.0, spread: float = 0.0, **options) -> None:
+        super().__init__(**options)
+        self.spec = gateless_spec()
+        self.disturb = disturb
+        rng = np.random.default_rng(1)
+        self.form_volts = FORM_VOLTS + spread * rng.standard_normal(self.g.shape)
+        self.g[:] = 0.5 * VIRGIN
+        self.schemes: list[str | None] = []
+
+    def read(self, cells, volts=None, *, average=1, gate=None, scheme=None) -> Reading:
+        assert gate is None
+        self.schemes.append(self.spec.require_scheme(scheme, writing=False))
+        reading = super().read(cells, volts, average=average)
+        sneak = SNEAK.get(self.schemes[-1], 0.0) * self.g.mean()
+        return replace(
+            reading, conductance=reading.conductance + sneak, current=reading.current + sneak * reading.volts
+        )
+
+    def pulse(self, pulses: PulseMap) -> Delivered:
+        self.schemes.append(self.spec.require_scheme(pulses.scheme, writing=True))
+        block = pulses.block
+        volts, count, gate = (
+            np.broadcast_to(np.asarray(a), block.shape) for a in (pulses.volts, pulses.count, pulses.gate)
+        )
+        assert not gate.any(), "there are no gates"
+        for i, j in np.argwhere(count > 0):
+            change = 1.0 + self.disturb * np.sign(volts[i, j]) * count[i, j]
+            row, col = i + block.row0, j + block.col0
+            kept = self.g[row, col]
+            self.g[row, :] *= change
+            self.g[:, col] *= change
+            self.g[row, col] = kept
+        return super().pulse(pulses)
+
+    def sweep(self, row, col, volts, *, compliance, dwell, gate=None, scheme=None) -> IVTrace:
+        assert gate is None, "there are no gates"
+        self.schemes.append(self.spec.require_scheme(scheme, writing=True))
+        mates = np.delete(self.g[:, col], row).max(), np.delete(self.g[row, :], col).max()
+        wanted = np.asarray(volts, dtype=np.float64)
+        if self.g[row, col] < VIRGIN and max(mates) > 0.5 * HIGH:
+            # What the source gives goes through the neighbours; the cell never sees the voltage.
+            self._act("sweep", wanted.size)
+            current = np.sign(wanted) * np.minimum(np.abs(max(mates) * wanted), compliance)
+            flags = np.full(wanted.size, FLAG_COMPLIANCE, dtype=np.uint8)
+            return IVTrace(row, col, wanted, np.zeros_like(wanted), current, flags, compliance, dwell)
+        trace = super().sweep(row, col, wanted, compliance=compliance, dwell=dwell)
+        trace.flags[np.abs(trace.current) >= compliance] = FLAG_COMPLIANCE
+        return trace
+
+    def _switch(self, block: Block, volts) -> None:
+        g = self.g[block.slices]
+        formed = g > 2 * VIRGIN
+        g[(volts >= self.form_volts[block.slices]) | (formed & (volts >= SET_VOLTS))] = HIGH
+        g[(g > 2 * VIRGIN) & (volts <= RESET_VOLTS)] = LOW
 
 
 @dataclass

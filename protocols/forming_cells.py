@@ -1,0 +1,175 @@
+"""Form cells one after the other, each proved and switched off before the next: what arrays without transistors need.
+
+A formed neighbour that stays on takes the current the source allows, and the cell being formed never sees its voltage.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..analysis.forming_stats import forming_voltage
+from ..instruments.array_spec import Block
+from ..instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray, IVTrace, PulseMap
+from .dataset import Axis, DatasetWriter, Variable
+from .forming_plan import FormingPlan
+from .forming_result import ALREADY, FORMED, ONE_BY_ONE, SHORTED, SKIPPED, UNFORMED, FormingResult
+from .neighbours import CHANGE_RATIO, NeighbourWatch
+from .run import Run
+
+
+class CellForming:
+    """Forms the cells of a block one by one and keeps what became of each, all [rows, cols]."""
+
+    def __init__(self, array: CrossbarArray, plan: FormingPlan, block: Block, data: DatasetWriter) -> None:
+        self._array, self._plan, self._block, self._data = array, plan, block, data
+        self.before = array.read(block, average=4).conductance
+        self.outcome = np.where(array.spec.healthy_mask(block), UNFORMED, SKIPPED).astype("U16")
+        self.v_form: FloatArray = np.full(block.shape, np.nan)
+        self.after, self.after_reset, self.after_set = (self.before.copy() for _ in range(3))
+        self.pulses: NDArray[np.int64] = np.zeros(block.shape, dtype=np.int64)
+        self.works: NDArray[np.bool_] = np.zeros(block.shape, dtype=np.bool_)
+        self.traces: list[tuple[IVTrace, ...]] = []
+        self.watch = NeighbourWatch(array, block, self.before, plan.virgin_below)
+
+    def order(self) -> list[tuple[int, int]]:
+        """Return the cells to go through; those that conduct come first, so that they are off when others form."""
+        rows, cols = np.nonzero(self.outcome != SKIPPED)
+        cells = [(int(row), int(col)) for row, col in zip(rows, cols, strict=True)]
+        return sorted(cells, key=lambda at: (self.before[at] <= self._plan.formed_above, at))
+
+    def form(self, at: tuple[int, int]) -> None:
+        """Form one cell of the block, prove it, switch it off and look at its neighbours."""
+        plan, cell = self._plan, self._cell(at)
+        g = float(self.before[at])
+        if g <= plan.short_above:
+            if g <= plan.formed_above and g > plan.virgin_below:
+                g = self._switched(at, cell, +1, g)
+            if g > plan.formed_above:
+                self.outcome[at] = ALREADY
+            else:
+                g = self._formed(at, cell)
+                self.outcome[at] = FORMED if np.isfinite(self.v_form[at]) else UNFORMED
+        self.after[at] = self.after_reset[at] = self.after_set[at] = g
+        if g > plan.short_above:
+            self.outcome[at] = SHORTED
+        elif self.outcome[at] != UNFORMED:
+            g = self._proved(at, cell, g)
+        if plan.check_neighbours:
+            self.watch.own(cell.row0, cell.col0, g)
+            self.watch.look(cell.row0, cell.col0)
+
+    def _cell(self, at: tuple[int, int]) -> Block:
+        return Block(self._block.row0 + at[0], 1, self._block.col0 + at[1], 1)
+
+    def _read(self, cell: Block, average: int = 1) -> float:
+        return float(self._array.read(cell, average=average).conductance[0, 0])
+
+    def _formed(self, at: tuple[int, int], cell: Block) -> float:
+        """Raise the voltage until the cell reads formed twice, and return what it reads [S]."""
+        plan, spec = self._plan, self._array.spec
+        g, pieces = float(self.before[at]), list[IVTrace]()
+        point = 0
+        for segment in plan.segments:
+            if plan.method == "ramp":
+                piece = self._array.sweep(
+                    cell.row0, cell.col0, segment,
+                    compliance=plan.compliance, dwell=plan.dwell, gate=spec.sweep_gate(plan.gate), scheme=plan.scheme,
+                )  # fmt: skip
+                pieces.append(piece)
+                volts, current = piece.volts, piece.current
+            else:
+                self._pulse(at, cell, float(segment[0]), plan.width, plan.gate)
+                volts, current = segment, np.full(1, np.nan)
+            g = self._read(cell)
+            for value, amps in zip(volts, current, strict=True):
+                self._data.add(
+                    {"row": cell.row0, "col": cell.col0, "step": point}, volts=value, current=amps, conductance=g
+                )
+                point += 1
+            # A single noisy read must not end a cell's forming.
+            if g > plan.formed_above and (g := self._read(cell, 4)) > plan.formed_above:
+                self.v_form[at] = self._voltage(pieces, volts, plan.formed_above)
+                break
+        if pieces:
+            self.traces.append(tuple(pieces))
+        return g
+
+    @staticmethod
+    def _voltage(pieces: list[IVTrace], volts: FloatArray, formed_above: float) -> float:
+        """Return the source voltage [V] at which the cell formed: in its ramp's last piece, or by its last pulse."""
+        if not pieces:
+            return float(volts[-1])
+        last = pieces[-2:]
+        return forming_voltage(
+            np.concatenate([piece.volts for piece in last]),
+            np.concatenate([piece.current for piece in last]),
+            np.concatenate([piece.flags & FLAG_COMPLIANCE for piece in last]) != 0,
+            formed_above,
+            first=len(last[0].volts) if len(last) > 1 else 0,
+        )
+
+    def _proved(self, at: tuple[int, int], cell: Block, g: float) -> float:
+        """Let the cell complete one RESET and one SET, leave it off where asked, and return what it reads last [S]."""
+        plan = self._plan
+        self.works[at] = True
+        if plan.confirm:
+            low = self.after_reset[at] = self._switched(at, cell, -1, g)
+            g = self.after_set[at] = self._switched(at, cell, +1, low)
+            done = low * CHANGE_RATIO <= self.after[at] and g >= CHANGE_RATIO * low and g > plan.formed_above
+            self.works[at] = done
+        return self._switched(at, cell, -1, g) if plan.reset_after else g
+
+    def _switched(self, at: tuple[int, int], cell: Block, sign: int, before: float) -> float:
+        """RESET (sign -1) or SET a cell with as many pulses as it needs and may have; return what it reads [S]."""
+        plan = self._plan
+        volts, gate = (plan.set_volts, plan.set_gate) if sign > 0 else (-plan.reset_volts, plan.reset_gate)
+        g = before
+        for _ in range(plan.attempts):
+            self._pulse(at, cell, volts, plan.switch_width, gate)
+            g = self._read(cell, 4)
+            if (g >= CHANGE_RATIO * before and g > plan.formed_above) if sign > 0 else g * CHANGE_RATIO <= before:
+                break
+        return g
+
+    def _pulse(self, at: tuple[int, int], cell: Block, volts: float, width: float, gate: float) -> None:
+        plan, spec = self._plan, self._array.spec
+        self._array.pulse(PulseMap(cell, volts, width, spec.pulse_gate(gate), 1, plan.scheme))
+        self.pulses[at] += 1
+
+
+def form_cells(array: CrossbarArray, plan: FormingPlan, block: Block, keep: Run) -> FormingResult:
+    """Form the cells of a block one by one."""
+    axes = [Axis("row", "Row"), Axis("col", "Column"), Axis("step", "Staircase step")]
+    variables = [
+        Variable("volts", "Source voltage", "V"),
+        Variable("current", "Current", "A"),
+        Variable("conductance", "Conductance read after the segment", "S"),
+    ]
+    meta = {"method": plan.method, "compliance": plan.compliance, "dwell": plan.dwell, "width": plan.width}
+    with keep.dataset("forming", axes, variables, meta) as data:
+        job = CellForming(array, plan, block, data)
+        cells = job.order()
+        with keep.progress("cells formed", len(cells)) as bar:
+            for at in cells:
+                job.form(at)
+                bar.advance(note=f"cell ({block.row0 + at[0]}, {block.col0 + at[1]}): {job.outcome[at]}")
+        if plan.check_neighbours:
+            job.watch.look_at_all()
+    how = (
+        f"a ramp that limits the current to {plan.compliance * 1e6:g} µA" if plan.method == "ramp" else "rising pulses"
+    )
+    return FormingResult(
+        block,
+        job.outcome,
+        job.v_form,
+        job.before,
+        job.after,
+        job.after_reset,
+        job.after_set,
+        job.pulses,
+        job.works,
+        job.watch.disturbed if plan.check_neighbours else None,
+        tuple(job.traces),
+        ONE_BY_ONE.format(how=how),
+    )
