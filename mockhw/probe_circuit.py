@@ -15,6 +15,7 @@ import numpy as np
 
 from .passive_chip import Bias, PassiveChip, Solution
 from .relays import Path, Relays
+from .waves import Stretch, Wave, live_through
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,6 +115,7 @@ class ProbeCircuit:
         self._lived_to = clock.now
         self._bias: Bias | None = None
         self._shorted: dict[int, tuple[str, ...]] = {}
+        self._waves: list[Wave] = []
 
     def terminal(self, name: str, *, ohms: float = 0.0, delay: float = 0.0) -> Terminal:
         """Make the terminal ``name``."""
@@ -125,26 +127,46 @@ class ProbeCircuit:
 
     def settle(self, now: float) -> None:
         """Let the chip live under the present bias up to ``now`` [s]."""
-        seconds = now - self._lived_to
-        if seconds > 0.0:
+        start = self._lived_to
+        if now > start:
             self._lived_to = now
-            self.chip.hold(self.bias(), seconds)
+            if not self._waves:
+                self.chip.hold(self.bias(), now - start)
+                return
+            for stretch in live_through(self._waves, start, now):
+                self._live(stretch)
 
     def play(
         self, now: float, volts: Mapping[Terminal, NDArray[np.float64]], seconds: NDArray[np.float64], repeats: int
     ) -> None:
-        """Let terminals go through piecewise constant ``volts`` [K] for ``seconds`` [K], over and over, from ``now`` on.
+        """Let terminals go through stairs of ``volts`` [K], each for ``seconds`` [K], over and over, from ``now`` on.
 
         The time it takes is lived through by the chip; the clock is the caller's business.
         """
         self.settle(now)
-        bias = self.bias()
-        waves = np.repeat(bias.volts[None, :], seconds.size, axis=0)
-        order = list(self.terminals.values())
-        for terminal, levels in volts.items():
-            waves[:, order.index(terminal)] = levels
-        self.chip.play(bias, waves, seconds, repeats)
+        self._live(Stretch(dict(volts), seconds, repeats))
         self._lived_to = now + float(seconds.sum()) * repeats
+
+    def add_wave(self, wave: Wave) -> None:
+        """Let a terminal go through ``wave`` by itself from now on; at other times it is at its ``volts``."""
+        self._waves.append(wave)
+
+    def remove_wave(self, now: float, wave: Wave) -> None:
+        """Stop ``wave`` at ``now`` [s], wherever in its period it is."""
+        self.settle(now)
+        self._waves.remove(wave)
+
+    def _live(self, stretch: Stretch) -> None:
+        bias = self.bias()
+        order = list(self.terminals.values())
+        moving = {order.index(terminal): levels for terminal, levels in stretch.volts.items()}
+        if not np.isin(bias.source, list(moving)).any():
+            self.chip.hold(bias, stretch.total)
+            return
+        waves = np.repeat(bias.volts[None, :], stretch.seconds.size, axis=0)
+        for index, levels in moving.items():
+            waves[:, index] = levels
+        self.chip.play(bias, waves, stretch.seconds, stretch.repeats)
 
     # --- what flows ---------------------------------------------------------------------------
 
@@ -189,7 +211,7 @@ class ProbeCircuit:
                 self._move(now, path, closing=True)
 
     def _move(self, now: float, path: Path, *, closing: bool) -> None:
-        live = self._live(path)
+        live = self._load(path, now)
         if live:
             self._log.add(now, "matrix", f"hot switch of {path[0]}-{path[1]}: {live}")
         welded = self.relays.move(path, closing=closing, hot=bool(live))
@@ -197,7 +219,7 @@ class ProbeCircuit:
             self._log.add(now, "matrix", f"relay {path[0]}-{path[1]} has welded")
         self.changed()
 
-    def _live(self, path: Path) -> str:
+    def _load(self, path: Path, now: float) -> str:
         """Return what a relay would switch under load, empty when nothing."""
         terminal = self.terminals.get(self.inputs.get(path[0], ""))
         line = self._line_of.get(path[1])
@@ -205,6 +227,8 @@ class ProbeCircuit:
             return ""
         if abs(terminal.volts) > self.relays.HOT_VOLTS:
             return f"{terminal.name} at {terminal.volts:.3g} V"
+        if any(wave.terminal is terminal and wave.runs_at(now) for wave in self._waves):
+            return f"{terminal.name} gives pulses"
         amps = float(self.present().line_amps[line]) if path in self.relays.closed else 0.0
         return f"{amps:.3g} A through {terminal.name}" if abs(amps) > self.relays.HOT_AMPS else ""
 
