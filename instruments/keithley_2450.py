@@ -24,8 +24,10 @@ LIST_MAX = 2500
 _DATA_CHUNK = 500
 _COMPLIANCE_MIN, _COMPLIANCE_MAX = 1e-9, 1.05
 _DELAY_MIN, _DELAY_MAX = 50e-6, 1e4
+_RANGE_MIN = 0.02
 _OVERFLOW = 9.9e37
-_STATUS_OVER_TEMPERATURE, _STATUS_LIMIT = 16, 32
+# Source status of a reading (manual, bufferVar.sourcestatuses).
+_STATUS_OVER_TEMPERATURE, _STATUS_LIMIT, _STATUS_OUTPUT = 16, 32, 128
 # The trigger model looks at its own state every 100 ms (manual, :TRIGger:STATe?).
 _STATE_SECONDS = 0.1
 _POINT_OVERHEAD = 3e-3
@@ -68,7 +70,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
     _rules = RULES
     _going_idle = ("ABOR", "SOUR:VOLT 0", "OUTP OFF")
 
-    _on: bool = False
+    _on: bool | None = False
     _compliance: float | None = None
     _volts: float | None = None
     _delay: float | None = None
@@ -89,6 +91,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         _ = self.identity
         self._act("*CLS;*RST")
         self._forget_settings()
+        self._on = False
 
     def _has_correct_language_mode(self) -> bool:
         return True  # make_safe has asked
@@ -132,8 +135,8 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         for name, amperes in (("current_range", current_range), ("current_range_min", current_range_min)):
             if amperes is not None:
                 refuse_bad_number(name, amperes, 1e-8, 1.0, "A", channel=where)
-        volts = self.source_volts_max if source_range is None else source_range
-        refuse_bad_number("source_range", volts, 0.02, 200.0, "V", channel=where)
+        volts = max(self.source_volts_max, _RANGE_MIN) if source_range is None else source_range
+        refuse_bad_number("source_range", volts, _RANGE_MIN, 200.0, "V", channel=where)
         ranging = (
             f"RANG:AUTO ON;:SENS:CURR:RANG:AUTO:LLIM {current_range_min:.6g}"
             if current_range is None
@@ -141,8 +144,9 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         )
         averaging = "AVER OFF" if average == 1 else f"AVER:TCON REP;:SENS:CURR:AVER:COUN {average};:SENS:CURR:AVER ON"
         zero = "AZER ON" if autozero == "on" else "AZER OFF;:SENS:AZER:ONCE"
-        self._act("SOUR:VOLT 0;:OUTP OFF")
+        self.off()
         self._forget_settings()
+        self._on = False
         self._act(
             f"ROUT:TERM {'FRON' if terminals == 'front' else 'REAR'};:FORM ASC;:SOUR:FUNC VOLT;:SOUR:VOLT:READ:BACK ON;"
             f":SOUR:VOLT:RANG {volts:.6g};:SOUR:VOLT:PROT {self._protection()};:SOUR:VOLT:DEL 0;"
@@ -171,7 +175,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         return self._point_seconds
 
     def _forget_settings(self) -> None:
-        self._on = False
+        self._on = None
         self._compliance = self._volts = self._delay = None
 
     # -- steady levels ------------------------------------------------------------------------------------------------
@@ -255,6 +259,8 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
             self._compliance = compliance
 
     def _require_on(self, what: str) -> None:
+        if self._on is None:
+            self._on = self._query("OUTP?").lstrip("+") == "1"
         if not self._on:
             raise RefusedError(f"{self.name}: {what}() needs the output on: call on(volts, compliance=…) first")
 
@@ -289,14 +295,15 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         self._check_dwell(dwell)
         try:
             self._load_list(levels, compliance, dwell)
-            self._act("INIT")
+            self._act("OUTP ON;:INIT")
             self._await_sweep(levels.size, dwell, wait or self.clock.wait)
-            return self._fetch(levels.size)
+            result = self._fetch(levels.size)
         except BaseException:
             self.idle()
             raise
-        finally:
-            self._forget_settings()
+        self._forget_settings()
+        self._on = False
+        return result
 
     def _load_list(self, levels: FloatArray, compliance: float, dwell: float) -> None:
         head = f'TRAC:CLE "defbuffer1";:SOUR:VOLT:ILIM {compliance:.9g};:SOUR:VOLT 0;:SOUR:VOLT:DEL 0;:SOUR:LIST:VOLT'
@@ -353,6 +360,11 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
             raise self._garbled("READ?", reply) from None
         if bits & _STATUS_OVER_TEMPERATURE:
             raise InstrumentError(f"{self.name} at {self.place} is too hot and has limited its output: let it cool")
+        if not bits & _STATUS_OUTPUT:
+            raise InstrumentError(
+                f"{self.name} at {self.place} measured with its output off (source status {bits}): "
+                "somebody switched it off, or its interlock did"
+            )
         flags = FLAG_COMPLIANCE if bits & _STATUS_LIMIT else 0
         if abs(i) >= _OVERFLOW:
             flags, i = flags | FLAG_OVERFLOW, float("nan")

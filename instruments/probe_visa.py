@@ -185,11 +185,14 @@ class ProbeVisaMixin(BoardVisaMixin):
 
     def resynchronise(self, seconds: float = 2.0) -> None:
         """Clear the instrument where the link can do that, then throw away replies that were still on their way."""
+        self._clear_link()
+        super().resynchronise(seconds)
+
+    def _clear_link(self) -> None:
         try:
             self._port.clear()
         except LINK_ERRORS as error:
             log.debug("%s: no device clear (%s)", self.name, brief(error))
-        super().resynchronise(seconds)
 
     # -- safe states --------------------------------------------------------------------------------------------------
 
@@ -208,9 +211,11 @@ class ProbeVisaMixin(BoardVisaMixin):
         level = logging.INFO if self.link_lost else logging.WARNING
         with uninterrupted():
             try:
+                if self._out_of_step:
+                    self._clear_link()  # before the commands: it would throw them away with the rest
                 for command in self._going_idle:
                     self._tell(command)
-                self.resynchronise()
+                super().resynchronise()
                 for number, text in self.drain_errors():
                     mild = number in OUR_DOING
                     log.log(logging.INFO if mild else logging.WARNING, "%s reports %d %s", self.name, number, text)
