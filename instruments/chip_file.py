@@ -33,6 +33,8 @@ class Chip(BaseModel):
         Sign of V(row) − V(column) that SETs; with −1 the driver flips signs, so that positive always SETs.
     limits : dict
         Names of :class:`Limits`; may only narrow.
+    segment_ohms : float [Ω], optional
+        Resistance of a line between neighbouring crosspoints, from a test structure or the layout.
     bad_cells : tuple of (row, col)
         Known to be bad; protocols leave them alone.
     """
@@ -47,6 +49,7 @@ class Chip(BaseModel):
     lines: Lines = Lines()
     polarity: Literal[1, -1] = 1
     limits: dict[str, float] = {}
+    segment_ohms: float | None = Field(default=None, ge=0.0, le=1e4, allow_inf_nan=False)
     bad_cells: tuple[tuple[int, int], ...] = ()
     notes: str = ""
     _file: str = PrivateAttr("")
