@@ -112,9 +112,9 @@ class Keithley2450(SourceMeterCore):
     def _error_text(self, code: int, detail: str) -> str:
         """Return an entry of the event log: number, message, type 1 (error), time."""
         if detail:
-            self.log.add(self.now, self.address, f"error {code}: {detail}")
+            self.log.add(self.clock.now, self.address, f"error {code}: {detail}")
         text = _TEXTS.get(code) or TEXTS.get(code) or detail
-        time = when(self.now)
+        time = when(self.clock.now)
         return f'{code},"{text};1;{time:%Y/%m/%d %H:%M:%S}.{time.microsecond // 1000:03d}"'
 
     # --- readings -----------------------------------------------------------------------------

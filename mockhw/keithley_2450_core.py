@@ -32,7 +32,7 @@ _OVERHEAD: Final = 150e-6  # assumed: per reading, beside the conversions
 _AUTOZERO_CONVERSIONS: Final = (
     2  # manual, page 2-108: "two more readings, one for the internal ground and one for the voltage reference"
 )
-_OFF_LIMIT: Final = 0.1  # manual, page 2-83: current limit of the normal output-off state, of full scale
+_OFF_LIMIT: Final = 0.1  # manual, page 8-139: current limit of the normal output-off state, of full scale
 _FLOATING_AMPS: Final = 1e-12  # what a current source at 0 A may drive
 
 

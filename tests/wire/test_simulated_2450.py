@@ -531,3 +531,13 @@ def test_two_instruments_live_in_one_order_of_time() -> None:
     # Half a dwell of the first alone, then both in turn; at last the first one is off: 0 V, but 0.1 mA at most.
     lived = [round(volts) for volts, seconds in bench.chip.lived if seconds > 1e-3]
     assert lived[:7] == [1, 2, 3, 4, 5, 6, 1]
+
+
+def test_abort_ends_a_measurement_nobody_has_read(bench: Any) -> None:
+    bench.ask(*FAST, "SOUR:VOLT:ILIM 1E-2;:SOUR:VOLT 0.5;:OUTP ON;:COUN 100;:SOUR:VOLT:DEL 0")
+    bench.smu.receive(b"READ?\n")
+    bench.clock.advance(10.5 * FAST_READING)
+    bench.smu.receive(b"ABOR\n")
+    assert not bench.smu.busy
+    assert bench.error() == "-410,Query INTERRUPTED"
+    assert bench.ask("TRAC:ACT?;:OUTP?") == "10;1"
