@@ -38,6 +38,8 @@ _HOMES = {
     "dc_sweep": "protocols.dc_sweep",
     "FormingPlan": "protocols.forming",
     "form": "protocols.forming",
+    "PulseResponsePlan": "protocols.pulse_response",
+    "pulse_response": "protocols.pulse_response",
     "ReadArrayPlan": "protocols.read_array",
     "read_array": "protocols.read_array",
     "ReadVerifyPlan": "protocols.read_verify",

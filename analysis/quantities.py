@@ -44,6 +44,28 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "no_reset_fraction": (FRACTION, "cycles that did not RESET over all cycles measured; never imputed"),
     "r_on_median": ("Ω", "1/G at the read voltage after SET; median over cells"),
     "r_off_median": ("Ω", "1/G at the read voltage after RESET; median over cells"),
+    "potentiation_ratio": ("", "G after the SET train over G before it; median over cells"),
+    "depression_ratio": ("", "G after the RESET train over G at its start; median over cells"),
+    "ltp_nonlinearity": ("", "N/A of G(n) = G0 + B(1−exp(−n/A)) over N SET pulses; median over cells"),
+    "ltd_nonlinearity": ("", "N/A of G(n) = G0 + B(1−exp(−n/A)) over N RESET pulses; median over cells"),
+    "ltp_alpha": ("", "α of the α form fitted to the SET train, 1 for a straight line; median over cells"),
+    "ltd_alpha": ("", "α of the α form fitted to the RESET train, 1 for a straight line; median over cells"),
+    "symmetry_point": ("", "normalised conductance at which the mean up-step equals the mean down-step"),
+    "pulse_fit_failed_fraction": (FRACTION, "trains of which one of the two forms could not be fitted, over all"),
+    "half_select_change_median": (
+        FRACTION,
+        "relative change of cells on the lines of a written one at the end of the train, the worst of states and "
+        "polarities; median over cells",
+    ),
+    "half_select_change_worst": (
+        FRACTION,
+        "relative change of cells on the lines of a written one at the end of the train, the worst of states and "
+        "polarities; 99th percentile over cells",
+    ),
+    **{
+        f"read_error_{scheme}": (FRACTION, f"read in scheme {scheme} over the array's own scheme, minus 1; median")
+        for scheme in ("virtual_ground", "ground", "float", "row_sense")
+    },
     "programmed_fraction": (FRACTION, "healthy cells within half a level spacing of target at the end"),
     "programmed_fraction_60s": (
         FRACTION,

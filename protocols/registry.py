@@ -30,8 +30,14 @@ _STEPS: dict[str, tuple[str, str, str, str]] = {
         "yield_map",
         "classify every cell: switching, open, short, stuck, unformed",
     ),
-    "forming": ("forming", "FormingPlan", "form", "form virgin cells by a staircase with a stop rule"),
+    "forming": ("forming", "FormingPlan", "form", "form virgin cells by rising pulses or a current-limited ramp, with a stop rule"),
     "dc_sweep": ("dc_sweep", "DcSweepPlan", "dc_sweep", "quasi-static I-V loops of selected cells"),
+    "pulse_response": (
+        "pulse_response",
+        "PulseResponsePlan",
+        "pulse_response",
+        "potentiation and depression by trains of equal pulses",
+    ),
     "ispp": ("ispp", "IsppPlan", "ispp", "the incremental-staircase baseline, best of a scan"),
     "read_verify": ("read_verify", "ReadVerifyPlan", "read_verify", "program cells to target conductances"),
 }
