@@ -74,7 +74,8 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
     _compliance: float | None = None
     _volts: float | None = None
     _delay: float | None = None
-    _point_seconds: float = 0.1
+    _cycle_seconds: float = 0.04
+    _nplc: float = 1.0
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
@@ -158,8 +159,15 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
             1,
         )
         # A source value that is read back is a second conversion.
-        conversions = 2 * average * (3 if autozero == "on" else 1)
-        self._point_seconds = conversions * nplc / self._float(hertz, "SYST:LFR?") + _POINT_OVERHEAD
+        self._cycle_seconds = 2 * average * (3 if autozero == "on" else 1) / self._float(hertz, "SYST:LFR?")
+        self._nplc = nplc
+
+    def integrate(self, nplc: float) -> None:
+        """Set the integration time in power line cycles, 0.01 to 10; nothing is sent when it is that already."""
+        refuse_bad_number("nplc", nplc, 0.01, 10.0, "cycles", channel=self.name)
+        if nplc != self._nplc:
+            self._act(f"SENS:CURR:NPLC {nplc:.6g}")
+            self._nplc = nplc
 
     def _protection(self) -> str:
         """Return the overvoltage protection that leaves the limits room and stops what is far above."""
@@ -172,7 +180,18 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
     @property
     def point_seconds(self) -> float:
         """Time one reading takes as configured, without delay or range changes [s]."""
-        return self._point_seconds
+        return self.reading_seconds(self._nplc)
+
+    def reading_seconds(self, nplc: float) -> float:
+        """Return the time [s] one reading would take at ``nplc`` power line cycles."""
+        return nplc * self._cycle_seconds + _POINT_OVERHEAD
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the output is on; asked when a command of the user's own may have changed it."""
+        if self._on is None:
+            self._on = self._query("OUTP?").lstrip("+") == "1"
+        return self._on
 
     def _forget_settings(self) -> None:
         self._on = None
@@ -212,7 +231,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
     def measure(self) -> Point:
         """Measure the current [A] at the present level, with the source value read back [V]; one message."""
         self._require_on("measure")
-        (reading,) = self._ask(f'READ? "defbuffer1",{_ELEMENTS}', 1, expected=self._point_seconds)
+        (reading,) = self._ask(f'READ? "defbuffer1",{_ELEMENTS}', 1, expected=self.point_seconds)
         return self._point(reading)
 
     def step(self, volts: float, *, compliance: float | None = None, dwell: float = 0.0) -> Point:
@@ -233,7 +252,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
             message = f"SOUR:VOLT:DEL {dwell:.6g};:{message}"
         if dwell and self._volts == volts:
             self.clock.wait(dwell)  # the 2450 delays only when the level changes
-        (reading,) = self._ask(f'{message};:READ? "defbuffer1",{_ELEMENTS}', 1, expected=dwell + self._point_seconds)
+        (reading,) = self._ask(f'{message};:READ? "defbuffer1",{_ELEMENTS}', 1, expected=dwell + self.point_seconds)
         self._note(volts, compliance)
         self._delay = dwell
         return self._point(reading)
@@ -259,9 +278,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
             self._compliance = compliance
 
     def _require_on(self, what: str) -> None:
-        if self._on is None:
-            self._on = self._query("OUTP?").lstrip("+") == "1"
-        if not self._on:
+        if not self.is_on:
             raise RefusedError(f"{self.name}: {what}() needs the output on: call on(volts, compliance=…) first")
 
     # -- sweeps -------------------------------------------------------------------------------------------------------
@@ -316,7 +333,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
 
     def _await_sweep(self, count: int, dwell: float, wait: Callable[[float], None]) -> None:
         """Wait for the trigger model without blocking the instrument, as ``*WAI`` would."""
-        expected = count * (dwell + self._point_seconds) + _STATE_SECONDS
+        expected = count * (dwell + self.point_seconds) + _STATE_SECONDS
         patience = 3.0 * expected + 10.0
         pause, waited = expected, 0.0
         while True:

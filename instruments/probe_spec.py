@@ -20,22 +20,22 @@ SCHEME_NEEDS = {
     ROW_SENSE: _FULL,
     HALF: "half of a read voltage on the other cells measures nothing: writes do that",
 }
-# Datasheet ranges of the 2450, and what a measurement costs beyond its aperture: settling and the reply.
+# Datasheet ranges of the 2450.
 _RANGES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _ADC_BITS = 20  # 6½ digits
-_READ_OVERHEAD = 5e-3
 # Relays, output on and off, one message each at the usual speed of GPIB.
 _SELECT_SECONDS = 0.1
-_MAINS_HERTZ = 50.0
 
 
-def probe_spec(name: str, chip: Chip, limits: Limits, *, nplc: float, gap: float, simulated: bool) -> ArraySpec:
+def probe_spec(
+    name: str, chip: Chip, limits: Limits, *, reading: float, point: float, gap: float, simulated: bool
+) -> ArraySpec:
     """Return the record of a probe station with ``chip`` on its matrix.
 
     Parameters
     ----------
-    nplc : float
-        Integration time of a reading in mains cycles.
+    reading, point : float [s]
+        Time of a reading, and the least time of a point of a sweep.
     gap : float [s]
         Rest between the pulses of a train.
     """
@@ -55,7 +55,7 @@ def probe_spec(name: str, chip: Chip, limits: Limits, *, nplc: float, gap: float
         adc_bits=_ADC_BITS,
         average_max=1000,
         slot_overhead=gap,
-        read_slot_seconds=nplc / _MAINS_HERTZ + _READ_OVERHEAD,
+        read_slot_seconds=reading,
         vmm_slot_seconds=0.0,
         read_schemes=(VIRTUAL_GROUND, FLOAT, ROW_SENSE),
         write_schemes=(HALF, FLOAT),
@@ -67,6 +67,6 @@ def probe_spec(name: str, chip: Chip, limits: Limits, *, nplc: float, gap: float
         bad_cells=chip.bad_cells,
         simulated=simulated,
         sweep_points_max=2500,
-        sweep_dwell=(1e-3, 10.0),
+        sweep_dwell=(point, 10.0),
         compliance_min=1e-6,
     )

@@ -27,7 +27,7 @@ from .capabilities import (
 from .clock import SimulatedClock, WallClock
 from .errors import RefusedError
 from .interrupts import uninterrupted
-from .limits import Limits
+from .limits import Limits, refuse_bad_number
 from .line_drops import LineDrops
 from .mate_current import MateCurrent
 from .probe_lines import Path, ProbeInputs, ProbeLines
@@ -64,8 +64,8 @@ class ProbedArray:
         Drivers, open.
     inputs : mapping of str to int
         Matrix input of each source; see :class:`~.probe_lines.ProbeInputs`.
-    nplc : float
-        Integration time of a reading in mains cycles.
+    nplc, sweep_nplc : float
+        Integration time of a reading, and of a point of a sweep, in mains cycles.
     edge, gap : float [s]
         Edges of pulses; rest between pulses of a train.
     chip : Chip
@@ -86,6 +86,7 @@ class ProbedArray:
         matrix: KeysightB2201AMatrix,
         inputs: Mapping[str, int] | None = None,
         nplc: float = 1.0,
+        sweep_nplc: float = 0.1,
         edge: float = 10e-9,
         gap: float = 1e-6,
         chip: Chip | None = None,
@@ -96,10 +97,13 @@ class ProbedArray:
         if chip is None:
             raise RefusedError(f"{name}: a probe station needs a chip file, which says what line is on which output")
         chip.require_cell("passive", board=name)
-        if not (0.01 <= nplc <= 10.0 and 3e-9 <= edge <= 1e-6 and 1e-7 <= gap <= 1.0):
-            raise RefusedError(
-                f"{name}: nplc {nplc:g}, edge {edge:g} s, gap {gap:g} s: choose 0.01 to 10, 3 ns to 1 µs, 100 ns to 1 s"
-            )
+        for what, value, low, high, unit in (
+            ("nplc", nplc, 0.01, 10.0, "cycles"),
+            ("sweep_nplc", sweep_nplc, 0.01, 10.0, "cycles"),
+            ("edge", edge, 3e-9, 1e-6, "s"),
+            ("gap", gap, 1e-7, 1.0, "s"),
+        ):
+            refuse_bad_number(what, value, low, high, unit, channel=name)
         self._lines = ProbeLines(ProbeInputs.from_settings(inputs, where=f"{name}.inputs"), chip)
         allowed = Limits().narrowed(chip.limits, source=chip.source)
         if limits is not None:
@@ -113,11 +117,13 @@ class ProbedArray:
         if len(told) > 1:
             raise RefusedError(f"{name}: some of its instruments are simulated, some are not: use one kind on a bench")
         simulated = told.pop()
-        self._spec = probe_spec(name, chip, allowed, nplc=nplc, gap=gap, simulated=simulated)
         for driver in (row_smu, column_smu, pulser):
             driver.set_limits(allowed)
         for smu in (row_smu, column_smu):
             smu.configure(nplc=nplc)
+        self._nplc, self._sweep_nplc = nplc, sweep_nplc
+        reading, point = (column_smu.reading_seconds(cycles) for cycles in (nplc, sweep_nplc))
+        self._spec = probe_spec(name, chip, allowed, reading=reading, point=point, gap=gap, simulated=simulated)
         self._tied: frozenset[Path] = frozenset()
         self._slots = self._pulses = 0
         self._chip_seconds = 0.0
@@ -184,6 +190,7 @@ class ProbedArray:
         current, error, across = np.zeros(cells.shape), np.zeros(cells.shape), np.ones(cells.shape)
         flags = np.zeros(cells.shape, dtype=np.uint8)
         with self._acting():
+            self._integrate(self._nplc)
             for at in np.ndindex(cells.shape):
                 row, col = cells.row0 + at[0], cells.col0 + at[1]
                 measured = self._read_cell(row, col, amplitude, average, scheme)
@@ -316,9 +323,12 @@ class ProbedArray:
         self._limits.check("pulse_volts", points, channel=f"{where} point ")
         spec.check_sweep(points.size, compliance, dwell, channel=where)
         with self._acting():
+            self._integrate(self._sweep_nplc)
             self._tie(self._lines.smus(row, col, grounded=scheme == HALF), self.column_smu, self.row_smu)
             run = self._sweep_half if scheme == HALF else self._sweep_floating
-            applied, current, flags = run(self._polarity * points, float(compliance), float(dwell))
+            # A point lasts for ``dwell``, its reading included.
+            wait = dwell - self.column_smu.point_seconds
+            applied, current, flags = run(self._polarity * points, float(compliance), wait)
         self._slots += points.size
         self._chip_seconds += points.size * dwell
         sign = self._polarity
@@ -338,7 +348,7 @@ class ProbedArray:
 
         def hold(level: float) -> tuple[float, float]:
             row_smu.level(level)
-            point = column_smu.step(level, compliance=self._limits.current_max, dwell=self._spec.sweep_dwell[0])
+            point = column_smu.step(level, compliance=self._limits.current_max)
             return point.volts, point.current
 
         mates = MateCurrent(hold, -0.5 * volts)
@@ -391,6 +401,10 @@ class ProbedArray:
         for smu in smus:
             if not smu.is_on:
                 smu.on(0.0, compliance=self._limits.current_max)
+
+    def _integrate(self, nplc: float) -> None:
+        for smu in (self.row_smu, self.column_smu):
+            smu.integrate(nplc)
 
     def _quiet(self) -> None:
         for smu in (self.row_smu, self.column_smu):

@@ -71,6 +71,12 @@ class FakeSmu(FakeDriver):
     def configure(self, *, nplc: float) -> None:
         self.bench.say(self.name, "configure", nplc)
 
+    def integrate(self, nplc: float) -> None:
+        self.point_seconds = 0.04 * nplc
+
+    def reading_seconds(self, nplc: float) -> float:
+        return 0.04 * nplc
+
     def on(self, volts: float, *, compliance: float) -> None:
         self.is_on, self.volts = True, volts
         self.bench.say(self.name, "on", volts, compliance)
@@ -87,7 +93,7 @@ class FakeSmu(FakeDriver):
         self.bench.say(self.name, "measure")
         return SimpleNamespace(volts=self.volts, current=self._amps(), flags=0)
 
-    def step(self, volts: float, *, compliance: float, dwell: float) -> SimpleNamespace:
+    def step(self, volts: float, *, compliance: float, dwell: float = 0.0) -> SimpleNamespace:
         self.volts = volts
         self.bench.say(self.name, "step", volts, compliance)
         return SimpleNamespace(volts=volts, current=self._amps(), flags=0)
