@@ -16,8 +16,9 @@ import numpy as np
 
 from .instrument import BenchLog, SimulatedInstrument
 from .keysight_33622a_bursts import Burst, BurstAction
-from .keysight_33622a_channel import OUTPUT_OHMS, Channel
+from .keysight_33622a_channel import Channel
 from .keysight_33622a_commands import generator_commands
+from .keysight_33622a_levels import OUTPUT_OHMS
 from .keysight_33622a_waveform import ShapeSettings, Stairs, stairs
 from .scpi_device import Hold
 from .scpi_errors import ScpiError

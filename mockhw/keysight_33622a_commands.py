@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from .keysight_33622a_channel import SMALLEST_VPP, Channel
+from .keysight_33622a_channel import Channel
+from .keysight_33622a_levels import SMALLEST_VPP
 from .keysight_33622a_numbers import BOUND, Amplitude, Quantity, numeric_commands, real
 from .scpi_arguments import Boolean, Choice, Parameter, Text
 from .scpi_tree import Command
