@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .sim_clock import SimClock
 
 _FORMAT = 1
+_SOLUTION = ("volts", "inner", "amps", "slope")
 _READ_VOLTS = 1e-9  # accuracy [V] of node voltages when a current is reported
 
 
@@ -132,7 +133,6 @@ class PassiveChip:
         # Any: record arrays, which compiled code sees as sequences of Law and Cell.
         self._law: Any = as_record(make_law(profile.parameters))
         self._cells: Any = draw_cells(profile.parameters, size, seed)
-        self._excursion = float(profile.parameters.wear.excursion)
         self._net = make_network(self.rows, self.cols, self.wires.row_ohm, self.wires.col_ohm)
         self._drive: Drive = make_drive(self.rows + self.cols, 0, 2 * size)
         self._quiet = np.ones(size)
@@ -207,14 +207,14 @@ class PassiveChip:
         }
         return {name: array.reshape(shape) for name, array in values.items()}
 
-    def assume_formed(self, state: Floats | float) -> None:
-        """Declare all healthy cells formed at ``state`` (0: nominal off, 1: nominal on), as on a used chip."""
+    def assume_formed(self, state: Floats | float, where: NDArray[np.bool_] | bool = True) -> None:
+        """Declare healthy cells ``where`` formed at ``state`` (0: nominal off, 1: nominal on), as on a used chip."""
         cells = self._cells
-        healthy = cells["kind"] == HEALTHY
-        wanted = np.broadcast_to(np.asarray(state, np.float64), (self.rows, self.cols)).ravel()
-        cells["s"][healthy] = wanted[healthy]
+        shape = (self.rows, self.cols)
+        chosen = (cells["kind"] == HEALTHY) & np.broadcast_to(np.asarray(where, np.bool_), shape).ravel()
+        cells["s"][chosen] = np.broadcast_to(np.asarray(state, np.float64), shape).ravel()[chosen]
         cells["g"] = cells["goff"] * np.exp(cells["ln_ratio"] * cells["s"])
-        cells["formed"][healthy] = 1
+        cells["formed"][chosen] = 1
         show_all(self._law, cells, self._net)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -229,6 +229,9 @@ class PassiveChip:
             "now": self.now,
         }
         arrays: dict[str, Any] = {f"model.{name}": self._cells[name] for name in self._names()}
+        # The solution and stale factors decide the last digits; whoever goes on here or there shall get the same.
+        arrays |= {f"net.{name}": getattr(self._net, name) for name in _SOLUTION}
+        self._net.fresh[0] = 0
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
             try:
                 np.savez(file, life=np.array(json.dumps(life)), **arrays)
@@ -256,12 +259,15 @@ class PassiveChip:
             for name, value in mine.items():
                 if life.get(name) != value:
                     raise ValueError(f"{path} holds a chip with {name} {life.get(name)!r}, this one has {value!r}")
-            missing = [name for name in self._names() if f"model.{name}" not in saved.files]
+            wanted = [*(f"model.{name}" for name in self._names()), *(f"net.{name}" for name in _SOLUTION)]
+            missing = [name for name in wanted if name not in saved.files]
             if missing:
                 raise ValueError(f"{path} does not fit this model: missing {missing}")
-            arrays = {name: saved[f"model.{name}"] for name in self._names()}
-        for name, array in arrays.items():
-            self._cells[name] = array
+            arrays = {name: saved[name] for name in wanted}
+        for name in self._names():
+            self._cells[name] = arrays[f"model.{name}"]
+        for name in _SOLUTION:
+            getattr(self._net, name)[:] = arrays[f"net.{name}"]
         self.seed = int(life["seed"])
         self._born_before = float(life["now"]) - self._clock.now
         show_all(self._law, self._cells, self._net)
@@ -311,7 +317,8 @@ class PassiveChip:
         delivered = np.zeros(bias.volts.size)
         np.add.at(delivered, drive.source[tied], amps[tied])
         terminals = bias.volts - bias.ohms * delivered
-        limited = drive.limited.astype(bool)
+        # A source that drives nothing limits nothing; what it did last stays noted in the drive.
+        limited = drive.limited.astype(bool) & np.isin(np.arange(bias.volts.size), drive.source)
         for s in np.flatnonzero(limited):
             line = int(np.flatnonzero(drive.source == s)[0])
             terminals[s] = pads[line] + bias.line_ohms[line] * amps[line]

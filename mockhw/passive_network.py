@@ -18,15 +18,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from .device_models.graded_types import Floats, Integers
-from .passive_drive import LEAST_OHMS, OWN, SHARED, STIFF
+from .device_models.graded_types import BUILD, Floats, Integers
+from .passive_drive import LEAST_OHMS, OWN, SHARED, STIFF, UNUSED
 
 LEAK = 1e-13
 """Conductance [S] from every node to ground that fixes the potential of floating lines."""
 
 _REUSE = 0.25  # factors are renewed when a step leaves more than this share of the slope
 _TRUST = 1e-4  # steps [V] below this are taken without a look at the slope
+_ROUNDING = 1e-15
 _MOST = 200
+# The name of the build in the type of every network keeps stale machine code out (see graded_types).
+_WORK = np.dtype([("factors", "i8"), ("steps", "i8"), (BUILD, "i8")])
 
 
 class Network(NamedTuple):
@@ -50,7 +53,7 @@ class Network(NamedTuple):
     residual: Floats
     step: Floats
     fresh: Integers  # [1] whether ``band`` holds usable factors
-    work: Integers  # [2] factorisations and steps so far
+    work: Any  # [1] record: ``factors`` and ``steps`` so far
 
 
 def make_network(rows: int, cols: int, row_ohm: float, col_ohm: float) -> Network:
@@ -60,7 +63,7 @@ def make_network(rows: int, cols: int, row_ohm: float, col_ohm: float) -> Networ
         rows, cols, max(float(row_ohm), LEAST_OHMS), max(float(col_ohm), LEAST_OHMS),
         np.zeros(cells), np.ones(cells), np.zeros(cells), np.zeros(nodes), np.zeros(cells), np.zeros(cells),
         np.zeros(cells), np.zeros((nodes, 2 * cols + 1)), np.zeros(nodes), np.zeros(nodes), np.zeros(1, np.int64),
-        np.zeros(2, np.int64),
+        np.zeros(1, _WORK),
     )  # fmt: skip
 
 
@@ -230,7 +233,7 @@ def _factorise(net: Any, drive: Any) -> None:
                         if drive.kind[t] == SHARED:
                             drive.small[s, t] -= g * drive.columns[t, end_node(rows, cols, line)]
     net.fresh[0] = 1
-    net.work[0] += 1
+    net.work[0].factors += 1
 
 
 @njit(cache=True, error_model="numpy")
@@ -282,12 +285,38 @@ def _slope_along(net: Any, drive: Any) -> float:
 
 
 @njit(cache=True, error_model="numpy")
+def _at_rounding(net: Any, drive: Any) -> bool:
+    """Tell whether the residuals are no more than the rounding of the wires' currents.
+
+    Between current sources that fight, nothing but the leak holds the potential and steps never become small.
+    """
+    floor = _ROUNDING * np.abs(net.volts).max() / min(net.row_ohm, net.col_ohm)
+    worst = np.abs(net.residual).max()
+    for s in range(drive.kind.size):
+        if drive.kind[s] == SHARED:
+            worst = max(worst, abs(drive.excess[s]))
+    return worst <= floor
+
+
+@njit(cache=True, error_model="numpy")
 def _advance(net: Any, drive: Any, part: float) -> None:
     for n in range(net.step.size):
         net.volts[n] += part * net.step[n]
     for s in range(drive.kind.size):
         if drive.kind[s] == SHARED:
             drive.terminal[s] += part * drive.shift[s]
+
+
+@njit(cache=True, error_model="numpy")
+def _reach(net: Any, drive: Any) -> float:
+    """Return the longest step [V] that makes sense: no potential ends outside the range of sources and ground."""
+    low = min(0.0, net.volts.min())
+    high = max(0.0, net.volts.max())
+    for s in range(drive.kind.size):
+        if drive.kind[s] != UNUSED:
+            low = min(low, drive.volts[s])
+            high = max(high, drive.volts[s])
+    return max(high - low, _TRUST)
 
 
 @njit(cache=True, error_model="numpy")
@@ -302,6 +331,7 @@ def solve_network(net: Any, drive: Any, tolerance: float) -> bool:
     tolerance : float [V]
         Largest node voltage still to be corrected.
     """
+    reach = _reach(net, drive)
     _balance(net, drive)
     done = False
     for _ in range(_MOST):
@@ -312,7 +342,7 @@ def solve_network(net: Any, drive: Any, tolerance: float) -> bool:
         young = net.fresh[0] == 0
         if young:
             _factorise(net, drive)
-        net.work[1] += 1
+        net.work[0].steps += 1
         for n in range(net.step.size):
             net.step[n] = -net.residual[n]
         for s in range(drive.kind.size):
@@ -320,11 +350,11 @@ def solve_network(net: Any, drive: Any, tolerance: float) -> bool:
         respond(net, drive, net.step, drive.shift)
         largest = np.abs(net.step).max()
         before = _slope_along(net, drive)
-        _advance(net, drive, 1.0)
+        part = reach / largest if largest > reach else 1.0
+        _advance(net, drive, part)
         _balance(net, drive)
         after = _slope_along(net, drive)
         if largest > _TRUST:
-            part = 1.0
             for _ in range(12):
                 if after <= 0.5 * abs(before):
                     break
@@ -340,7 +370,7 @@ def solve_network(net: Any, drive: Any, tolerance: float) -> bool:
         ratio = abs(after) / (abs(before) + 1e-300)
         # A small step of stale factors proves nothing unless it also brought most of the way.
         proven = (young or ratio < _REUSE) and largest * min(1.0, ratio) < tolerance
-        if proven or largest < 1e-13:
+        if proven or largest < 1e-13 or _at_rounding(net, drive):
             done = True
             break
         if ratio > _REUSE:
