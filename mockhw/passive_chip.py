@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from .device_models.graded_kernel import read_factors
 from .device_models.graded_parameters import GradedParameters
 from .device_models.graded_population import draw_cells, make_law
 from .device_models.graded_types import BUILD, HEALTHY, Floats, as_record
+from .passive_bias import Bias, Solution
 from .passive_drive import Drive, make_drive, tie_lines
 from .passive_life import live_through, present, show_all
 from .passive_network import make_network
@@ -30,59 +30,7 @@ _SOLUTION = ("volts", "inner", "amps", "slope")
 _READ_VOLTS = 1e-9  # accuracy [V] of node voltages when a current is reported
 
 
-@dataclass(frozen=True, slots=True)
-class Bias:
-    """What is tied to the chip's lines: line 0…R−1 are rows, R…R+C−1 columns.
-
-    Attributes
-    ----------
-    source : array, [lines], int
-        Which source drives each line; −1: floating.
-    line_ohms : array, [lines], float [Ω]
-        Between the source's terminal and the line's pad (relay, cable).
-    volts : array, [sources], float [V]
-    ohms : array, [sources], float [Ω]
-        Resistance of the source.
-    limit : array, [sources], float [A]
-        Largest current of the source, of either sign; inf for none.
-    delay : array, [sources], float [s]
-        How late the limit acts, because a charged cable feeds the chip meanwhile.
-    """
-
-    source: NDArray[np.int64]
-    line_ohms: NDArray[np.float64]
-    volts: NDArray[np.float64]
-    ohms: NDArray[np.float64]
-    limit: NDArray[np.float64]
-    delay: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
-    """Voltages and currents everywhere, once.
-
-    Attributes
-    ----------
-    line_volts : array, [lines], float [V]
-        At the pads.
-    line_amps : array, [lines], float [A]
-        Into the chip.
-    source_volts : array, [sources], float [V]
-        At the sources' terminals.
-    source_amps : array, [sources], float [A]
-        Delivered.
-    limited : array, [sources], bool
-        Whether the source limits its current.
-    cell_volts : array, [rows, cols], float [V]
-        Row minus column at the crosspoint.
-    """
-
-    line_volts: NDArray[np.float64]
-    line_amps: NDArray[np.float64]
-    source_volts: NDArray[np.float64]
-    source_amps: NDArray[np.float64]
-    limited: NDArray[np.bool_]
-    cell_volts: NDArray[np.float64]
+__all__ = ["Bias", "PassiveChip", "Solution"]
 
 
 class PassiveChip:

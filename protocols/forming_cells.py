@@ -39,7 +39,7 @@ class CellForming:
         return sorted(cells, key=lambda at: (self.before[at] <= self._plan.formed_above, at))
 
     def form(self, at: tuple[int, int]) -> None:
-        """Form one cell of the block, prove it, switch it off and look at its neighbours."""
+        """Form one cell of the block, leave it where the next formings move it least, and look at its neighbours."""
         plan, cell = self._plan, self._cell(at)
         g = float(self.before[at])
         if g <= plan.short_above:
@@ -53,10 +53,37 @@ class CellForming:
         self.after[at] = self.after_reset[at] = self.after_set[at] = g
         if g > plan.short_above:
             self.outcome[at] = SHORTED
-        elif self.outcome[at] != UNFORMED:
-            g = self._proved(at, cell, g)
-        if plan.check_neighbours:
-            self.watch.own(cell.row0, cell.col0, g)
+        elif self.outcome[at] != UNFORMED and plan.reset_after:
+            if plan.park_volts is None:
+                g = self._switched(at, cell, -1, g)
+            else:
+                self._pulse(at, cell, -plan.park_volts, plan.switch_width, plan.reset_gate)
+                g = self._read(cell, 4)
+        self._watch_from(cell, g)
+
+    def prove(self, at: tuple[int, int]) -> None:
+        """Let a formed cell complete one RESET and one SET, and leave it off where asked."""
+        plan, cell = self._plan, self._cell(at)
+        if self.outcome[at] not in {FORMED, ALREADY}:
+            return
+        self.works[at] = True
+        if not plan.confirm:
+            return
+        g = self._read(cell, 4)
+        if g * CHANGE_RATIO > self.after[at] or (plan.off_below is not None and g > plan.off_below):
+            g = self._switched(at, cell, -1, max(g, float(self.after[at])))
+        low = self.after_reset[at] = g
+        g = self.after_set[at] = self._switched(at, cell, +1, low)
+        done = low * CHANGE_RATIO <= self.after[at] and g >= CHANGE_RATIO * low and g > plan.formed_above
+        self.works[at] = done
+        if plan.reset_after:
+            g = self._switched(at, cell, -1, g)
+        self._watch_from(cell, g)
+
+    def _watch_from(self, cell: Block, conductance: float) -> None:
+        """Note where the cell stands [S] and look at the others of its row and column."""
+        if self._plan.check_neighbours:
+            self.watch.own(cell.row0, cell.col0, conductance)
             self.watch.look(cell.row0, cell.col0)
 
     def _cell(self, at: tuple[int, int]) -> Block:
@@ -109,26 +136,18 @@ class CellForming:
             first=len(last[0].volts) if len(last) > 1 else 0,
         )
 
-    def _proved(self, at: tuple[int, int], cell: Block, g: float) -> float:
-        """Let the cell complete one RESET and one SET, leave it off where asked, and return what it reads last [S]."""
-        plan = self._plan
-        self.works[at] = True
-        if plan.confirm:
-            low = self.after_reset[at] = self._switched(at, cell, -1, g)
-            g = self.after_set[at] = self._switched(at, cell, +1, low)
-            done = low * CHANGE_RATIO <= self.after[at] and g >= CHANGE_RATIO * low and g > plan.formed_above
-            self.works[at] = done
-        return self._switched(at, cell, -1, g) if plan.reset_after else g
-
     def _switched(self, at: tuple[int, int], cell: Block, sign: int, before: float) -> float:
         """RESET (sign -1) or SET a cell with as many pulses as it needs and may have; return what it reads [S]."""
         plan = self._plan
-        volts, gate = (plan.set_volts, plan.set_gate) if sign > 0 else (-plan.reset_volts, plan.reset_gate)
+        volts, gate = (plan.set_volts, plan.set_gate) if sign > 0 else (plan.reset_volts, plan.reset_gate)
+        least, most = max(CHANGE_RATIO * before, plan.formed_above), before / CHANGE_RATIO
+        if plan.off_below is not None:
+            most = min(most, plan.off_below)
         g = before
-        for _ in range(plan.attempts):
-            self._pulse(at, cell, volts, plan.switch_width, gate)
+        for attempt in range(plan.attempts):
+            self._pulse(at, cell, sign * (volts + attempt * plan.attempt_step), plan.switch_width, gate)
             g = self._read(cell, 4)
-            if (g >= CHANGE_RATIO * before and g > plan.formed_above) if sign > 0 else g * CHANGE_RATIO <= before:
+            if g > least if sign > 0 else g <= most:
                 break
         return g
 
@@ -154,6 +173,10 @@ def form_cells(array: CrossbarArray, plan: FormingPlan, block: Block, keep: Run)
             for at in cells:
                 job.form(at)
                 bar.advance(note=f"cell ({block.row0 + at[0]}, {block.col0 + at[1]}): {job.outcome[at]}")
+        with keep.progress("cells proved", len(cells)) as bar:
+            for at in cells:
+                job.prove(at)
+                bar.advance(note=f"cell ({block.row0 + at[0]}, {block.col0 + at[1]})")
         if plan.check_neighbours:
             job.watch.look_at_all()
     how = (

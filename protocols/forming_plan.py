@@ -54,9 +54,19 @@ class FormingPlan(Plan):
     attempts: int = Field(
         default=3, ge=1, le=20, description="pulses a cell may have for each RESET and each SET, cell by cell"
     )
+    attempt_step: float = Field(default=0.1, ge=0, description="what each further attempt adds to its pulse [V]")
+    off_below: float | None = Field(
+        default=None, gt=0, description="cell by cell: a RESET goes on until the cell reads below this [S]"
+    )
     reset_after: bool = Field(
         default=True,
         description="cell by cell: RESET a cell before the next is formed, whose current it would take otherwise",
+    )
+    park_volts: float | None = Field(
+        default=None,
+        gt=0,
+        description="magnitude of that RESET [V], reset_volts by default; a gentle one leaves the cell where "
+        "the half-selects of the next formings move it least, and all cells are switched off at the end",
     )
     check_neighbours: bool = Field(
         default=True, description="cell by cell: read the rest of its row and column in the block after every cell"
@@ -71,12 +81,20 @@ class FormingPlan(Plan):
                 f"step_volts {self.step_volts:g} V makes more than {STEPS_MAX} steps from {self.start_volts:g} to "
                 f"{self.stop_volts:g} V: choose a larger step"
             )
+        if self.off_below is not None and self.off_below >= self.short_above:
+            raise ValueError(f"off_below {self.off_below:g} S is not below short_above {self.short_above:g} S")
         if not self.virgin_below <= self.formed_above < self.short_above:
             raise ValueError(
                 f"virgin_below {self.virgin_below:g} S, formed_above {self.formed_above:g} S and short_above "
                 f"{self.short_above:g} S must rise in this order"
             )
         return self
+
+    @property
+    def strongest(self) -> tuple[float, float]:
+        """Largest SET and RESET magnitude of the last attempt [V]; formed all at once, a cell has one attempt."""
+        climb = (self.attempts - 1) * self.attempt_step if self.cell_by_cell else 0.0
+        return self.set_volts + climb, max(self.reset_volts + climb, self.park_volts or 0.0)
 
     @property
     def cell_by_cell(self) -> bool:
@@ -108,16 +126,15 @@ class FormingPlan(Plan):
             spec.check_gate(self.gate, channel="forming.gate")
         else:
             check_pulse(spec, volts=self.stop_volts, width=self.width, gate=self.gate, channel="forming.stop_volts")
-        check_pulse(spec, volts=self.set_volts, width=self.switch_width, gate=self.set_gate, channel="forming.set")
-        check_pulse(
-            spec, volts=-self.reset_volts, width=self.switch_width, gate=self.reset_gate, channel="forming.reset"
-        )
+        up, down = self.strongest
+        check_pulse(spec, volts=up, width=self.switch_width, gate=self.set_gate, channel="forming.set")
+        check_pulse(spec, volts=-down, width=self.switch_width, gate=self.reset_gate, channel="forming.reset")
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when no cell forms before the last step."""
         block = Block.parse(self.cells, spec)
         steps = len(self.staircase)
-        volts = max(self.stop_volts, self.set_volts, self.reset_volts)
+        volts = max(self.stop_volts, *self.strongest)
         ends = 2 * spec.read_seconds(block, 4) + 2 * self.confirm * (
             spec.pulse_seconds(block, self.switch_width) + spec.read_seconds(block, 4)
         )
@@ -125,7 +142,7 @@ class FormingPlan(Plan):
             each = spec.pulse_seconds(block, self.width) + 2 * spec.read_seconds(block)
             return Forecast(block.size, volts, block.size * (steps + 2 * self.confirm), steps * each + ends)
         cell = Block(block.row0, 1, block.col0, 1)
-        switches = (2 * self.confirm + self.reset_after) * self.attempts
+        switches = (2 * self.confirm + self.reset_after) * self.attempts + self.reset_after
         if self.method == "ramp":
             writes = sum(spec.sweep_seconds(len(segment), self.dwell) for segment in self.segments)
         else:
