@@ -3,7 +3,11 @@
 Covered: output, levels and their limits, load, polarity, pulses, bursts by bus, internal and timer trigger, phase
 synchronisation, ``APPLy``. Stored but without effect: external trigger and gate (nothing is connected), sync output,
 ranges, frequency lists and sweeps. Not covered: modulation, arbitrary waveform memory, sequences, channel coupling
-and tracking, stored states, displays and interfaces.
+and tracking, stored states, interfaces.
+
+Assumed, because no page that says it was at hand: edges of at most 0.625 pulse widths (33250A), 1 µs between bursts
+(33500), square waves that rest at their low level, voltage limits that refuse to be enabled when the present levels
+are outside them and that keep their numbers when the load changes.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .instrument import BenchLog, SimulatedInstrument
 from .keysight_33622a_bursts import Burst, BurstAction
@@ -28,6 +33,8 @@ from .waves import Wave
 
 if TYPE_CHECKING:
     from .probe_circuit import ProbeCircuit, Terminal
+
+FloatArray = NDArray[np.float64]
 
 _MOST_PIECES: Final = 4096
 _CACHED_SHAPES: Final = 64
@@ -77,6 +84,7 @@ class Keysight33622A(SimulatedInstrument):
         self.channels = (Channel(self._warn), Channel(self._warn))
         self.sync_output, self.sync_source, self.sync_mode = True, 1, "NORM"
         self.angle_unit = "DEG"
+        self.trigger_output, self.display = False, True
         self._seed = seed
         self._time_constant = OUTPUT_OHMS * line_farads
         self._waves: dict[int, Wave] = {}
@@ -107,6 +115,7 @@ class Keysight33622A(SimulatedInstrument):
             channel.reset()
         self.sync_output, self.sync_source, self.sync_mode = True, 1, "NORM"
         self.angle_unit = "DEG"
+        self.trigger_output, self.display = False, True
         self._epochs.clear()
         for number in (1, 2):
             self.apply(number)
@@ -210,7 +219,7 @@ class Keysight33622A(SimulatedInstrument):
         return known
 
     @staticmethod
-    def _volts(channel: Channel, period: Stairs) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    def _volts(channel: Channel, period: Stairs) -> FloatArray:
         return channel.open_offset + channel.swing * period.levels
 
     def _epoch(self, number: int, what: object, now: float) -> float:
@@ -288,12 +297,12 @@ class Keysight33622A(SimulatedInstrument):
 
 
 def _with_pause(
-    seconds: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    volts: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    seconds: FloatArray,
+    volts: FloatArray,
     cycles: float,
     pause: float,
     idle: float,
-) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float64]], np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+) -> tuple[FloatArray, FloatArray]:
     """Return one burst and the rest until the next as one period; long bursts in fewer, longer cycles."""
     length = float(seconds.sum())
     fitting = max(1.0, math.floor((pause + 1e-12) / length)) if math.isinf(cycles) else cycles

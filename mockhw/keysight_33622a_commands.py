@@ -184,6 +184,8 @@ def _output(box: Keysight33622A) -> list[Command]:
         Command("OUTPut:SYNC:SOURce", sync_source, (Choice("source", ("CH1", "CH2")),)),
         Command("OUTPut:SYNC:SOURce?", lambda: f"CH{box.sync_source}"),
         *keep("UNIT:ANGLe", Choice("unit", ("DEGree", "RADian", "SECond")), "angle_unit", str),
+        *keep("OUTPut:TRIGger[:STATe]", Boolean("state"), "trigger_output", lambda on: "1" if on else "0"),
+        *keep("DISPlay[:STATe]", Boolean("state"), "display", lambda on: "1" if on else "0"),
         Command("SYSTem:BEEPer[:IMMediate]", lambda: None),
     ]
 

@@ -171,7 +171,10 @@ class ProbeCircuit:
     # --- what flows ---------------------------------------------------------------------------
 
     def measure(self, terminal: Terminal, now: float) -> Measured:
-        """Return what ``terminal`` sees at ``now`` [s], with one draw of every cell's noise."""
+        """Return what ``terminal`` sees at ``now`` [s], with one draw of every cell's noise.
+
+        A wave counts with the level its terminal rests at: what a meter averages over is not followed in time.
+        """
         self.settle(now)
         bias = self.bias()
         at = list(self.terminals.values()).index(terminal)
@@ -271,7 +274,7 @@ class ProbeCircuit:
         )
 
     def _joint(self, terminals: list[Terminal]) -> tuple[float, float]:
-        """Return Thevenin voltage [V] and resistance [Ω] of terminals on one node, those in limit as current sources."""
+        """Return Thevenin voltage [V] and resistance [Ω] of terminals on one node; those in limit are current sources."""
         limited: dict[str, float] = {}
         for _ in range(len(terminals)):
             free = [t for t in terminals if t.name not in limited]

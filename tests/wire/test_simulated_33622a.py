@@ -228,6 +228,28 @@ def test_opc_waits_for_the_burst_and_abort_leaves_the_rest_undone(bench: Bench) 
     assert [lived.how for lived in bench.live(1.0)] == ["hold"]
 
 
+def test_reset_in_the_middle_of_a_burst_disconnects(bench: Bench) -> None:
+    pulse_bench(bench)
+    bench.now("*TRG")
+    advance_to(bench.clock, bench.clock.now + 10.5e-6)
+    bench.now("*RST")
+    assert bench.ask("*OPC?;:OUTP?;:OUTP2?") == "1;0;0"
+    (lived,) = bench.live(1.0)
+    assert lived.how == "hold"
+    assert np.isnan(lived.volts[0, [0, 2]]).all()
+
+
+def test_levels_changed_during_a_burst_count_from_there(bench: Bench) -> None:
+    pulse_bench(bench)
+    bench.circuit.settle(bench.clock.now)
+    bench.chip.lived.clear()
+    bench.now("*TRG")
+    advance_to(bench.clock, bench.clock.now + 40e-6)
+    bench.now("VOLT:HIGH 0.5")
+    bench.ask("*OPC?")
+    assert [(x.repeats, round(float(x.volts[:, 0].max()), 2)) for x in bench.chip.lived] == [(40, 1.0), (60, 0.5)]
+
+
 def test_a_second_trigger_is_ignored_while_the_burst_runs(bench: Bench) -> None:
     pulse_bench(bench)
     bench.now("*TRG")
