@@ -24,7 +24,7 @@ from .keysight_33622a_bursts import Burst, BurstAction
 from .keysight_33622a_channel import Channel
 from .keysight_33622a_commands import generator_commands
 from .keysight_33622a_levels import OUTPUT_OHMS
-from .keysight_33622a_waveform import ShapeSettings, Stairs, stairs
+from .keysight_33622a_waveform import ShapeSettings, Stairs, stairs, with_pause
 from .scpi_device import Hold
 from .scpi_errors import ScpiError
 from .scpi_tree import Command
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-_MOST_PIECES: Final = 4096
 _CACHED_SHAPES: Final = 64
 
 
@@ -206,7 +205,7 @@ class Keysight33622A(SimulatedInstrument):
         else:
             return None
         start = self._epoch(number, (shape, channel.cycles, pause, channel.trigger_source), now)
-        seconds, volts = _with_pause(period.seconds, volts, channel.cycles, pause, self.terminals[number - 1].volts)
+        seconds, volts = with_pause(period.seconds, volts, channel.cycles, pause, self.terminals[number - 1].volts)
         return Wave(terminal, start + channel.trigger_delay, seconds, volts, channel.armed)
 
     def _stairs(self, channel: Channel) -> Stairs:
@@ -294,22 +293,3 @@ class Keysight33622A(SimulatedInstrument):
 
     def _warn(self, code: int, text: str) -> None:
         self.session.status.error(code, text)
-
-
-def _with_pause(
-    seconds: FloatArray,
-    volts: FloatArray,
-    cycles: float,
-    pause: float,
-    idle: float,
-) -> tuple[FloatArray, FloatArray]:
-    """Return one burst and the rest until the next as one period; long bursts in fewer, longer cycles."""
-    length = float(seconds.sum())
-    fitting = max(1.0, math.floor((pause + 1e-12) / length)) if math.isinf(cycles) else cycles
-    shown = int(min(fitting, max(1, _MOST_PIECES // seconds.size)))
-    stretched = np.tile(seconds * (fitting / shown), shown)
-    rest = pause - float(stretched.sum())
-    levels = np.tile(volts, shown)
-    if rest <= 0.0:  # a timer that is too fast triggers again as soon as the burst is over
-        return stretched, levels
-    return np.append(stretched, rest), np.append(levels, idle)

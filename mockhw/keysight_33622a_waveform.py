@@ -24,6 +24,7 @@ _TAIL: Final = 4.0  # time constants after which an edge counts as over: 2 % are
 _CURVE_STAIRS: Final = 32
 _SQUARE_EDGE: Final = 2.9e-9  # Keysight data sheet 5991-3272EN: fastest edge
 _PRBS_BITS: Final = 32
+_MOST_PIECES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,42 @@ def stairs(shape: ShapeSettings, time_constant: float) -> Stairs:
         knots, values = grid, _curve(shape, grid / shape.period)
         idle = float(values[0])
     return Stairs(np.diff(grid), _filtered(knots, values, grid, time_constant), idle)
+
+
+def with_pause(
+    seconds: NDArray[np.float64],
+    volts: NDArray[np.float64],
+    cycles: float,
+    pause: float,
+    idle: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return one burst and the rest until the next as one period.
+
+    Parameters
+    ----------
+    seconds, volts : array, [K]
+        One cycle [s], [V].
+    cycles : float
+        Of one burst; infinite: as many as fit.
+    pause : float [s]
+        From the beginning of one burst to that of the next.
+    idle : float [V]
+        Between bursts.
+
+    Returns
+    -------
+    seconds, volts : array
+        A burst of very many cycles has fewer, longer ones in their place.
+    """
+    length = float(seconds.sum())
+    fitting = max(1.0, math.floor((pause + 1e-12) / length)) if math.isinf(cycles) else cycles
+    shown = int(min(fitting, max(1, _MOST_PIECES // seconds.size)))
+    stretched = np.tile(seconds * (fitting / shown), shown)
+    rest = pause - float(stretched.sum())
+    levels = np.tile(volts, shown)
+    if rest <= 0.0:  # a timer that is too fast triggers again as soon as the burst is over
+        return stretched, levels
+    return np.append(stretched, rest), np.append(levels, idle)
 
 
 def _curve(shape: ShapeSettings, phase: NDArray[np.float64]) -> NDArray[np.float64]:

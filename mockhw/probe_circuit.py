@@ -274,7 +274,7 @@ class ProbeCircuit:
         )
 
     def _joint(self, terminals: list[Terminal]) -> tuple[float, float]:
-        """Return Thevenin voltage [V] and resistance [Ω] of terminals on one node; those in limit are current sources."""
+        """Return Thevenin voltage [V] and resistance [Ω] of terminals on one node; limited ones are current sources."""
         limited: dict[str, float] = {}
         for _ in range(len(terminals)):
             free = [t for t in terminals if t.name not in limited]
