@@ -139,16 +139,16 @@ def iv_metrics(table: DataFrame, *, floor: float = SwitchingRule.floor) -> dict[
     """
     metrics: dict[str, Estimate] = {}
     for branch, resistance in (("set", "r_on_median"), ("reset", "r_off_median")):
-        status = _grid(table, f"{branch}_status", INVALID)
+        status = cell_grid(table, f"{branch}_status", INVALID)
         counted, switched = np.isin(status, COUNTED), status == SWITCHED
-        effects = random_effects(_grid(table, f"v_{branch}", np.nan))
+        effects = random_effects(cell_grid(table, f"v_{branch}", np.nan))
         metrics[f"v_{branch}_mean"] = effects.mean
         metrics[f"v_{branch}_c2c_std"] = effects.c2c_std
         metrics[f"v_{branch}_d2d_std"] = effects.d2d_std
         metrics[f"no_{branch}_fraction"] = clustered_fraction_estimate(
             (counted & ~switched).sum(axis=1), counted.sum(axis=1)
         )
-        ohms = 1.0 / np.maximum(_grid(table, f"g_after_{branch}", np.nan), floor)
+        ohms = 1.0 / np.maximum(cell_grid(table, f"g_after_{branch}", np.nan), floor)
         metrics[resistance] = median_estimate(
             [float(np.median(row[mask])) for row, mask in zip(ohms, switched, strict=True) if mask.any()]
         )
@@ -160,7 +160,7 @@ def iv_summary(table: DataFrame) -> dict[str, float]:
     return flatten_all(iv_metrics(table))
 
 
-def _grid(table: DataFrame, column: str, fill: float | str) -> NDArray[Any]:
+def cell_grid(table: DataFrame, column: str, fill: float | str) -> NDArray[Any]:
     """Lay a column out as [cells, cycles], `fill` where a cell has fewer cycles."""
     cells, cell = np.unique(table["cell"].to_numpy(), return_inverse=True)
     cycles, cycle = np.unique(table["cycle"].to_numpy(), return_inverse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,7 +102,7 @@ class DcSweepResult:
             }
         )
 
-    @property
+    @cached_property
     def switching(self) -> DataFrame:
         """One line per cell and cycle: V_SET, V_RESET [V], on and off conductance [S], and whether it switched."""
         from ..analysis.iv_curve import switching_voltages
@@ -120,6 +121,16 @@ class DcSweepResult:
             compliance_amps=self.compliance,
         )
 
+    def plot_spread(self) -> Figure:
+        """Return the distributions of V_SET and V_RESET, cycle to cycle and cell to cell apart."""
+        from ..analysis.iv_curve import cell_grid
+        from ..analysis.variability import variability_cdfs
+
+        grids = {
+            name: cell_grid(self.switching, key, np.nan) for name, key in (("V_SET", "v_set"), ("V_RESET", "v_reset"))
+        }
+        return variability_cdfs(grids, title="Switching voltages")
+
     def metrics(self) -> dict[str, float]:
         """Return the switching statistics as docs/quantities.md defines them."""
         from ..analysis.iv_curve import iv_summary
@@ -127,14 +138,23 @@ class DcSweepResult:
         return iv_summary(self.switching)
 
     def section(self) -> Section:
-        """Return the I–V family and the table of switching voltages as a part of the report."""
+        """Return the I–V family and the spread of the switching voltages as a part of the report."""
+        from ..analysis.iv_curve import SWITCHED
         from ..analysis.report import Section
+
+        table = self.switching
+        missed = [sum(status != SWITCHED for status in table[f"{branch}_status"]) for branch in ("set", "reset")]
 
         text = (
             f"{len(self.cells)} cells, {self.current.shape[1]} loops each. V_SET and V_RESET are where I/V crosses the "
-            "geometric mean of that cycle's off and on conductance."
+            "geometric mean of that cycle's off and on conductance. "
+            f"Cycles without a SET: {missed[0]}, without a RESET: {missed[1]}; they are in no distribution."
         )
-        return Section("DC sweeps", text, [("I–V family; the bold line is the median loop.", self.plot())], [])
+        figures = [
+            ("I–V family; the bold line is the median loop.", self.plot()),
+            ("Switching voltages: all cycles, the spread within cells, and that between cells.", self.plot_spread()),
+        ]
+        return Section("DC sweeps", text, figures, [])
 
     def __repr__(self) -> str:
         m = self.metrics()

@@ -13,6 +13,7 @@ from ..instruments.capabilities import FLAG_OVERFLOW, CrossbarArray, Reading
 from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan
+from .progress import SHOW_AFTER
 from .run import Run
 
 if TYPE_CHECKING:
@@ -120,9 +121,30 @@ def read_array(array: CrossbarArray, plan: ReadArrayPlan, run: Run | None = None
     keep = Run.of(run)
     block = Block.parse(plan.cells, array.spec)
     variables = [Variable("conductance", "Conductance", "S"), Variable("stderr", "Standard error", "S")]
-    with keep.dataset(
-        "read_array", map_axes(block), variables, {"read_volts": plan.volts or array.spec.read_volts}
-    ) as data:
-        reading = array.read(block, plan.volts, average=plan.average)
+    meta = {"read_volts": plan.volts or array.spec.read_volts}
+    parts = _parts(block, array.spec.read_seconds(block, plan.average))
+    with keep.dataset("read_array", map_axes(block), variables, meta) as data, keep.progress("rows", len(parts)) as bar:
+        readings: list[Reading] = []
+        for part in parts:
+            readings.append(array.read(part, plan.volts, average=plan.average))
+            bar.advance()
+        reading = _joined(block, readings)
         data.add(conductance=reading.conductance, stderr=reading.stderr)
     return ReadArrayResult(reading)
+
+
+def _parts(block: Block, seconds: float) -> list[Block]:
+    """Return a block in one piece, or row by row where reading it takes so long that a person wants to see it go on."""
+    if seconds < SHOW_AFTER:
+        return [block]
+    return [Block(block.row0 + row, 1, block.col0, block.ncols) for row in range(block.nrows)]
+
+
+def _joined(block: Block, readings: list[Reading]) -> Reading:
+    if len(readings) == 1:
+        return readings[0]
+    current, conductance, stderr, flags = (
+        np.concatenate([getattr(reading, name) for reading in readings])
+        for name in ("current", "conductance", "stderr", "flags")
+    )
+    return Reading(block, readings[0].volts, current, conductance, stderr, flags)

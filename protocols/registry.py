@@ -30,7 +30,12 @@ _STEPS: dict[str, tuple[str, str, str, str]] = {
         "yield_map",
         "classify every cell: switching, open, short, stuck, unformed",
     ),
-    "forming": ("forming", "FormingPlan", "form", "form virgin cells by rising pulses or a current-limited ramp, with a stop rule"),
+    "forming": (
+        "forming",
+        "FormingPlan",
+        "form",
+        "form virgin cells by rising pulses or a current-limited ramp, with a stop rule",
+    ),
     "dc_sweep": ("dc_sweep", "DcSweepPlan", "dc_sweep", "quasi-static I-V loops of selected cells"),
     "pulse_response": (
         "pulse_response",
@@ -38,6 +43,13 @@ _STEPS: dict[str, tuple[str, str, str, str]] = {
         "pulse_response",
         "potentiation and depression by trains of equal pulses",
     ),
+    "half_select_disturb": (
+        "disturb",
+        "HalfSelectPlan",
+        "half_select_disturb",
+        "write cells many times and follow the others on their lines",
+    ),
+    "read_schemes": ("read_schemes", "ReadSchemesPlan", "read_schemes", "read the same cells in every bias scheme"),
     "ispp": ("ispp", "IsppPlan", "ispp", "the incremental-staircase baseline, best of a scan"),
     "read_verify": ("read_verify", "ReadVerifyPlan", "read_verify", "program cells to target conductances"),
 }
