@@ -18,7 +18,7 @@ from .device_models.graded_population import draw_cells, make_law
 from .device_models.graded_types import BUILD, HEALTHY, Floats, as_record
 from .passive_bias import Bias, Solution
 from .passive_drive import Drive, make_drive, tie_lines
-from .passive_life import live_through, present, show_all
+from .passive_life import live_through, report, show_all
 from .passive_network import make_network
 
 if TYPE_CHECKING:
@@ -254,30 +254,13 @@ class PassiveChip:
         return drive
 
     def _present(self, bias: Bias, factors: Floats) -> Solution:
-        drive, net = self._tie(bias), self._net
-        amps = np.empty(self.rows + self.cols)
-        present(net, drive, _READ_VOLTS, amps, factors)
-        nodes = net.volts.reshape(self.rows, self.cols, 2)
-        ends = np.concatenate([nodes[:, 0, 0], nodes[-1, :, 1]])
-        segment = np.concatenate([np.full(self.rows, net.row_ohm), np.full(self.cols, net.col_ohm)])
-        pads = ends + segment * amps
-        tied = drive.source >= 0
-        delivered = np.zeros(bias.volts.size)
-        np.add.at(delivered, drive.source[tied], amps[tied])
-        terminals = bias.volts - bias.ohms * delivered
-        # A source that drives nothing limits nothing; what it did last stays noted in the drive.
-        limited = drive.limited.astype(bool) & np.isin(np.arange(bias.volts.size), drive.source)
-        for s in np.flatnonzero(limited):
-            line = int(np.flatnonzero(drive.source == s)[0])
-            terminals[s] = pads[line] + bias.line_ohms[line] * amps[line]
-        return Solution(
-            line_volts=pads,
-            line_amps=amps,
-            source_volts=terminals,
-            source_amps=delivered,
-            limited=limited,
-            cell_volts=nodes[:, :, 0] - nodes[:, :, 1],
-        )
+        drive = self._tie(bias)
+        lines, sources = drive.source.size, drive.volts.size
+        pads, amps = np.empty(lines), np.empty(lines)
+        terminals, delivered = np.empty(sources), np.empty(sources)
+        volts = np.empty((self.rows, self.cols))
+        report(self._net, drive, factors, _READ_VOLTS, pads, amps, terminals, delivered, volts)
+        return Solution(pads, amps, terminals, delivered, drive.limited != 0, volts)
 
     def _conductance(self, volts: float) -> Floats:
         cells = self._cells

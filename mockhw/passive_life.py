@@ -16,7 +16,8 @@ from .device_models.graded_kernel import age, fastest, hazard, move, turn
 from .device_models.graded_kinetics import amplitude, bend, braking, distance_moved, forward, time_to_move
 from .device_models.graded_types import HEALTHY, Cell, Floats, Law
 from .passive_drive import UNUSED
-from .passive_network import solve_network, thevenin_ohms
+from .passive_factors import end_node, thevenin_ohms
+from .passive_network import solve_network
 
 STRIDE = 0.02  # |Δs| per step
 _TINY = 1e-3  # moves of a step below this change no current worth a new solution
@@ -176,6 +177,7 @@ def live_through(
     rates = np.empty(len(cells))
     brakes = np.empty(len(cells))
     active = np.empty(seconds.size, np.int64)
+    dead = np.empty(seconds.size, np.int64)
     last = np.nan
     speed = 0.0
     for j in range(seconds.size):
@@ -184,6 +186,7 @@ def live_through(
         if span != last:
             last = span
             speed = fastest(law, cells, span) if span > 0.0 else 0.0
+        dead[j] = span == 0.0
         active[j] = speed * seconds[j] * repeats > _STILL
     left = repeats
     lump = 1
@@ -194,6 +197,10 @@ def live_through(
         overshoot = False
         for j in range(seconds.size):
             if active[j] == 0:
+                if dead[j] == 1:
+                    # Nothing flows: the next limit to be exceeded comes late again.
+                    drive.engaged[:] = 0
+                    drive.late[:] = 0.0
                 continue
             drive.volts[:] = volts[j]
             if _live(law, cells, net, drive, seconds[j] * n, rates, brakes, n if pulsed else 0):
@@ -211,23 +218,43 @@ def live_through(
 
 
 @njit(cache=True, error_model="numpy")
-def line_currents(net: Any, out: Floats) -> None:
-    """Fill ``out`` [lines] with the currents [A] into the lines: the sums of their cells, which add up to nothing."""
-    out[:] = 0.0
-    for i in range(net.rows):
-        for j in range(net.cols):
-            current = net.amps[i * net.cols + j]
-            out[i] += current
-            out[net.rows + j] -= current
+def report(
+    net: Any,
+    drive: Any,
+    factors: Floats,
+    tolerance: float,
+    pads: Floats,
+    amps: Floats,
+    terminals: Floats,
+    delivered: Floats,
+    volts: Floats,
+) -> None:
+    """Solve for the present state, every cell's conductance times ``factors``, and fill what a bench can see.
 
-
-@njit(cache=True, error_model="numpy")
-def present(net: Any, drive: Any, tolerance: float, amps: Floats, factors: Floats) -> bool:
-    """Solve for the present state, every cell's conductance times ``factors``; fill the line currents ``amps``."""
+    Currents of lines are the sums of their cells': they add up to nothing, and none is a small difference of large
+    potentials.
+    """
     quiet = net.amp.copy()
     for k in range(factors.size):
         net.amp[k] *= factors[k]
-    good = solve_network(net, drive, tolerance)
-    line_currents(net, amps)
+    solve_network(net, drive, tolerance)
     net.amp[:] = quiet
-    return good
+    amps[:] = 0.0
+    delivered[:] = 0.0
+    for i in range(net.rows):
+        for j in range(net.cols):
+            k = i * net.cols + j
+            amps[i] += net.amps[k]
+            amps[net.rows + j] -= net.amps[k]
+            volts[i, j] = net.volts[2 * k] - net.volts[2 * k + 1]
+    for line in range(amps.size):
+        segment = net.row_ohm if line < net.rows else net.col_ohm
+        pads[line] = net.volts[end_node(net.rows, net.cols, line)] + segment * amps[line]
+        if drive.source[line] >= 0:
+            delivered[drive.source[line]] += amps[line]
+    for s in range(delivered.size):
+        terminals[s] = drive.volts[s] - drive.ohms[s] * delivered[s]
+    for line in range(amps.size):
+        s = drive.source[line]
+        if s >= 0 and drive.limited[s] == 1:
+            terminals[s] = pads[line] + drive.line_ohms[line] * amps[line]

@@ -22,7 +22,8 @@ def _build() -> str:
     """Return a name that changes with the source of any kernel (why: see :mod:`.filament_types`)."""
     here = Path(__file__).parent
     files = [here / f"{name}.py" for name in ("random_streams", "graded_kinetics", "graded_kernel")]
-    files += [here.parent / f"{name}.py" for name in ("passive_network", "passive_drive", "passive_life")]
+    names = ("passive_drive", "passive_factors", "passive_network", "passive_life")
+    files += [here.parent / f"{name}.py" for name in names]
     check = 0
     for path in files:
         check = zlib.crc32(path.read_bytes() if path.is_file() else b"", check)

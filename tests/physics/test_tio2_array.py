@@ -125,6 +125,10 @@ def test_solutions_keep_their_books(make):
                 assert s.source_volts[source] == pytest.approx(bias.volts[source] - drop, abs=1e-9)
     assert chip.solve(tied(2.0, limit=1e-4)).limited.tolist() == [True, False, False]
     assert chip.solve(tied(2.0, limit=1e-4)).source_amps[0] == pytest.approx(1e-4, rel=1e-6)
+    idle = tied(2.0, limit=1e-4)
+    idle.source[ROW] = -1
+    assert not chip.solve(idle).limited.any()
+    assert np.abs(chip.solve(idle).source_amps).max() < 1e-11
 
 
 @pytest.mark.parametrize(("limit", "reached"), [(1e-4, 0.06), (1e-3, 0.60), (3e-3, 1.64)])

@@ -157,6 +157,18 @@ def test_the_limit_catches_up_when_the_delay_is_over(cells):
     assert array.chip.solve(array.bias(0.5, 1e-4, 20e-9)).source_amps[:-1] == pytest.approx(1e-4, rel=1e-6)
 
 
+def test_every_pulse_overshoots_again(cells):
+    """A limit that acts from the second pulse on would protect a cell no bench protects."""
+    once, many, held = (cells(16, 1).formed_at(0.0) for _ in range(3))
+    for array, count in ((once, 1), (many, 40)):
+        bias = array.bias(1.7, 0.2e-3, 20e-9)
+        pause = np.vstack([bias.volts, np.zeros(bias.volts.size)])
+        array.chip.play(bias, pause, np.array([100e-9, 1e-6]), count)
+    held.hold(1.7, 40 * 100e-9, 0.2e-3, 20e-9)
+    assert np.median(many.g) > 1.5 * np.median(once.g)
+    assert np.median(held.g) == pytest.approx(np.median(once.g), rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("polarity", "width", "volts"),
     [
