@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .array_board_actions import MapAction, OuterAction, SweepAction
-from .array_board_adc import codes_to_volts
+from .array_board_adc import OVERFLOW, codes_to_volts
 from .array_board_commands import board_commands
 from .array_board_core import BoardCore
 from .array_board_reads import COMPLIANCE
@@ -24,6 +24,7 @@ from .scpi_tree import Command, number
 FloatArray = NDArray[np.float64]
 
 _CONVERTER_OVERFLOW: Final = 256
+_COMPLIANCE_REACHED: Final = 2
 _DIAGNOSIS_SECONDS: Final = 1e-3
 
 
@@ -41,12 +42,14 @@ class ArrayBoard(BoardCore):
         self.may_begin()
         where = Rectangle(row0, nrows, col0, ncols).check(self.spec)
         point = self.read_point
-        saturate = self.session.faults is not None and self.session.faults.take_overflow()
+        saturate, limited = self.suffers("overflow"), self.suffers("compliance")
 
         def work() -> bytes:
-            reading = self._reads.read_map(where, point, saturate=saturate)
+            reading = self._reads.read_map(where, point, saturate=saturate, limited=limited)
             if reading.overflow:
                 self.session.status.questionable.latch(_CONVERTER_OVERFLOW)
+            if limited:
+                self.session.status.questionable.latch(_COMPLIANCE_REACHED)
             self._map = reading.block()
             return self._map
 
@@ -142,6 +145,8 @@ class ArrayBoard(BoardCore):
                 at = int(np.argmin(good))
                 word, bound = ("below", low) if plane[at] < low else ("above", high)
                 raise ScpiError(-222, f"{name} {plane[at]:.6g} {word} {bound:g} at point {at} row {row} column {col}")
+        if self.suffers("compliance"):  # a scripted fault: the limiter holds as low as it can
+            compliance = self.spec.compliance_min
         volts = np.clip(np.rint(planes[0] / self.spec.volts_lsb), -32767, 32767) * self.spec.volts_lsb
         gate = np.clip(np.rint(planes[1] / self.spec.gate_lsb), 0, 32767) * self.spec.gate_lsb
         action = SweepAction(self.chip, self.session.time, (row, col), volts, gate, dwell, compliance)
@@ -186,11 +191,14 @@ class ArrayBoard(BoardCore):
             place = f"vector {vector} {'column' if reverse else 'row'} {line}"
             raise ScpiError(-222, f"volts {value:.6g} beyond {spec.vmm_volts_max:g} at {place}")
         gate, index = self.vmm_gate, self._vmm_index
+        saturate = self.suffers("overflow")
 
         def work() -> bytes:
             mean, variance = self.chip.vmm_moments(volts.reshape(batch, inputs), gate, reverse=reverse)
             codes, over = self._reads.vmm.codes(mean, variance, index)
-            if over:
+            if saturate:
+                codes[:] = OVERFLOW
+            if over or saturate:
                 self.session.status.questionable.latch(_CONVERTER_OVERFLOW)
             return block(codes.tobytes())
 

@@ -153,12 +153,20 @@ class Converters:
         self._gain = 1.0 + _GAIN_SPREAD * rng.standard_normal(shape)
         self._offset = _OFFSET_SPREAD * rng.standard_normal(shape)
         self._noise = NormalStream(seed)
+        self._make_banks()
+
+    def _make_banks(self) -> None:
         # Codes mean code × range / 32767 (board protocol, §4.6).
         step = 32768 // self.half
         self._banks = [
             ((self._gain[k] * (32767.0 / step / full_scale)).astype(np.float32), self._offset[k].astype(np.float32))
-            for k, full_scale in enumerate(ranges)
+            for k, full_scale in enumerate(self.ranges)
         ]
+
+    def shift_offset(self, amps: float) -> None:
+        """Let every channel read ``amps`` [A] too much from now on, on all ranges."""
+        self._offset = self._offset + amps / (self.ranges[:, None] / self.half)
+        self._make_banks()
 
     def specified_error(self, chosen: NDArray[np.int64]) -> FloatArray:
         """Return the standard error [A] of one conversion on each of the ranges ``chosen``: noise and quantisation."""

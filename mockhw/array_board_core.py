@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -81,8 +81,10 @@ class BoardCore(SimulatedInstrument):
         self._sweep: SweepAction | None = None
         self._program: VerifyAction | None = None
         self._map: bytes | None = None
+        self._disturbances: set[str] = set()
         self._defaults()
         super().__init__(address, clock, log)
+        self.under_test = chip
 
     def _defaults(self) -> None:
         spec = self.spec
@@ -162,6 +164,25 @@ class BoardCore(SimulatedInstrument):
         self.set_output(on=False)
         self.session.status.questionable.set(_WATCHDOG)
         self.session.status.error(-365, f"no message for {self.watchdog_seconds:.3g} s, output is off")
+
+    # --- scripted faults ----------------------------------------------------------------------
+
+    def disturb_reading(self, kind: Literal["overflow", "compliance"]) -> bool:
+        """Let the next reading or sweep overflow or meet its current limit."""
+        self._disturbances.add(kind)
+        return True
+
+    def suffers(self, kind: Literal["overflow", "compliance"]) -> bool:
+        """Return whether the reading that starts now is disturbed like that; said once."""
+        if kind not in self._disturbances:
+            return False
+        self._disturbances.discard(kind)
+        return True
+
+    def shift_offset(self, amps: float) -> bool:
+        """Let every converter read ``amps`` [A] too much from now on."""
+        self._reads.shift_offset(amps)
+        return True
 
     # --- states -------------------------------------------------------------------------------
 

@@ -87,8 +87,18 @@ class ReadUnit:
         self._cell = Converters((*spec.read_ranges, _SWEEP_RANGE), spec.read_bits, 1, [seed, 0x61_64_63, 2])
         self.vmm = Converters(spec.vmm_ranges, spec.vmm_bits, lines, [seed, 0x61_64_63, 3])
 
-    def read_map(self, where: Rectangle, point: ReadPoint, *, saturate: bool = False) -> MapReading:
-        """Measure a rectangle; ``saturate`` drives every converter into overflow (a scripted fault)."""
+    def shift_offset(self, amps: float) -> None:
+        """Let every converter read ``amps`` [A] too much from now on (a scripted fault)."""
+        for bank in (self._columns, self._cell, self.vmm):
+            bank.shift_offset(amps)
+
+    def read_map(
+        self, where: Rectangle, point: ReadPoint, *, saturate: bool = False, limited: bool = False
+    ) -> MapReading:
+        """Measure a rectangle.
+
+        ``saturate`` drives every converter into overflow, ``limited`` every line into its current limit: scripted.
+        """
         shape = (where.nrows, where.ncols)
         bank = self._columns
         if point.full_scale is None:
@@ -121,6 +131,8 @@ class ReadUnit:
             limit = bank.ranges[chosen]
             mean = np.where(over, np.copysign(limit, mean), mean)
         flags = np.where(over, OVERFLOW, 0) | np.where(np.abs(mean) < 3.0 * error, BELOW_FLOOR, 0)
+        if limited:
+            flags |= COMPLIANCE
         return MapReading(mean, error, flags.astype(np.uint8))
 
     def sample(self, cell: tuple[int, int], volts: float, gate: float, rate: float, count: int) -> FloatArray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -115,11 +116,48 @@ class MockBench:
                 made[address] = make_board(address, entry, chip, self.clock, self.log, seed=seed, profile=profile)
         return made
 
+    def script_faults(self, address: str, faults: Sequence[Fault], *, seed: int = 0) -> FaultPlan:
+        """Let faults strike the instrument at ``address`` in place of those it has.
+
+        Parameters
+        ----------
+        address : str
+            VISA resource name.
+        faults : sequence of Fault
+            Headers in any spelling of the instrument's commands.
+        seed : int
+            Of what happens by chance.
+
+        Raises
+        ------
+        BenchFileError
+            When the instrument has no such command, or the chip no such cell.
+        """
+        instrument = self.instruments[_canonical(address)]
+        plan = FaultPlan([self._spelled(fault, instrument) for fault in faults], [self.seed, seed])
+        instrument.session.faults = plan
+        return plan
+
+    def _spelled(self, fault: Fault, instrument: SimulatedInstrument) -> Fault:
+        """Return a fault with its header as the command table has it."""
+        name = self.path.name
+        if fault.cell is not None and not (0 <= fault.cell[0] < self.chip.rows and 0 <= fault.cell[1] < self.chip.cols):
+            raise BenchFileError(
+                f"{name}: faults: cell {fault.cell} is outside the chip of {self.chip.rows} × {self.chip.cols}"
+            )
+        if not fault.header:
+            return fault
+        command = instrument.session.tree.find(fault.header)
+        if command is None:
+            raise BenchFileError(f"{name}: faults: {instrument.kind} has no command {fault.header!r}")
+        return replace(fault, header=command.pattern)
+
     def _script_faults(self) -> None:
-        for address, instrument in self.instruments.items():
+        for index, (address, instrument) in enumerate(self.instruments.items()):
+            instrument.under_test = self.chip
             mine = [f for f in self.content.faults if f.address is None or _canonical(f.address) == address]
             if mine:
-                instrument.session.faults = FaultPlan([_fault(f, instrument, self.path.name) for f in mine])
+                self.script_faults(address, [_fault(entry) for entry in mine], seed=index)
         for fault in self.content.faults:
             if fault.address is not None and _canonical(fault.address) not in self.instruments:
                 raise BenchFileError(
@@ -147,14 +185,8 @@ def _addressed(content: BenchFile, name: str) -> dict[str, InstrumentEntry]:
     return entries
 
 
-def _fault(entry: FaultEntry, instrument: SimulatedInstrument, name: str) -> Fault:
-    header = entry.header
-    if header:
-        command = instrument.session.tree.find(header)
-        if command is None:
-            raise BenchFileError(f"{name}: faults: {instrument.kind} has no command {header!r}")
-        header = command.pattern
-    return Fault(entry.kind, header, entry.after, entry.times, entry.seconds, entry.code)
+def _fault(entry: FaultEntry) -> Fault:
+    return Fault(**entry.model_dump(exclude={"address"}))
 
 
 _benches: Final[dict[Path, MockBench]] = {}

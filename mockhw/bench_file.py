@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .array_board_spec import SUPPORTS
-from .faults import KINDS, FaultKind
+from .faults import KINDS, FaultKind, FaultPlace, StuckHow
 
 
 class BenchFileError(ValueError):
@@ -128,9 +128,14 @@ class FaultEntry(_Section):
     header: str = ""
     address: str | None = None
     after: int = Field(0, ge=0)
-    times: int = Field(1, ge=1)
-    seconds: float = Field(0.0, ge=0.0, allow_inf_nan=False)
+    times: int | None = Field(None, ge=1)
+    seconds: float = Field(0.0, ge=0.0, le=1e6, allow_inf_nan=False)
     code: int = Field(-240, ge=-499, le=32767)
+    probability: float | None = Field(None, ge=0.0, le=1.0)
+    where: FaultPlace = "before"
+    cell: tuple[int, int] | None = None
+    stuck: StuckHow = "here"
+    amps: float = Field(0.0, allow_inf_nan=False)
 
 
 class BenchFile(_Section):

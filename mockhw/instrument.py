@@ -7,13 +7,18 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol
 
+from .faults import UNSUPPORTED, Strike, StuckHow
+from .ieee488 import POWER_ON
 from .scpi_device import Hold
 from .scpi_errors import ScpiError
 from .scpi_session import ScpiSession
 from .scpi_tree import Command
 from .sim_clock import SimClock
+
+if TYPE_CHECKING:
+    from .stuck_cells import LivingChip
 
 _LOG_LENGTH: Final = 20_000
 
@@ -40,6 +45,10 @@ class BenchLog:
     def texts(self) -> list[str]:
         """Return what happened, without times and addresses."""
         return [event.what for event in self.events]
+
+    def faults(self) -> list[BenchEvent]:
+        """Return the scripted faults that struck: ``fault <kind> at <header>``."""
+        return [event for event in self.events if event.what.startswith("fault ")]
 
 
 class Action(Protocol):
@@ -94,6 +103,8 @@ class SimulatedInstrument(ABC):
         self.clients = 0
         self.released: Callable[[], None] | None = None
         """Called when the last client has gone."""
+        self.under_test: LivingChip | None = None
+        """The chip on the bench, whose cells a scripted fault may stick."""
         self._free_at = -math.inf
         self.session = ScpiSession(self, clock, self.commands(), self.reserved())
         clock.watch(self._tick, self.next_event)
@@ -137,6 +148,54 @@ class SimulatedInstrument(ABC):
         """Let a watchdog that is due expire."""
         return
 
+    # --- scripted faults ----------------------------------------------------------------------
+
+    def struck(self, strike: Strike, header: str) -> None:
+        """Record a scripted fault, and suffer it where it is the instrument and not a message that it strikes."""
+        fault = strike.fault
+        suffered = True
+        if fault.kind in ("overflow", "compliance"):
+            suffered = self.disturb_reading(fault.kind)
+        elif fault.kind == "offset_shift":
+            suffered = self.shift_offset(fault.amps)
+        elif fault.kind == "brown_out":
+            self.brown_out()
+        elif fault.kind == "stuck_cell":
+            suffered = self._stick(fault.cell, fault.stuck, strike.luck)
+        what = f"fault {fault.text} at {header}" + ("" if suffered else f": {UNSUPPORTED}")
+        self.log.add(self.session.time, self.address, what)
+
+    def disturb_reading(self, kind: Literal["overflow", "compliance"]) -> bool:
+        """Let the next reading overflow or meet its current limit; return False if this instrument cannot."""
+        del kind
+        return False
+
+    def shift_offset(self, amps: float) -> bool:
+        """Read ``amps`` [A] too much from now on; return False if this instrument cannot."""
+        del amps
+        return False
+
+    def brown_out(self) -> None:
+        """Be as after power-on, without a word: what runs is cut, settings and status are those of the first minute."""
+        self.abort()
+        self.reset()
+        status = self.session.status
+        status.errors.clear()
+        status.event = POWER_ON
+        status.event_enable = status.service_enable = 0
+        for register in (status.operation, status.questionable):
+            register.event = register.enable = 0
+
+    def _stick(self, cell: tuple[int, int] | None, how: StuckHow, luck: float) -> bool:
+        chip = self.under_test
+        if chip is None:
+            return False
+        from .stuck_cells import stick_cell
+
+        row, col = cell if cell is not None else divmod(int(luck * chip.rows * chip.cols), chip.cols)
+        stick_cell(chip, row, col, how)
+        return True
+
     # --- what transports call -----------------------------------------------------------------
 
     def connect(self, *, stream: bool = True) -> bool:
@@ -151,7 +210,7 @@ class SimulatedInstrument(ABC):
         self.clients = max(0, self.clients - 1)
         if not self.clients:
             self.session.clear()
-            self.session.dropped = False
+            self.session.dropped = self.session.torn = False
             if lost:
                 self.on_lost()
             if self.released is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from .faults import Strike
+
 Reply = str | bytes | list[bytes | memoryview]
 """What a query handler returns: text, bytes, or buffers to be joined."""
 
@@ -59,4 +61,8 @@ class Device(Protocol):
 
     def self_test(self) -> str:
         """Return the reply to ``*TST?``."""
+        ...
+
+    def struck(self, strike: Strike, header: str) -> None:
+        """Record a scripted fault, and suffer it where it is the instrument and not a message that it strikes."""
         ...

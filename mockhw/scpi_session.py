@@ -8,8 +8,10 @@ follows a query nobody has read the reply of makes that query *interrupted* (6.3
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from .faults import FaultPlan
@@ -17,12 +19,14 @@ from .ieee488 import OPERATION_COMPLETE, StatusModel
 from .scpi_arguments import BlockRef
 from .scpi_device import Device, Hold, Reply
 from .scpi_errors import ScpiError
-from .scpi_framing import BLOCK_MARK, MessageFramer, only_block
+from .scpi_framing import Blocks
+from .scpi_reader import Arrival, MessageReader
 from .scpi_tree import Command, CommandTree, Program, Unit
 from .sim_clock import SimClock
+from .spoiled_reply import SpoiledReply
+from .wire_limits import WIRE_LIMITS, WireLimits
 
-_CACHE_SIZE: Final = 2048
-_CACHED_LENGTH: Final = 512
+_ENTRY_BYTES: Final = 200  # what a waiting message costs beside its text and blocks, about
 
 
 class ScpiSession:
@@ -38,6 +42,8 @@ class ScpiSession:
         What the instrument understands beside the common and status commands.
     reserved : dict
         Header prefixes below which the unknown has an error of its own.
+    limits : WireLimits
+        How much is kept of what clients send and leave unread.
     """
 
     def __init__(
@@ -46,62 +52,87 @@ class ScpiSession:
         clock: SimClock,
         commands: Sequence[Command],
         reserved: dict[str, ScpiError] | None = None,
+        limits: WireLimits = WIRE_LIMITS,
     ) -> None:
         self.status = StatusModel()
         self.time = clock.now
         """Simulated time of the unit that is being executed [s]; behind the clock only while catching up."""
         self.faults: FaultPlan | None = None
         self.dropped = False
-        """Set by a fault: the connection is gone."""
-        self.output: deque[tuple[bytes, float]] = deque()
-        """Replies nobody has taken, oldest first, each with the simulated time [s] from which it can be."""
+        """Set by a fault: the connection is gone once what is in the output queue has left."""
+        self.torn = False
+        """Set by a fault: it went while a block was being sent."""
+        self.lag = 0.0
+        """Wall-clock time [s] a host on sockets holds the reply back that was taken last: scripted."""
+        self.lag_on_the_way = False
+        """Whether that reply is late on its way, and not because the instrument is slow."""
+        self.output: deque[tuple[bytes, float, float, bool]] = deque()
+        """Replies nobody has taken, oldest first: data, the simulated time [s] from which it can be taken, its lag
+        [s], and whether it has left the instrument and is only late."""
         self._device = device
         self._clock = clock
         self.tree = CommandTree([*self.status.commands(), *self._common(), *commands], reserved)
-        self._framer = MessageFramer()
-        self._by_text: dict[bytes, Program] = {}
-        self._by_bytes: dict[bytes, Program] = {}
-        self._before_block: dict[bytes, Program] = {}
-        self._inbox: deque[tuple[Program, tuple[memoryview, ...]]] = deque()
+        self.limits = limits
+        self.reader = MessageReader(self.tree, limits)
+        self._inbox: deque[Arrival] = deque()
+        self._waiting = 0  # bytes that have come since the inbox was empty
+        self._unread = 0
+        self._full = False  # whether the parser waits for a reader
         self._units: tuple[Unit, ...] = ()
         self._at = 0
-        self._blocks: tuple[memoryview, ...] = ()
+        self._blocks: Blocks = ()
         self._replies: list[Reply] = []
         self._hold: Hold | None = None
         self._running = False
         self._opc_armed = False
-        self._late = 0.0
-        self._garble = False
+        self._spoiled: SpoiledReply | None = None
 
     # --- what the transport calls -------------------------------------------------------------
 
     def feed(self, data: bytes | bytearray | memoryview, *, end: bool = False) -> None:
         """Take bytes from the client and execute what can be executed now."""
-        arrived = self._arrive(data, end=end)
+        if self.dropped:
+            return
+        arrived = self.reader.arrive(data, end=end, later=self._hold is not None or self._full)
         if not arrived:
             return
         if self._hold is not None or self.output:
-            self._meet(any(program.aborts for program, _ in arrived))
+            self._meet(arrived)
         if self._hold is None and not self._inbox:
             self.time = self._clock.now
+        if self._inbox and not self._has_room(arrived):
+            self.status.error(-363, f"more than {self.limits.waiting} bytes wait behind a command")
+            return
         self._inbox.extend(arrived)
         self.run()
 
     def take(self) -> bytes | None:
         """Return the oldest reply that is ready, None if there is none."""
-        if self.output and self.output[0][1] <= self._clock.now:
-            return self.output.popleft()[0]
-        return None
+        if not self.output or self.output[0][1] > self._clock.now:
+            return None
+        first = self.output.popleft()
+        data, _, self.lag, self.lag_on_the_way = first
+        self._unread -= len(data)
+        if self._full and self._unread < self.limits.unread:
+            try:
+                self.run()
+            except BaseException:
+                self.output.appendleft(first)
+                self._unread += len(data)
+                raise
+        return data
 
     @property
     def owes_reply(self) -> bool:
         """Whether a reply is waiting, or will come if only time passes."""
         hold = self._hold
-        if self.output or (hold is not None and (hold.finish is not None or self._replies)):
+        if self.output:
+            return self.output[0][1] < math.inf
+        if hold is not None and (hold.finish is not None or self._replies):
             return True
         if hold is not None and any(unit.is_query for unit in self._units[self._at :]):
             return True
-        return any(program.is_query for program, _ in self._inbox)
+        return any(p.is_query if isinstance(p, Program) else b"?" in p for p, _ in self._inbox)
 
     def next_event(self) -> float | None:
         """Return the simulated time [s] at which a reply may be ready; None: never without a further message."""
@@ -113,21 +144,28 @@ class ScpiSession:
 
     def clear(self) -> None:
         """Device clear (IEEE 488.1 SDC): both queues and the parser are emptied; what runs goes on."""
-        self._framer.clear()
+        self.reader.framer.clear()
         self._inbox.clear()
         self.output.clear()
+        self._unread = 0
+        self._full = False
         self._drop_message()
         self._opc_armed = False
 
     @property
     def in_block(self) -> bool:
         """Whether the rest of a block is waited for."""
-        return self._framer.in_block
+        return self.reader.framer.in_block
+
+    @property
+    def in_message(self) -> bool:
+        """Whether the rest of a message is waited for."""
+        return self.reader.framer.pending
 
     def give_up_block(self) -> None:
         """Forget a block whose rest has not come (-161): the parser is back at the start of a message."""
-        if self._framer.in_block:
-            self._framer.clear()
+        if self.reader.framer.in_block:
+            self.reader.framer.clear()
             self.status.error(-161, "the rest of the block did not come")
 
     def unterminated(self) -> None:
@@ -153,9 +191,14 @@ class ScpiSession:
                     if not self._release():
                         return worked
                 elif self._at >= len(self._units):
-                    if not self._inbox:
+                    self._full = self._unread >= self.limits.unread
+                    if not self._inbox or self._full:
                         return worked
                     program, self._blocks = self._inbox.popleft()
+                    if isinstance(program, bytes):
+                        program = self.reader.compile(program)
+                    if not self._inbox:
+                        self._waiting = 0
                     self._units, self._at = program.units, 0
                     if program.blocks != len(self._blocks):
                         self.status.error(-161)
@@ -180,12 +223,17 @@ class ScpiSession:
             unit = units[self._at]
             self._at += 1
             arguments = unit.arguments
-            if unit.has_block:
-                arguments = tuple([blocks[a.index] if type(a) is BlockRef else a for a in arguments])
             try:
-                if self.faults is not None and unit.command is not None and self._disturb(unit.command):
-                    return
-                reply: Any = unit.handler(*arguments)
+                if unit.has_block:
+                    arguments = tuple([blocks[a.index] if type(a) is BlockRef else a for a in arguments])
+                    if None in blocks:
+                        raise ScpiError(-223, f"a message takes blocks of {self.limits.block} bytes together")
+                if self.faults is not None and unit.command is not None:
+                    reply: Any = self._disturbed(unit, unit.command.pattern, arguments)
+                    if self.dropped or not self._units:
+                        return
+                else:
+                    reply = unit.handler(*arguments)
             except ScpiError as error:
                 self.status.error(error.code, error.detail)
                 continue
@@ -195,6 +243,10 @@ class ScpiSession:
                 self._hold = reply
                 return
             self._replies.append(reply)
+            if not len(self._replies) & 15 and sum(map(_size, self._replies)) > self.limits.reply:
+                self._drop_message()
+                self.status.error(-430, f"more than {self.limits.reply} bytes of replies to one message")
+                return
         self._emit()
 
     def _release(self) -> bool:
@@ -219,52 +271,44 @@ class ScpiSession:
             except ScpiError as error:
                 self.status.error(error.code, error.detail)
             else:
+                if isinstance(reply, Hold):  # a measurement that was delayed begins only now
+                    self._hold = reply
+                    return self._release()
                 if reply is not None:
                     self._replies.append(reply)
         return True
 
-    def _arrive(
-        self, data: bytes | bytearray | memoryview, *, end: bool
-    ) -> Sequence[tuple[Program, tuple[memoryview, ...]]]:
-        """Return the messages that are complete with ``data``, compiled."""
-        if type(data) is not bytes or self._framer.pending:
-            return [(self._compile(text), blocks) for text, blocks in self._framer.feed(data, end=end)]
-        short = len(data) <= _CACHED_LENGTH
-        if short and (program := self._by_bytes.get(data)) is not None:
-            return ((program, ()),)
-        # One command with one block at its end is recognised by what stands before the block.
-        mark = data.find(b"#", 0, _CACHED_LENGTH)
-        if mark >= 0 and (program := self._before_block.get(data[:mark])) is not None:
-            payload = only_block(data, mark)
-            if payload is not None:
-                return ((program, (payload,)),)
-        messages = self._framer.feed(data, end=end)
-        arrived = [(self._compile(text), blocks) for text, blocks in messages]
-        if len(messages) == 1 and data.endswith(b"\n"):
-            text, blocks = messages[0]
-            if not blocks and short:
-                self._remember(self._by_bytes, data, arrived[0][0])
-            elif len(blocks) == 1 and mark >= 0 and text.find(b"#") == len(text) - len(BLOCK_MARK):
-                self._remember(self._before_block, data[:mark], arrived[0][0])
-        return arrived
-
-    def _meet(self, aborts: bool) -> None:
+    def _meet(self, arrived: Sequence[Arrival]) -> None:
         """A message arrives while an earlier one is held or its reply unread."""
-        if aborts and self._hold is not None:
+        programs = (self.reader.compile(p) if isinstance(p, bytes) else p for p, _ in arrived)
+        if self._hold is not None and any(program.aborts for program in programs):
             self._device.abort()
             self.run()
             return
-        unread = bool(self.output)
-        self.output.clear()
+        # What has left the instrument is not in its output queue any more, however late it arrives.
+        late = [reply for reply in self.output if reply[3]]
+        unread = len(late) < len(self.output)
+        if self.output:
+            now = self._clock.now
+            self.output = deque((r[0], now if r[1] == math.inf else r[1], r[2], True) for r in late)
+            self._unread = sum(len(reply[0]) for reply in self.output)
         if self._hold is not None and (self._replies or self._hold.finish is not None):
             unread = True
             self._drop_message()
         if unread:
             self.status.error(-410)
 
+    def _has_room(self, arrived: Sequence[Arrival]) -> bool:
+        for program, blocks in arrived:
+            text = len(program) if isinstance(program, bytes) else 0
+            self._waiting += _ENTRY_BYTES + text + sum(len(block) for block in blocks if block is not None)
+        return self._waiting <= self.limits.waiting
+
     def _emit(self) -> None:
         replies = self._replies
         if not replies:
+            if (spoiled := self._spoiled) is not None:  # nothing to spoil; only a delay is felt by the next reply
+                self._spoiled = SpoiledReply(lag=spoiled.lag) if spoiled.late is None and spoiled.lag else None
             return
         self._replies = []
         parts: list[bytes | memoryview] = []
@@ -278,49 +322,88 @@ class ScpiSession:
             parts.append(b";")
         parts[-1] = b"\n"
         data = b"".join(parts)
-        if self._garble:
-            data = bytes(byte ^ 0x5A if at % 3 == 1 and byte != 0x0A else byte for at, byte in enumerate(data))
-        self.output.append((data, self._clock.now + self._late if self._late else 0.0))
-        self._late, self._garble = 0.0, False
+        if self._spoiled is not None:
+            self._emit_spoiled(data, self._spoiled)
+            return
+        self.output.append((data, 0.0, 0.0, False))
+        self._unread += len(data)
+
+    def _emit_spoiled(self, data: bytes, spoiled: SpoiledReply) -> None:
+        self._spoiled = None
+        data = spoiled.spoil(data)
+        if data:
+            late = spoiled.late
+            at = 0.0 if late is None else self._clock.now + late if late else math.inf
+            self.output.append((data, at, spoiled.lag, late is not None))
+            self._unread += len(data)
+        if spoiled.drop:
+            self._drop_connection()
 
     def _drop_message(self) -> None:
         self._units, self._at, self._blocks = (), 0, ()
         self._replies = []
         self._hold = None
-        self._late, self._garble = 0.0, False
+        self._spoiled = None
 
-    def _compile(self, text: bytes) -> Program:
-        program = self._by_text.get(text)
-        if program is None:
-            program = self.tree.compile(text)
-            if len(text) <= _CACHED_LENGTH:
-                self._remember(self._by_text, text, program)
-        return program
+    # --- scripted faults ----------------------------------------------------------------------
 
-    @staticmethod
-    def _remember(cache: dict[bytes, Program], key: bytes, program: Program) -> None:
-        if len(cache) >= _CACHE_SIZE:
-            cache.clear()
-        cache[key] = program
-
-    def _disturb(self, command: Command) -> bool:
-        """Apply scripted faults; return whether the message is lost."""
+    def _disturbed(self, unit: Unit, header: str, arguments: tuple[Any, ...]) -> Any:
+        """Execute one unit under the faults that strike it; a message that is lost leaves no units behind."""
         assert self.faults is not None
-        for fault in self.faults.due(command.pattern):
-            if fault.kind == "late_reply":
-                self._late = max(self._late, fault.seconds)
-            elif fault.kind == "garbled_reply":
-                self._garble = True
-            elif fault.kind == "full_error_queue":
-                for _ in range(21):
+        wait, refused, gone = 0.0, 0, ""
+        for strike in self.faults.due(header):
+            fault = strike.fault
+            self._device.struck(strike, header)
+            if fault.kind == "full_error_queue":
+                for _ in range(self.status.errors.places + 1):
                     self.status.error(-310, "scripted fault")
             elif fault.kind == "error":
-                raise ScpiError(fault.code, "scripted fault")
-            elif fault.kind in ("drop_connection", "no_reply"):
-                self.dropped = self.dropped or fault.kind == "drop_connection"
-                self._drop_message()
-                return True
-        return False
+                refused = fault.code
+            elif fault.kind == "delay":
+                wait += fault.seconds
+            elif fault.kind == "no_reply" and fault.where == "before":
+                gone = gone or "message"
+            elif fault.kind == "drop_connection" and (
+                fault.where == "before" or (fault.where == "inside" and (unit.has_block or not unit.is_query))
+            ):
+                gone = "block" if fault.where == "inside" and unit.has_block else "connection"
+            else:
+                self._spoiled = self._spoiled or SpoiledReply()
+                self._spoiled.add(fault)
+        if gone:
+            self._drop_message()
+            if gone != "message":
+                self.torn = gone == "block"
+                self._drop_connection()
+            return None
+        if refused:
+            raise ScpiError(refused, "scripted fault")
+        if not wait:
+            return self._run_disturbed(unit, arguments)
+        self._spoiled = self._spoiled or SpoiledReply()
+        self._spoiled.lag += wait
+        until = self.time + wait
+        if unit.is_query:
+            return Hold(until, lambda: self._run_disturbed(unit, arguments))
+        # Whatever comes meanwhile waits behind it, and is not an interruption.
+        self._units = (replace(unit, command=None), *self._units[self._at :])
+        self._at = 0
+        return Hold(until)
+
+    def _run_disturbed(self, unit: Unit, arguments: tuple[Any, ...]) -> Any:
+        reply = unit.handler(*arguments)
+        if self._spoiled is not None and self._spoiled.drop and not unit.is_query:
+            self._drop_message()
+            self._drop_connection()
+        return reply
+
+    def _drop_connection(self) -> None:
+        """The cable is out: what has been sent arrives, what came is not executed any more."""
+        self.dropped = True
+        self.reader.framer.clear()
+        self._inbox.clear()
+        self._drop_message()
+        self.output = deque((data, 0.0, lag, late) for data, _, lag, late in self.output)
 
     # --- common commands ----------------------------------------------------------------------
 
@@ -345,3 +428,7 @@ class ScpiSession:
             self._opc_armed = True
         else:
             self.status.event |= OPERATION_COMPLETE
+
+
+def _size(reply: Reply) -> int:
+    return sum(map(len, reply)) if isinstance(reply, list) else len(reply)

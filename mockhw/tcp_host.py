@@ -3,41 +3,48 @@
 One thread serves everything: the chip and the clock are shared, and one thing after another is how the same seed
 gives the same numbers as in process. A reply leaves as soon as simulated time has been advanced to it, which a
 waiting query does by itself.
+
+Clients are not trusted: how many there are, how much each may leave unread or unfinished, and for how long, is bounded
+(:class:`~.wire_limits.HostLimits`), and a host that others can reach wants a token before anything else.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import logging
+import math
 import selectors
 import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from .eagerness import Eagerness
 from .instrument import SimulatedInstrument
+from .scpi_framing import MessageFramer
+from .tcp_client import Client
+from .wire_limits import HOST_LIMITS, HostLimits
 
 if TYPE_CHECKING:
     from .bench import MockBench
 
+log = logging.getLogger(__name__)
+
 LOOPBACK: Final = "127.0.0.1"
-_CHUNK: Final = 1 << 20
+_CHUNK: Final = 1 << 18
+_SOCKET_BUFFER: Final = 1 << 20
+_BACKLOG: Final = 128
 _LONGEST_WAIT: Final = 0.5
+# A process out of file handles cannot accept; the knocking would keep it from everything else.
+_OUT_OF_HANDLES_SECONDS: Final = 0.01
 # After so many messages of one client the others, the watchdogs and stop() have their turn.
 _IN_A_ROW: Final = 64
 
 
 class HostError(OSError):
     """A socket that cannot be opened; the message says which and why."""
-
-
-@dataclass(slots=True)
-class _Client:
-    connection: socket.socket
-    instrument: SimulatedInstrument
-    unsent: bytearray = field(default_factory=bytearray)
 
 
 class TcpHost:
@@ -51,6 +58,10 @@ class TcpHost:
     port : int, optional
         Port of the first instrument, the next ones follow; 0: any free port for each;
         None: the port each instrument has in its address.
+    token : str, optional
+        What every client has to say first, as a line ``XBAR:TOKEN <token>``; not answered, and without it the
+        connection is closed. Needed where ``host`` is more than this computer.
+    limits : HostLimits
 
     Attributes
     ----------
@@ -58,10 +69,24 @@ class TcpHost:
         VISA address in the bench file → (host, port) it is served at.
     """
 
-    def __init__(self, bench: MockBench, host: str = LOOPBACK, port: int | None = None) -> None:
+    def __init__(
+        self,
+        bench: MockBench,
+        host: str = LOOPBACK,
+        port: int | None = None,
+        *,
+        token: str | None = None,
+        limits: HostLimits = HOST_LIMITS,
+    ) -> None:
+        if token is None and not is_loopback(host):
+            raise HostError(f"{host} is reached from other computers: give a token that clients have to show")
+        if token is not None and not (token.isascii() and token.isprintable() and 0 < len(token.strip()) <= 128):
+            raise HostError("a token has 1 to 128 printable ASCII characters")
         self._bench = bench
+        self._token = token
+        self._limits = limits
         self._selector = selectors.DefaultSelector()
-        self._clients: dict[socket.socket, _Client] = {}
+        self._clients: dict[socket.socket, Client] = {}
         self._listeners: list[socket.socket] = []
         self._buffer = bytearray(_CHUNK)
         self._eagerness = Eagerness()
@@ -88,7 +113,7 @@ class TcpHost:
             raise HostError(
                 f"cannot serve {address} at {host}:{port}: {error.strerror}; choose another port"
             ) from error
-        listener.listen(4)
+        listener.listen(_BACKLOG)
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ, instrument)
         self.addresses[address] = (host, listener.getsockname()[1])
@@ -100,17 +125,11 @@ class TcpHost:
         try:
             while not self._stop.is_set():
                 for key, mask in self._selector.select(self._patience()):
-                    if isinstance(key.data, _Client):
-                        if mask & selectors.EVENT_WRITE:
-                            self._flush(key.data)
-                        if mask & selectors.EVENT_READ:
-                            self._serve(key.data)
+                    if isinstance(key.data, Client):
+                        self._attend(key.data, mask)
                     elif isinstance(key.data, SimulatedInstrument):
                         self._accept(key.fileobj, key.data)  # pyright: ignore[reportArgumentType]
-                for instrument in self._bench.instruments.values():
-                    due = instrument.watchdog_due()
-                    if due is not None and time.monotonic() > due:
-                        instrument.check_watchdog()
+                self._look_at_the_time()
         finally:
             for client in list(self._clients.values()):
                 self._drop(client)
@@ -132,40 +151,115 @@ class TcpHost:
         self._woken.close()
 
     def _patience(self) -> float:
-        """How long the selector may wait: until a watchdog expires [s]."""
-        wait = _LONGEST_WAIT
+        """How long the selector may wait: until a watchdog expires or somebody's time is up [s]."""
+        first = math.inf
         for instrument in self._bench.instruments.values():
             due = instrument.watchdog_due()
             if due is not None:
-                wait = min(wait, max(0.0, due - time.monotonic()) + 1e-3)
-        return wait
+                first = min(first, due)
+        for client in self._clients.values():
+            first = min(first, client.deadline(self._limits))
+            if client.held_until > 0.0:
+                first = min(first, client.held_until)
+        return min(_LONGEST_WAIT, max(0.0, first - time.monotonic()) + 1e-3) if first < math.inf else _LONGEST_WAIT
+
+    def _look_at_the_time(self) -> None:
+        """Let watchdogs expire, send what was held back, and drop who is too slow."""
+        now = time.monotonic()
+        for instrument in self._bench.instruments.values():
+            due = instrument.watchdog_due()
+            if due is not None and now > due:
+                instrument.check_watchdog()
+        for client in list(self._clients.values()):
+            if -math.inf < client.held_until <= now:
+                client.held_until, client.progress = -math.inf, now
+                self._flush(client)
+            if now > client.deadline(self._limits):
+                self._drop(client)
+
+    # --- connections --------------------------------------------------------------------------
 
     def _accept(self, listener: socket.socket, instrument: SimulatedInstrument) -> None:
         try:
             connection, _ = listener.accept()
-        except OSError:
+        except BlockingIOError:
             return
-        if not instrument.connect():
+        except OSError:
+            time.sleep(_OUT_OF_HANDLES_SECONDS)
+            return
+        client = Client(connection, instrument, MessageFramer(instrument.session.limits), False, time.monotonic())
+        strangers = [other for other in self._clients.values() if not other.trusted]
+        if self._token is not None:
+            if len(strangers) >= self._limits.strangers:
+                self._drop(strangers[0])
+        elif not self._let_in(client):
             connection.close()
             return
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHUNK)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CHUNK)
-        client = _Client(connection, instrument)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
         self._clients[connection] = client
-        self._selector.register(connection, selectors.EVENT_READ, client)
+        self._watch(client)
 
-    def _serve(self, client: _Client) -> None:
+    def _let_in(self, client: Client) -> bool:
+        """Connect a client to its instrument if both have room."""
+        inside = [other for other in self._clients.values() if other.trusted and other is not client]
+        at_it = sum(other.instrument is client.instrument for other in inside)
+        full = len(inside) >= self._limits.clients_in_all or at_it >= self._limits.clients
+        client.trusted = not full and client.instrument.connect()
+        client.since = math.inf
+        return client.trusted
+
+    def _drop(self, client: Client) -> None:
+        if client.watched:
+            self._selector.unregister(client.connection)
+            client.watched = 0
+        client.close()
+        if self._clients.pop(client.connection, None) is not None and client.trusted:
+            client.instrument.disconnect()
+
+    def _watch(self, client: Client) -> None:
+        """Wait for what can be done next."""
+        events = client.events(self._limits)
+        if events == client.watched:
+            return
+        if not client.watched:
+            self._selector.register(client.connection, events, client)
+        elif not events:
+            self._selector.unregister(client.connection)
+        else:
+            self._selector.modify(client.connection, events, client)
+        client.watched = events
+
+    # --- bytes --------------------------------------------------------------------------------
+
+    def _attend(self, client: Client, mask: int) -> None:
+        """Do what a socket is ready for; a mistake of the simulator costs the connection, not the host."""
+        try:
+            if mask & selectors.EVENT_WRITE:
+                self._flush(client)
+            if mask & client.watched & selectors.EVENT_READ:
+                self._serve(client)
+        except Exception as error:
+            log.exception("%s failed; its client is sent away", client.instrument.address)
+            instrument = client.instrument
+            instrument.log.add(instrument.clock.now, instrument.address, f"simulator failed: {error!r}")
+            self._drop(client)
+
+    def _serve(self, client: Client) -> None:
         """Answer what has come, and what comes right after it."""
         for _ in range(_IN_A_ROW):
             if not self._answer(client):
                 self._drop(client)
                 return
+            if client.unsent:
+                self._watch(client)
+                return
             if not self._eagerness.finds(client.connection):
                 return
 
-    def _answer(self, client: _Client) -> bool:
+    def _answer(self, client: Client) -> bool:
         """Take what has come and answer it; return whether the client is still there."""
         try:
             count = client.connection.recv_into(self._buffer)
@@ -175,45 +269,31 @@ class TcpHost:
             return False
         if not count:
             return False
-        instrument = client.instrument
-        session = instrument.session
-        instrument.receive(bytes(self._view[:count]))
-        while not session.dropped and (reply := instrument.wait_for_reply()) is not None:
-            self._send(client, reply)
-        return not session.dropped
+        data: bytes | None = bytes(self._view[:count])
+        if not client.trusted:
+            data = client.show(data, self._token or "")
+            if data is None or (client.trusted and not self._let_in(client)):
+                return False
+            if not data:
+                return True
+        client.ask(data)
+        return client.pump(self._limits)
 
-    def _send(self, client: _Client, data: bytes) -> None:
-        if not client.unsent:
-            try:
-                sent = client.connection.send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                return  # the reading side notices
-            if sent == len(data):
-                return
-            data = data[sent:]
-            self._selector.modify(client.connection, selectors.EVENT_READ | selectors.EVENT_WRITE, client)
-        client.unsent += data
+    def _flush(self, client: Client) -> None:
+        """Send what the network takes of what is waiting, and what the instrument kept until then."""
+        client.flush()
+        if client.trusted and client.instrument.session.output and not client.pump(self._limits):
+            self._drop(client)
+        else:
+            self._watch(client)
 
-    def _flush(self, client: _Client) -> None:
-        try:
-            sent = client.connection.send(client.unsent)
-        except BlockingIOError:
-            return
-        except OSError:
-            client.unsent.clear()
-            sent = 0
-        del client.unsent[:sent]
-        if not client.unsent:
-            self._selector.modify(client.connection, selectors.EVENT_READ, client)
 
-    def _drop(self, client: _Client) -> None:
-        with suppress(KeyError, ValueError):
-            self._selector.unregister(client.connection)
-        client.connection.close()
-        if self._clients.pop(client.connection, None) is not None:
-            client.instrument.disconnect()
+def is_loopback(host: str) -> bool:
+    """Return whether only this computer reaches ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _port_of(address: str) -> int:
@@ -231,9 +311,16 @@ def _port_of(address: str) -> int:
 
 
 @contextmanager
-def serve(bench: MockBench, host: str = LOOPBACK, port: int | None = None) -> Generator[Mapping[str, tuple[str, int]]]:
+def serve(
+    bench: MockBench,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    *,
+    token: str | None = None,
+    limits: HostLimits = HOST_LIMITS,
+) -> Generator[Mapping[str, tuple[str, int]]]:
     """Serve ``bench`` from a thread while the context lasts; yields address → (host, port)."""
-    tcp = TcpHost(bench, host, port)
+    tcp = TcpHost(bench, host, port, token=token, limits=limits)
     thread = threading.Thread(target=tcp.run, name="xbarlab-mock-host", daemon=True)
     thread.start()
     try:
@@ -248,10 +335,11 @@ def serve_forever(
     host: str = LOOPBACK,
     port: int | None = None,
     *,
+    token: str | None = None,
     ready: Callable[[Mapping[str, tuple[str, int]]], None] | None = None,
 ) -> None:
     """Serve ``bench`` until interrupted; ``ready`` is told the addresses once clients may come."""
-    tcp = TcpHost(bench, host, port)
+    tcp = TcpHost(bench, host, port, token=token)
     if ready is not None:
         ready(tcp.addresses)
     with suppress(KeyboardInterrupt):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _STREAM_CLASS: Final = "SOCKET"
 _NO_TIMEOUT: Final = constants.VI_TMO_INFINITE
+_UNREAD_MAX: Final = 1 << 26
 
 
 class InstrumentSession:
@@ -25,6 +26,10 @@ class InstrumentSession:
     A socket is a stream: what the instrument has answered lies in the receive buffer, reads end at the
     termination character or when the count is full, and a short read runs into its timeout as it does with a
     real VISA. The other classes carry an end mark with each message, a status byte and a device clear.
+
+    What was sent before a connection broke can still be read; after that reads and writes say "connection lost", as
+    VISA has it (pyvisa-py keeps silent until the time-out and then raises what the socket raises). An instrument whose
+    replies nobody reads takes no more writes in the end: they time out.
 
     Parameters
     ----------
@@ -65,11 +70,13 @@ class InstrumentSession:
         if self.gone or session.dropped:
             return self._lost()
         if session.output and self.stream:
+            if len(self._received) > _UNREAD_MAX:
+                return StatusCode.error_timeout
             self._collect()  # what was answered before is on the wire already
         self.instrument.receive(
             data, end=not self.stream and bool(self._attributes[ResourceAttribute.send_end_enabled])
         )
-        return StatusCode.success
+        return self._lost() if session.torn else StatusCode.success
 
     def read(self, count: int) -> tuple[bytes, StatusCode]:
         """Return at most ``count`` bytes, letting simulated time pass until they are there or time is up."""
@@ -161,11 +168,11 @@ class InstrumentSession:
         deadline = instrument.clock.now + self._timeout
         enough = at < len(received) and self._enough(count)
         while not enough:
-            if self.gone or instrument.session.dropped:
+            if self.gone:
                 return False
             reply = instrument.wait_for_reply(deadline)
             if reply is None:
-                if deadline < math.inf:
+                if deadline < math.inf and not instrument.session.dropped:
                     advance_to(instrument.clock, deadline)
                 return False
             self._received = self._received[self._at :] + reply if len(self._received) > self._at else reply
