@@ -232,7 +232,9 @@ class ProbeCircuit:
             return f"{terminal.name} at {terminal.volts:.3g} V"
         if any(wave.terminal is terminal and wave.runs_at(now) for wave in self._waves):
             return f"{terminal.name} gives pulses"
-        amps = float(self.present().line_amps[line]) if path in self.relays.closed else 0.0
+        if path not in self.relays.closed or float(np.abs(self.bias().volts).max()) <= self.relays.HOT_VOLTS:
+            return ""
+        amps = float(self.present().line_amps[line])
         return f"{amps:.3g} A through {terminal.name}" if abs(amps) > self.relays.HOT_AMPS else ""
 
     # --- tying --------------------------------------------------------------------------------
