@@ -245,8 +245,17 @@ def serve_mock(
     host: Annotated[str, typer.Option(help="Address to listen on; only this computer by default.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="First port [default: the bench file's].")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", min=0, help="Chip seed instead of the bench file's.")] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="XBARLAB_MOCK_TOKEN",
+            help="What clients have to show first [default: none on loopback, elsewhere one that is printed].",
+        ),
+    ] = None,
 ) -> None:
     """Serve a bench's instruments on TCP sockets until Ctrl-C.
+
+    Where other computers can reach it, a client's first line must be XBAR:TOKEN <token>.
 
     \b
     xbarlab mock serve mock_ta_hfo2
@@ -254,7 +263,7 @@ def serve_mock(
     """
     from .runbooks.mock_serve import serve_bench
 
-    serve_bench(bench, host=host, port=port, seed=seed)
+    serve_bench(bench, host=host, port=port, seed=seed, token=token or None)
 
 
 @app.command()
