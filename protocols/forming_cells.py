@@ -5,6 +5,8 @@ A formed neighbour that stays on takes the current the source allows, and the ce
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,6 +49,9 @@ class CellForming:
                 g = self._switched(at, cell, +1, g)
             if g > plan.formed_above:
                 self.outcome[at] = ALREADY
+                if plan.reset_after and g == self.before[at]:
+                    # One that is off would be SET by the half-selects of the next formings: it is parked from on, too.
+                    g = self._switched(at, cell, +1, g)
             else:
                 g = self._formed(at, cell)
                 self.outcome[at] = FORMED if np.isfinite(self.v_form[at]) else UNFORMED
@@ -103,20 +108,20 @@ class CellForming:
                     cell.row0, cell.col0, segment,
                     compliance=plan.compliance, dwell=plan.dwell, gate=spec.sweep_gate(plan.gate), scheme=plan.scheme,
                 )  # fmt: skip
-                pieces.append(piece)
-                volts, current = piece.volts, piece.current
+                applied, current = piece.volts, piece.current
+                # In compliance a source reads back what is left of its voltage; the ramp is told by what was asked.
+                pieces.append(replace(piece, volts=segment))
             else:
                 self._pulse(at, cell, float(segment[0]), plan.width, plan.gate)
-                volts, current = segment, np.full(1, np.nan)
+                applied, current = segment, np.full(1, np.nan)
             g = self._read(cell)
-            for value, amps in zip(volts, current, strict=True):
-                self._data.add(
-                    {"row": cell.row0, "col": cell.col0, "step": point}, volts=value, current=amps, conductance=g
-                )
+            for value, left, amps in zip(segment, applied, current, strict=True):
+                where = {"row": cell.row0, "col": cell.col0, "step": point}
+                self._data.add(where, volts=value, applied=left, current=amps, conductance=g)
                 point += 1
             # A single noisy read must not end a cell's forming.
             if g > plan.formed_above and (g := self._read(cell, 4)) > plan.formed_above:
-                self.v_form[at] = self._voltage(pieces, volts, plan.formed_above)
+                self.v_form[at] = self._voltage(pieces, segment, plan.formed_above)
                 break
         if pieces:
             self.traces.append(tuple(pieces))
@@ -162,6 +167,7 @@ def form_cells(array: CrossbarArray, plan: FormingPlan, block: Block, keep: Run)
     axes = [Axis("row", "Row"), Axis("col", "Column"), Axis("step", "Staircase step")]
     variables = [
         Variable("volts", "Source voltage", "V"),
+        Variable("applied", "Source voltage read back", "V"),
         Variable("current", "Current", "A"),
         Variable("conductance", "Conductance read after the segment", "S"),
     ]
