@@ -17,7 +17,6 @@ from .runbooks.ending import INTERRUPTED, answer, terminations_as_interrupts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DEMO_RUNBOOK = "first_light_1t1r"
 DEMO_SEED = 1
 
 app = typer.Typer(
@@ -50,7 +49,7 @@ def _root(  # pyright: ignore[reportUnusedFunction]
     """Control, measure and program memristor crossbar chips, on a bench or on its mock.
 
     \b
-    xbarlab demo                                        rehearse a whole first day on a mock chip
+    xbarlab demo                                        rehearse a first day on two mock benches
     xbarlab list                                        what is shipped: runbooks, stations, profiles, steps
     xbarlab run first_light_1t1r --dry-run              what it would do; sends nothing that acts
     xbarlab run first_light_1t1r --station my.yaml      the same runbook on your bench
@@ -68,16 +67,16 @@ def demo(
     check: CheckOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Take a mock 128×64 chip from virgin to eight programmed levels and write the report.
+    """Rehearse a first day on two mock benches: an array board with a 128×64 chip, a probe station with an 8×8 one.
 
     \b
     xbarlab demo
     xbarlab demo --seed 7 --out runs/chip7
     """
-    from .runbooks.runner import new_folder, run_runbook
+    from .runbooks.demo import run_demo
 
-    outcome = run_runbook(DEMO_RUNBOOK, out=out or new_folder("demo"), seed=seed, check=check, quiet=quiet)
-    raise typer.Exit(outcome.exit_code)
+    outcomes = run_demo(out, seed=seed, check=check, quiet=quiet)
+    raise typer.Exit(max(outcome.exit_code for outcome in outcomes))
 
 
 @app.command()
