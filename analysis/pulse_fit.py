@@ -18,6 +18,7 @@ from .estimates import Floats
 MIN_POINTS = 5
 STEEPEST_BEND = 34.0  # |α·ln(G(N)/G(0))|: exp of more is lost in double precision
 BENT = -20.0  # N/A of a train whose steps grow, at most
+FORM = 0.1  # deviations up to about this share of the swing count by their square, larger ones less
 CLEAR = 3.0  # a swing must exceed the noise of a single point by this factor
 
 
@@ -34,6 +35,8 @@ class PulseFit:
     alpha : float
     noise : float [S]
         Robust standard deviation of the points around the exponential form.
+    misfit : float
+        RMS of all readings around the exponential form, over |swing|: large where the first pulses are fast.
     failures : tuple of str
         Why a form was not fitted, one reason each; its numbers are nan.
     """
@@ -43,6 +46,7 @@ class PulseFit:
     nonlinearity: float
     alpha: float
     noise: float
+    misfit: float
     failures: tuple[str, ...] = ()
 
     def curve(self, share: ArrayLike) -> Floats:
@@ -85,7 +89,8 @@ def fit_train(pulses: ArrayLike, conductance: ArrayLike) -> PulseFit:
     known = np.isfinite(g)
     if known.sum() < MIN_POINTS:
         return _failed(f"only {int(known.sum())} readings: a fit needs {MIN_POINTS}")
-    share, g = n[known] / float(n.max() or 1.0), g[known]
+    share, raw = n[known] / float(n.max() or 1.0), g[known]
+    g = _without_jumps(raw)
     steepest = 2.0 * (share.size - 1)
     candidates = np.concatenate([np.linspace(BENT, 10.0, 61), np.geomspace(10.5, max(steepest, 11.0), 30)])
     start, swing, nu = min(
@@ -94,8 +99,8 @@ def fit_train(pulses: ArrayLike, conductance: ArrayLike) -> PulseFit:
     size = float(np.abs(g).max())
     if abs(swing) <= 1e-9 * size:
         return _failed("no change beyond the noise of a reading", 0.0)
-    # No form is true to better than a thousandth; without this floor clean data would be fitted as if all were jumps.
-    scale = max(_spread(g - (start + swing * saturating(share, nu))), 1e-3 * abs(swing))
+    # Where a train leaves the form by a few per cent of its swing (fast first pulses) it is fitted, not ignored.
+    scale = max(_spread(g - (start + swing * saturating(share, nu))), FORM * abs(swing))
     start, swing, nu = _robust(
         lambda p: p[0] + p[1] * saturating(share, p[2]),
         g,
@@ -103,16 +108,17 @@ def fit_train(pulses: ArrayLike, conductance: ArrayLike) -> PulseFit:
         scale,
         ((-np.inf, -np.inf, BENT), (np.inf, np.inf, steepest)),
     )
-    noise = _spread(g - (start + swing * saturating(share, nu)))
+    rest = raw - (start + swing * saturating(share, nu))
+    noise, misfit = _spread(rest), float(np.sqrt(np.mean(rest**2)) / max(abs(swing), 1e-30))
     if abs(swing) < CLEAR * noise:
         return _failed("no change beyond the noise of a reading", noise)
     failures: list[str] = []
     if nu >= 0.99 * steepest or nu <= 0.99 * BENT:
         failures.append("exponential form: one step instead of a curve")
         nu = np.nan
-    alpha, reason = _alpha(share, g, max(noise, scale))
+    alpha, reason = _alpha(share, g, scale)
     failures += [reason] if reason else []
-    return PulseFit(start, swing, nu, alpha, noise, tuple(failures))
+    return PulseFit(start, swing, nu, alpha, noise, misfit, tuple(failures))
 
 
 def symmetry_point(up: ArrayLike, down: ArrayLike, *, bins: int = 16) -> float:
@@ -192,7 +198,7 @@ def _robust(
     scale: float,
     bounds: tuple[tuple[float, float, float], tuple[float, float, float]],
 ) -> tuple[float, float, float]:
-    """Minimise a loss that grows only linearly beyond `scale` [S], so that single jumps (RTN) do not bend the curve."""
+    """Minimise a loss that grows only linearly beyond `scale` [S], so that jumps (RTN) do not bend the curve."""
     from scipy.optimize import least_squares
 
     inside = np.clip(start, bounds[0], bounds[1])
@@ -205,10 +211,16 @@ def _robust(
     return first, second, third
 
 
+def _without_jumps(g: Floats) -> Floats:
+    """Return the median of every three readings in a row: single jumps go, a monotonic curve stays as it is."""
+    middle = np.median(np.stack([g[:-2], g[1:-1], g[2:]]), axis=0)
+    return np.concatenate([g[:1], middle, g[-1:]])
+
+
 def _spread(rest: Floats) -> float:
     return 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
 
 
 def _failed(reason: str, noise: float = float("nan")) -> PulseFit:
     nothing = float("nan")
-    return PulseFit(nothing, nothing, nothing, nothing, noise, (reason,))
+    return PulseFit(nothing, nothing, nothing, nothing, noise, nothing, (reason,))

@@ -53,7 +53,8 @@ def train_table(trains: Trains) -> DataFrame:
     """Return one row per cell: ratios (median over its cycles), fits of its mean trains, symmetry point, failures.
 
     Columns: `potentiation_ratio`, `depression_ratio`, `ltp_nonlinearity`, `ltd_nonlinearity`, `ltp_alpha`, `ltd_alpha`,
-    `symmetry_point`, `ltp_failures`, `ltd_failures` (texts, "" when both forms were fitted).
+    `symmetry_point`, `ltp_misfit`, `ltd_misfit` (RMS around the exponential form over the swing),
+    `ltp_failures`, `ltd_failures` (texts, "" when both forms were fitted).
     """
     from pandas import DataFrame
 
@@ -70,6 +71,7 @@ def train_table(trains: Trains) -> DataFrame:
         for phase, key in enumerate(("ltp", "ltd")):
             fit = fit_train(trains.pulses, mean[phase])
             row[f"{key}_nonlinearity"], row[f"{key}_alpha"] = fit.nonlinearity, fit.alpha
+            row[f"{key}_misfit"] = fit.misfit
             row[f"{key}_failures"] = "; ".join(fit.failures)
         row["symmetry_point"] = symmetry_point(cell[:, 0][:, keep], cell[:, 1][:, keep])
         rows.append(row)
@@ -94,7 +96,7 @@ def pulse_response_figure(
     The line is the median over cells of each cell's mean over cycles; the narrow band is ± the median within-cell
     standard deviation (c2c), the wide one holds the middle 68 % of the cells' means (d2d). `captions` name the phases.
     """
-    figure, ax = new_figure(8.2, 4.6)
+    figure, ax = new_figure(8.2, 5.0)
     ax.set(title=title, xlabel="Pulse number")
     means, last = trains.means, int(trains.pulses[-1])
     factor, prefix = si_prefix(float(np.nanmax(means, initial=0.0)) or 1.0)
@@ -134,7 +136,7 @@ def pulse_response_figure(
             text, ((0.25, 0.75)[phase], 0.985), xycoords="axes fraction", ha="center", va="top", fontsize=10,
             color=(UP, DOWN)[phase], fontweight="bold",
         )  # fmt: skip
-    figure.legend(loc="outside lower center", ncols=3)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -180,4 +182,5 @@ def _binned(ax: Axes, where: Floats, steps: Floats, colour: str, label: str) -> 
 
 
 def _fitted(fit: PulseFit, phase: str) -> str:
-    return f"{phase}: N/A = {fit.nonlinearity:.2f}, α = {fit.alpha:.2f}".replace("-", "−")
+    alpha = f"α = {fit.alpha + 0.0:.2f}" if np.isfinite(fit.alpha) else "α not fitted"
+    return f"{phase}: N/A = {fit.nonlinearity:.2f}, {alpha}".replace("-", "−").replace("−0.00", "0.00")

@@ -33,7 +33,7 @@ class FormingPlan(Plan):
     gate: float = Field(default=1.3, ge=0, description="gate voltage [V], where there are gates: limits the current")
     width: float = Field(default=10e-6, gt=0, description="pulse width [s]")
     compliance: float = Field(default=300e-6, gt=0, description="largest current of the ramp [A]")
-    dwell: float = Field(default=5e-3, gt=0, description="time per point of the ramp [s]")
+    dwell: float = Field(default=10e-3, gt=0, description="time per point of the ramp [s]")
     segment_points: int = Field(default=4, ge=1, description="points of the ramp between two reads")
     scheme: str | None = Field(default=None, description="bias scheme of the writes; the array's own by default")
     formed_above: float = Field(default=20e-6, gt=0, description="a cell that reads above this is formed [S]")

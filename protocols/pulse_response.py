@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
 from ..analysis.pulse_response import Trains
@@ -151,7 +151,10 @@ class PulseResponseResult:
             f"{len(self.cells)} cells, {self.plan.cycles} cycles of {self.plan.pulses} SET and {self.plan.pulses} "
             f"RESET pulses, read every {self.plan.read_every}. Fits are of each cell's mean over its cycles: "
             "G(n) = G0 + B(1 − exp(−n/A)) for N/A, and the α form. "
-            f"Trains of which a form could not be fitted: {failed} of {2 * len(self.cells)}."
+            f"Trains of which a form could not be fitted: {failed} of {2 * len(self.cells)}. "
+            "RMS of the readings around the exponential form, median over cells: "
+            f"{_share(self.table['ltp_misfit'])} of the swing in potentiation, {_share(self.table['ltd_misfit'])} in "
+            "depression; where that is far above the read noise the trains are not of this form."
         )
         figures = [
             ("Median of the cells with the spread from cycle to cycle and from cell to cell.", self.plot()),
@@ -168,6 +171,12 @@ class PulseResponseResult:
             f"<PulseResponseResult {len(self.cells)} cells × {self.plan.cycles} cycles of 2 × {self.plan.pulses} "
             f"pulses: ×{m['potentiation_ratio']:.3g} up, ×{m['depression_ratio']:.3g} down>"
         )
+
+
+def _share(values: ArrayLike) -> str:
+    x = np.asarray(values, dtype=np.float64)
+    x = x[np.isfinite(x)]
+    return f"{np.median(x):.1%}" if x.size else "–"
 
 
 def pulse_response(array: CrossbarArray, plan: PulseResponsePlan, run: Run | None = None) -> PulseResponseResult:

@@ -22,6 +22,7 @@ class SwitchPlan(Plan):
     reset_gate: float = Field(default=5.0, ge=0, description="gate of the RESET [V], where there are gates")
     width: float = Field(default=500e-9, gt=0, description="pulse width [s]")
     attempts: int = Field(default=5, ge=1, le=50, description="pulses a cell may have to get there")
+    attempt_step: float = Field(default=0.0, ge=0, description="what each further attempt adds to its pulse [V]")
     on_above: float = Field(default=50e-6, gt=0, description="a cell that reads above this is on [S]")
     off_below: float = Field(default=20e-6, gt=0, description="a cell that reads below this is off [S]")
 
@@ -33,13 +34,17 @@ class SwitchPlan(Plan):
 
     def check(self, spec: ArraySpec, *, channel: str = "switching") -> None:
         """Refuse pulses beyond the limits."""
-        check_pulse(spec, volts=self.set_volts, width=self.width, gate=self.set_gate, channel=f"{channel}.set")
-        check_pulse(spec, volts=-self.reset_volts, width=self.width, gate=self.reset_gate, channel=f"{channel}.reset")
+        climb = (self.attempts - 1) * self.attempt_step
+        for volts, gate, name in (
+            (self.set_volts + climb, self.set_gate, "set"),
+            (-self.reset_volts - climb, self.reset_gate, "reset"),
+        ):
+            check_pulse(spec, volts=volts, width=self.width, gate=gate, channel=f"{channel}.{name}")
 
     @property
     def volts_max(self) -> float:
-        """Largest magnitude [V]."""
-        return max(self.set_volts, self.reset_volts)
+        """Largest magnitude [V], that of the last attempt."""
+        return max(self.set_volts, self.reset_volts) + (self.attempts - 1) * self.attempt_step
 
     def seconds(self, spec: ArraySpec, block: Block) -> float:
         """Return the time [s] to bring a block into one state when every attempt is needed."""
@@ -56,11 +61,12 @@ def bring(
     array: CrossbarArray, block: Block, cells: NDArray[np.bool_], sign: int, plan: SwitchPlan, scheme: str | None
 ) -> NDArray[np.bool_]:
     """Switch the ``cells`` of a block on (sign +1) or off (-1), and return which of them read so in the end."""
-    volts, gate = (plan.set_volts, plan.set_gate) if sign > 0 else (-plan.reset_volts, plan.reset_gate)
+    volts, gate = (plan.set_volts, plan.set_gate) if sign > 0 else (plan.reset_volts, plan.reset_gate)
     gate = array.spec.pulse_gate(gate)
-    for _ in range(plan.attempts):
+    for attempt in range(plan.attempts):
         todo = cells & ~plan.reached(array.read(block, average=AVERAGE).conductance, sign)
         if not todo.any():
             return cells
-        array.pulse(PulseMap(block, volts, plan.width, gate, todo.astype(np.int64), scheme))
+        amplitude = sign * (volts + attempt * plan.attempt_step)
+        array.pulse(PulseMap(block, amplitude, plan.width, gate, todo.astype(np.int64), scheme))
     return cells & plan.reached(array.read(block, average=AVERAGE).conductance, sign)

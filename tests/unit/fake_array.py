@@ -196,8 +196,10 @@ class GatelessArray(FakeArray):
             flags = np.full(wanted.size, FLAG_COMPLIANCE, dtype=np.uint8)
             return IVTrace(row, col, wanted, np.zeros_like(wanted), current, flags, compliance, dwell)
         trace = super().sweep(row, col, wanted, compliance=compliance, dwell=dwell)
-        trace.flags[np.abs(trace.current) >= compliance] = FLAG_COMPLIANCE
-        return trace
+        limited = np.abs(trace.current) >= compliance
+        trace.flags[limited] = FLAG_COMPLIANCE
+        # A source in compliance reads back the voltage that is left.
+        return replace(trace, volts=np.where(limited, compliance / self.g[row, col], trace.volts))
 
     def _switch(self, block: Block, volts) -> None:
         g = self.g[block.slices]

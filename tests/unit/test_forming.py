@@ -16,7 +16,9 @@ from xbarlab.protocols.run import Run
 
 from .fake_array import LOW, FakeArray, GatelessArray
 
-RAMP = FormingPlan(method="ramp", start_volts=1.0, stop_volts=2.6, step_volts=0.05, formed_above=3e-6)
+RAMP = FormingPlan(
+    method="ramp", start_volts=1.0, stop_volts=2.6, step_volts=0.05, compliance=100e-6, formed_above=3e-6
+)
 
 
 @pytest.mark.parametrize("plan", [RAMP, RAMP.model_copy(update={"method": "pulses", "one_by_one": True})])
@@ -84,7 +86,7 @@ def test_the_report_shows_ramps_and_the_dataset_holds_them(tmp_path) -> None:
     result = form(array, RAMP.model_copy(update={"cells": "0:2,0:2"}), run)
     section = result.section()
     assert "cell by" not in section.title
-    assert "limits the current to 300 µA" in section.text
+    assert "limits the current to 100 µA" in section.text
     assert [png_bytes(figure, 40)[:4] for _, figure in section.figures] == [b"\x89PNG"] * 3
     from qcodes.dataset import connect, load_by_id
 

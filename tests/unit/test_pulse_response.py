@@ -33,6 +33,7 @@ def test_the_exponential_form_is_recovered(nu: float, swing: float) -> None:
     assert values.std() < 0.15 + 0.1 * abs(nu)
     assert np.mean([fit.swing for fit in found]) == pytest.approx(swing, rel=0.02)
     assert all(fit.failures == () for fit in found)
+    assert np.mean([fit.misfit for fit in found]) == pytest.approx(1e-6 / abs(swing), rel=0.1)
 
 
 @pytest.mark.parametrize("alpha", [-4.0, 0.0, 1.0, 3.5])
@@ -166,6 +167,7 @@ def test_known_bad_cells_are_left_alone_and_failures_are_shown() -> None:
     assert result.metrics()["pulse_fit_failed_fraction"] == pytest.approx(2 / 6)
     section = result.section()
     assert "could not be fitted: 2 of 6" in section.text
+    assert "0.0% of the swing in potentiation" in section.text
     assert all(png_bytes(figure, 40) for _, figure in section.figures)
 
 
