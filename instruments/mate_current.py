@@ -10,6 +10,7 @@ from scipy.interpolate import PchipInterpolator
 from .capabilities import FloatArray
 
 LEVELS = 9
+TABLE = 1001
 
 
 class MateCurrent:
@@ -31,14 +32,14 @@ class MateCurrent:
         # Outwards from 0 V on each side, so that no cell is taken through more than it will see anyway.
         levels = np.unique(np.concatenate([np.linspace(low, 0.0, LEVELS), np.linspace(0.0, high, LEVELS)]))
         at = np.array([hold(float(level)) for level in levels[np.argsort(np.abs(levels), kind="stable")]])
-        order = np.argsort(at[:, 0])
-        self._volts, self._amps = at[order, 0], at[order, 1]
-        keep = np.concatenate([[True], np.diff(self._volts) > 0.0])
-        self._volts, self._amps = self._volts[keep], self._amps[keep]
-        self._curve = PchipInterpolator(self._volts, self._amps) if self._volts.size > 1 else None
+        at = at[np.argsort(at[:, 0])]
+        at = at[np.concatenate([[True], np.diff(at[:, 0]) > 0.0])]
+        self._volts, self._amps = at[:, 0], at[:, 1]
+        if at.shape[0] > 1:
+            smooth = PchipInterpolator(self._volts, self._amps)
+            self._volts = np.linspace(at[0, 0], at[-1, 0], TABLE)
+            self._amps = smooth(self._volts)
 
     def __call__(self, volts: float) -> float:
         """Return the current [A] at a column voltage [V], held beyond what was measured."""
-        if self._curve is None:
-            return float(self._amps[0])
-        return float(self._curve(np.clip(volts, self._volts[0], self._volts[-1])))
+        return float(np.interp(volts, self._volts, self._amps))

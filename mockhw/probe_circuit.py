@@ -64,7 +64,7 @@ class Terminal:
             if not hasattr(self, name):
                 raise AttributeError(name)
             setattr(self, name, value)
-        self._circuit.changed()
+        self._circuit.changed(ties="on" in changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,8 @@ class ProbeCircuit:
         self.terminals: dict[str, Terminal] = {GROUND: ground}
         self._lived_to = clock.now
         self._bias: Bias | None = None
+        self._source: NDArray[np.int64] | None = None
+        self._line_ohms = np.full(len(self.outputs), relay_ohms)
         self._shorted: dict[int, tuple[str, ...]] = {}
         self._waves: list[Wave] = []
 
@@ -197,9 +199,11 @@ class ProbeCircuit:
             self._bias = self._tie()
         return self._bias
 
-    def changed(self) -> None:
-        """Forget the bias: a terminal or a relay has moved."""
+    def changed(self, *, ties: bool = True) -> None:
+        """Forget the bias: a terminal has moved, or with ``ties`` what is tied to what."""
         self._bias = None
+        if ties:
+            self._source = None
 
     # --- the matrix ---------------------------------------------------------------------------
 
@@ -241,39 +245,41 @@ class ProbeCircuit:
 
     def _tie(self) -> Bias:
         order = list(self.terminals.values())
-        index = {terminal.name: at for at, terminal in enumerate(order)}
-        tied: dict[int, list[str]] = {}
-        for source, output in sorted(self.relays.closed):
-            name, line = self.inputs.get(source), self._line_of.get(output)
-            if name in index and line is not None and order[index[name]].on:
-                tied.setdefault(line, []).append(name)
-        source = np.full(len(self.outputs), -1, dtype=np.int64)
         volts = [terminal.volts for terminal in order]
         ohms = [terminal.ohms for terminal in order]
         limit = [terminal.limit for terminal in order]
         delay = [terminal.delay for terminal in order]
-        self._shorted = {}
+        source = self._source
+        if source is None or self._shorted:
+            source = self._tie_lines({terminal.name: at for at, terminal in enumerate(order)})
+            for at, (line, names) in enumerate(self._shorted.items(), start=len(order)):
+                # Two instruments on one line fight; the line sees what their resistances and limits make of it.
+                joint_volts, joint_ohms = self._joint([self.terminals[name] for name in names])
+                source[line] = at
+                volts.append(joint_volts)
+                ohms.append(joint_ohms)
+                limit.append(math.inf)
+                delay.append(0.0)
+            self._source = source
+        return Bias(source, self._line_ohms, np.array(volts), np.array(ohms), np.array(limit), np.array(delay))
+
+    def _tie_lines(self, index: Mapping[str, int]) -> NDArray[np.int64]:
+        """Return the source of every line, −1 where none is; note which lines have several."""
+        tied: dict[int, list[str]] = {}
+        for port, output in sorted(self.relays.closed):
+            name, line = self.inputs.get(port, ""), self._line_of.get(output)
+            if name in index and line is not None and self.terminals[name].on:
+                tied.setdefault(line, []).append(name)
+        source = np.full(len(self.outputs), -1, dtype=np.int64)
+        shorted: dict[int, tuple[str, ...]] = {}
         for line, names in tied.items():
-            if len(names) == 1:
-                source[line] = index[names[0]]
-                continue
-            # Two instruments on one line fight; the line sees what their resistances and limits make of it.
-            self._shorted[line] = tuple(names)
-            self._log.add(self._clock.now, "matrix", f"{' and '.join(names)} are tied together on one line")
-            joint_volts, joint_ohms = self._joint([self.terminals[name] for name in names])
-            source[line] = len(volts)
-            volts.append(joint_volts)
-            ohms.append(joint_ohms)
-            limit.append(math.inf)
-            delay.append(0.0)
-        return Bias(
-            source,
-            np.full(len(self.outputs), self._relay_ohms),
-            np.array(volts),
-            np.array(ohms),
-            np.array(limit),
-            np.array(delay),
-        )
+            source[line] = index[names[0]]
+            if len(names) > 1:
+                shorted[line] = tuple(names)
+                if shorted[line] != self._shorted.get(line):
+                    self._log.add(self._clock.now, "matrix", f"{' and '.join(names)} are tied together on one line")
+        self._shorted = shorted
+        return source
 
     def _joint(self, terminals: list[Terminal]) -> tuple[float, float]:
         """Return Thevenin voltage [V] and resistance [Ω] of terminals on one node; limited ones are current sources."""
