@@ -20,8 +20,8 @@ SCHEME_NEEDS = {
     ROW_SENSE: _FULL,
     HALF: "half of a read voltage on the other cells measures nothing: writes do that",
 }
-# Datasheet ranges of the 2450.
-_RANGES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+# Ranges of the 2450, from the lowest that its driver lets it choose by itself.
+_RANGES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _ADC_BITS = 20  # 6½ digits
 # Relays, output on and off, one message each at the usual speed of GPIB.
 _SELECT_SECONDS = 0.1

@@ -30,6 +30,7 @@ from .interrupts import uninterrupted
 from .limits import Limits, refuse_bad_number
 from .line_drops import LineDrops
 from .mate_current import MateCurrent
+from .probe_diagnosis import ProbeDiagnosis, diagnose_lines
 from .probe_lines import Path, ProbeInputs, ProbeLines
 from .probe_spec import FLOAT, HALF, ROW_SENSE, VIRTUAL_GROUND, probe_spec
 
@@ -387,6 +388,17 @@ class ProbedArray:
             "onboard_verify", "firmware that runs read-verify; the read_verify protocol does so from here"
         )
         raise NotImplementedError
+
+    # -- about itself ------------------------------------------------------------------------------------------------
+
+    def diagnose(self) -> ProbeDiagnosis:
+        """Measure offset and open lines; no cell has a voltage across it."""
+        smu = self.column_smu
+        with self._acting():
+            self._integrate(self._nplc)
+            return diagnose_lines(
+                self._lines, smu, lambda paths: self._tie(paths, smu), smu_input=self._lines.inputs.column_smu
+            )
 
     # -- relays and sources ------------------------------------------------------------------------------------------
 

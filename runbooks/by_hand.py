@@ -101,7 +101,8 @@ def pulse_cell(
     after = array.read(block, average=average)
     seconds = format_value(float(given.width[0, 0]), "s")
     train = f"{int(given.count[0, 0])} × {float(given.volts[0, 0]):.4f} V for {seconds}"
-    commanded = f"{train} at gate {float(given.gate[0, 0]):.4f} V"
+    gated = array.spec.gate_axis is not None
+    commanded = f"{train} at gate {float(given.gate[0, 0]):.4f} V" if gated else train
     g0, g1 = float(before.conductance[0, 0]), float(after.conductance[0, 0])
     noise = math.hypot(float(before.stderr[0, 0]), float(after.stderr[0, 0]))
     change = f"{(g1 - g0) * 1e6:+.3g} µS".replace("-", "−")

@@ -35,7 +35,7 @@ class Diagnosable(Protocol):
     """An array whose hardware can measure itself."""
 
     def diagnose(self) -> Any:
-        """Return ``offset`` [A], ``reference`` and ``reference_nominal`` [Ω], ``open`` [Ω]."""
+        """Return ``offset`` [A], ``reference`` and ``reference_nominal`` [Ω or None], ``open`` [Ω]."""
         ...
 
 
@@ -67,8 +67,6 @@ def check_bench(bench: Bench) -> list[Finding]:
 def _self_measured(diagnosis: Any, spec: ArraySpec) -> list[Finding]:
     smallest = min(spec.read_ranges)
     allowed = OFFSET_OF_SMALLEST_RANGE * smallest
-    error = diagnosis.reference / diagnosis.reference_nominal - 1.0
-    nominal = format_value(diagnosis.reference_nominal, "Ω")
     return [
         Finding(
             "open lines",
@@ -82,27 +80,39 @@ def _self_measured(diagnosis: Any, spec: ArraySpec) -> list[Finding]:
             format_value(diagnosis.offset, "A"),
             f"within ±{format_value(allowed, 'A')} (1 % of the smallest range)",
             abs(diagnosis.offset) <= allowed,
-            "let the board warm up, run its zero adjustment, look for leakage or light on the chip",
+            "let it warm up, run its zero adjustment, look for leakage or light on the chip",
         ),
-        Finding(
-            "known resistor",
-            f"{format_value(diagnosis.reference, 'Ω')} ({error:+.2%})",
-            f"{nominal} ± 1 %",
-            abs(error) <= RESISTOR_TOLERANCE,
-            "the current measurement is off: recalibrate the converters before trusting any conductance",
-        ),
+        _known_resistor(diagnosis.reference, diagnosis.reference_nominal),
     ]
+
+
+def _known_resistor(measured: float | None, nominal: float | None) -> Finding:
+    if measured is None or nominal is None:
+        remedy = "this bench has none: put a resistor you know in the chip's place, read it by hand and compare"
+        return Finding("known resistor", "not measured", "its value", None, remedy)
+    error = measured / nominal - 1.0
+    return Finding(
+        "known resistor",
+        f"{format_value(measured, 'Ω')} ({error:+.2%})",
+        f"{format_value(nominal, 'Ω')} ± 1 %",
+        abs(error) <= RESISTOR_TOLERANCE,
+        "the current measurement is off: recalibrate the converters before trusting any conductance",
+    )
 
 
 def _limits(spec: ArraySpec) -> list[Finding]:
     limits = spec.limits
-    shown = ", ".join(f"{name} {value:g}" for name, value in asdict(limits).items())
+    gated = spec.gate_axis is not None
+    idle = {"gate_max": not gated, "vmm_volts_max": "vmm" not in spec.supports}
+    shown = ", ".join(f"{name} {value:g}" for name, value in asdict(limits).items() if not idle.get(name, False))
     try:
         limits.check("read_volts", spec.read_volts, channel=f"{spec.name} read")
-        limits.check("gate", spec.read_gate, channel=f"{spec.name} read gate")
+        if gated:
+            limits.check("gate", spec.read_gate, channel=f"{spec.name} read gate")
     except RefusedError as error:
         return [Finding("limits", shown, "the chip's own read fits in", False, str(error))]
-    fits = f"the chip's own read ({spec.read_volts:g} V, gate {spec.read_gate:g} V) fits in"
+    gate = f", gate {spec.read_gate:g} V" if gated else ""
+    fits = f"the chip's own read ({spec.read_volts:g} V{gate}) fits in"
     return [Finding("limits", shown, fits, True)]
 
 
