@@ -43,8 +43,20 @@ def _backsolve(band: Floats, x: Floats) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def factorise(net: Any, drive: Any) -> None:
-    """Set up the matrix of slopes and factorise it, L·D·Lᵀ in place, with the responses to shared terminals."""
+def _source_slope(drive: Any, s: int, volts: float, soft: bool) -> float:
+    """Return the slope [S] of a source's characteristic at ``volts`` [V], or of its chord where it limits."""
+    if soft and drive.limited[s] == 1:
+        return drive.cap[s] / max(abs(drive.volts[s] - volts), 1e-12)
+    return drive.slope[s]
+
+
+@njit(cache=True, error_model="numpy")
+def factorise(net: Any, drive: Any, soft: bool) -> None:
+    """Set up the matrix of slopes and factorise it, L·D·Lᵀ in place, with the responses to shared terminals.
+
+    With ``soft``, sources in limit count with the chord from their open-circuit voltage. Where nothing but sources in
+    limit holds a potential, their own slopes are none and a step would lead anywhere.
+    """
     rows, cols, band = net.rows, net.cols, net.band
     gr, gc = 1.0 / net.row_ohm, 1.0 / net.col_ohm
     n = band.shape[0]
@@ -69,8 +81,9 @@ def factorise(net: Any, drive: Any) -> None:
     for line in range(rows + cols):
         s = drive.source[line]
         if s >= 0:
-            slope = drive.slope[s] if drive.kind[s] == OWN else 1.0 / drive.tie[line]
-            band[end_node(rows, cols, line), 0] += slope
+            p = end_node(rows, cols, line)
+            own = drive.kind[s] == OWN
+            band[p, 0] += _source_slope(drive, s, net.volts[p], soft) if own else 1.0 / drive.tie[line]
     for j in range(n):
         band[j, 0] = max(band[j, 0], 0.01 * LEAK)
         inverse = 1.0 / band[j, 0]
@@ -97,7 +110,7 @@ def factorise(net: Any, drive: Any) -> None:
         if drive.kind[s] == SHARED:
             for t in range(drive.kind.size):
                 drive.small[s, t] = 0.0
-            drive.small[s, s] = drive.slope[s] + LEAK
+            drive.small[s, s] = _source_slope(drive, s, drive.terminal[s], soft) + LEAK
             for line in range(rows + cols):
                 if drive.source[line] == s:
                     g = 1.0 / drive.tie[line]

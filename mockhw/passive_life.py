@@ -64,8 +64,11 @@ def _caps(drive: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _watch_limits(drive: Any, longest: float) -> float:
-    """Start and stop the delays of exceeded limits; return how long [s] nothing changes by itself."""
+def _watch_limits(drive: Any, longest: float, together: int) -> float:
+    """Start and stop the delays of exceeded limits; return how long [s] nothing changes by itself.
+
+    Of ``together`` repetitions taken at once every one would have had its own delay.
+    """
     for s in range(drive.kind.size):
         if drive.delay[s] <= 0.0 or drive.kind[s] == UNUSED:
             continue
@@ -75,7 +78,7 @@ def _watch_limits(drive: Any, longest: float) -> float:
                 drive.late[s] = 0.0
         elif abs(drive.emitted[s]) > drive.limit[s]:
             if drive.late[s] <= 0.0:
-                drive.late[s] = drive.delay[s]
+                drive.late[s] = drive.delay[s] * together
             longest = min(longest, drive.late[s])
         else:
             drive.late[s] = 0.0
@@ -94,25 +97,30 @@ def _pass_delays(drive: Any, seconds: float) -> None:
 
 @njit(cache=True, error_model="numpy")
 def _live(
-    law: Law, cells: Sequence[Cell], net: Any, drive: Any, seconds: float, rates: Floats, brakes: Floats, count: int
-) -> bool:
-    """Let ``seconds`` [s] pass under the voltages in ``drive``; return whether a limit came late.
+    law: Law,
+    cells: Sequence[Cell],
+    net: Any,
+    drive: Any,
+    seconds: float,
+    together: int,
+    pulsed: bool,
+    rates: Floats,
+    brakes: Floats,
+) -> None:
+    """Let ``seconds`` [s] pass under the voltages in ``drive``, the sum of ``together`` repetitions.
 
-    ``count`` pulses are booked on the cells that see most of the largest voltage, none if it is 0.
+    If ``pulsed``, they are booked on the cells that see most of the largest voltage.
     """
     nodes = np.empty(net.volts.size)
     terminals = np.empty(drive.kind.size)
     left = seconds
-    overshoot = False
     while left > 0.0:
         _caps(drive)
         solve_network(net, drive, _MOVE_VOLTS)
-        h = _watch_limits(drive, left)
-        for s in range(drive.kind.size):
-            overshoot = overshoot or drive.late[s] > 0.0
-        if count > 0:
-            _book(cells, net, count)
-            count = 0
+        h = _watch_limits(drive, left, together)
+        if pulsed:
+            _book(cells, net, together)
+            pulsed = False
         for k in range(len(cells)):
             cell = cells[k]
             rates[k] = 0.0
@@ -146,7 +154,6 @@ def _live(
         left -= h
         if left <= 1e-15 * seconds:
             break
-    return overshoot
 
 
 @njit(cache=True, error_model="numpy")
@@ -194,7 +201,6 @@ def live_through(
         n = min(lump, left)
         for k in range(len(cells)):
             cells[k].path = 0.0
-        overshoot = False
         for j in range(seconds.size):
             if active[j] == 0:
                 if dead[j] == 1:
@@ -203,17 +209,13 @@ def live_through(
                     drive.late[:] = 0.0
                 continue
             drive.volts[:] = volts[j]
-            if _live(law, cells, net, drive, seconds[j] * n, rates, brakes, n if pulsed else 0):
-                overshoot = True
+            _live(law, cells, net, drive, seconds[j] * n, n, pulsed, rates, brakes)
         left -= n
         most = 0.0
         for k in range(len(cells)):
             most = max(most, cells[k].path)
-        if overshoot:
-            lump = 1
-        elif most * left <= 0.5 * STRIDE * n:
-            lump = left
-        else:
+        lump = left
+        if most * left > 0.5 * STRIDE * n:
             lump = max(1, int(min(0.5 * STRIDE * n / most, 100.0 * n)))
 
 

@@ -176,6 +176,18 @@ def _advance(net: Any, drive: Any, part: float) -> None:
 
 
 @njit(cache=True, error_model="numpy")
+def _aim(net: Any, drive: Any) -> float:
+    """Find the step that balances the linearised network; return the largest move of a node [V]."""
+    net.work[0].steps += 1
+    for n in range(net.step.size):
+        net.step[n] = -net.residual[n]
+    for s in range(drive.kind.size):
+        drive.shift[s] = -drive.excess[s] if drive.kind[s] == SHARED else 0.0
+    respond(net, drive, net.step, drive.shift)
+    return float(np.abs(net.step).max())
+
+
+@njit(cache=True, error_model="numpy")
 def _reach(net: Any, drive: Any) -> float:
     """Return the longest step [V] that makes sense: no potential ends outside the range of sources and ground."""
     low = min(0.0, net.volts.min())
@@ -209,21 +221,20 @@ def solve_network(net: Any, drive: Any, tolerance: float) -> bool:
                     net.fresh[0] = 0
         young = net.fresh[0] == 0
         if young:
-            factorise(net, drive)
-        net.work[0].steps += 1
-        for n in range(net.step.size):
-            net.step[n] = -net.residual[n]
-        for s in range(drive.kind.size):
-            drive.shift[s] = -drive.excess[s] if drive.kind[s] == SHARED else 0.0
-        respond(net, drive, net.step, drive.shift)
-        largest = np.abs(net.step).max()
+            factorise(net, drive, False)
+        largest = _aim(net, drive)
+        soft = largest > reach and drive.limited.any()
+        if soft:
+            factorise(net, drive, True)
+            net.fresh[0] = 0
+            largest = _aim(net, drive)
         before = _slope_along(net, drive)
         part = reach / largest if largest > reach else 1.0
         _advance(net, drive, part)
         _balance(net, drive)
         after = _slope_along(net, drive)
         if largest > _TRUST:
-            for _ in range(12):
+            for _ in range(50):
                 if after <= 0.5 * abs(before):
                     break
                 # The slope has turned: the least lies between here and the start.
@@ -232,7 +243,7 @@ def solve_network(net: Any, drive: Any, tolerance: float) -> bool:
                 part = shorter
                 _balance(net, drive)
                 after = _slope_along(net, drive)
-            if abs(after) > _REUSE * abs(before) or part < 1.0:
+            if abs(after) > _REUSE * abs(before) or part < 1.0 or soft:
                 net.fresh[0] = 0
                 continue
         ratio = abs(after) / (abs(before) + 1e-300)

@@ -170,6 +170,17 @@ def test_two_current_limits_against_each_other_still_balance():
     assert bench.imbalance(drive) < 1e-9
 
 
+def test_a_limited_source_on_many_lines_that_lead_nowhere_delivers_nothing():
+    rng = np.random.default_rng(8)
+    bench = Bench(10 ** rng.uniform(-6, -3, (ROWS, COLS)))
+    bench.solve(bench.tie(np.array([0] * 8 + [1] * 8), [3.0, -2.0]))
+    drive = bench.tie(rng.integers(-1, 1, 16), [-3.0], limit=np.array([2.7e-6]))
+    v = bench.solve(drive)
+    assert bench.net.work["steps"][0] < 60
+    assert not drive.limited.any()
+    assert v.max() == pytest.approx(-3.0, abs=1e-6)
+
+
 def test_equal_limits_that_hold_a_potential_between_them_end():
     bench = Bench(np.full((ROWS, COLS), 3e-4))
     drive = bench.tie(np.array([0] + [1] * 15), np.array([0.2, 0.0]), limit=1e-5)
