@@ -118,18 +118,20 @@ def _periods(waves: list[Wave], begin: float, end: float) -> Iterator[Stretch]:
     period = first.period
     at = (begin - first.start) / period
     to = (end - first.start) / period
-    whole_from, whole_to = math.ceil(at - _SAME), math.floor(to + _SAME)
+    # The clock itself is rounded: seconds after power-on that alone is more than ``_SAME`` of a microsecond.
+    same = max(_SAME, 2.0 * math.ulp(end) / period)
+    whole_from, whole_to = math.ceil(at - same), math.floor(to + same)
     if whole_from > whole_to:  # both ends lie in one period
         base = math.floor(at)
         yield _piece(bounds, volts, (at - base) * period, (to - base) * period)
         return
-    if whole_from - at > _SAME:
+    if whole_from - at > same:
         yield _piece(bounds, volts, period - (whole_from - at) * period, period)
     count = whole_to - whole_from
     if count:
         shown = count if math.isfinite(first.repeats) else min(count, _MOST_PERIODS)
         yield Stretch(volts, seconds * (count / shown), shown)
-    if to - whole_to > _SAME:
+    if to - whole_to > same:
         yield _piece(bounds, volts, 0.0, (to - whole_to) * period)
 
 
