@@ -83,6 +83,7 @@ class PassiveChip:
         self._cells: Any = draw_cells(profile.parameters, size, seed)
         self._net = make_network(self.rows, self.cols, self.wires.row_ohm, self.wires.col_ohm)
         self._drive: Drive = make_drive(self.rows + self.cols, 0, 2 * size)
+        self._tied: NDArray[np.int64] | None = None
         self._quiet = np.ones(size)
         show_all(self._law, self._cells, self._net)
 
@@ -224,6 +225,22 @@ class PassiveChip:
         return [name for name in self._cells.dtype.names if name not in ("pad", BUILD)]
 
     def _tie(self, bias: Bias) -> Drive:
+        if not np.isfinite(bias.volts).all():
+            raise ValueError(f"source voltages must be finite, not {bias.volts}")
+        # Most calls change volts and limits alone: the same array of ties has been looked at.
+        if bias.source is not self._tied or bias.volts.size != self._drive.volts.size:
+            self._retie(bias)
+        drive = self._drive
+        drive.line_ohms[:] = bias.line_ohms
+        drive.ohms[:] = bias.ohms
+        drive.volts[:] = bias.volts
+        drive.limit[:] = bias.limit
+        drive.delay[:] = bias.delay
+        if tie_lines(drive, self.rows, self._net.row_ohm, self._net.col_ohm):
+            self._net.fresh[0] = 0
+        return drive
+
+    def _retie(self, bias: Bias) -> None:
         lines, sources = self.rows + self.cols, bias.volts.size
         source = np.ascontiguousarray(bias.source, np.int64)
         if source.shape != (lines,) or bias.line_ohms.shape != (lines,):
@@ -232,8 +249,6 @@ class PassiveChip:
             raise ValueError(f"ohms, limit and delay of {sources} sources must each have {sources} entries")
         if lines and (int(source.max()) >= sources or int(source.min()) < -1):
             raise ValueError(f"line tied to source {source.max()}: there are {sources} sources, counted from 0")
-        if not np.isfinite(bias.volts).all():
-            raise ValueError(f"source voltages must be finite, not {bias.volts}")
         drive = self._drive
         if drive.volts.size != sources:
             drive = self._drive = make_drive(lines, sources, 2 * self.rows * self.cols)
@@ -244,14 +259,7 @@ class PassiveChip:
             drive.late[:] = 0.0
             drive.source[:] = source
             self._net.fresh[0] = 0
-        drive.line_ohms[:] = bias.line_ohms
-        drive.ohms[:] = bias.ohms
-        drive.volts[:] = bias.volts
-        drive.limit[:] = bias.limit
-        drive.delay[:] = bias.delay
-        if tie_lines(drive, self.rows, self._net.row_ohm, self._net.col_ohm):
-            self._net.fresh[0] = 0
-        return drive
+        self._tied = bias.source
 
     def _present(self, bias: Bias, factors: Floats) -> Solution:
         drive = self._tie(bias)
