@@ -128,11 +128,12 @@ class MessageFramer:
                 return self._finish(source, text_from, stop)
             if mark != 0x23:  # a quote: a string ends at its twin, or, never closed, with the message
                 since, looked = max(stop + 1, looked), 0
-                closing, line_end = source.find(mark, since), source.find(0x0A, since)
+                closing = source.find(mark, since)
+                line_end = source.find(0x0A, since, closing if closing >= 0 else len(source))
                 if closing < 0 and line_end < 0 and not end:
                     self._looked = len(source) - text_from
                     return self._keep(source, text_from, stop, first)
-                at = closing + 1 if closing >= 0 and (line_end < 0 or closing < line_end) else stop + 1
+                at = closing + 1 if closing >= 0 and line_end < 0 else stop + 1
                 continue
             span = _block_span(source, stop)
             if span is None and not end:

@@ -15,8 +15,8 @@ from .scpi_framing import BLOCK_MARK
 _NODE: Final = re.compile(r"(\[?):?([A-Z*]+)([a-z]*)(#|\[1\])?(\]?)")
 _HEADER: Final = re.compile(r"(?:\*[A-Za-z]+|:?[A-Za-z]\w*(?::[A-Za-z]\w*)*)\??\Z", re.ASCII)
 _MARK: Final = BLOCK_MARK.decode("latin-1")
-_SUFFIX: Final = re.compile(r"(\d+)(?=[:?]|\Z)")
-_LAST_SUFFIX: Final = re.compile(r"(\d+)(?=\??\Z)")
+_SUFFIX: Final = re.compile(r"(\d{1,9})(?=[:?]|\Z)")
+_LAST_SUFFIX: Final = re.compile(r"(\d{1,9})(?=\??\Z)")
 
 Handler = Callable[..., Any]
 
