@@ -23,6 +23,7 @@ from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.mockhw.bench import MockBench, fresh_bench
 from xbarlab.mockhw.passive_chip import PassiveChip
 from xbarlab.mockhw.tcp_host import serve
+from xbarlab.mockhw.visa_library import XbarlabVisaLibrary
 from xbarlab.runbooks.runner import Outcome, run_runbook
 from xbarlab.runbooks.schema import load_runbook
 from xbarlab.runbooks.stations import find_bench, find_station, mock_bench
@@ -129,7 +130,7 @@ def split(volts: np.ndarray, row: int, col: int) -> tuple[float, np.ndarray, np.
     return float(volts[row, col]), volts[mate], volts[other]
 
 
-@pytest.mark.parametrize("volts", [2.2, -2.0, 3.5])
+@pytest.mark.parametrize("volts", [2.2, -2.0, 3.0])
 def test_pulses_put_half_the_voltage_on_the_mates_and_nothing_on_the_rest(
     monkeypatch: pytest.MonkeyPatch, volts: float
 ) -> None:
@@ -141,8 +142,8 @@ def test_pulses_put_half_the_voltage_on_the_mates_and_nothing_on_the_rest(
         for row, col in product(range(ROWS), range(COLS)):
             if stuck[row].any() or stuck[:, col].any():
                 continue  # one that conducts takes its 2 % of the generator's 50 Ω
-            if chip.truth()["formed"].any():
-                break  # and so would the one that the first strong pulse has formed
+            if done and volts > 2.5:
+                break  # so would one that the first strong pulse has formed
             seen.pulses.clear()
             given = array.pulse(PulseMap(cell(row, col), volts, 200e-9)).volts[0, 0]
             assert given == pytest.approx(volts, abs=1e-3)
@@ -153,7 +154,7 @@ def test_pulses_put_half_the_voltage_on_the_mates_and_nothing_on_the_rest(
             np.testing.assert_allclose(mates, volts / 2, rtol=0.02)
             assert np.abs(others).max() < 0.01 * abs(volts)
             done += 1
-        assert done == (1 if volts > 3.0 else 49)
+        assert done == (1 if volts > 2.5 else 49)
 
 
 def test_no_cell_but_the_selected_sees_more_than_half_in_forming_and_writes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +228,38 @@ def test_no_neighbour_is_set_by_accident_in_64_formings(seed: int, monkeypatch: 
     assert metrics["disturbed_cells"] == 0
     assert truth["formed"].astype(bool)[healthy].mean() >= 0.95
     assert (truth["kind"] > 0).sum() == (~healthy).sum(), "none was broken"
+
+
+# --- Must show 6: one loop --------------------------------------------------------------------------------------------
+
+
+def test_a_loop_of_200_points_is_a_dozen_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted on the wire, and by the driver itself; the simulator's clock is not a message of the bench."""
+    volts = np.concatenate([np.linspace(0.0, 0.8, 50), np.linspace(0.8, -0.8, 100), np.linspace(-0.8, 0.0, 50)])
+    with probe_station() as (array, _, chip):
+        chip.assume_formed(0.5)
+        array.read(cell(0, 0))
+        array.row_smu.off()
+        before = array.row_smu.transactions
+        sent: list[bytes] = []
+        write = XbarlabVisaLibrary.write
+
+        def recorded(self: Any, session: Any, data: bytes) -> Any:
+            sent.append(bytes(data))
+            return write(self, session, data)
+
+        monkeypatch.setattr(XbarlabVisaLibrary, "write", recorded)
+        found, current, flags = array.row_smu.sweep(volts, compliance=1e-3, dwell=1e-2)
+        used = array.row_smu.transactions - before
+        monkeypatch.undo()
+        g = chip.truth()["conductance"][0, 0]
+    messages = [data for data in sent if not data.startswith(b"SIM:")]
+    assert len(messages) == used <= 12
+    assert all(data.endswith(b"\n") and data.count(b"\n") == 1 for data in messages)
+    np.testing.assert_allclose(found, volts, atol=2e-3)
+    assert not flags.any()
+    small = (np.abs(volts) > 0.1) & (np.abs(volts) < 0.25)
+    assert np.median(current[small] / volts[small]) == pytest.approx(g, rel=0.05)
 
 
 # --- Must show 7: the runbook of the 1T1R board -----------------------------------------------------------------------
