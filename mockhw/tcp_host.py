@@ -10,7 +10,6 @@ Clients are not trusted: how many there are, how much each may leave unread or u
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
 import selectors
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from .eagerness import Eagerness
 from .instrument import SimulatedInstrument
 from .scpi_framing import MessageFramer
+from .tcp_address import LOOPBACK, HostError, check_token, is_loopback, port_of
 from .tcp_client import Client
 from .wire_limits import HOST_LIMITS, HostLimits
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOPBACK: Final = "127.0.0.1"
+__all__ = ["LOOPBACK", "HostError", "TcpHost", "is_loopback", "serve", "serve_forever"]
+
 _CHUNK: Final = 1 << 18
 _SOCKET_BUFFER: Final = 1 << 20
 _BACKLOG: Final = 128
@@ -41,10 +42,6 @@ _LONGEST_WAIT: Final = 0.5
 _OUT_OF_HANDLES_SECONDS: Final = 0.01
 # After so many messages of one client the others, the watchdogs and stop() have their turn.
 _IN_A_ROW: Final = 64
-
-
-class HostError(OSError):
-    """A socket that cannot be opened; the message says which and why."""
 
 
 class TcpHost:
@@ -78,10 +75,7 @@ class TcpHost:
         token: str | None = None,
         limits: HostLimits = HOST_LIMITS,
     ) -> None:
-        if token is None and not is_loopback(host):
-            raise HostError(f"{host} is reached from other computers: give a token that clients have to show")
-        if token is not None and not (token.isascii() and token.isprintable() and 0 < len(token.strip()) <= 128):
-            raise HostError("a token has 1 to 128 printable ASCII characters")
+        check_token(token, host)
         self._bench = bench
         self._token = token
         self._limits = limits
@@ -97,7 +91,7 @@ class TcpHost:
         self.addresses: dict[str, tuple[str, int]] = {}
         try:
             for index, (address, instrument) in enumerate(bench.instruments.items()):
-                wanted = _port_of(address) if port is None else (port + index if port else 0)
+                wanted = port_of(address) if port is None else (port + index if port else 0)
                 self._listen(address, instrument, host, wanted)
         except OSError:
             self.close()
@@ -286,28 +280,6 @@ class TcpHost:
             self._drop(client)
         else:
             self._watch(client)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this computer reaches ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _port_of(address: str) -> int:
-    """Return the port in a socket resource name.
-
-    Raises
-    ------
-    HostError
-        When the name has none.
-    """
-    parts = address.split("::")
-    if len(parts) == 4 and parts[3].upper() == "SOCKET":
-        return int(parts[2])
-    raise HostError(f"{address} names no port; give --port (0 for any free one)")
 
 
 @contextmanager

@@ -315,3 +315,24 @@ def test_no_thread_is_left(board: MockBench) -> None:
     with serve(board, port=0) as places:
         assert_answers(places[BOARD])
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("host", "given", "wanted"), [("127.0.0.1", None, 0), ("0.0.0.0", None, 1), ("0.0.0.0", "t", 1)]
+)
+def test_mock_serve_beyond_this_computer_warns_and_wants_a_token(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str, given: str | None, wanted: int
+) -> None:
+    from xbarlab.mockhw import tcp_host
+    from xbarlab.runbooks.mock_serve import serve_bench
+
+    tokens: list[str | None] = []
+    monkeypatch.setattr(tcp_host, "serve_forever", lambda *_, token, **__: tokens.append(token))
+    serve_bench("mock_ta_hfo2", host=host, port=0, seed=None, token=given)
+    said = capsys.readouterr().err
+    assert said.count("warning: whoever reaches 0.0.0.0") == wanted
+    assert (tokens[0] is not None) == bool(wanted)
+    if wanted and given is None:
+        assert f"token of this run: {tokens[0]}" in said
+    else:
+        assert "token of this run" not in said
