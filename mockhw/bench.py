@@ -84,7 +84,9 @@ class MockBench:
             profile = load_profile(name)
             if profile.cell == "passive":
                 from .passive_chip import PassiveChip
+                from .warm_up import warm_up
 
+                warm_up(profile)
                 return PassiveChip(profile, seed=self.seed, clock=self.clock)
             from .virtual_chip import VirtualChip
 
