@@ -130,7 +130,7 @@ def split(volts: np.ndarray, row: int, col: int) -> tuple[float, np.ndarray, np.
     return float(volts[row, col]), volts[mate], volts[other]
 
 
-@pytest.mark.parametrize("volts", [2.2, -2.0, 3.0])
+@pytest.mark.parametrize("volts", [2.2, -2.0, 2.8])
 def test_pulses_put_half_the_voltage_on_the_mates_and_nothing_on_the_rest(
     monkeypatch: pytest.MonkeyPatch, volts: float
 ) -> None:
@@ -235,7 +235,7 @@ def test_no_neighbour_is_set_by_accident_in_64_formings(seed: int, monkeypatch: 
 
 def test_a_loop_of_200_points_is_a_dozen_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted on the wire, and by the driver itself; the simulator's clock is not a message of the bench."""
-    volts = np.concatenate([np.linspace(0.0, 0.8, 50), np.linspace(0.8, -0.8, 100), np.linspace(-0.8, 0.0, 50)])
+    volts = np.concatenate([np.linspace(0.0, 0.5, 50), np.linspace(0.5, -0.5, 100), np.linspace(-0.5, 0.0, 50)])
     with probe_station() as (array, _, chip):
         chip.assume_formed(0.5)
         array.read(cell(0, 0))
@@ -249,17 +249,17 @@ def test_a_loop_of_200_points_is_a_dozen_messages(monkeypatch: pytest.MonkeyPatc
             return write(self, session, data)
 
         monkeypatch.setattr(XbarlabVisaLibrary, "write", recorded)
-        found, current, flags = array.row_smu.sweep(volts, compliance=1e-3, dwell=1e-2)
+        found, current, flags = array.row_smu.sweep(volts, compliance=5e-3, dwell=1e-2)
         used = array.row_smu.transactions - before
         monkeypatch.undo()
-        g = chip.truth()["conductance"][0, 0]
+        row = chip.truth()["conductance"][0].sum()  # all other lines are at 0 V
     messages = [data for data in sent if not data.startswith(b"SIM:")]
     assert len(messages) == used <= 12
     assert all(data.endswith(b"\n") and data.count(b"\n") == 1 for data in messages)
     np.testing.assert_allclose(found, volts, atol=2e-3)
     assert not flags.any()
     small = (np.abs(volts) > 0.1) & (np.abs(volts) < 0.25)
-    assert np.median(current[small] / volts[small]) == pytest.approx(g, rel=0.05)
+    assert np.median(current[small] / volts[small]) == pytest.approx(row, rel=0.05)
 
 
 # --- Must show 7: the runbook of the 1T1R board -----------------------------------------------------------------------
