@@ -54,6 +54,15 @@ def to_codes(values: NDArray[np.float64], lsb: float, low: int, high: int) -> ND
     return np.clip(np.rint(values * (1.0 / lsb)), low, high).astype(np.int16)
 
 
+def to_float32(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.float32]:
+    """Return the nearest single-precision numbers, rounded toward zero where rounding would exceed a limit."""
+    bounds = np.array([low, high], dtype="<f4")
+    bounds = np.where(
+        np.abs(bounds.astype(np.float64)) > np.abs([low, high]), np.nextafter(bounds, np.float32(0)), bounds
+    )
+    return np.clip(values.astype("<f4"), bounds[0], bounds[1])
+
+
 def decode_map(
     payload: memoryview, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.uint8]]:

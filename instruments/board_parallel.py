@@ -14,7 +14,8 @@ from .board_codec import largest_code
 from .board_link import BoardLink
 from .capabilities import Delivered
 from .errors import RefusedError
-from .limits import refuse_bad_number
+from .limits import numbers, refuse_bad_number
+from .wear_ledger import WearLedger
 from .wire_text import block_header
 
 FloatArray = NDArray[np.float64]
@@ -26,9 +27,13 @@ _UPDATE_NEEDS = ("update_width", "update_set_volts", "update_reset_volts")
 class BoardParallel(BoardLink):
     """The actions in which every line of the array takes part."""
 
+    wear: WearLedger
+    """What the chip's cells have borne; a bench hands over the account of its chip."""
+
     def _prepare(self) -> None:
         super()._prepare()
         can = self.capability
+        self.wear = WearLedger(self.name, (self._spec.rows, self._spec.cols))
         self._vmm_code = largest_code(self._limits.vmm_volts_max, can.vmm_volts_lsb) if can.vmm_volts_lsb else 0
         self._vmm_frames: dict[tuple[int, bool], tuple[bytes, int, float]] = {}
         if "outer_update" in self._spec.supports:
@@ -55,9 +60,9 @@ class BoardParallel(BoardLink):
         if reverse:
             spec.require("reverse", "drivers on all columns and converters on all rows (VMM:REVerse?)")
         encode, decode = self._vmm_codec or self._load_codec()
-        given = np.asarray(volts)
+        given = np.asarray(volts) if isinstance(volts, np.ndarray) else numbers(volts, "vmm_volts", channel="vmm input")
         if given.dtype != np.float32:  # which is kept: it holds every code
-            given = np.asarray(given, dtype=np.float64)
+            given = numbers(given, "vmm_volts", channel="vmm input")
         vectors = np.ascontiguousarray(given[np.newaxis] if given.ndim == 1 else given)
         lines = spec.cols if reverse else spec.rows
         if vectors.ndim != 2 or vectors.shape[1] != lines or len(vectors) == 0:
@@ -120,8 +125,9 @@ class BoardParallel(BoardLink):
         spec, can = self._spec, self.capability
         spec.require("outer_update", "a board with a stochastic bit generator (UPDate:OUTer), or pulse() per cell")
         xs, ds = self._fraction(x, spec.rows, "x"), self._fraction(d, spec.cols, "d")
-        if not (isinstance(pulses, int | np.integer) and pulses >= 1):
+        if isinstance(pulses, bool) or not (isinstance(pulses, int | np.integer) and pulses >= 1):
             raise RefusedError(f"pulses {pulses!r} is not a whole number of at least 1")
+        self._limits.check("count", int(pulses), channel="outer_update", unit="pulses")
         width, set_volts, reset_volts, set_gate, reset_gate = self._update_drive()
         if self._polarity < 0:
             # The board SETs where x·d > 0 with a positive voltage: turn the product and swap the two drives.
@@ -132,6 +138,11 @@ class BoardParallel(BoardLink):
         if self._lines is not None:
             board_x = _placed(board_x, self._lines.rows, can.rows)
             board_d = _placed(board_d, self._lines.cols, can.cols)
+        product = np.outer(xs, ds)
+        up = product > 0
+        volts = np.where(up, set_volts, -reset_volts) * (product != 0)
+        # What the board will draw is not known; counted is what may be expected, before it leaves.
+        self.wear.add(spec.whole, volts, np.abs(product) * pulses, self._limits)
         x_block, d_block = (np.rint(32767.0 * values).astype("<i2").tobytes() for values in (board_x, board_d))
         totals = np.zeros(3)
         left = int(pulses)
@@ -145,11 +156,9 @@ class BoardParallel(BoardLink):
                 last = self._finish(4 * slots * (width + spec.slot_overhead))
                 totals += (last.slots_done, last.pulses_done, last.seconds_done)
                 left -= slots
-        product = np.outer(xs, ds)
-        up = product > 0
         return Delivered(
             spec.whole,
-            np.where(up, set_volts, -reset_volts) * (product != 0),
+            volts,
             np.full(product.shape, width),
             np.where(up, set_gate, reset_gate) * (product != 0),
             np.rint(np.abs(product) * pulses).astype(np.int64),
@@ -159,7 +168,7 @@ class BoardParallel(BoardLink):
         )
 
     def _fraction(self, values: ArrayLike, size: int, name: str) -> FloatArray:
-        array = np.asarray(values, dtype=np.float64)
+        array = numbers(values, name, channel="outer_update")
         if array.shape != (size,):
             raise RefusedError(f"{name} has shape {array.shape}, {self.name} needs ({size},)")
         if not (np.abs(array) <= 1.0).all():
@@ -174,8 +183,11 @@ class BoardParallel(BoardLink):
         gates = (float(self.parameters[name].cache.get() or 0.0) for name in ("update_set_gate", "update_reset_gate"))
         set_gate, reset_gate = gates
         self._limits.check("width", width, channel="update_width", unit="s")
+        if min(up, down) < 0.0:
+            raise RefusedError("update_set_volts and update_reset_volts are magnitudes: give positive numbers")
         self._limits.check("pulse_volts", [up, -down], channel="update_set_volts, update_reset_volts ")
         self._limits.check("gate", [set_gate, reset_gate], channel="update_set_gate, update_reset_gate ")
+        self._check_drive([up, -down], width, channel="update_set_volts, update_reset_volts ")
         return width, up, down, set_gate, reset_gate
 
     def seed_updates(self, seed: int) -> None:

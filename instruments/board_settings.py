@@ -6,15 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self, cast
 
+from numpy.typing import ArrayLike
 from qcodes.instrument import VisaInstrument
 from qcodes.parameters import Parameter, create_on_off_val_mapping
 from qcodes.validators import Enum, Ints, MultiType, Numbers
 
 from .array_spec import ArraySpec
-from .board_spec import BoardCapability
+from .board_spec import READ_VOLTS_DEFAULT, BoardCapability
 from .capabilities import Identity
 from .command_guard import CommandGuard, Rule
-from .limits import NamedLimits
+from .errors import RefusedError
+from .limits import Limits, NamedLimits
 from .line_map import LineMap
 from .visa import BoardVisaMixin
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from qcodes.instrument import VisaInstrumentKWArgs
 
     from .chip_file import Chip
-    from .limits import Limits
 
 _WATCHDOG_DEFAULT = 10.0
 
@@ -85,6 +86,7 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
     def _prepare(self) -> None:
         """Set up what depends on the capability record; subclasses add theirs."""
         self._add_parameters()
+        self._narrow_defaults()
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -92,6 +94,24 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
         """Whatever the last user left behind: 0 V, then disconnected, then the documented defaults."""
         self._tell("*CLS;:ABOR;:SOUR:ZERO;:OUTP OFF")
         self._act("*RST")
+
+    def _narrow_defaults(self) -> None:
+        """Set what the board's own defaults leave beyond the limits: a product opens every gate at one of them."""
+        limits, can = self._limits, self.capability
+        narrow: dict[str, float] = {}
+        if limits.read_volts_max < READ_VOLTS_DEFAULT:
+            narrow["SOUR:READ:VOLT"] = self._polarity * limits.read_volts_max
+        if can.gate_axis is not None and limits.gate_max < can.read_gate_default:
+            narrow["SOUR:READ:GATE"] = limits.gate_max
+            if "vmm" in can.supports:
+                narrow["SOUR:VMM:GATE"] = limits.gate_max
+        self._configure(narrow)
+
+    def reset(self) -> None:
+        """Set 0 V, disconnect, and put back the defaults that the limits allow."""
+        self._make_safe()
+        self._forget_settings()
+        self._narrow_defaults()
 
     def _identify(self) -> Identity:
         parts = [part.strip() for part in self._query("*IDN?").split(",")]
@@ -138,6 +158,16 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
     def limits(self) -> Limits:
         """What may be applied: the driver's limits, narrowed by board, chip and station."""
         return self._limits
+
+    def _check_drive(self, volts: ArrayLike, width: ArrayLike, *, channel: str) -> None:
+        """Refuse pulses whose energy or slew is above the limits, and a slew this board cannot tell."""
+        edge = self.capability.edge
+        if edge is None and self._limits.slew_max < Limits().slew_max:
+            raise RefusedError(
+                f"slew_max {self._limits.slew_max:g} V/s cannot be kept by {self.name}: its capability record does not "
+                f"say how long the edges of its pulses are (width.edge); {self._limits.whose('slew_max')}"
+            )
+        self._limits.check_pulses(volts, width, channel=channel, edge=edge)
 
     # -- settings ----------------------------------------------------------------------------------------------------
 
@@ -226,6 +256,7 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
                     set_cmd="SOUR:VMM:GATE {:.9g}", vals=Numbers(0.0, limits.gate_max),
                 )  # fmt: skip
                 """Control the gate voltage of all lines in VMM, 0 to ``limits.gate_max`` [V]."""
+                self._parameter_of["SOUR:VMM:GATE"] = self.vmm_gate
 
 
 def _range(reply: str) -> float | str:

@@ -53,6 +53,7 @@ class BoardCapability:
     vmm_batch_max: int
     vmm_slot_seconds: float
     update_slots_max: int
+    edge: float | None = None
     schemes: tuple[str, ...] = ("ground",)
     supports: frozenset[str] = field(default_factory=frozenset[str])
 
@@ -139,6 +140,7 @@ class BoardCapability:
             vmm_batch_max=int(vmm["batch_max"]),
             vmm_slot_seconds=float(vmm["slot_seconds"]),
             update_slots_max=int(update["slots_max"]),
+            edge=float(width["edge"]) if "edge" in width else None,
             schemes=tuple(cast("list[str]", record["schemes"])),
             supports=supports,
         )

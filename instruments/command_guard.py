@@ -11,6 +11,13 @@ from .errors import RefusedError
 from .limits import Limits
 
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[Ee]\s*[+-]?\d+)?)\s*([A-Za-z]*)")
+# A macro, a saved setup or defaults may hold anything: of the common commands only these are sent as text.
+_COMMON = frozenset(
+    {
+        "*CLS", "*ESE", "*ESE?", "*ESR?", "*IDN?", "*LANG", "*LANG?", "*OPC", "*OPC?", "*OPT?", "*PSC", "*PSC?", "*SAV",
+        "*SRE", "*SRE?", "*STB?", "*TRG", "*TST?", "*WAI",
+    }
+)  # fmt: skip
 _START = 3
 _REMEMBERED = 256
 _SETTING = re.compile(r"(:?[A-Za-z][A-Za-z0-9_:]*) ([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[Ee][+-]?[0-9]+)?)")
@@ -39,6 +46,8 @@ class Rule:
         The same for a command that takes a list: every argument is checked.
     only : tuple of str
         The words the command may set, in a manual's spelling; others are refused.
+    why : str
+        Why other words are refused and what to do, when it is not obvious.
     method : str
         When given, the command is never sent as text; the message names this method instead.
     refusal : str
@@ -51,6 +60,7 @@ class Rule:
     only: tuple[str, ...] = ()
     method: str = ""
     refusal: str = ""
+    why: str = ""
 
     @property
     def plain(self) -> bool:
@@ -104,8 +114,8 @@ class CommandGuard:
         path: list[str] = []
         for unit in split_outside_quotes(text, ";"):
             stripped = unit.strip()
-            if stripped[:4].upper() == "*RCL":
-                raise RefusedError(f"{_shown(stripped)}: a saved setup may hold any voltage; set what you need instead")
+            if stripped.startswith("*"):
+                _refuse_common(stripped)
             if not stripped or stripped.startswith("*"):
                 continue
             header, rest = _split_header(stripped)
@@ -178,6 +188,18 @@ def split_outside_quotes(text: str, separator: str) -> Iterator[str]:
     yield text[start:]
 
 
+def _refuse_common(unit: str) -> None:
+    header = unit.split(maxsplit=1)[0].upper()
+    if header == "*RCL":
+        raise RefusedError(f"{_shown(unit)}: a saved setup may hold any voltage; set what you need instead")
+    if header == "*RST":
+        raise RefusedError(
+            "*RST puts back defaults that know nothing of the limits: use reset(), which sets them again"
+        )
+    if header not in _COMMON:
+        raise RefusedError(f"{_shown(unit)} is refused: of the common commands {', '.join(sorted(_COMMON))} are sent")
+
+
 def _split_header(unit: str) -> tuple[str, str]:
     match = _HEADER.match(unit)
     rest = unit[match.end() :] if match else unit
@@ -200,11 +222,14 @@ def _variants(header: str) -> list[str]:
 
 
 def _refuse_other_words(word: str, rule: Rule) -> None:
+    if word[:1] in {"'", '"'} and word[-1:] == word[:1]:
+        word = word[1:-1]
     for allowed in rule.only:
         short = "".join(c for c in allowed if not c.islower())
         if allowed.upper().startswith(word.upper()) and len(word) >= len(short):
             return
-    raise RefusedError(f"{rule.header} {_shown(word)} is refused: on this bench it is {' or '.join(rule.only)}")
+    why = f"; {rule.why}" if rule.why else ""
+    raise RefusedError(f"{rule.header} {_shown(word)} is refused: on this bench it is {' or '.join(rule.only)}{why}")
 
 
 def _nodes(header: str) -> list[tuple[str, str]]:

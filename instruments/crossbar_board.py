@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .array_spec import Block
-from .board_codec import Last, PulsePlanes, decode_map, decode_program, decode_sweep, largest_code, to_codes
+from .board_codec import Last, PulsePlanes, decode_map, decode_program, decode_sweep, largest_code, to_codes, to_float32
 from .board_parallel import BoardParallel
 from .capabilities import Delivered, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
 from .errors import RefusedError
-from .limits import refuse_bad_number
+from .limits import numbers, refuse_bad_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,14 @@ class CrossbarBoard(BoardParallel):
         spec = self._spec
         spec.require_scheme(scheme, writing=False)
         self._require_block(cells)
-        amplitude = spec.read_volts if volts is None else float(volts)
-        self._limits.check("read_volts", amplitude, channel="read")
+        amplitude = self._limits.one("read_volts", spec.read_volts if volts is None else volts, channel="read")
         if amplitude == 0.0:
             raise RefusedError("read at 0 V gives no conductance: choose an amplitude other than 0 V")
         spec.check_average(average, channel="read")
         settings = {"SOUR:READ:VOLT": self._polarity * amplitude, "SENS:AVER": int(average)}
         if spec.gate_axis is not None:
-            settings["SOUR:READ:GATE"] = spec.read_gate if gate is None else float(gate)
-            self._limits.check("gate", settings["SOUR:READ:GATE"], channel="read gate")
+            given = spec.read_gate if gate is None else gate
+            settings["SOUR:READ:GATE"] = self._limits.one("gate", given, channel="read gate")
         board = cells if self._lines is None else self._lines.rectangle(cells)
         with self._acting():
             self._configure(settings)
@@ -113,7 +112,7 @@ class CrossbarBoard(BoardParallel):
         spec.require("sample", "a converter that streams one line (SAMPle?)")
         self._require_cell(row, col)
         where = f"cell ({row}, {col})"
-        self._limits.check("read_volts", volts, channel=where)
+        volts = self._limits.one("read_volts", volts, channel=where)
         refuse_bad_number("rate", rate, 1e-3, can.sample_rate_max, "Hz", channel=where)
         refuse_bad_number("seconds", seconds, 1.0 / rate, can.sample_points_max / rate, "s", channel=where)
         points = round(rate * seconds)
@@ -150,6 +149,8 @@ class CrossbarBoard(BoardParallel):
             members = (planes.volts, planes.gate, planes.count, planes.ticks)
             sent = PulsePlanes(*(self._lines.spread(plane, block) for plane in members))
         head = b"PULS:MAP %d,%d,%d,%d," % (board.row0, board.nrows, board.col0, board.ncols)
+        # Counted before it leaves: a pulse whose confirmation is lost has been given, for all that is known.
+        self.wear.add(block, planes.volts * (self._polarity * self.capability.volts_lsb), planes.count, self._limits)
         with self._acting():
             self.write_block_command(head, sent.payload())
             self._started("MAP")
@@ -158,14 +159,16 @@ class CrossbarBoard(BoardParallel):
 
     def _quantise(self, pulses: PulseMap) -> PulsePlanes:
         shape, limits, can = pulses.block.shape, self._limits, self.capability
+        where = f"pulse map {pulses.block}, cell "
         try:
             volts, width, gate, count = (
-                np.broadcast_to(np.asarray(member, dtype=np.float64), shape)
-                for member in (pulses.volts, pulses.width, pulses.gate, pulses.count)
+                np.broadcast_to(numbers(getattr(pulses, name), name, channel=where), shape)
+                for name in ("volts", "width", "gate", "count")
             )
+        except RefusedError:
+            raise
         except ValueError as error:
             raise RefusedError(f"a pulse map for a block of {shape[0]} × {shape[1]} cells: {error}") from error
-        where = f"pulse map {pulses.block}, cell "
         limits.check("count", count, channel=where, unit="pulses")
         counts = count.astype(np.int64)
         if (counts != count).any():
@@ -177,6 +180,7 @@ class CrossbarBoard(BoardParallel):
             width = np.where(active, width, limits.width_min)
         limits.check("pulse_volts", volts, channel=where)
         limits.check("width", width, channel=where, unit="s")
+        self._check_drive(volts, width, channel=where)
         if self._spec.gate_axis is None:
             if gate.any():
                 raise RefusedError(f"{self.name} has no gates: leave gate at 0 V")
@@ -226,19 +230,22 @@ class CrossbarBoard(BoardParallel):
         spec.require_scheme(scheme, writing=True)
         self._require_cell(row, col)
         where = f"cell ({row}, {col}) point "
-        points = np.atleast_1d(np.asarray(volts, dtype=np.float64))
+        points = np.atleast_1d(numbers(volts, "volts", channel=where))
         if points.ndim != 1:
             raise RefusedError(f"a sweep has its points in one row, not in shape {points.shape}")
         self._limits.check("pulse_volts", points, channel=where)
         spec.check_sweep(points.size, compliance, dwell, channel=f"sweep of cell ({row}, {col})")
-        gates = np.asarray(spec.read_gate if gate is None else gate, dtype=np.float64)
+        self._limits.check_points(points, compliance, dwell, channel=where)
+        gates = numbers(spec.read_gate if gate is None else gate, "gate", channel=where)
         if gates.shape not in {(), points.shape}:
             raise RefusedError(f"gate has shape {gates.shape}: give one value or one per point, {points.shape}")
         gates = np.broadcast_to(gates, points.shape)
         self._limits.check("gate", gates, channel=where)
         board_row, board_col = self._board_cell(row, col)
-        payload = (self._polarity * points).astype("<f4").tobytes() + gates.astype("<f4").tobytes()
+        sent = to_float32(points, -self._limits.reset_volts_max, self._limits.set_volts_max)
+        payload = (self._polarity * sent).tobytes() + to_float32(gates, 0.0, self._limits.gate_max).tobytes()
         head = f"SWE:RUN {board_row},{board_col},{compliance:.9g},{dwell:.9g},".encode("ascii")
+        self.wear.add_sweep(row, col, points, self._limits)
         with self._acting():
             self.write_block_command(head, payload)
             self._started("SWEEP")
@@ -256,15 +263,17 @@ class CrossbarBoard(BoardParallel):
         block = request.block
         self._require_block(block)
         where = f"read-verify {block} "
-        if np.asarray(request.target).shape != block.shape:
-            raise RefusedError(f"targets have shape {np.asarray(request.target).shape}, the block {block.shape}")
-        target = np.asarray(request.target, dtype=np.float64)
+        target = numbers(request.target, "target", channel=where)
+        if target.shape != block.shape:
+            raise RefusedError(f"targets have shape {target.shape}, the block {block.shape}")
         if (target <= 0.0).any() or np.isinf(target).any():
             raise RefusedError("a target conductance is not above 0 S and finite: use NaN for cells to leave alone")
         start, stop, step = request.set_gate
         down, lowest, down_step = request.reset_volts
         refuse_bad_number("tolerance", request.tolerance, 1e-12, 1.0, "S", channel=where)
         refuse_bad_number("pulses_max", request.pulses_max, 1, limits.count_max, "pulses", channel=where)
+        if request.pulses_max != int(request.pulses_max):
+            raise RefusedError(f"pulses_max {request.pulses_max!r} is not a whole number of pulses")
         for name, value, unit in (("set gate step", step, "V"), ("reset step", down_step, "V")):
             refuse_bad_number(name, value, 0.0, 10.0, unit, channel=where)
         limits.check("width", request.width, channel=where, unit="s")
@@ -272,24 +281,34 @@ class CrossbarBoard(BoardParallel):
         limits.check("pulse_volts", [request.set_volts, -down, -lowest], channel=where + "volts ")
         if min(request.set_volts, down, lowest) < 0.0:
             raise RefusedError("amplitudes of a read-verify are positive numbers; resets are given as magnitudes")
-        numbers = (
+        self._check_drive([request.set_volts, -down, -lowest], request.width, channel=where + "volts ")
+        staircase = (
             request.tolerance, request.pulses_max, request.width, request.set_volts, start, stop, step,
             down, lowest, down_step, request.reset_gate,
         )  # fmt: skip
         board = block if self._lines is None else self._lines.rectangle(block)
         sent = target if self._lines is None else self._lines.spread(target, block, fill=np.nan)
         head = f"PROG:VER {board.row0},{board.nrows},{board.col0},{board.ncols},"
-        head += ",".join(f"{number:.9g}" for number in numbers) + ","
+        head += ",".join(f"{number:.9g}" for number in staircase) + ","
         slot = request.width + spec.slot_overhead + 2 * spec.read_slot_seconds
-        with self._acting():
+        active = np.isfinite(target)
+        stress = max(down, lowest), request.set_volts
+        with self.wear.giving(block, active * float(request.pulses_max), stress, limits) as given, self._acting():
             self.write_block_command(head.encode("ascii"), sent.astype("<f4").tobytes())
             self._started("VERIFY")
-            self._finish(int(np.isfinite(target).sum()) * request.pulses_max * slot, exact=False)
+            self._finish(int(active.sum()) * request.pulses_max * slot, exact=False)
             reply = self.ask_block(b"FETC:PROG?", 7 * board.size)
-        conductance, pulses, status = decode_program(reply, board.shape)
-        if self._lines is not None:
-            conductance, pulses, status = (self._lines.gather(p, block) for p in (conductance, pulses, status))
+            conductance, pulses, status = decode_program(reply, board.shape)
+            if self._lines is not None:
+                conductance, pulses, status = (self._lines.gather(p, block) for p in (conductance, pulses, status))
+            given.were(pulses)
         return Verified(block, conductance, pulses, status == 0)
+
+    def idle(self) -> None:
+        """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns."""
+        super().idle()
+        if "wear" in self.__dict__:
+            self.wear.flush()
 
     def diagnose(self) -> Diagnosis:
         """Measure offset, reference resistor and open lines; takes the array off and on again."""

@@ -23,6 +23,7 @@ LIST_CHUNK = 100
 LIST_MAX = 2500
 _DATA_CHUNK = 500
 _COMPLIANCE_MIN, _COMPLIANCE_MAX = 1e-9, 1.05
+_COMPLIANCE_DEFAULT = 1.05e-4
 _DELAY_MIN, _DELAY_MAX = 50e-6, 1e4
 _RANGE_MIN = 0.02
 _OVERFLOW = 9.9e37
@@ -50,6 +51,10 @@ RULES = (
     Rule(":SOURce[1]:LIST:CURRent:*", refusal=_NO_CURRENT),
     Rule(":SOURce[1]:SWEep:CURRent:*", refusal=_NO_CURRENT),
     Rule(":SOURce[1]:PULSe:*", refusal="a pulse may pass the limits that are checked here: use the pulse generator"),
+    Rule(":SYSTem:PRESet", refusal="it puts back defaults that know nothing of the limits: use reset()"),
+    Rule("[:SENSe[1]]:CURRent[:DC]:RSENse", only=("OFF", "0")),
+    Rule("[:SENSe[1]]:VOLTage[:DC]:RSENse", only=("OFF", "0")),
+    Rule("[:SENSe[1]]:RESistance:RSENse", only=("OFF", "0")),
     Rule(":SCRipt:*", refusal="what a script does cannot be checked: use the driver's methods"),
 )
 
@@ -150,7 +155,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         self._on = False
         self._act(
             f"ROUT:TERM {'FRON' if terminals == 'front' else 'REAR'};:FORM ASC;:SOUR:FUNC VOLT;:SOUR:VOLT:READ:BACK ON;"
-            f":SOUR:VOLT:RANG {volts:.6g};:SOUR:VOLT:PROT {self._protection()};:SOUR:VOLT:DEL 0;"
+            f":SOUR:VOLT:RANG {volts:.6g};:SOUR:VOLT:PROT {self._protection()}{self._held_current()};:SOUR:VOLT:DEL 0;"
             f":OUTP:SMOD {'NORM' if off_state == 'normal' else 'HIMP'}"
         )
         (hertz,) = self._ask(
@@ -174,8 +179,14 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         wanted = 1.2 * self.source_volts_max
         return next((f"PROT{volts}" for volts in _PROTECTIONS if volts >= wanted), "NONE")
 
+    def _held_current(self) -> str:
+        """Return what sets the current limit where the instrument's default is above ours: an output switched on by
+        hand would have that one."""
+        most = max(self._limits.current_max, _COMPLIANCE_MIN)
+        return f";:SOUR:VOLT:ILIM {most:.9g}" if most < _COMPLIANCE_DEFAULT else ""
+
     def _apply_limits(self) -> None:
-        self._act(f"SOUR:VOLT:PROT {self._protection()}")
+        self._act(f"SOUR:VOLT:PROT {self._protection()}{self._held_current()}")
 
     @property
     def point_seconds(self) -> float:
@@ -258,14 +269,14 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         return self._point(reading)
 
     def _level(self, volts: float, compliance: float | None) -> str:
-        volts = float(self._limits.check("source_volts", float(volts), channel=self.name))
+        volts = self._limits.one("source_volts", volts, channel=self.name)
         if compliance is None:
             return f"SOUR:VOLT {volts:.9g}"
         self._check_compliance(compliance)
         return f"SOUR:VOLT:ILIM {compliance:.9g};:SOUR:VOLT {volts:.9g}"
 
     def _check_compliance(self, compliance: float) -> None:
-        self._limits.check("current", float(compliance), channel=self.name, unit="A")
+        self._limits.one("current", compliance, channel=self.name, unit="A")
         refuse_bad_number("compliance", compliance, _COMPLIANCE_MIN, _COMPLIANCE_MAX, "A", channel=self.name)
 
     def _check_dwell(self, dwell: float) -> None:
@@ -305,11 +316,12 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         volts, current, flags : arrays [points]
             Source values as read back [V], currents [A] (NaN on overflow), FLAG_… bits.
         """
-        levels = self._limits.check("source_volts", np.atleast_1d(np.asarray(volts, float)), channel=self.name)
+        levels = np.atleast_1d(self._limits.check("source_volts", volts, channel=self.name))
         if levels.ndim != 1 or not 1 <= levels.size <= LIST_MAX:
             raise RefusedError(f"{self.name}: a sweep of shape {levels.shape}: give 1 to {LIST_MAX} levels in a row")
         self._check_compliance(compliance)
         self._check_dwell(dwell)
+        self._limits.check_points(levels, compliance, dwell + self.point_seconds, channel=f"{self.name} point ")
         try:
             self._load_list(levels, compliance, dwell)
             self._act("OUTP ON;:INIT")

@@ -27,6 +27,8 @@ _EDGE_OF_WIDTH = 0.625
 _LONG_SECONDS = 0.25
 
 _VOLTS: tuple[str, str] = ("source_volts", "V")
+_TIMES: dict[int, tuple[str, str]] = {0: ("edge", "s")}
+_SWITCHED_ON = "only pulses() knows width, count and base of what it gives: use pulses()"
 _WHOLE_WAVEFORM = "it may switch an output on or pass the limits: use pulses()"
 RULES = (
     Rule("[SOURce[1|2]:]VOLTage[:LEVel][:IMMediate][:AMPLitude]", {0: _VOLTS}),
@@ -38,11 +40,17 @@ RULES = (
     Rule("[SOURce[1|2]:]VOLTage:LIMit:STATe", only=("ON", "1")),
     Rule("[SOURce[1|2]:]VOLTage:UNIT", only=("VPP",)),
     Rule("OUTPut[1|2]:LOAD", only=("INFinity",)),
+    Rule("OUTPut[1|2][:STATe]", only=("OFF", "0"), why=_SWITCHED_ON),
+    Rule("[SOURce[1|2]:]FUNCtion:PULSe:WIDTh", {0: ("width", "s")}),
+    Rule("[SOURce[1|2]:]FUNCtion:PULSe:TRANsition[:BOTH]", _TIMES),
+    Rule("[SOURce[1|2]:]FUNCtion:PULSe:TRANsition:LEADing", _TIMES),
+    Rule("[SOURce[1|2]:]FUNCtion:PULSe:TRANsition:TRAiling", _TIMES),
     Rule("[SOURce[1|2]:]BURSt:NCYCles", {0: ("count", "")}),
     Rule("[SOURce[1|2]:]APPLy:*", refusal=_WHOLE_WAVEFORM),
     Rule("[SOURce[1|2]:]SUM:*", refusal=_WHOLE_WAVEFORM),
     Rule("[SOURce[1|2]:]COMBine:*", refusal=_WHOLE_WAVEFORM),
     Rule("MMEMory:LOAD:*", refusal=_WHOLE_WAVEFORM),
+    Rule("SYSTem:SECurity:*", refusal="it puts back defaults that know nothing of the limits: use reset()"),
 )
 
 
@@ -85,6 +93,7 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
     relay_seconds: float = 0.01
     """Wait between switching the outputs on and the trigger, for the relays to settle [s]."""
 
+    _written_by_hand: bool = False
     _levels: tuple[float | None, float | None] = (None, None)
     _timing: tuple[float, float, float] | None = None
     _count: int | None = None
@@ -119,10 +128,22 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
         self._levels = (None, None)
         self._timing = self._count = None
 
+    def _heard_by_hand(self) -> None:
+        super()._heard_by_hand()
+        self._written_by_hand = True
+
     # -- pulses -------------------------------------------------------------------------------------------------------
 
     def pulses(
-        self, first: float, second: float, *, width: float, edge: float, period: float, count: int
+        self,
+        first: float,
+        second: float,
+        *,
+        width: float,
+        edge: float,
+        period: float,
+        count: int,
+        most: float | None = None,
     ) -> PulseTrain:
         """Apply a train of pulses from 0 V to both channels at once and return when it is over; outputs off after it.
 
@@ -138,14 +159,20 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
             From pulse to pulse.
         count : int
             Pulses, up to 100 000 000.
+        most : float [V]
+            Rounding takes neither channel beyond this magnitude; default the limit.
 
         Raises
         ------
         RefusedError
             Outside the limits or what the instrument can do: nothing was sent.
         """
-        train = self._quantised(first, second, width, edge, period, count)
+        train = self._quantised(first, second, width, edge, period, count, most)
         try:
+            if self._written_by_hand:
+                # Modulation, trigger counts, phases: a waveform has more settings than a train sets.
+                self.reset()
+                self._written_by_hand = False
             setup = self._setup(train)
             if setup:
                 # Known before anything goes on, so that a refused level is never applied.
@@ -202,16 +229,19 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
     # -- what can be done ---------------------------------------------------------------------------------------------
 
     def _quantised(
-        self, first: float, second: float, width: float, edge: float, period: float, count: int
+        self, first: float, second: float, width: float, edge: float, period: float, count: int, most: float | None
     ) -> PulseTrain:
         where = self.name
-        amplitudes = [self._amplitude(volts, f"{where} channel {n}") for n, volts in ((1, first), (2, second))]
+        most = self.source_volts_max if most is None else most
+        amplitudes = [self._amplitude(volts, f"{where} channel {n}", most) for n, volts in ((1, first), (2, second))]
         if not any(amplitudes):
             raise RefusedError(f"{where}: both channels at 0 V: there is nothing to pulse")
-        self._limits.check("width", float(width), channel=where, unit="s")
+        width = self._limits.one("width", width, channel=where, unit="s")
         refuse_bad_number("width", width, _WIDTH_MIN, _WIDTH_MAX, "s", channel=where)
         refuse_bad_number("edge", edge, _EDGE_MIN, _EDGE_MAX, "s", channel=where)
         refuse_bad_number("period", period, _PERIOD_MIN, _PERIOD_MAX, "s", channel=where)
+        across = abs(amplitudes[0] - amplitudes[1])
+        self._limits.check_pulses(across, width, channel=where, edge=edge)
         width, edge, period = (round(float(seconds), _TIME_DIGITS) for seconds in (width, edge, period))
         if edge > _EDGE_OF_WIDTH * width * (1.0 + 1e-9):
             raise RefusedError(
@@ -223,21 +253,21 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
                 f"period {period:g} s at {where} leaves no room beside a width of {width:g} s with edges of {edge:g} s"
                 f": choose at least {width + max(_WIDTH_MIN, edge / _EDGE_OF_WIDTH):g} s"
             )
-        if isinstance(count, bool) or count != int(count):
+        pulses = self._limits.one("count", count, channel=where, unit="pulses")
+        if pulses != int(pulses):
             raise RefusedError(f"count {count!r} at {where} is not a whole number of pulses")
-        self._limits.check("count", float(count), channel=where, unit="pulses")
         refuse_bad_number("count", count, 1, _COUNT_MAX, "pulses", channel=where)
         return PulseTrain(amplitudes[0], amplitudes[1], width, edge, period, int(count), round(count * period, 12))
 
-    def _amplitude(self, volts: float, channel: str) -> float:
-        """Return what of ``volts`` [V] the instrument keeps: four digits, rounded towards 0 V at the limit."""
-        self._limits.check("source_volts", float(volts), channel=channel)
+    def _amplitude(self, volts: float, channel: str, most: float) -> float:
+        """Return what of ``volts`` [V] the instrument keeps: four digits, rounded towards 0 V at ``most`` [V]."""
+        volts = self._limits.one("source_volts", volts, channel=channel)
         if volts == 0.0:
             return 0.0
         refuse_bad_number("amplitude", abs(volts), _VOLTS_MIN, _VOLTS_MAX, "V", channel=channel)
         step = 10.0 ** (floor(log10(abs(volts))) + 1 - _DIGITS)
         steps = round(abs(volts) / step)
-        if steps * step > self.source_volts_max:
+        if steps * step > most:
             steps -= 1
         return copysign(float(f"{steps * step:.{_DIGITS}g}"), volts)
 

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import RefusedError, unknown
 
+EDGE_PART = 0.8
+"""Part of its amplitude that a pulse crosses in its edge time, from 10 to 90 %."""
+
 
 class NamedLimits(dict[str, float]):
     """Limits as a file has them, and where: ``source`` is for messages."""
@@ -45,6 +48,16 @@ class Limits(_Narrowed):
     width_min, width_max : float [s]
     count_max : int
         Pulses per cell in one map.
+    energy_max : float [J]
+        Largest energy one pulse, or one point of a sweep, may put into a cell. It is an upper bound from what is known
+        before: |V| · ``current_max`` · width of a pulse, |V| · compliance · dwell of a point. A source with compliance
+        keeps it; a pulser does not limit its current, so there it holds for cells that carry ``current_max`` at most.
+        Steady levels, reads and products are not pulses and have no energy of their own.
+    slew_max : float [V/s]
+        Fastest commanded change of the voltage across a cell: 0.8 |V| / edge of a pulse (edges are counted from 10 to
+        90 %), |ΔV| / dwell between the points of a sweep, from 0 V on. The way back to 0 V is not limited.
+    pulses_total_max : int
+        Pulses one cell may get over the chip's life: its wear budget.
     """
 
     set_volts_max: float = 5.0
@@ -56,6 +69,10 @@ class Limits(_Narrowed):
     width_min: float = 5e-8
     width_max: float = 1e-2
     count_max: int = 65535
+    # What the widest of the limits above come to, so that a chip file that is silent about them changes nothing.
+    energy_max: float = 0.25
+    slew_max: float = 1e10
+    pulses_total_max: int = 10**12
 
     def narrowed(self, other: Mapping[str, float], *, source: str) -> Limits:
         """Return these limits narrowed by ``other``; refuse unknown keys, nonsense and anything wider.
@@ -89,6 +106,15 @@ class Limits(_Narrowed):
         object.__setattr__(narrowed, "_origins", origins)
         return narrowed
 
+    def halved(self) -> Limits:
+        """Return the limits of a line that carries half of a cell's voltage."""
+        names = ("set_volts_max", "reset_volts_max")
+        made = self
+        for name in names:
+            source = f"half of a cell's voltage ({self.origins.get(name, 'the driver')})"
+            made = made.narrowed({name: 0.5 * getattr(self, name)}, source=source)
+        return made
+
     def check(self, name: str, values: ArrayLike, *, channel: str, unit: str = "V") -> NDArray[np.float64]:
         """Return ``values`` as float64, or refuse them before anything is written.
 
@@ -97,11 +123,12 @@ class Limits(_Narrowed):
         name : str
             ``pulse_volts`` (signed: positive against ``set_volts_max``, negative against ``reset_volts_max``),
             ``source_volts`` (what one terminal may be driven to: either sign against the larger of the two),
-            ``read_volts``, ``vmm_volts``, ``gate``, ``current``, ``width`` or ``count``.
+            ``read_volts``, ``vmm_volts``, ``gate``, ``current``, ``width``, ``count``, ``energy`` [J], ``slew`` [V/s],
+            or ``edge`` (the least that keeps the slew of the largest pulse).
         channel : str
             Where the values go, for the message.
         """
-        array = np.asarray(values, dtype=np.float64)
+        array = numbers(values, name, channel=channel)
         if array.size == 0:
             return array
         low, high, low_name, high_name = self._bounds(name)
@@ -123,6 +150,43 @@ class Limits(_Narrowed):
             f"{name} {value:g} {unit} at {where} is {'above' if above else 'below'} the limit {limit:g} {unit} "
             f"({limit_name}): choose {low:g} to {high:g} {unit}; {self.whose(limit_name)}"
         )
+
+    def one(self, name: str, value: float, *, channel: str, unit: str = "V") -> float:
+        """Return a single ``value`` as a float, or refuse it as :meth:`check` does."""
+        array = self.check(name, value, channel=channel, unit=unit)
+        if array.ndim:
+            raise RefusedError(f"{name} at {channel} has shape {array.shape}: give a single number")
+        return float(array)
+
+    def check_pulses(self, volts: ArrayLike, width: ArrayLike, *, channel: str, edge: float | None = None) -> None:
+        """Refuse pulses whose energy, or slew when their ``edge`` [s] is known, is above the limits.
+
+        Parameters
+        ----------
+        volts : array [V]
+        width : array [s]
+            Both checked already; they are broadcast together.
+        """
+        largest = max(self.set_volts_max, self.reset_volts_max)
+        if largest * self.current_max * self.width_max > self.energy_max:
+            energy = np.abs(volts) * self.current_max * np.asarray(width)
+            self.check("energy", energy, channel=channel, unit="J")
+        if edge is not None and EDGE_PART * largest > self.slew_max * edge:
+            self.check("slew", EDGE_PART / edge * np.abs(volts), channel=channel, unit="V/s")
+
+    def check_points(self, volts: NDArray[np.float64], compliance: float, dwell: float, *, channel: str) -> None:
+        """Refuse a sweep whose points' energy or slew is above the limits.
+
+        Parameters
+        ----------
+        volts : array [points] [V]
+        compliance : float [A]
+        dwell : float [s]
+            Time per point; 0 s is taken for steps as fast as the instrument's.
+        """
+        self.check("energy", np.abs(volts) * (compliance * dwell), channel=channel, unit="J")
+        if dwell > 0.0:
+            self.check("slew", np.abs(np.diff(volts, prepend=0.0)) / dwell, channel=channel, unit="V/s")
 
     def whose(self, limit_name: str) -> str:
         """Return who set a limit, and so where it can be changed if at all."""
@@ -150,6 +214,13 @@ class Limits(_Narrowed):
                 return self.width_min, self.width_max, "width_min", "width_max"
             case "count":
                 return 0.0, float(self.count_max), "lowest count", "count_max"
+            case "energy":
+                return 0.0, self.energy_max, "lowest energy", "energy_max"
+            case "slew":
+                return 0.0, self.slew_max, "lowest slew", "slew_max"
+            case "edge":
+                largest = max(self.set_volts_max, self.reset_volts_max)
+                return EDGE_PART * largest / max(self.slew_max, 1e-300), 1e6, "slew_max", "longest edge"
             case _:
                 raise KeyError(name)
 
@@ -157,8 +228,33 @@ class Limits(_Narrowed):
 _NAMES = frozenset(field.name for field in fields(Limits))
 
 
+def numbers(values: ArrayLike, name: str, *, channel: str) -> NDArray[np.float64]:
+    """Return ``values`` as float64; refuse what is no real number, text that looks like one included."""
+    if isinstance(values, float):
+        return np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind == "O":  # None, numbers too large for an integer, or a mixture
+            array = np.array([_number(value) for value in array.flat], dtype=np.float64).reshape(array.shape)
+        if array.dtype.kind in "fiu" or (array.dtype.kind == "b" and array.ndim):  # a mask is a map of counts
+            return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    shown = repr(values)
+    raise RefusedError(
+        f"{name} is {shown if len(shown) <= 60 else shown[:57] + '...'} at {channel}: give plain numbers in SI units"
+    )
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(value)
+    return float(value)
+
+
 def refuse_bad_number(name: str, value: float, low: float, high: float, unit: str, *, channel: str) -> None:
     """Refuse a scalar outside what the instrument can do, NaN included."""
+    value = float(numbers(value, name, channel=channel))
     if not low <= value <= high:
         raise RefusedError(
             f"{name} {value:g} {unit} at {channel} is outside {low:g} to {high:g} {unit}: choose one inside"

@@ -29,9 +29,10 @@ class MateCurrent:
 
     def __init__(self, hold: Callable[[float], tuple[float, float]], volts: FloatArray) -> None:
         low, high = min(float(volts.min()), 0.0), max(float(volts.max()), 0.0)
-        # Outwards from 0 V on each side, so that no cell is taken through more than it will see anyway.
-        levels = np.unique(np.concatenate([np.linspace(low, 0.0, LEVELS), np.linspace(0.0, high, LEVELS)]))
-        at = np.array([hold(float(level)) for level in levels[np.argsort(np.abs(levels), kind="stable")]])
+        # Outwards from 0 V, one side after the other, so that no cell is taken through more than it will see anyway.
+        levels = np.concatenate([np.linspace(0.0, high, LEVELS), np.linspace(0.0, low, LEVELS)[1:]])
+        levels = levels[np.sort(np.unique(levels, return_index=True)[1])]
+        at = np.array([hold(float(level)) for level in levels])
         at = at[np.argsort(at[:, 0])]
         at = at[np.concatenate([[True], np.diff(at[:, 0]) > 0.0])]
         self._volts, self._amps = at[:, 0], at[:, 1]

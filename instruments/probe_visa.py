@@ -204,6 +204,11 @@ class ProbeVisaMixin(BoardVisaMixin):
         self._act("*CLS;*RST")
         self._forget_settings()
 
+    def reset(self) -> None:
+        """Put back the documented defaults, 0 V and off first, and the limits and settings of this driver on top."""
+        self.make_safe()
+        self._prepare()
+
     def idle(self) -> None:
         """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns."""
         if getattr(self, "_visa_handle", None) is None:

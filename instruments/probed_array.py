@@ -27,12 +27,13 @@ from .capabilities import (
 from .clock import SimulatedClock, WallClock
 from .errors import RefusedError
 from .interrupts import uninterrupted
-from .limits import Limits, refuse_bad_number
+from .limits import Limits, numbers, refuse_bad_number
 from .line_drops import LineDrops
-from .mate_current import MateCurrent
+from .mate_current import LEVELS, MateCurrent
 from .probe_diagnosis import ProbeDiagnosis, diagnose_lines
 from .probe_lines import Path, ProbeInputs, ProbeLines
 from .probe_spec import FLOAT, HALF, ROW_SENSE, VIRTUAL_GROUND, probe_spec
+from .wear_ledger import WearLedger
 
 if TYPE_CHECKING:
     from .chip_file import Chip
@@ -118,13 +119,18 @@ class ProbedArray:
         if len(told) > 1:
             raise RefusedError(f"{name}: some of its instruments are simulated, some are not: use one kind on a bench")
         simulated = told.pop()
-        for driver in (row_smu, column_smu, pulser):
-            driver.set_limits(allowed)
+        row_smu.set_limits(allowed)
+        # A line carries half of a cell's voltage; only a floating sweep puts all of it on the row. Held by the
+        # drivers, nobody can put more than a cell bears between the two channels, by hand neither.
+        for driver in (column_smu, pulser):
+            driver.set_limits(allowed.halved())
         for smu in (row_smu, column_smu):
             smu.configure(nplc=nplc)
         self._nplc, self._sweep_nplc = nplc, sweep_nplc
         reading, point = (column_smu.reading_seconds(cycles) for cycles in (nplc, sweep_nplc))
         self._spec = probe_spec(name, chip, allowed, reading=reading, point=point, gap=gap, simulated=simulated)
+        self.wear = WearLedger(name, (chip.rows, chip.cols))
+        """What the chip's cells have borne; a bench hands over the account of its chip."""
         self._tied: frozenset[Path] = frozenset()
         self._slots = self._pulses = 0
         self._chip_seconds = 0.0
@@ -183,8 +189,7 @@ class ProbedArray:
         scheme = spec.require_scheme(scheme, writing=False)
         self._require_block(cells)
         self._refuse_gate(gate)
-        amplitude = spec.read_volts if volts is None else float(volts)
-        self._limits.check("read_volts", amplitude, channel="read")
+        amplitude = self._limits.one("read_volts", spec.read_volts if volts is None else volts, channel="read")
         if amplitude == 0.0:
             raise RefusedError("read at 0 V gives no conductance: choose an amplitude other than 0 V")
         spec.check_average(average, channel="read")
@@ -249,6 +254,8 @@ class ProbedArray:
         block = pulses.block
         self._require_block(block)
         volts, width, count = self._checked(pulses)
+        if count.any():
+            self.wear.require(block, count, self._limits)
         given_volts, given_width = np.zeros(block.shape), np.zeros(block.shape)
         seconds = 0.0
         done = 0
@@ -258,8 +265,16 @@ class ProbedArray:
                 self._tie(self._lines.pulser(row, col, grounded=scheme == HALF))
                 half = 0.5 * self._polarity * float(volts[at])
                 wide, times = float(width[at]), int(count[at])
+                # Counted before it leaves: a train whose confirmation is lost has been given, for all that is known.
+                self.wear.add(Block(row, 1, col, 1), volts[at], times, self._limits)
                 train = self.pulser.pulses(
-                    half, -half, width=wide, edge=self._edge, period=wide + 2 * self._edge + self._gap, count=times
+                    half,
+                    -half,
+                    width=wide,
+                    edge=self._edge,
+                    period=wide + 2 * self._edge + self._gap,
+                    count=times,
+                    most=0.5 * (self._limits.set_volts_max if volts[at] > 0.0 else self._limits.reset_volts_max),
                 )
                 given_volts[at] = self._polarity * (train.first - train.second)
                 given_width[at] = train.width
@@ -274,9 +289,11 @@ class ProbedArray:
         shape, where = pulses.block.shape, f"pulse map {pulses.block}, cell "
         try:
             volts, width, gate, count = (
-                np.broadcast_to(np.asarray(member, dtype=np.float64), shape)
-                for member in (pulses.volts, pulses.width, pulses.gate, pulses.count)
+                np.broadcast_to(numbers(getattr(pulses, name), name, channel=where), shape)
+                for name in ("volts", "width", "gate", "count")
             )
+        except RefusedError:
+            raise
         except ValueError as error:
             raise RefusedError(f"a pulse map for a block of {shape[0]} × {shape[1]} cells: {error}") from error
         limits = self._limits
@@ -289,6 +306,7 @@ class ProbedArray:
         width = np.where(active, width, limits.width_min)
         limits.check("pulse_volts", volts, channel=where)
         limits.check("width", width, channel=where, unit="s")
+        limits.check_pulses(volts, width, channel=where, edge=self._edge)
         if np.where(active, gate, 0.0).any():
             raise RefusedError(f"{self.name} has no gates: leave gate at 0 V")
         return volts, width, counts
@@ -318,17 +336,19 @@ class ProbedArray:
         self._require_block(Block(row, 1, col, 1))
         self._refuse_gate(gate)
         where = f"sweep of cell ({row}, {col})"
-        points = np.atleast_1d(np.asarray(volts, dtype=np.float64))
+        points = np.atleast_1d(numbers(volts, "volts", channel=where))
         if points.ndim != 1:
             raise RefusedError(f"a sweep has its points in one row, not in shape {points.shape}")
         self._limits.check("pulse_volts", points, channel=f"{where} point ")
         spec.check_sweep(points.size, compliance, dwell, channel=where)
+        self._limits.check_points(points, compliance, dwell, channel=f"{where} point ")
         with self._acting():
             self._integrate(self._sweep_nplc)
             self._tie(self._lines.smus(row, col, grounded=scheme == HALF), self.column_smu, self.row_smu)
             run = self._sweep_half if scheme == HALF else self._sweep_floating
             # A point lasts for ``dwell``, its reading included.
             wait = dwell - self.column_smu.point_seconds
+            self.wear.add_sweep(row, col, points, self._limits)
             applied, current, flags = run(self._polarity * points, float(compliance), wait)
         self._slots += points.size
         self._chip_seconds += points.size * dwell
@@ -347,12 +367,27 @@ class ProbedArray:
     ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
         row_smu, column_smu = self.row_smu, self.column_smu
 
+        stride = 0.5 * float(np.abs(volts).max()) / (LEVELS - 1)
+        held = 0.0
+
+        def move(level: float) -> None:
+            # Between two messages the cell sees what its lines differ by: small steps.
+            nonlocal held
+            while abs(level - held) > 1.001 * stride:
+                held += float(np.copysign(stride, level - held))
+                row_smu.level(held)
+                column_smu.level(held)
+            held = level
+
         def hold(level: float) -> tuple[float, float]:
+            move(level)
             row_smu.level(level)
             point = column_smu.step(level, compliance=self._limits.current_max)
             return point.volts, point.current
 
         mates = MateCurrent(hold, -0.5 * volts)
+        move(0.0)
+        column_smu.level(0.0)
         applied, current = np.zeros_like(volts), np.zeros_like(volts)
         flags = np.zeros(volts.size, dtype=np.uint8)
         row_smu.level(0.0)
@@ -432,6 +467,7 @@ class ProbedArray:
             with suppress(AttributeError):
                 self.matrix.idle()
             self._tied = frozenset()
+            self.wear.flush()
 
     def declare_silence(self, seconds: float) -> None:
         """Do nothing: no instrument here has a watchdog, so sources are left at 0 V between actions."""
@@ -448,7 +484,7 @@ class ProbedArray:
             )
 
     def _refuse_gate(self, gate: ArrayLike | None) -> None:
-        if gate is not None and np.any(np.asarray(gate) != 0.0):
+        if gate is not None and np.any(numbers(gate, "gate", channel=self.name) != 0.0):
             raise RefusedError(f"{self.name} has no gates: leave gate out")
 
 

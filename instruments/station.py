@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qcodes.station import Station
 
     from .chip_file import Chip
+    from .wear_ledger import WearLedger
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ class Bench:
         self._station_before: Station | None = None
         self._array: CrossbarArray | None = None
         self._clock: Clock | None = None
+        self._chip_lock: BenchLock | None = None
+        self._wear: WearLedger | None = None
         self._identities: dict[str, Identity] = {}
         self._names: list[str] = []
         self._sigterm_before: object = None
@@ -97,6 +100,11 @@ class Bench:
     def chip(self) -> Chip | None:
         """The chip of the station file."""
         return self.file.chip
+
+    @property
+    def wear(self) -> WearLedger:
+        """What the chip's cells have borne."""
+        return self._opened(self._wear)
 
     @property
     def path(self) -> Path:
@@ -145,6 +153,13 @@ class Bench:
                     self._array.idle()
             self._close_instruments()
             self._array = self._clock = self._station = None
+            if self._wear is not None:
+                with _logged("closing the wear ledger"):
+                    self._wear.close()
+                self._wear = None
+            if self._chip_lock is not None:
+                self._chip_lock.release()
+                self._chip_lock = None
             self._lock.release()
             atexit.unregister(self.close)
             self._restore_sigterm()
@@ -191,6 +206,32 @@ class Bench:
         if composed is not None:
             self._array = self._compose(composed, station)
         self._clock = self._choose_clock()
+        self._own_chip(self._array)
+
+    def _own_chip(self, array: CrossbarArray | None) -> None:
+        """Lock the chip itself, which may sit on another bench next, and open its account.
+
+        Only now is it known whether the instruments are simulated; until here they have been made safe, no more.
+        """
+        from .wear_ledger import WearLedger
+        from .wear_store import WearStore, wear_file
+
+        assert array is not None
+        spec = array.spec
+        account = self.file.account(simulated=spec.simulated)
+        if account is not None and not spec.simulated:
+            lock = BenchLock((f"chip {account}",), holder=str(self.file.path))
+            lock.acquire()
+            self._chip_lock = lock
+        shape = spec.rows, spec.cols
+        if account is None:
+            name = self.file.chip.id if self.file.chip is not None else spec.name
+            self._wear = WearLedger(name, shape)
+        else:
+            store = WearStore(wear_file(self.file.wear, beside=self.file.path.parent))
+            self._wear = WearLedger(account, shape, store=store, limits=spec.limits)
+        if hasattr(array, "wear"):
+            array.wear = self._wear  # pyright: ignore[reportAttributeAccessIssue]
 
     def _compose(self, composed: ComposedArray, station: Station) -> CrossbarArray:
         """Make the array that several instruments are together."""

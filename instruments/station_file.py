@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .chip_file import Chip
 
 _SECTIONS = ("instruments", "xbarlab")
-_OURS = ("array", "chip", "clock", "limits")
+_OURS = ("array", "chip", "clock", "limits", "wear")
 _INSTRUMENT_KEYS = (
     "type", "driver", "address", "port", "enable_forced_reconnect", "init", "parameters", "add_parameters",
 )  # fmt: skip
@@ -65,6 +65,8 @@ class StationFile:
         How it is composed.
     resources : tuple of str
         What to lock: one entry per instrument that another process could open too.
+    wear : str, optional
+        Where the wear ledger is, as it was written.
     """
 
     path: Path
@@ -75,6 +77,16 @@ class StationFile:
     clock: str
     limits: NamedLimits
     resources: tuple[str, ...]
+    wear: str | None = None
+
+    def account(self, *, simulated: bool) -> str | None:
+        """Return what the chip's wear is kept under; None where it is a fresh one each time, or has no name."""
+        if self.chip is None:
+            return None
+        if not simulated:
+            return self.chip.id
+        # A rehearsal with a real chip's file is no wear of that chip; two mock benches have two chips.
+        return f"{self.chip.id} (simulated, {self.resources[0]})" if self.resources else None
 
 
 def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None) -> StationFile:
@@ -112,7 +124,10 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
     named = NamedLimits(limits, f"{path}: xbarlab.limits")
     allowed.narrowed(named, source=named.source)
     resources = _resources(instruments, path)
-    return StationFile(path, instruments, array, composed, chip, clock, named, resources)
+    wear = ours.get("wear")
+    if wear is not None and (not isinstance(wear, str) or not wear.strip()):
+        raise RefusedError(f"{path}: xbarlab.wear is {wear!r}: name a folder, or a file that ends in .sqlite")
+    return StationFile(path, instruments, array, composed, chip, clock, named, resources, wear)
 
 
 def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:

@@ -92,7 +92,7 @@ class BoardVisaMixin(ExchangeMixin):
         self._check(cmd)
         if "?" in cmd.partition('"')[0]:
             raise RefusedError(f"{cmd!r} asks something: use ask, or its reply is taken for the next one's")
-        self._forget_settings()
+        self._heard_by_hand()
         self._act(cmd)
 
     def ask_raw(self, cmd: str) -> str:
@@ -100,11 +100,17 @@ class BoardVisaMixin(ExchangeMixin):
         self._check(cmd)
         if "?" not in cmd:
             raise RefusedError(f"{cmd!r} asks nothing: use write, or the reply is waited for in vain")
+        if ";" in cmd:
+            self._heard_by_hand()  # a part of it may set something
         return self._query(cmd)
 
     def _check(self, cmd: str) -> None:
         if self._guard is not None:
             self._guard.check(cmd)
 
+    def _heard_by_hand(self) -> None:
+        """Called before what a user writes is sent: the driver no longer knows how the instrument is set."""
+        self._forget_settings()
+
     def _forget_settings(self) -> None:
-        """Called when a user writes: what the driver remembers of the instrument's settings may be stale."""
+        """Forget what may be stale of what is remembered of the instrument's settings."""

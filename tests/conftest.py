@@ -1,6 +1,21 @@
 """Options of the test command."""
 
+import os
+import shutil
+import tempfile
+
 import pytest
+
+_WEAR = tempfile.mkdtemp(prefix="xbarlab-wear-")
+
+
+def pytest_configure() -> None:
+    """No test writes into the ledger of whoever runs it."""
+    os.environ["XBARLAB_WEAR"] = _WEAR
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_WEAR, ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xbarlab.instruments.errors import InstrumentError, RefusedError, XbarlabError, unknown
-from xbarlab.instruments.limits import Limits
+from xbarlab.instruments.limits import Limits, refuse_bad_number
 
 NAMES = [field.name for field in fields(Limits)]
 
@@ -110,3 +110,60 @@ def test_a_count_is_whole() -> None:
     with pytest.raises(RefusedError, match=r"chip: limit count_max is 2\.5; it must be a whole number"):
         Limits().narrowed({"count_max": 2.5}, source="chip")
     assert Limits().narrowed({"count_max": 3.0}, source="chip").count_max == 3
+
+
+@pytest.mark.parametrize(
+    "value", ["2", b"2", True, np.True_, 1 + 2j, 10**400, [1, "2"], {}, [[1], [1, 2]], None, np.array(["1"]), object()]
+)
+def test_what_is_no_number_is_refused_in_one_sentence(value: Any) -> None:
+    for call in (lambda: Limits().check("pulse_volts", value, channel="x"), lambda: refuse_bad_number(
+        "seconds", value, 0.0, 10.0, "s", channel="x")):  # fmt: skip
+        with pytest.raises(RefusedError, match="give plain numbers in SI units"):
+            call()
+
+
+@pytest.mark.parametrize("value", [np.float32(1), np.int8(1), np.longdouble(1), np.array(1.0), 1, -0.0])
+def test_numbers_of_numpy_are_numbers(value: Any) -> None:
+    assert Limits().one("pulse_volts", value, channel="x") == float(value)
+    with pytest.raises(RefusedError, match=r"has shape \(1,\): give a single number"):
+        Limits().one("pulse_volts", [value], channel="x")
+
+
+def test_what_files_are_silent_about_refuses_nothing_of_what_is_allowed() -> None:
+    own = Limits()
+    own.check_pulses([own.set_volts_max, -own.reset_volts_max], own.width_max, channel="x", edge=2.9e-9)
+    own.check_points(np.array([5.0, -5.0]), own.current_max, 10.0, channel="x")
+
+
+def test_energy_is_bounded_by_the_current_a_chip_is_trusted_with() -> None:
+    limits = Limits().narrowed({"energy_max": 1e-9, "current_max": 1e-3}, source="c.chip.yaml: limits")
+    limits.check_pulses([[2.0, -2.0]], [[499e-9, 100e-9]], channel="cell ")
+    with pytest.raises(
+        RefusedError, match=r"energy 1\.002e-09 J at cell \[0, 1\] is above the limit 1e-09 J \(energy_max\).*c\.chip"
+    ):
+        limits.check_pulses([[2.0, -2.0]], [[100e-9, 501e-9]], channel="cell ")
+    limits.check_points(np.array([0.0, 1.0]), 1e-4, 1e-5, channel="point ")
+    with pytest.raises(RefusedError, match=r"energy 2e-09 J at point \[1\].*energy_max"):
+        limits.check_points(np.array([0.0, 2.0]), 1e-4, 1e-5, channel="point ")
+
+
+def test_slew_is_that_of_edges_and_of_steps() -> None:
+    limits = Limits().narrowed({"slew_max": 1e8, "set_volts_max": 2.0, "reset_volts_max": 2.0}, source="chip")
+    limits.check_pulses(1.25, 1e-6, channel="cell ", edge=10e-9)
+    limits.check_pulses(2.0, 1e-6, channel="cell ", edge=16e-9)
+    with pytest.raises(RefusedError, match=r"slew 1\.04e\+08 V/s at cell  is above the limit 1e\+08 V/s \(slew_max\)"):
+        limits.check_pulses(-1.3, 1e-6, channel="cell ", edge=10e-9)
+    limits.check("edge", 16e-9, channel="x", unit="s")
+    with pytest.raises(RefusedError, match=r"edge 1\.5e-08 s .*slew_max"):
+        limits.check("edge", 15e-9, channel="x", unit="s")
+    slow = limits.narrowed({"slew_max": 10.0}, source="chip")
+    slow.check_points(np.array([0.0, 0.1, -0.0]), 1e-3, 0.01, channel="point ")
+    with pytest.raises(RefusedError, match=r"slew 20 V/s at point \[1\]"):
+        slow.check_points(np.array([0.1, -0.1]), 1e-3, 0.01, channel="point ")
+
+
+def test_a_line_carries_half() -> None:
+    limits = Limits().narrowed({"set_volts_max": 4.0, "slew_max": 1e9}, source="c.chip.yaml: limits").halved()
+    assert (limits.set_volts_max, limits.reset_volts_max, limits.slew_max) == (2.0, 2.5, 1e9)
+    with pytest.raises(RefusedError, match=r"half of a cell's voltage \(c\.chip\.yaml: limits\)"):
+        limits.check("pulse_volts", 2.1, channel="x")

@@ -309,3 +309,20 @@ def test_mates_are_a_smooth_curve() -> None:
     mates = MateCurrent(hold, np.linspace(-0.9, 0.9, 50))
     for volts in (-0.83, -0.2, 0.05, 0.51):
         assert mates(volts) == pytest.approx(1e-4 * np.sinh(1.24 * volts), rel=5e-3)
+
+
+def test_between_two_messages_the_cell_sees_no_more_than_the_sweep_asks_for(bench: Bench) -> None:
+    """Row and column are moved one after the other: from one side of 0 V to the other that was all of the voltage."""
+    bench.array(limits=NamedLimits({"reset_volts_max": 1.2}, "test")).sweep(
+        1, 1, np.concatenate([np.linspace(0, 2.0, 9), np.linspace(2.0, -1.0, 9)]), compliance=1e-3, dwell=1e-2
+    )
+    row = column = 0.0
+    seen: list[float] = []
+    for words in bench.said:
+        if words[:2] in {("row", "level"), ("column", "level"), ("column", "step")}:
+            row, column = (words[2], column) if words[0] == "row" else (row, words[2])
+            seen.append(float(row) - float(column))
+    assert -1.0 <= min(seen)
+    assert max(seen) == 2.0
+    first = next(k for k, volts in enumerate(seen) if volts > 0.2)
+    assert np.abs(seen[:first]).max() <= 0.126, "while the mates are measured, it sees their steps"

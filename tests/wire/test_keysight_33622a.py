@@ -261,7 +261,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("count 1.5", {"count": 1.5}),
     ("count 0 pulses", {"count": 0}),
     ("count 60000 pulses.*count_max", {"count": 60_000}),
-    ("count True", {"count": True}),
+    ("count is True", {"count": True}),
 ]
 
 
@@ -281,6 +281,8 @@ TEXT = [
     "SOUR2:APPLy:DC DEF,DEF,5", "BURS:NCYC INF", "BURS:NCYC 1000000", "SUM:STAT ON", "COMB:FEED CH2",
     "*RCL 1", 'MMEM:LOAD:STAT "x.sta"', "VOLT NAN",
     "SOUR1:VOLT 1;VOLT:OFFS 4", "SOUR1:FUNC PULS;:SOUR1:VOLT:HIGH 4",
+    "OUTP1 ON", "OUTPut2:STATe 1", "outp on", "FUNC:PULS:WIDT 1", "SOUR2:FUNC:PULS:TRAN 0", "*RST", "VOLT 1;*RST",
+    "SYST:SEC:IMM",
 ]  # fmt: skip
 
 
@@ -322,8 +324,8 @@ def test_the_stock_driver_s_parameters_work_and_hold_the_limits(cable: Cable) ->
         with pytest.raises(RefusedError):
             call()
     resource.assert_done()
-    # What somebody wrote may differ from what the driver set: everything is set again.
-    resource.script = [HALVES, ON, FIRE]
+    # What somebody wrote may differ in more than a train sets, as a modulation: it starts from the reset state.
+    resource.script = [OPENING[0], OPENING[1], *OPENING[3:], HALVES, ON, FIRE]
     pulser.pulses(0.5, -0.5, **SHAPE)
     resource.assert_done()
 
