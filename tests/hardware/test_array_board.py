@@ -3,20 +3,10 @@
 Run with ``pytest tests/hardware --station my_bench.station.yaml``.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
 pytestmark = pytest.mark.hardware
-
-
-@pytest.fixture(scope="module")
-def bench(request: pytest.FixtureRequest) -> Iterator[object]:
-    from xbarlab import open_bench
-
-    with open_bench(request.config.getoption("--station")) as opened:
-        yield opened
 
 
 def test_the_board_says_who_it_is(bench) -> None:
@@ -24,6 +14,8 @@ def test_the_board_says_who_it_is(bench) -> None:
 
 
 def test_a_whole_array_read_is_one_transaction(bench) -> None:
+    if bench.array.spec.slot_serves != "row":
+        pytest.skip("this array connects its cells one by one")
     before = bench.array.cost.transactions
     reading = bench.array.read(bench.array.spec.whole)
     assert bench.array.cost.transactions - before == 1
@@ -54,4 +46,6 @@ def test_a_refused_value_is_not_sent(bench) -> None:
 def test_the_board_passes_its_own_diagnosis(bench) -> None:
     found = bench.array.diagnose()
     assert found.open > 1e6
+    if found.reference is None:
+        pytest.skip("no known resistor on this bench")
     assert abs(found.reference / found.reference_nominal - 1) < 0.01
