@@ -29,8 +29,10 @@ app = typer.Typer(
 )
 station_app = typer.Typer(no_args_is_help=True, help="Look after a bench.")
 mock_app = typer.Typer(no_args_is_help=True, help="Simulated instruments for other programs.")
+chip_app = typer.Typer(no_args_is_help=True, help="What chips have borne over their lives.")
 app.add_typer(station_app, name="station")
 app.add_typer(mock_app, name="mock")
+app.add_typer(chip_app, name="chip")
 
 StationOption = Annotated[str, typer.Option("--station", metavar="FILE", help="Station file, or a shipped station.")]
 CellOption = Annotated[str, typer.Option("--cell", metavar="R,C", help="Row and column, counted from zero.")]
@@ -236,6 +238,34 @@ def check_station(
         findings = check_bench(bench)
     print_findings(findings)
     raise typer.Exit(0 if passed(findings) else 3)
+
+
+@chip_app.command("show")
+def show_chip_wear(
+    chip: Annotated[str, typer.Argument(metavar="CHIP|STATION", help="Id of a chip, or the station it is on.")],
+    out: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw the pulses there, stress beside it.")] = None,
+) -> None:
+    """Print what a chip has borne: pulses, SET/RESET cycles, largest stress, and what is left of its wear budget.
+
+    \b
+    xbarlab chip show W12-C3
+    xbarlab chip show my.station.yaml --out wear.png
+    """
+    from .runbooks.chip_wear import show_chip
+
+    _say(show_chip(chip, out))
+
+
+@chip_app.command("list")
+def list_chip_wear() -> None:
+    """List the chips in your wear ledger, the one used last first.
+
+    \b
+    xbarlab chip list
+    """
+    from .runbooks.chip_wear import list_chips
+
+    _say(list_chips())
 
 
 @mock_app.command("serve")

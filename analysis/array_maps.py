@@ -58,6 +58,38 @@ def conductance_map(
 
 
 @styled
+def value_map(
+    values: ArrayLike,
+    *,
+    title: str,
+    label: str,
+    grey: str = "not measured",
+    logarithmic: bool = False,
+    origin: tuple[int, int] = (0, 0),
+) -> Figure:
+    """Draw any positive quantity of every cell; cells without one (nan) are grey, and `grey` says what they are.
+
+    Parameters
+    ----------
+    label : str
+        Quantity and unit, beside the colour scale.
+    """
+    from matplotlib.colors import LogNorm, Normalize
+
+    shown = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    known = shown[np.isfinite(shown)]
+    low, top = (float(known.min()), float(known.max())) if known.size else (1.0, 1.0)
+    width, height = _map_size(shown.shape)
+    figure, ax = new_figure(width, height)
+    image = _draw(ax, shown, MAP_COLOURS, 0.0, top, origin)
+    image.set_norm(LogNorm(low, max(top, 10.0 * low)) if logarithmic else Normalize(0.0, top))
+    figure.colorbar(image, ax=ax, shrink=0.9, pad=0.03).set_label(label)
+    ax.set_title(title)
+    _grey_note(ax, shown, grey)
+    return figure
+
+
+@styled
 def category_map(categories: ArrayLike, *, title: str = "Yield map", origin: tuple[int, int] = (0, 0)) -> Figure:
     """Draw the class of every cell (the names of `yield_classes.CATEGORIES`), with counts in the legend.
 
@@ -177,11 +209,11 @@ def _label(ax: Axes, shape: tuple[int, ...], origin: tuple[int, int]) -> None:
     ax.set_ylim(bottom, top)
 
 
-def _grey_note(ax: Axes, g: Floats) -> None:
+def _grey_note(ax: Axes, g: Floats, what: str = "not measured") -> None:
     missing = int((~np.isfinite(g)).sum())
     if missing:
         ax.annotate(
-            f"grey: {missing:,} cells not measured",
+            f"grey: {missing:,} cells {what}",
             (0.0, 0.0),
             xycoords="axes fraction",
             xytext=(0, -34),

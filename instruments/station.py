@@ -103,7 +103,7 @@ class Bench:
 
     @property
     def wear(self) -> WearLedger:
-        """What the chip's cells have borne."""
+        """What the chip's cells have borne; known also when the bench is closed again."""
         return self._opened(self._wear)
 
     @property
@@ -155,8 +155,7 @@ class Bench:
             self._array = self._clock = self._station = None
             if self._wear is not None:
                 with _logged("closing the wear ledger"):
-                    self._wear.close()
-                self._wear = None
+                    self._wear.close()  # it can still be asked, for the report
             if self._chip_lock is not None:
                 self._chip_lock.release()
                 self._chip_lock = None
@@ -226,7 +225,7 @@ class Bench:
         shape = spec.rows, spec.cols
         if account is None:
             name = self.file.chip.id if self.file.chip is not None else spec.name
-            self._wear = WearLedger(name, shape)
+            self._wear = WearLedger(name, shape, limits=spec.limits)
         else:
             store = WearStore(wear_file(self.file.wear, beside=self.file.path.parent))
             self._wear = WearLedger(account, shape, store=store, limits=spec.limits)

@@ -49,7 +49,7 @@ class WearLedger:
         Its id, or what else the account is kept under.
     shape : (rows, cols)
     limits : Limits
-        Where the budget is, to be shown later.
+        Where the budget stands that is shown; what holds is handed over with every pulse.
 
     Raises
     ------
@@ -60,7 +60,7 @@ class WearLedger:
     def __init__(
         self, chip: str, shape: tuple[int, int], *, store: WearStore | None = None, limits: Limits | None = None
     ) -> None:
-        self._chip, self._store = chip, store
+        self._chip, self._store, self.limits = chip, store, limits
         self._lock = threading.RLock()
         self._account = Account(chip, *shape)
         self._total = {name: np.zeros(shape) for name in PLANES}

@@ -161,6 +161,8 @@ def test_a_pulse_whose_confirmation_is_lost_has_been_given() -> None:
     with pytest.raises(ConnectionLostError):
         board.pulse(PulseMap(Block(0, 1, 0, 1), 2.0, 1e-6, 1.0, 7))
     assert board.wear.maps()["pulses"][0, 0] == 7
+    resource.before = lambda _unit: None
+    board.close()
 
 
 # -- what is kept ------------------------------------------------------------------------------------------------------
