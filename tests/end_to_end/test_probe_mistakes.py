@@ -381,7 +381,7 @@ def test_no_mistake_can_be_made_through_the_protocols(watch: Watch, tmp_path: Pa
     mock = mock_bench(find_bench(BENCH))
     assert mock.circuit is not None
     texts = mock.log.texts()
-    assert texts
+    assert 0 < len(texts) < 20_000, "and none was forgotten"
     assert not [text for text in texts if "hot switch" in text or "tied together" in text or "weld" in text]
     assert mock.circuit.relays.hot == {}
     assert mock.circuit.relays.closed == set()
