@@ -90,7 +90,7 @@ class ArraySpec:
         gate voltage; "row": cells of one row that share a gate voltage, each with its own amplitude.
     volts_lsb, gate_lsb : float [V]; width_tick : float [s]
         Resolution of what is commanded.
-    read_ranges : tuple of float [A]
+    read_ranges, vmm_ranges : tuple of float [A]
     average_max : int
         Conversions per cell of one read.
     sweep_points_max, sweep_dwell, compliance_min : int, (float, float) [s], float [A]
@@ -135,6 +135,7 @@ class ArraySpec:
     select_seconds: float = 0.0
     sweep_by_host: tuple[str, ...] = ()
     supports: frozenset[str] = frozenset()
+    vmm_ranges: tuple[float, ...] = ()
     bad_cells: tuple[tuple[int, int], ...] = ()
     simulated: bool = False
     sweep_points_max: int = 10000

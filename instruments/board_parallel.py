@@ -50,10 +50,10 @@ class BoardParallel(BoardLink):
 
     # -- multiplying -------------------------------------------------------------------------------------------------
 
-    def vmm(self, volts: ArrayLike, *, reverse: bool = False) -> NDArray[np.float32]:
+    def vmm(self, volts: ArrayLike, *, reverse: bool = False, full_scale: float | None = None) -> NDArray[np.float32]:
         """Return the currents [batch, cols] [A] of row voltages [batch, rows] [V]; reverse: columns in, rows out.
 
-        One vector in gives one vector out. An overflow of the converter is NaN: choose a larger ``vmm_range``.
+        One vector in gives one vector out. An overflow of the converter is NaN: choose a larger ``full_scale`` [A].
         """
         spec, can = self._spec, self.capability
         spec.require("vmm", "drivers on all rows and converters on all columns at once (VMM:FORWard?)")
@@ -71,6 +71,8 @@ class BoardParallel(BoardLink):
         largest = self._limits.vmm_volts_max
         if not encode(vectors, largest, self._polarity / can.vmm_volts_lsb, self._vmm_code, codes):
             self._limits.check("vmm_volts", vectors, channel="vmm input ")
+        if full_scale is not None:
+            self._choose_full_scale(full_scale)
         if self._lines is not None:
             inputs = (self._lines.cols, can.cols) if reverse else (self._lines.rows, can.rows)
             codes = _placed(codes, *inputs)

@@ -204,6 +204,19 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
             self._vmm_full_scale = self._ask_number("SENS:VMM:RANG?")
         return self._vmm_full_scale
 
+    def _choose_full_scale(self, wanted: float) -> None:
+        """Set the range of the product's converters that holds ``wanted`` [A]."""
+        ranges = self._spec.vmm_ranges
+        chosen = next((full_scale for full_scale in ranges if full_scale >= wanted * (1.0 - 1e-9)), None)
+        if not wanted > 0.0 or chosen is None:
+            known = ", ".join(f"{full_scale:g}" for full_scale in ranges)
+            raise RefusedError(
+                f"vmm full_scale {wanted:g} A is not above 0 and within the ranges {known} A of {self.name}"
+            )
+        if self._vmm_full_scale != chosen:
+            self._configure({"SENS:VMM:RANG": chosen})
+            self._vmm_full_scale = chosen
+
     # -- QCoDeS parameters -------------------------------------------------------------------------------------------
 
     def _add_parameters(self) -> None:
@@ -250,6 +263,7 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
                 set_cmd="SENS:VMM:RANG {:.9g}", vals=Numbers(0.0, can.vmm_ranges[-1]),
             )  # fmt: skip
             """Control the full scale of the converters in VMM, rounded up to the board's next range [A]."""
+            self._parameter_of["SENS:VMM:RANG"] = self.vmm_range
             if gated:
                 self.vmm_gate: Parameter[float, Self] = self.add_parameter(
                     "vmm_gate", label="Gate voltage of VMM", unit="V", get_cmd="SOUR:VMM:GATE?", get_parser=float,

@@ -202,6 +202,7 @@ class BoardCapability:
             slot_overhead=self.slot_overhead,
             read_slot_seconds=self.read_slot_seconds,
             vmm_slot_seconds=self.vmm_slot_seconds,
+            vmm_ranges=self.vmm_ranges,
             read_schemes=self.schemes,
             write_schemes=self.schemes,
             supports=supports,

@@ -226,8 +226,12 @@ class CrossbarArray(Protocol):
         """Drive one cell through ``volts`` [V], current held at or below ``compliance`` [A]."""
         ...
 
-    def vmm(self, volts: ArrayLike, *, reverse: bool = False) -> NDArray[np.float32]:
-        """Return currents [batch, cols] A for row voltages [batch, rows] V (reverse: columns in, rows out)."""
+    def vmm(self, volts: ArrayLike, *, reverse: bool = False, full_scale: float | None = None) -> NDArray[np.float32]:
+        """Return currents [batch, cols] A for row voltages [batch, rows] V (reverse: columns in, rows out).
+
+        ``full_scale`` [A] is the largest current to expect, one of ``spec.vmm_ranges`` (rounded up); None keeps what
+        is set. A current beyond it is NaN.
+        """
         ...
 
     def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int) -> Delivered:

@@ -209,6 +209,18 @@ def test_vmm_codes_both_ways(cable: Cable) -> None:
     resource.assert_done()
 
 
+def test_vmm_full_scale_is_set_once_and_rounded_up(cable: Cable) -> None:
+    codes, out = np.zeros((1, 8), "<i2"), np.array([[32767, 0, 0, 0]], "<i2")
+    vmm = (b"VMM:FORW? 1,#216" + codes.tobytes() + b"\n", b"#18" + out.tobytes() + b"\n")
+    board, resource = cable.board((b"SENS:VMM:RANG 0.001;:SYST:ERR?\n", OK), ON, vmm, vmm)
+    assert board.vmm(np.zeros(8), full_scale=2e-4)[0] == pytest.approx(1e-3)
+    assert board.vmm(np.zeros(8), full_scale=1e-3)[0] == pytest.approx(1e-3)
+    for wrong in (0.02, 0.0, float("nan")):
+        with pytest.raises(RefusedError, match="vmm full_scale .* within the ranges"):
+            board.vmm(np.zeros(8), full_scale=wrong)
+    resource.assert_done()
+
+
 def test_outer_update_exchange_and_missing_drive(cable: Cable) -> None:
     x, d = np.array([32767, 0, 0, 0, 0, 0, 0, -16384], "<i2"), np.array([32767, 0, 0, 0], "<i2")
     head = b"UPD:OUT 10,1e-06,1.5,1.2,1.8,5,"
