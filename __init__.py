@@ -50,6 +50,8 @@ _HOMES = {
     "read_verify": "protocols.read_verify",
     "YieldMapPlan": "protocols.yield_map",
     "yield_map": "protocols.yield_map",
+    "joined": "protocols.joined",
+    "resume_run": "runbooks.resume",
 }
 
 

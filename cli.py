@@ -122,6 +122,30 @@ def run(
 
 
 @app.command()
+def resume(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run that ended early.")],
+    station: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where the station file is now [default: where it was].")
+    ] = None,
+    repeat: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Do a step again from its beginning; repeatable.")
+    ] = None,
+    check: CheckOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Go on with a run that was killed, interrupted or failed: same runbook, same chip, without what is done.
+
+    \b
+    xbarlab resume runs/chip12
+    xbarlab resume runs/chip12 --station moved.station.yaml
+    """
+    from .runbooks.resume import resume_run
+
+    outcome = resume_run(directory, station=station, repeat=repeat or (), check=check, quiet=quiet)
+    raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
 def read(
     station: StationOption,
     cell: CellOption,

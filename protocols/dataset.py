@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .storage import StorageError, writing
+
 WRITE_PERIOD = 0.5
+BUSY_SECONDS = 10.0  # how long another program may hold the database before we give up
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,11 @@ class DatasetWriter:
             return
         from qcodes.dataset import Measurement, connect, load_or_create_experiment
 
-        self._conn = connect(database)
-        exp = load_or_create_experiment(experiment, sample_name=sample, conn=self._conn)
+        self._database = database
+        with writing(database):
+            self._conn = connect(database)
+            self._conn.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_SECONDS)}")
+            exp = load_or_create_experiment(experiment, sample_name=sample, conn=self._conn)
         measurement = Measurement(exp=exp, name=name, station=station)
         measurement.write_period = WRITE_PERIOD
         for axis in self._axes:
@@ -87,11 +93,12 @@ class DatasetWriter:
 
     def __enter__(self) -> DatasetWriter:
         if self._runner is not None:
-            with redirect_stdout(StringIO()):  # QCoDeS announces every run on stdout, which belongs to our results
-                self._saver = self._runner.__enter__()
-            self.run_id, self.guid = int(self._saver.run_id), str(self._saver.dataset.guid)
-            for tag, value in self._metadata.items():
-                self._saver.dataset.add_metadata(tag, value)
+            with writing(self._database):
+                with redirect_stdout(StringIO()):  # QCoDeS announces every run on stdout, which belongs to our results
+                    self._saver = self._runner.__enter__()
+                self.run_id, self.guid = int(self._saver.run_id), str(self._saver.dataset.guid)
+                for tag, value in self._metadata.items():
+                    self._saver.dataset.add_metadata(tag, value)
         return self
 
     def add(self, slow: Mapping[str, float] | None = None, **data: ArrayLike) -> None:
@@ -107,11 +114,28 @@ class DatasetWriter:
                 rows.append((axis.name, np.full(size, (slow or {})[axis.name])))
         for variable in self._variables:
             rows.append((variable.name, np.broadcast_to(np.asarray(data[variable.name]), self._shape).ravel()))
-        self._saver.add_result(*rows)
+        with writing(self._database):
+            self._saver.add_result(*rows)
+
+    def flush(self) -> None:
+        """Write what was added to the database: it is on disk when this returns."""
+        if self._saver is not None:
+            with writing(self._database):
+                self._saver.flush_data_to_database()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._runner is not None:
-            self._runner.__exit__(kind, error, trace)
+        if self._runner is None:
+            return
+        try:
+            if isinstance(error, StorageError):
+                # The disk or whoever holds the database has just had its time; QCoDeS tries to write once more.
+                self._conn.execute("PRAGMA busy_timeout = 0")
+                with suppress(Exception):
+                    self._runner.__exit__(kind, error, trace)
+            else:
+                with writing(self._database):
+                    self._runner.__exit__(kind, error, trace)
+        finally:
             self._conn.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -167,7 +168,8 @@ class DcSweepResult:
 def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) -> DcSweepResult:
     """Sweep every cell of a block through ``plan.cycles`` loops.
 
-    The half with the open gate is a sweep of its own, so that each half has its own compliance.
+    The half with the open gate is a sweep of its own, so that each half has its own compliance. A unit of work is one
+    loop of one cell; a loop that was cut is done again after the cell was prepared again, for it may have been left on.
     """
     plan.check(array.spec)
     keep = Run.of(run)
@@ -179,8 +181,6 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
     ]
     positive, negative = plan.loop
     points = len(positive) + len(negative)
-    shape = (len(cells), plan.cycles, points)
-    volts, current, flags = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.uint8)
     axes = [
         Axis("row", "Row"),
         Axis("col", "Column"),
@@ -199,24 +199,20 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
     def half(row: int, col: int, points: FloatArray, compliance: float, gate: float | None) -> IVTrace:
         return array.sweep(row, col, points, compliance=compliance, dwell=plan.dwell, gate=gate, scheme=plan.scheme)
 
-    with (
-        keep.dataset("dc_sweep", axes, variables, meta) as data,
-        keep.progress("loops", len(cells) * plan.cycles) as bar,
-    ):
-        for index, (row, col) in enumerate(cells):
-            if plan.prepare:
+    total = len(cells) * plan.cycles
+    with keep.work("dc_sweep", axes, variables, meta, label="loops", total=total) as work:
+        for (row, col), cycle in product(cells, range(plan.cycles)):
+            if not work.begin(f"cell {row},{col} cycle {cycle}"):
+                continue
+            if plan.prepare and (cycle == 0 or work.interrupted):
                 half(row, col, negative, plan.reset_compliance, reset_gate)
-            for cycle in range(plan.cycles):
-                up = half(row, col, positive, plan.compliance, set_gate)
-                down = half(row, col, negative, plan.reset_compliance, reset_gate)
-                volts[index, cycle] = np.concatenate([up.volts, down.volts])
-                current[index, cycle] = np.concatenate([up.current, down.current])
-                flags[index, cycle] = np.concatenate([up.flags, down.flags])
-                data.add(
-                    {"row": row, "col": col, "cycle": cycle},
-                    volts=volts[index, cycle],
-                    current=current[index, cycle],
-                    flags=flags[index, cycle],
-                )
-                bar.advance(note=f"cell ({row}, {col})")
+            up = half(row, col, positive, plan.compliance, set_gate)
+            down = half(row, col, negative, plan.reset_compliance, reset_gate)
+            loop = {
+                name: np.concatenate([getattr(up, name), getattr(down, name)]) for name in ("volts", "current", "flags")
+            }
+            work.add({"row": row, "col": col, "cycle": cycle}, **loop)
+            work.done(f"cell ({row}, {col})", **loop)
+        shape = (len(cells), plan.cycles, points)
+        volts, current, flags = (work.stack(name).reshape(shape) for name in ("volts", "current", "flags"))
     return DcSweepResult(cells, volts, current, flags, array.spec.read_volts, plan.compliance)

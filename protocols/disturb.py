@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,12 @@ from ..analysis.disturb import HalfSelectTrains
 from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ..instruments.errors import RefusedError
-from .dataset import Axis, DatasetWriter, Variable
+from .dataset import Axis, Variable
 from .neighbours import changed
 from .plan import Forecast, Plan, check_pulse
-from .progress import ProgressBar
 from .run import Run
 from .switching import SwitchPlan, bring
+from .work import Work
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -194,7 +195,11 @@ class _Lines:
 
 
 def half_select_disturb(array: CrossbarArray, plan: HalfSelectPlan, run: Run | None = None) -> HalfSelectResult:
-    """Write each cell of a block many times and follow the other cells of its row and column."""
+    """Write each cell of a block many times and follow the other cells of its row and column.
+
+    A unit of work is one train: one written cell, its mates on or off, one polarity. It begins with their preparation,
+    so one that may have been cut is simply done again.
+    """
     plan.check(array.spec)
     keep = Run.of(run)
     spec, block, counts = array.spec, Block.parse(plan.cells, array.spec), plan.counts
@@ -204,10 +209,6 @@ def half_select_disturb(array: CrossbarArray, plan: HalfSelectPlan, run: Run | N
     if not lines:
         raise RefusedError(f"half_select_disturb: the chip file calls all cells of {block} bad: choose others")
     each = spec.rows + spec.cols - 2
-    shape = (2, 2, each * len(lines), len(counts))
-    g, change = np.full(shape, np.nan), np.full(shape, np.nan)
-    disturbed = np.zeros((spec.rows, spec.cols), dtype=np.bool_)
-    noises: list[float] = []
     axes = [
         Axis("written_row", "Written row"),
         Axis("written_col", "Written column"),
@@ -221,41 +222,48 @@ def half_select_disturb(array: CrossbarArray, plan: HalfSelectPlan, run: Run | N
         Variable("col", "Column"),
         Variable("conductance", "Conductance", "S"),
     ]
-    total = 4 * len(lines) * (len(counts) + 2)
 
-    def train(mates: _Lines, data: DatasetWriter, bar: ProgressBar, state: int, polarity: int) -> None:
+    def train(mates: _Lines, work: Work, state: int, polarity: int) -> None:
         ready = mates.prepare(SIGNS[state])
-        bar.advance()
         before, error = mates.read()
-        bar.advance(note=f"mates {'on' if state == 0 else 'off'}")
         ready &= before > 0.0
-        noises.extend((error[ready] / before[ready]).tolist())
-        first = each * lines.index(mates)
-        place = slice(first, first + each)
         volts = plan.set_volts if polarity == 0 else -plan.reset_volts
         row, col = mates.written
         where = {"written_row": row, "written_col": col, "state": state, "volts": volts}
-        data.add({**where, "pulse": 0}, row=mates.row, col=mates.col, conductance=before)
+        work.add({**where, "pulse": 0}, row=mates.row, col=mates.col, conductance=before)
         now = before
+        g, change = np.full((each, len(counts)), np.nan), np.full((each, len(counts)), np.nan)
         for point, more in enumerate(np.diff(counts, prepend=0)):
             mates.fire(SIGNS[polarity], int(more))
             now, _ = mates.read()
-            g[state, polarity, place, point] = np.where(ready, now, np.nan)
-            change[state, polarity, place, point] = np.where(ready, now / before - 1.0, np.nan)
-            data.add({**where, "pulse": int(counts[point])}, row=mates.row, col=mates.col, conductance=now)
-            bar.advance()
+            g[:, point] = np.where(ready, now, np.nan)
+            change[:, point] = np.where(ready, now / before - 1.0, np.nan)
+            work.add({**where, "pulse": int(counts[point])}, row=mates.row, col=mates.col, conductance=now)
         hit = ready & changed(before, now, plan.virgin_below)
-        disturbed[mates.row[hit], mates.col[hit]] = True
+        work.done(
+            f"mates {'on' if state == 0 else 'off'}", None,
+            g=g, change=change, hit=hit, noise=error[ready] / before[ready],
+        )  # fmt: skip
 
-    with (
-        keep.dataset("half_select_disturb", axes, variables, {"width": plan.width}) as data,
-        keep.progress("half-select trains", total) as bar,
-    ):
-        for mates in lines:
-            for state in range(2):
-                for polarity in range(2):
-                    train(mates, data, bar, state, polarity)
-    noise = float(np.median(noises)) if noises else 0.0
+    total = 4 * len(lines)
+    meta = {"width": plan.width}
+    with keep.work("half_select_disturb", axes, variables, meta, label="half-select trains", total=total) as work:
+        for mates, state, polarity in product(lines, range(2), range(2)):
+            row, col = mates.written
+            if work.begin(f"cell {row},{col} state {state} polarity {polarity}"):
+                train(mates, work, state, polarity)
+        shape = (len(lines), 2, 2, each, len(counts))
+        # [cells, states, polarities, mates, points] → [states, polarities, cells × mates, points]
+        g, change = (
+            np.moveaxis(work.stack(name).reshape(shape), 0, 2).reshape(2, 2, -1, len(counts))
+            for name in ("g", "change")
+        )
+        hits = work.stack("hit").reshape(len(lines), 4, each).max(axis=1)
+        noises = np.concatenate(work.pieces("noise"))
+    disturbed = np.zeros((spec.rows, spec.cols), dtype=np.bool_)
+    for mates, hit in zip(lines, hits, strict=True):
+        disturbed[mates.row[hit], mates.col[hit]] = True
+    noise = float(np.median(noises)) if noises.size else 0.0
     rows, cols = np.concatenate([mates.row for mates in lines]), np.concatenate([mates.col for mates in lines])
     trains = HalfSelectTrains(counts, change, rows, cols, noise)
     return HalfSelectResult(plan, spec.require_scheme(plan.scheme, writing=True), trains, g, disturbed)

@@ -13,26 +13,36 @@ from numpy.typing import NDArray
 from ..analysis.forming_stats import forming_voltage
 from ..instruments.array_spec import Block
 from ..instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray, IVTrace, PulseMap
-from .dataset import Axis, DatasetWriter, Variable
+from .array_state import ArrayState
+from .dataset import Axis, Variable
 from .forming_plan import FormingPlan
 from .forming_result import ALREADY, FORMED, ONE_BY_ONE, SHORTED, SKIPPED, UNFORMED, FormingResult
 from .neighbours import CHANGE_RATIO, NeighbourWatch
 from .run import Run
+from .work import Work
 
 
-class CellForming:
-    """Forms the cells of a block one by one and keeps what became of each, all [rows, cols]."""
+class CellForming(ArrayState):
+    """Forms the cells of a block one by one and keeps what became of each, all [rows, cols].
 
-    def __init__(self, array: CrossbarArray, plan: FormingPlan, block: Block, data: DatasetWriter) -> None:
-        self._array, self._plan, self._block, self._data = array, plan, block, data
-        self.before = array.read(block, average=4).conductance
+    ``before`` is how it read when this began; the other arrays are of every cell once it was its turn.
+    """
+
+    def __init__(self, array: CrossbarArray, plan: FormingPlan, block: Block, work: Work) -> None:
+        self._array, self._plan, self._block, self._work = array, plan, block, work
+        self.before: FloatArray = np.full(block.shape, np.nan)
         self.outcome = np.where(array.spec.healthy_mask(block), UNFORMED, SKIPPED).astype("U16")
         self.v_form: FloatArray = np.full(block.shape, np.nan)
-        self.after, self.after_reset, self.after_set = (self.before.copy() for _ in range(3))
+        self.after, self.after_reset, self.after_set = (np.full(block.shape, np.nan) for _ in range(3))
         self.pulses: NDArray[np.int64] = np.zeros(block.shape, dtype=np.int64)
         self.works: NDArray[np.bool_] = np.zeros(block.shape, dtype=np.bool_)
-        self.traces: list[tuple[IVTrace, ...]] = []
         self.watch = NeighbourWatch(array, block, self.before, plan.virgin_below)
+
+    def look(self) -> None:
+        """Read the block before anything is formed."""
+        self.before = self._array.read(self._block, average=4).conductance
+        self.after, self.after_reset, self.after_set = (self.before.copy() for _ in range(3))
+        self.watch.know(self.before)
 
     def order(self) -> list[tuple[int, int]]:
         """Return the cells to go through; those that conduct come first, so that they are off when others form."""
@@ -40,20 +50,25 @@ class CellForming:
         cells = [(int(row), int(col)) for row, col in zip(rows, cols, strict=True)]
         return sorted(cells, key=lambda at: (self.before[at] <= self._plan.formed_above, at))
 
-    def form(self, at: tuple[int, int]) -> None:
-        """Form one cell of the block, leave it where the next formings move it least, and look at its neighbours."""
-        plan, cell = self._plan, self._cell(at)
-        g = float(self.before[at])
+    def form(self, at: tuple[int, int]) -> list[IVTrace]:
+        """Form one cell of the block, leave it where the next formings move it least, and look at its neighbours.
+
+        Return the pieces of its ramp.
+        """
+        plan, cell, pieces = self._plan, self._cell(at), list[IVTrace]()
+        # A cell whose forming may have been cut can be formed by now: where it stands counts, not how it was found.
+        found = self._read(cell, 4) if self._work.interrupted else float(self.before[at])
+        g = found
         if g <= plan.short_above:
             if g <= plan.formed_above and g > plan.virgin_below:
                 g = self._switched(at, cell, +1, g)
             if g > plan.formed_above:
                 self.outcome[at] = ALREADY
-                if plan.reset_after and g == self.before[at]:
+                if plan.reset_after and g == found:
                     # One that is off would be SET by the half-selects of the next formings: it is parked from on, too.
                     g = self._switched(at, cell, +1, g)
             else:
-                g = self._formed(at, cell)
+                g, pieces = self._formed(at, cell)
                 self.outcome[at] = FORMED if np.isfinite(self.v_form[at]) else UNFORMED
         self.after[at] = self.after_reset[at] = self.after_set[at] = g
         if g > plan.short_above:
@@ -65,6 +80,7 @@ class CellForming:
                 self._pulse(at, cell, -plan.park_volts, plan.switch_width, plan.reset_gate)
                 g = self._read(cell, 4)
         self._watch_from(cell, g)
+        return pieces
 
     def prove(self, at: tuple[int, int]) -> None:
         """Let a formed cell complete one RESET and one SET, and leave it off where asked."""
@@ -97,8 +113,8 @@ class CellForming:
     def _read(self, cell: Block, average: int = 1) -> float:
         return float(self._array.read(cell, average=average).conductance[0, 0])
 
-    def _formed(self, at: tuple[int, int], cell: Block) -> float:
-        """Raise the voltage until the cell reads formed twice, and return what it reads [S]."""
+    def _formed(self, at: tuple[int, int], cell: Block) -> tuple[float, list[IVTrace]]:
+        """Raise the voltage until the cell reads formed twice; return what it reads [S], and the pieces of a ramp."""
         plan, spec = self._plan, self._array.spec
         g, pieces = float(self.before[at]), list[IVTrace]()
         point = 0
@@ -117,15 +133,13 @@ class CellForming:
             g = self._read(cell)
             for value, left, amps in zip(segment, applied, current, strict=True):
                 where = {"row": cell.row0, "col": cell.col0, "step": point}
-                self._data.add(where, volts=value, applied=left, current=amps, conductance=g)
+                self._work.add(where, volts=value, applied=left, current=amps, conductance=g)
                 point += 1
             # A single noisy read must not end a cell's forming.
             if g > plan.formed_above and (g := self._read(cell, 4)) > plan.formed_above:
                 self.v_form[at] = self._voltage(pieces, segment, plan.formed_above)
                 break
-        if pieces:
-            self.traces.append(tuple(pieces))
-        return g
+        return g, pieces
 
     @staticmethod
     def _voltage(pieces: list[IVTrace], volts: FloatArray, formed_above: float) -> float:
@@ -163,7 +177,12 @@ class CellForming:
 
 
 def form_cells(array: CrossbarArray, plan: FormingPlan, block: Block, keep: Run) -> FormingResult:
-    """Form the cells of a block one by one."""
+    """Form the cells of a block one by one.
+
+    Units of work are the first look, every cell's forming, every cell's proof and the last look. A cell whose forming
+    or proof may have been cut is read anew before its next pulse; one that reads formed by then counts as formed
+    already, for nobody saw at which voltage it did.
+    """
     axes = [Axis("row", "Row"), Axis("col", "Column"), Axis("step", "Staircase step")]
     variables = [
         Variable("volts", "Source voltage", "V"),
@@ -172,19 +191,30 @@ def form_cells(array: CrossbarArray, plan: FormingPlan, block: Block, keep: Run)
         Variable("conductance", "Conductance read after the segment", "S"),
     ]
     meta = {"method": plan.method, "compliance": plan.compliance, "dwell": plan.dwell, "width": plan.width}
-    with keep.dataset("forming", axes, variables, meta) as data:
-        job = CellForming(array, plan, block, data)
+    total = 2 + 2 * int(array.spec.healthy_mask(block).sum())
+    with keep.work("forming", axes, variables, meta, label="cells formed and proved", total=total) as work:
+        job = CellForming(array, plan, block, work)
+        work.hold("cells", job)
+        work.hold("neighbours", job.watch)
+        if work.begin("before"):
+            job.look()
+            work.done()
         cells = job.order()
-        with keep.progress("cells formed", len(cells)) as bar:
-            for at in cells:
-                job.form(at)
-                bar.advance(note=f"cell ({block.row0 + at[0]}, {block.col0 + at[1]}): {job.outcome[at]}")
-        with keep.progress("cells proved", len(cells)) as bar:
-            for at in cells:
+        for at in cells:
+            name = f"{block.row0 + at[0]},{block.col0 + at[1]}"
+            if work.begin(f"form {name}"):
+                pieces = job.form(at)
+                work.done(f"cell ({name}): {job.outcome[at]}", None, **_packed(pieces))
+        for at in cells:
+            name = f"{block.row0 + at[0]},{block.col0 + at[1]}"
+            if work.begin(f"prove {name}"):
                 job.prove(at)
-                bar.advance(note=f"cell ({block.row0 + at[0]}, {block.col0 + at[1]})")
-        if plan.check_neighbours:
+                work.done(f"cell ({name})")
+        if plan.check_neighbours and work.begin("all cells"):
             job.watch.look_at_all()
+            work.done()
+        ramps = zip(work.pieces("ramp"), work.pieces("sweeps"), strict=True)
+        traces = tuple(_unpacked(ramp, sweeps) for ramp, sweeps in ramps)
     how = (
         f"a ramp that limits the current to {plan.compliance * 1e6:g} µA" if plan.method == "ramp" else "rising pulses"
     )
@@ -199,6 +229,27 @@ def form_cells(array: CrossbarArray, plan: FormingPlan, block: Block, keep: Run)
         job.pulses,
         job.works,
         job.watch.disturbed if plan.check_neighbours else None,
-        tuple(job.traces),
+        traces,
         ONE_BY_ONE.format(how=how),
     )
+
+
+def _packed(pieces: list[IVTrace]) -> dict[str, FloatArray]:
+    """Return a ramp as two tables: its points, and one line per sweep it was made of."""
+    if not pieces:
+        return {}
+    columns = ("volts", "gate", "current", "flags")
+    points = [np.stack([np.asarray(getattr(piece, name), dtype=np.float64) for name in columns]) for piece in pieces]
+    sweeps = [(p.row, p.col, p.compliance, p.dwell, len(p.volts)) for p in pieces]
+    return {"ramp": np.concatenate(points, axis=1), "sweeps": np.asarray(sweeps, dtype=np.float64)}
+
+
+def _unpacked(ramp: FloatArray, sweeps: FloatArray) -> tuple[IVTrace, ...]:
+    """Return the pieces of a ramp from its tables."""
+    found: list[IVTrace] = []
+    first = 0
+    for row, col, compliance, dwell, points in sweeps.tolist():
+        volts, gate, current, flags = ramp[:, first : first + int(points)]
+        first += int(points)
+        found.append(IVTrace(int(row), int(col), volts, gate, current, flags.astype(np.uint8), compliance, dwell))
+    return tuple(found)

@@ -19,7 +19,7 @@ from .programming_plan import ProgrammingPlan
 from .read_array import map_axes
 from .run import Run
 from .staircases import FixedStaircase, Ramp
-from .verify_loop import program
+from .verify_loop import VerifyLoop
 from .verify_state import Verdict, VerifyState
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
 
     Before each, every cell gets one full RESET, and one SET if the step found it on. These pulses are not counted: they
     stand for the state in which programming finds the chip. Initialisation that a staircase does itself is counted.
+    Units of work are the first look and the staircases; one that may have been cut begins anew from that state.
     """
     from pandas import DataFrame
 
@@ -122,9 +123,6 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
     wanted = plan.targets(block, keep)
     healthy = keep.healthy_of(array)[block.slices]
     set_ramp, reset_ramp = plan.ramps(array.spec)
-    start = array.read(block, average=4).conductance
-    rows: list[dict[str, float]] = []
-    pulses: list[FloatArray] = []
     scan = list(product(plan.set_starts, plan.set_steps, plan.reset_steps))
     variables = [
         Variable("conductance", "Conductance", "S"),
@@ -132,16 +130,21 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
         Variable("target", "Target", "S"),
     ]
     axes = [Axis("combination", "Staircase"), *map_axes(block)]
-    with keep.dataset("ispp", axes, variables) as data, keep.progress("staircases", len(scan)) as bar:
+    with keep.work("ispp", axes, variables, label="staircases", total=1 + len(scan)) as work:
+        if work.begin("before"):
+            work.done(before=array.read(block, average=4).conductance)
+        on = work.piece("before", "before") > plan.on_above
         for index, (set_start, set_step, reset_step) in enumerate(scan):
-            _same_start(array, block, set_ramp, reset_ramp, plan.width, start > plan.on_above)
+            if not work.begin(f"staircase {index}"):
+                continue
+            _same_start(array, block, set_ramp, reset_ramp, plan.width, on)
             fixed = FixedStaircase(
                 Ramp(set_ramp.knob, set_start, set_ramp.stop, set_step, set_ramp.held),
                 Ramp(reset_ramp.knob, reset_ramp.start, reset_ramp.stop, reset_step, reset_ramp.held),
                 block.shape,
             )
             state = VerifyState(wanted, array.spec.healthy_mask(block), plan.acceptance())
-            program(
+            loop = VerifyLoop(
                 array,
                 block,
                 state,
@@ -151,23 +154,30 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
                 iterations_max=plan.iterations_max,
                 reverify=plan.reverify(),
             )
+            while not loop.over:
+                loop.go_on()
+            state.close()
             final = array.read(block, average=plan.reverify_average).conductance
-            attempted = state.verdict != Verdict.NOT_ATTEMPTED
+            work.add({"combination": index}, conductance=final, pulses=state.pulses, target=wanted)
+            work.done(final=final, pulses=state.pulses, verdict=state.verdict)
+        ends = zip(scan, *(work.pieces(name) for name in ("final", "pulses", "verdict")), strict=True)
+        rows: list[dict[str, float]] = []
+        pulses: list[FloatArray] = []
+        for (set_start, set_step, reset_step), final, given, verdict in ends:
+            attempted = verdict != Verdict.NOT_ATTEMPTED
             judged = attempted & healthy
-            done = state.verdict == Verdict.ACCEPTED
+            done = verdict == Verdict.ACCEPTED
+            pulses.append(given[attempted].astype(np.float64))
             rows.append(
                 {
                     "set_start_V": set_start,
                     "set_step_V": set_step,
                     "reset_step_V": reset_step,
-                    "pulses_per_cell": float(state.pulses[attempted].mean()),
+                    "pulses_per_cell": float(given[attempted].mean()),
                     "programmed_fraction": programmed_fraction(wanted, final, plan.spacing, judged).value,
                     "success_fraction": fraction_estimate(int((done & judged).sum()), int(judged.sum())).value,
                 }
             )
-            pulses.append(state.pulses[attempted].astype(np.float64))
-            data.add({"combination": index}, conductance=final, pulses=state.pulses, target=wanted)
-            bar.advance()
     frame = DataFrame(rows)
     success = frame["success_fraction"].to_numpy()
     good = np.isnan(success) | (success >= np.nanmax(success, initial=0.0) - EQUAL_SUCCESS)

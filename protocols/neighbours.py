@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..instruments.array_spec import Block
 from ..instruments.capabilities import CrossbarArray, FloatArray
+from .array_state import ArrayState
 
 # The ratio at which a yield map calls a cell switching.
 CHANGE_RATIO = 1.5
@@ -29,7 +30,7 @@ def col_of(block: Block, col: int) -> Block:
     return Block(block.row0, block.nrows, col, 1)
 
 
-class NeighbourWatch:
+class NeighbourWatch(ArrayState):
     """Remembers what the cells of a block read last, and notes those that changed while another was being written.
 
     Parameters
@@ -44,6 +45,10 @@ class NeighbourWatch:
         self._array, self._block, self._floor = array, block, floor
         self._known = known.copy()
         self.disturbed: NDArray[np.bool_] = np.zeros(block.shape, dtype=np.bool_)
+
+    def know(self, conductance: FloatArray) -> None:
+        """Take in how the block reads [S] before the first write."""
+        self._known = conductance.copy()
 
     def look(self, row: int, col: int) -> None:
         """Read the row and the column of the cell just written, whose other cells the write half-selects."""

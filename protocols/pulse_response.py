@@ -180,13 +180,16 @@ def _share(values: ArrayLike) -> str:
 
 
 def pulse_response(array: CrossbarArray, plan: PulseResponsePlan, run: Run | None = None) -> PulseResponseResult:
-    """Give every cell of a block its trains, all cells by the same pulse maps."""
+    """Give every cell of a block its trains, all cells by the same pulse maps.
+
+    A unit of work is one cycle, both trains. One that may have been cut is done again from where the first one starts,
+    after the preparing train and a reading: no train in the data was interrupted.
+    """
     plan.check(array.spec)
     keep = Run.of(run)
     block = Block.parse(plan.cells, array.spec)
     mask = array.spec.healthy_mask(block)
     counts = plan.counts
-    readings = np.full((plan.cycles, 2, len(counts), *block.shape), np.nan)
     set_gate, reset_gate = (array.spec.pulse_gate(gate) for gate in (plan.set_gate, plan.reset_gate))
 
     def fire(volts: float, gate: float, count: int) -> None:
@@ -198,22 +201,28 @@ def pulse_response(array: CrossbarArray, plan: PulseResponsePlan, run: Run | Non
     axes = [Axis("cycle", "Cycle"), Axis("pulse", "Pulse number"), *map_axes(block)]
     variables = [Variable("conductance", "Conductance", "S"), Variable("volts", "Pulses that led to it", "V")]
     meta = {"width": plan.width, "set_volts": plan.set_volts, "reset_volts": plan.reset_volts}
-    total = 2 * plan.cycles * (len(counts) - 1)
-    with keep.dataset("pulse_response", axes, variables, meta) as data, keep.progress("pulse trains", total) as bar:
-        if plan.prepare:
-            fire(-plan.reset_volts, reset_gate, plan.pulses)
-        g = read()
+    with keep.work("pulse_response", axes, variables, meta, label="cycles", total=plan.cycles) as work:
+        g = np.full(block.shape, np.nan)
         for cycle in range(plan.cycles):
-            data.add({"cycle": cycle, "pulse": 0}, conductance=g, volts=np.zeros(block.shape))
+            if not work.begin(f"cycle {cycle}"):
+                g = work.piece(f"cycle {cycle}", "readings")[-1, -1]
+                continue
+            if cycle == 0 or work.interrupted:
+                if plan.prepare:
+                    fire(-plan.reset_volts, reset_gate, plan.pulses)
+                g = read()
+            readings = np.full((2, len(counts), *block.shape), np.nan)
+            work.add({"cycle": cycle, "pulse": 0}, conductance=g, volts=np.zeros(block.shape))
             for phase, (volts, gate) in enumerate(((plan.set_volts, set_gate), (-plan.reset_volts, reset_gate))):
-                readings[cycle, phase, 0] = g
+                readings[phase, 0] = g
                 for point, count in enumerate(np.diff(counts), start=1):
                     fire(volts, gate, int(count))
                     g = read()
-                    readings[cycle, phase, point] = g
+                    readings[phase, point] = g
                     pulse = int(counts[point]) + phase * plan.pulses
-                    data.add({"cycle": cycle, "pulse": pulse}, conductance=g, volts=np.where(mask, volts, 0.0))
-                    bar.advance(note=f"cycle {cycle + 1} of {plan.cycles}")
+                    work.add({"cycle": cycle, "pulse": pulse}, conductance=g, volts=np.where(mask, volts, 0.0))
+            work.done(f"cycle {cycle + 1} of {plan.cycles}", readings=readings)
+        trains = work.stack("readings")
     rows, cols = np.nonzero(mask)
     cells = [(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)]
-    return PulseResponseResult(cells, Trains(counts, np.moveaxis(readings[..., rows, cols], -1, 0)), plan)
+    return PulseResponseResult(cells, Trains(counts, np.moveaxis(trains[..., rows, cols], -1, 0)), plan)

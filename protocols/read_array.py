@@ -111,6 +111,8 @@ def map_axes(block: Block) -> list[Axis]:
 def read_array(array: CrossbarArray, plan: ReadArrayPlan, run: Run | None = None) -> ReadArrayResult:
     """Measure every cell of a block once.
 
+    A unit of work is the block, or one row where it is read row by row; nothing depends on what was before.
+
     Parameters
     ----------
     array : the array to read.
@@ -120,17 +122,26 @@ def read_array(array: CrossbarArray, plan: ReadArrayPlan, run: Run | None = None
     plan.check(array.spec)
     keep = Run.of(run)
     block = Block.parse(plan.cells, array.spec)
+    volts = array.spec.read_volts if plan.volts is None else plan.volts
     variables = [Variable("conductance", "Conductance", "S"), Variable("stderr", "Standard error", "S")]
-    meta = {"read_volts": plan.volts or array.spec.read_volts}
     parts = _parts(block, array.spec.read_seconds(block, plan.average))
-    with keep.dataset("read_array", map_axes(block), variables, meta) as data, keep.progress("rows", len(parts)) as bar:
-        readings: list[Reading] = []
+    axes = [Axis("row", "Row"), map_axes(block)[1]]
+    with keep.work("read_array", axes, variables, {"read_volts": volts}, label="rows", total=len(parts)) as work:
         for part in parts:
-            readings.append(array.read(part, plan.volts, average=plan.average))
-            bar.advance()
-        reading = _joined(block, readings)
-        data.add(conductance=reading.conductance, stderr=reading.stderr)
-    return ReadArrayResult(reading)
+            if work.begin(f"cells {part}"):
+                reading = array.read(part, plan.volts, average=plan.average)
+                for row, (g, error) in enumerate(zip(reading.conductance, reading.stderr, strict=True)):
+                    work.add({"row": part.row0 + row}, conductance=g, stderr=error)
+                work.done(
+                    current=reading.current,
+                    conductance=reading.conductance,
+                    stderr=reading.stderr,
+                    flags=reading.flags,
+                )
+        current, conductance, stderr, flags = (
+            np.concatenate(work.pieces(name)) for name in ("current", "conductance", "stderr", "flags")
+        )
+    return ReadArrayResult(Reading(block, volts, current, conductance, stderr, flags))
 
 
 def _parts(block: Block, seconds: float) -> list[Block]:
@@ -138,13 +149,3 @@ def _parts(block: Block, seconds: float) -> list[Block]:
     if seconds < SHOW_AFTER:
         return [block]
     return [Block(block.row0 + row, 1, block.col0, block.ncols) for row in range(block.nrows)]
-
-
-def _joined(block: Block, readings: list[Reading]) -> Reading:
-    if len(readings) == 1:
-        return readings[0]
-    current, conductance, stderr, flags = (
-        np.concatenate([getattr(reading, name) for reading in readings])
-        for name in ("current", "conductance", "stderr", "flags")
-    )
-    return Reading(block, readings[0].volts, current, conductance, stderr, flags)

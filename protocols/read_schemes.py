@@ -147,7 +147,11 @@ class ReadSchemesResult:
 
 
 def read_schemes(array: CrossbarArray, plan: ReadSchemesPlan, run: Run | None = None) -> ReadSchemesResult:
-    """Read the same cells in every scheme of the array, its own first."""
+    """Read the same cells in every scheme of the array, its own first.
+
+    Units of work are the preparation, the schemes, and what leaves the block off. Before a read that may have been cut
+    the cells are looked at again, and those that are not as they were prepared are brought there.
+    """
     plan.check(array.spec)
     keep = Run.of(run)
     spec = array.spec
@@ -157,29 +161,34 @@ def read_schemes(array: CrossbarArray, plan: ReadSchemesPlan, run: Run | None = 
     prepared = "Nothing was written before."
     axes = [Axis("scheme", f"Scheme: {', '.join(f'{k} {name}' for k, name in enumerate(schemes))}"), *map_axes(cells)]
     variables = [Variable("conductance", "Conductance", "S"), Variable("stderr", "Standard error", "S")]
-    read = np.zeros((len(schemes), *cells.shape))
-    total = len(schemes) + (0 if block is None else 2 + plan.leave_off)
-    with (
-        keep.dataset("read_schemes", axes, variables, {"read_volts": volts}) as data,
-        keep.progress("schemes", total) as bar,
-    ):
+    total = len(schemes) + (0 if block is None else 1 + plan.leave_off)
+
+    def prepare(around: Block) -> dict[str, int]:
+        good = spec.healthy_mask(around)
+        on = bring(array, around, good & ~inside, +1, plan.prepare, plan.scheme)
+        off = bring(array, around, good & inside, -1, plan.prepare, plan.scheme)
+        return {"on": int(on.sum()), "off": int(off.sum())}
+
+    with keep.work("read_schemes", axes, variables, {"read_volts": volts}, label="schemes", total=total) as work:
         if block is not None:
-            good = spec.healthy_mask(block)
-            on = bring(array, block, good & ~inside, +1, plan.prepare, plan.scheme)
-            bar.advance(note="neighbours on")
-            off = bring(array, block, good & inside, -1, plan.prepare, plan.scheme)
-            bar.advance(note="cells off")
+            if work.begin("prepare"):
+                work.done("cells prepared", **prepare(block))
+            on, off = (int(work.piece("prepare", name)) for name in ("on", "off"))
             prepared = (
-                f"Before, {int(off.sum())} of {int(inside.sum())} of them were brought below "
-                f"{plan.prepare.off_below * 1e6:g} µS among {int(on.sum())} of {int((~inside).sum())} cells above "
+                f"Before, {off} of {int(inside.sum())} of them were brought below "
+                f"{plan.prepare.off_below * 1e6:g} µS among {on} of {int((~inside).sum())} cells above "
                 f"{plan.prepare.on_above * 1e6:g} µS."
             )
         for index, scheme in enumerate(schemes):
+            if not work.begin(f"scheme {scheme}"):
+                continue
+            if block is not None and work.interrupted:
+                prepare(block)
             reading = array.read(cells, volts, average=plan.average, scheme=scheme)
-            read[index] = reading.conductance
-            data.add({"scheme": index}, conductance=reading.conductance, stderr=reading.stderr)
-            bar.advance(note=scheme)
-        if block is not None and plan.leave_off:
+            work.add({"scheme": index}, conductance=reading.conductance, stderr=reading.stderr)
+            work.done(scheme, conductance=reading.conductance)
+        if block is not None and plan.leave_off and work.begin("off again"):
             bring(array, block, spec.healthy_mask(block), -1, plan.prepare, plan.scheme)
-            bar.advance()
+            work.done()
+        read = work.stack("conductance")
     return ReadSchemesResult(cells, schemes, read, volts, prepared)

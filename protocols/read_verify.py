@@ -12,16 +12,17 @@ from pydantic import Field
 from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import CrossbarArray, FloatArray
 from ..instruments.errors import RefusedError
+from .array_state import Fields
 from .cell_table import cell_table
 from .dataset import Axis, Variable
-from .onboard_verify import program_on_board
+from .onboard_verify import BoardLoop
 from .plan import Forecast
 from .programming_plan import ProgrammingPlan
 from .read_array import map_axes
 from .run import Run
 from .staircases import LearningStaircase
 from .targets import check_target
-from .verify_loop import program
+from .verify_loop import VerifyLoop
 from .verify_state import BoolArray, Verdict, VerifyState
 
 if TYPE_CHECKING:
@@ -195,6 +196,10 @@ def read_verify(
 ) -> ReadVerifyResult:
     """Program a block to a target map with a staircase that learns.
 
+    Units of work are the readings of the loop, each with the pulses that follow from it (of a board's own loop, its
+    rounds), and the two looks at the end. Every unit begins with a reading; from one before which pulses may have been
+    given that nobody remembers, nothing is learnt.
+
     Parameters
     ----------
     target : ndarray [S], optional
@@ -206,6 +211,7 @@ def read_verify(
     wanted = plan.targets(block, keep) if target is None else check_target(target, block, "the target map")
     set_ramp, reset_ramp = plan.ramps(array.spec)
     state = VerifyState(wanted, array.spec.healthy_mask(block), plan.acceptance())
+    staircase = LearningStaircase(set_ramp, reset_ramp, block.shape)
     variables = [
         Variable("conductance", "Conductance", "S"),
         Variable("volts", "Pulse amplitude", "V"),
@@ -213,38 +219,42 @@ def read_verify(
         Variable("target", "Target", "S"),
     ]
     axes = [Axis("cycle", "Iteration"), *map_axes(block)]
-    readings = 0
-    with (
-        keep.dataset("read_verify", axes, variables, {"tolerance": plan.window, "width": plan.width}) as data,
-        keep.progress("cells programmed", float(state.active.sum())) as bar,
-    ):
+    meta = {"tolerance": plan.window, "width": plan.width}
+    seen = Fields(readings=0, at_end=np.zeros(block.shape), later=np.zeros(block.shape))
+    total = float(state.active.sum())
+    with keep.work("read_verify", axes, variables, meta, label="cells programmed", total=total) as work:
 
         def record(conductance: FloatArray, volts: FloatArray, gate: FloatArray) -> None:
-            nonlocal readings
-            data.add({"cycle": readings}, conductance=conductance, volts=volts, gate=gate, target=wanted)
-            readings += 1
+            work.add({"cycle": seen.readings}, conductance=conductance, volts=volts, gate=gate, target=wanted)
+            seen.readings += 1
 
-        if plan.by_board(array.spec):
-            reopened = program_on_board(array, block, state, plan, record)
-        else:
-            reopened = program(
-                array,
-                block,
-                state,
-                LearningStaircase(set_ramp, reset_ramp, block.shape),
-                width=plan.width,
-                average=plan.average,
-                iterations_max=plan.iterations_max,
-                reverify=plan.reverify(),
-                record=record,
-                bar=bar,
+        loop = (
+            BoardLoop(array, block, state, plan, record)
+            if plan.by_board(array.spec)
+            else VerifyLoop(
+                array, block, state, staircase,
+                width=plan.width, average=plan.average, iterations_max=plan.iterations_max,
+                reverify=plan.reverify(), record=record,
             )
-        at_end = array.read(block, average=plan.reverify_average).conductance
-        array.clock.wait(plan.reread_after)
-        later = array.read(block, average=plan.reverify_average).conductance
-        nothing = np.zeros(block.shape)
-        record(at_end, nothing, nothing)
-        record(later, nothing, nothing)
+        )  # fmt: skip
+        for name, thing in {"cells": state, "staircase": staircase, "loop": loop, "seen": seen}.items():
+            work.hold(name, thing)
+        while not loop.over and work.begin(f"reading {seen.readings}"):
+            if work.interrupted:
+                loop.forget_pulses()
+            loop.go_on()
+            left = int(state.active.sum())
+            work.done(f"{left} cells left", total - left)
+        state.close()
+        if work.begin("end"):
+            # Both looks are one unit: what matters of the second is how long it came after the first.
+            seen.at_end = array.read(block, average=plan.reverify_average).conductance
+            array.clock.wait(plan.reread_after)
+            seen.later = array.read(block, average=plan.reverify_average).conductance
+            nothing = np.zeros(block.shape)
+            record(seen.at_end, nothing, nothing)
+            record(seen.later, nothing, nothing)
+            work.done("", total)
     levels = plan.levels.values if plan.target_file is None and target is None else np.empty(0)
     healthy = keep.healthy_of(array)[block.slices]
     return ReadVerifyResult(
@@ -252,15 +262,15 @@ def read_verify(
         plan.spacing,
         levels,
         wanted,
-        at_end,
-        later,
+        seen.at_end,
+        seen.later,
         plan.reread_after,
         state.sets,
         state.resets,
         state.pulses,
         state.verdict,
         healthy,
-        readings - 2,
-        reopened,
+        seen.readings - 2,
+        loop.left.tolist(),
         keep.baseline_pulses,
     )

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instruments.capabilities import FloatArray
+from .array_state import Arrays, ArrayState
 
 BINS = 48
 MIN_SAMPLES = 3
@@ -13,7 +14,7 @@ MIN_SAMPLES = 3
 FEW_SAMPLES = 30
 
 
-class ResponseModel:
+class ResponseModel(ArrayState):
     """A monotonic curve learnt from pulses, kept as averages in bins of the knob.
 
     Parameters
@@ -31,6 +32,11 @@ class ResponseModel:
         self._knob_sum = np.zeros(BINS)
         self._g_sum = np.zeros(BINS)
         self._curve: tuple[FloatArray, FloatArray] | None = None
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up the averages; the curve follows from them."""
+        super().restore(arrays)
+        self._curve = None
 
     def add(self, knob: FloatArray, conductance: FloatArray) -> None:
         """Add pulses: knob values [V] and the conductance [S] they left, both [n]."""

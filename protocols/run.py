@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +16,14 @@ from ..analysis.report import Section
 from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import Cost, CrossbarArray
 from ..instruments.errors import RefusedError
+from .checkpoint import Checkpoint
 from .dataset import Axis, DatasetWriter, Variable
+from .journal import Journal, StepHistory, is_torn, read_journal, step_histories
 from .progress import ProgressBar
+from .storage import StorageError, append_file, writing
+from .work import Work
+
+JOURNAL, STATE, DATABASE = "journal.jsonl", "state", "data.db"
 
 
 class Result(Protocol):
@@ -38,10 +43,18 @@ class Run:
 
     Parameters
     ----------
-    directory : folder for ``journal.jsonl``, the database and the figures; ``None`` keeps nothing.
+    directory : folder for the journal, the state of steps, the database and the figures; ``None`` keeps nothing.
         A folder that already holds files is refused.
     seed : seeds the host's random choices (targets); the chip's own seed belongs to the bench.
     quiet : no progress bars.
+    resumed : the folder holds a run that ended early, and this one goes on with it.
+
+    Attributes
+    ----------
+    history : dict of str to StepHistory
+        What earlier sessions did, by step id.
+    at_unit : callable, optional
+        Called when a unit of work is done, before its state is kept.
     """
 
     def __init__(
@@ -53,18 +66,39 @@ class Run:
         seed: int = 0,
         quiet: bool = False,
         station: Any = None,
+        resumed: bool = False,
     ) -> None:
-        if directory is not None:
-            claim_folder(directory)
         self.directory = directory
         self.title, self.sample, self.seed, self.quiet, self.station = title, sample, seed, quiet, station
         self.healthy: NDArray[np.bool_] | None = None
         self.baseline_pulses: NDArray[np.float64] | None = None
-        self.database = directory / "data.db" if directory is not None else None
+        self.database = directory / DATABASE if directory is not None else None
         self.step_id = "step"
-        self._started = time.monotonic()
-        self.datasets: dict[str, int] = {}
-        self.note("run_started", title=title, seed=seed)
+        self.history: dict[str, StepHistory] = {}
+        self.at_unit: Callable[[], None] | None = None
+        self._spent: Callable[[], Cost] = Cost
+        self._works: Counter[str] = Counter()
+        self._journal = Journal(directory / JOURNAL) if directory is not None else None
+        if directory is None:
+            return
+        if resumed:
+            self._journal = self._take_up(directory)
+            self.note("run_resumed", title=title, seed=seed)
+        else:
+            claim_folder(directory)
+            self.note("run_started", title=title, seed=seed)
+
+    def _take_up(self, directory: Path) -> Journal:
+        """Read what earlier sessions did, and end a line that the last one could not."""
+        path = directory / JOURNAL
+        entries = read_journal(path)
+        if not entries:
+            raise RefusedError(f"{directory} holds no run: its journal is empty")
+        self.history = step_histories(entries)
+        if is_torn(path):
+            append_file(path, b"\n")
+        last = entries[-1]
+        return Journal(path, seconds=float(last["seconds"]), last_time=float(last.get("epoch", 0.0)))
 
     @classmethod
     def of(cls, run: Run | None) -> Run:
@@ -78,39 +112,89 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Wall-clock seconds since the run began."""
-        return time.monotonic() - self._started
+        """Wall-clock seconds since the run began; the time between its sessions does not count."""
+        return self._journal.seconds if self._journal is not None else 0.0
 
     def note(self, event: str, **fields: Any) -> None:
         """Append one line to the journal; it is on disk when this returns."""
-        if self.directory is None:
-            return
-        entry = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "seconds": round(self.seconds, 3),
-            "event": event,
-            **fields,
-        }
-        with (self.directory / "journal.jsonl").open("a", encoding="utf-8") as journal:
-            journal.write(json.dumps(entry, default=_plain) + "\n")
+        if self._journal is not None:
+            self._journal.append(event, **fields)
 
     @contextmanager
     def step(self, step_id: str, array: CrossbarArray) -> Generator[Run]:
-        """Journal a step's start, end or failure, with what it cost the array."""
+        """Journal a step's start, end or failure, with what it cost the array; nothing of one that is done already."""
         self.step_id = step_id
+        if self.is_done(step_id):
+            yield self
+            return
         before = array.cost
+        self._spent = lambda: array.cost - before
         self.note("step_started", step=step_id)
         try:
             yield self
         except BaseException as error:
-            self.note(
-                "step_failed",
-                step=step_id,
-                error=f"{type(error).__name__}: {error}",
-                **cost_fields(array.cost - before),
-            )
+            with suppress(StorageError):  # the failure itself is what must be heard
+                self.note(
+                    "step_failed",
+                    step=step_id,
+                    error=f"{type(error).__name__}: {error}",
+                    cost=cost_fields(self._spent()),
+                )
             raise
-        self.note("step_done", step=step_id, **cost_fields(array.cost - before))
+        self.note("step_done", step=step_id, cost=cost_fields(self._spent()))
+
+    def is_done(self, step_id: str) -> bool:
+        """Whether an earlier session completed a step."""
+        return step_id in self.history and self.history[step_id].done
+
+    def repeat(self, step_id: str) -> None:
+        """Forget what earlier sessions did of a step: it begins anew, and its data so far stand for themselves."""
+        self.note("step_repeated", step=step_id)
+        if step_id in self.history:
+            self.history[step_id].take({"event": "step_repeated"})
+        if self.directory is not None:
+            Checkpoint(self.directory / STATE, step_id).discard()
+
+    def work(
+        self,
+        name: str,
+        axes: Sequence[Axis],
+        variables: Sequence[Variable],
+        metadata: Mapping[str, int | float | str] | None = None,
+        *,
+        label: str,
+        total: float,
+    ) -> Work:
+        """Return this step's work (a context manager): its dataset, its progress, and the units that are still to do.
+
+        Parameters
+        ----------
+        label, total : what the progress bar counts, and how many there are.
+        """
+        self._works[self.step_id] += 1
+        nth = self._works[self.step_id]
+        step = self.step_id if nth == 1 else f"{self.step_id}_{nth}"
+
+        def open_dataset(parent: str | None) -> DatasetWriter:
+            tags = {**(metadata or {}), **({"xbarlab_parent": parent} if parent is not None else {})}
+            return self.dataset(name, axes, variables, tags)
+
+        bar = self.progress(label, total)
+        if self.directory is None:
+            return Work(step, open_dataset, bar)
+        folder = self.directory / STATE
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+        return Work(
+            step,
+            open_dataset,
+            bar,
+            note=self.note,
+            checkpoint=Checkpoint(folder, step),
+            history=self.history.get(step),
+            spent=lambda: cost_fields(self._spent()),
+            at_unit=self.at_unit,
+        )
 
     def progress(self, label: str, total: float) -> ProgressBar:
         """Return a progress bar for ``total`` units of work."""
@@ -160,11 +244,3 @@ def claim_folder(directory: Path) -> None:
             f"output folder {directory} already holds data: choose a new folder with --out, or move it away"
         )
     directory.mkdir(parents=True, exist_ok=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return str(value)

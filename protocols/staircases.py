@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..instruments.capabilities import FloatArray
+from .array_state import Arrays
 from .response_model import ResponseModel
 from .verify_state import BoolArray, VerifyState
 
 Knob = Literal["gate", "volts"]
+_POLARITIES = ((1, "set"), (-1, "reset"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,23 @@ class LearningStaircase:
             last[mine] = guess[mine]
         self._value = np.where(cells, value, self._value)
         return value
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what was learnt of the array and of every cell."""
+        kept: dict[str, NDArray[Any]] = {"value": self._value}
+        for polarity, name in _POLARITIES:
+            kept |= {f"{name}_offset": self._offset[polarity], f"{name}_last": self._last[polarity]}
+            kept |= {f"{name}_model{key}": value for key, value in self._models[polarity].arrays().items()}
+        return kept
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up what was learnt."""
+        self._value = arrays["value"]
+        for polarity, name in _POLARITIES:
+            self._offset[polarity], self._last[polarity] = arrays[f"{name}_offset"], arrays[f"{name}_last"]
+            start = f"{name}_model"
+            model = {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
+            self._models[polarity].restore(model)
 
     def _blind(self, polarity: int, state: VerifyState) -> FloatArray:
         """Return the first knob value [V] while nothing is known: higher targets further up the lower half of the ramp.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..instruments.capabilities import FloatArray, Reading
+from .array_state import ArrayState
 
 BoolArray = NDArray[np.bool_]
 
@@ -66,13 +67,15 @@ class Acceptance:
     stalls_max: int = 5
 
 
-class VerifyState:
+class VerifyState(ArrayState):
     """Arrays of one programming job, all [rows, cols] of the block.
 
     ``g`` last conductance [S], ``before`` the one before the last pulse, ``fired`` cells pulsed last,
     ``sign`` polarity of each cell's last pulse (+1 SET, −1 RESET, 0 none), ``stalls`` pulses in a row without effect,
     ``dead`` those of them at full strength.
     """
+
+    constant = ("target",)
 
     def __init__(self, target: FloatArray, attempt: BoolArray, acceptance: Acceptance) -> None:
         shape = target.shape

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from ..instruments.array_spec import ArraySpec, Block
 from ..instruments.capabilities import CrossbarArray, FloatArray, PulseMap
+from .array_state import Fields
 from .cell_table import cell_table
 from .dataset import Axis, Variable
 from .plan import Forecast, Plan, check_pulse
@@ -167,7 +168,8 @@ class YieldMapResult:
 def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) -> YieldMapResult:
     """Classify every cell of a block and tell the run which are healthy.
 
-    Cells that did not switch get further RESET/SET pairs up to ``plan.attempts``: one missed SET is chance.
+    Cells that did not switch get further RESET/SET pairs up to ``plan.attempts``: one missed SET is chance. Units of
+    work are the first read and the attempts; one that was cut is done again from its RESET.
     """
     from ..analysis.yield_classes import SWITCHING, classify
 
@@ -182,32 +184,34 @@ def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) 
     axes = [Axis("cycle", "Attempt"), *map_axes(block)]
     meta = {"set_volts": plan.set_volts, "reset_volts": plan.reset_volts, "width": plan.width}
     borders = plan.borders.thresholds()
+    nothing = np.zeros(block.shape)
+    at = Fields(
+        before=nothing, after_reset=nothing, after_set=nothing,
+        categories=np.full(block.shape, "", dtype="U16"), todo=array.spec.healthy_mask(block),
+    )  # fmt: skip
 
     def switch(volts: float, gate: float) -> FloatArray:
-        count, gate = todo.astype(np.int64), array.spec.pulse_gate(gate)
+        count, gate = at.todo.astype(np.int64), array.spec.pulse_gate(gate)
         array.pulse(PulseMap(block, volts, plan.width, gate, count, plan.scheme))
-        bar.advance(2, f"{int(todo.sum())} cells pulsed")
-        g = array.read(block, average=plan.average).conductance
-        bar.advance()
-        return g
+        return array.read(block, average=plan.average).conductance
 
-    with (
-        keep.dataset("yield_map", axes, variables, meta) as data,
-        keep.progress("yield map", 1 + 6 * plan.attempts) as bar,
-    ):
-        before = array.read(block, average=plan.average).conductance
-        after_reset, after_set = before, before
-        categories = np.full(block.shape, "", dtype="U16")
-        todo = array.spec.healthy_mask(block)
+    with keep.work("yield_map", axes, variables, meta, label="attempts", total=1 + plan.attempts) as work:
+        work.hold("map", at)
+        if work.begin("before"):
+            at.before = at.after_reset = at.after_set = array.read(block, average=plan.average).conductance
+            work.done()
         for attempt in range(plan.attempts):
+            if not at.todo.any() and attempt > 0:
+                break
+            if not work.begin(f"attempt {attempt}"):
+                continue
             low = switch(-plan.reset_volts, plan.reset_gate)
             high = switch(plan.set_volts, plan.set_gate)
-            after_reset, after_set = np.where(todo, low, after_reset), np.where(todo, high, after_set)
-            categories = classify(before, after_reset, after_set, thresholds=borders)
-            data.add({"cycle": attempt}, before=before, after_reset=after_reset, after_set=after_set)
-            todo = todo & (categories != SWITCHING)
-            if not todo.any():
-                break
-    result = YieldMapResult(block, before, after_reset, after_set, categories)
+            at.after_reset, at.after_set = np.where(at.todo, low, at.after_reset), np.where(at.todo, high, at.after_set)
+            at.categories = classify(at.before, at.after_reset, at.after_set, thresholds=borders)
+            work.add({"cycle": attempt}, before=at.before, after_reset=at.after_reset, after_set=at.after_set)
+            at.todo = at.todo & (at.categories != SWITCHING)
+            work.done(f"{int(at.todo.sum())} cells left")
+    result = YieldMapResult(block, at.before, at.after_reset, at.after_set, at.categories)
     keep.note_yield(array.spec, block, result.healthy & array.spec.healthy_mask(block))
     return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import re
 import sqlite3
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..instruments.capabilities import Cost
 from ..protocols.run import Result, Run, cost_fields
+from ..protocols.storage import replace_file, writing
 from .schema import Expectation, Runbook
 
 if TYPE_CHECKING:
@@ -90,28 +90,26 @@ class RunRecord:
 
     def save(self) -> None:
         """Write ``summary.json`` in one move, so that a reader never meets half a file."""
-        target = self.directory / "summary.json"
-        partial = target.with_suffix(".json.part")
-        partial.write_text(json.dumps(self.summary, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, target)
+        replace_file(self.directory / "summary.json", (json.dumps(self.summary, indent=2) + "\n").encode())
 
     def write_report(self, failure: BaseException | None = None) -> Path:
         """Write ``figures/*.png`` and ``report.html``; after a failure, of the steps that were finished."""
         from ..analysis.report import write_report
 
-        sections = self._sections()
         lead = f"{self.book.name}, {len(self.steps)} of {len(self.book.steps)} steps."
         if failure is not None:
             lead = f"{lead} The run ended early: {describe_failure(failure)}"
-        return write_report(
-            self.directory / "report.html",
-            title=self.book.title,
-            lead=lead,
-            summary=self.summary,
-            sections=sections,
-            checks=self.checks,
-            provenance=self._provenance(),
-        )
+        target = self.directory / "report.html"
+        with writing(target):
+            return write_report(
+                target,
+                title=self.book.title,
+                lead=lead,
+                summary=self.summary,
+                sections=self._sections(),
+                checks=self.checks,
+                provenance=self._provenance(),
+            )
 
     def _sections(self) -> list[Section]:
         from matplotlib import pyplot

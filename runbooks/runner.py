@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..instruments.array_spec import ArraySpec
-from ..instruments.capabilities import CrossbarArray
+from ..instruments.capabilities import Cost, CrossbarArray
 from ..instruments.errors import RefusedError
+from ..protocols.journal import StepHistory
 from ..protocols.plan import Forecast
 from ..protocols.run import Run, claim_folder
+from ..protocols.storage import StorageError
+from .mock_chips import note_mocks
 from .parameters import Overrides
 from .record import RunRecord, StepRecord, describe_failure, missing_metrics, safe_name
+from .run_card import card_of
 from .schema import Runbook, load_runbook
 from .stations import find_station, open_bench
 
@@ -81,25 +85,51 @@ def run_runbook(
     """
     book = _loaded(runbook, overrides)
     station_file = _station_of(book, station)
-    with _console(quiet) as console:
+    with console_for(quiet) as console:
         if dry_run:
             return _rehearse(book, station_file, seed, console)
         folder = Path(out) if out is not None else new_folder(book.name)
         claim_folder(folder)
-        record: RunRecord | None = None
+
+        def begin(bench: Bench) -> RunRecord:
+            chip = chip_id(bench)
+            run = Run(folder, title=book.title, sample=chip, seed=seed or 0, quiet=quiet, station=bench.station)
+            card = card_of(
+                book, station_file, chip, seed=seed, check=check, overrides=overrides, simulation=simulations(bench)
+            )
+            card.write(folder)
+            run.note("plans_checked", runbook=str(book.path), station=str(station_file), steps=card.steps)
+            run.at_unit = note_mocks(folder, getattr(bench, "file", None))
+            return RunRecord(book, run, origin_of(bench, station_file))
+
         try:
-            with open_bench(station_file, seed=seed) as bench:
-                forecasts = forecast_steps(book, bench.array.spec)
-                record = _begin(book, bench, station_file, folder, seed or 0, quiet)
-                _carry_out(record, bench.array)
-            record.seconds = record.run.seconds
-        except BaseException as error:
-            if record is None:
-                _release(folder)
-            else:
-                _end_early(record, error, console)
-            raise
+            return conduct(book, station_file, seed, begin, check=check, console=console)
+        finally:
+            _release(folder)
+
+
+def conduct(
+    book: Runbook,
+    station_file: Path,
+    seed: int | None,
+    begin: Callable[[Bench], RunRecord],
+    *,
+    check: bool,
+    console: Console | None,
+) -> Outcome:
+    """Open the bench, carry out what ``begin`` says is to be done, and leave the folder as complete as it can be."""
+    record: RunRecord | None = None
+    try:
+        with open_bench(station_file, seed=seed) as bench:
+            forecasts = forecast_steps(book, bench.array.spec)
+            record = begin(bench)
+            _carry_out(record, bench.array)
+        record.seconds = record.run.seconds
         return _finish(record, forecasts, check, console)
+    except BaseException as error:
+        if record is not None:
+            _end_early(record, error, console)
+        raise
 
 
 def forecast_steps(book: Runbook, spec: ArraySpec) -> list[tuple[str, str, Forecast]]:
@@ -155,21 +185,9 @@ def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Cons
     return Outcome(0, forecasts)
 
 
-def _begin(book: Runbook, bench: Bench, station_file: Path, folder: Path, seed: int, quiet: bool) -> RunRecord:
-    run = Run(folder, title=book.title, sample=_text(bench.chip), seed=seed, quiet=quiet, station=bench.station)
-    (folder / "runbook.md").write_text(book.path.read_text(encoding="utf-8-sig"), encoding="utf-8")
-    run.note(
-        "plans_checked",
-        runbook=str(book.path),
-        station=str(station_file),
-        steps={step.id: {step.kind.name: step.plan.model_dump()} for step in book.steps},
-    )
-    return RunRecord(book, run, origin_of(bench, station_file))
-
-
 def origin_of(bench: Bench, station_file: Path) -> dict[str, str]:
     """Return who measured and on what: instruments as they identified themselves, simulation, chip, station."""
-    origin = {"Station": str(station_file), "Chip": _text(bench.chip)}
+    origin = {"Station": str(station_file), "Chip": chip_id(bench)}
     for name, identity in bench.identities.items():
         origin[f"Instrument {name}"] = ", ".join((identity.maker, identity.model, identity.serial, identity.firmware))
         if identity.simulation:
@@ -178,35 +196,48 @@ def origin_of(bench: Bench, station_file: Path) -> dict[str, str]:
     return origin
 
 
-def _text(chip: Any) -> str:
+def chip_id(bench: Bench) -> str:
+    """Return the id of the chip on a bench."""
+    chip: Any = bench.chip
     return str(getattr(chip, "id", chip) or "unnamed chip")
 
 
+def simulations(bench: Bench) -> dict[str, dict[str, Any]]:
+    """Return what simulated instruments say of themselves and their chip, by name."""
+    return {name: dict(identity.simulation) for name, identity in bench.identities.items() if identity.simulation}
+
+
 def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
-    first = array.cost
+    first, history = array.cost, record.run.history
+    earlier = sum((step.cost for step in history.values()), Cost())
     for step in record.book.steps:
         before, started = array.cost, time.monotonic()
+        past = history.get(step.id, StepHistory())
         try:
             with record.run.step(step.id, array):
                 result = step.kind.run(array, step.plan, record.run)
                 metrics = result.metrics()
-            seconds = round(time.monotonic() - started, 3)
-            record.steps.append(StepRecord(step.id, result, metrics, array.cost - before, seconds))
+            seconds = round(past.seconds + (0.0 if past.done else time.monotonic() - started), 3)
+            record.steps.append(StepRecord(step.id, result, metrics, past.cost + (array.cost - before), seconds))
         finally:
-            record.cost = array.cost - first
-            record.save()
+            record.cost = earlier + (array.cost - first)
+        record.save()
 
 
 def _end_early(record: RunRecord, error: BaseException, console: Console | None) -> None:
     record.seconds = record.run.seconds
     event = "run_interrupted" if isinstance(error, KeyboardInterrupt) else "run_failed"
-    record.run.note(event, error=describe_failure(error), steps_done=[step.id for step in record.steps])
-    record.save()
-    with suppress(Exception):  # the failure itself is what must be heard, not one of the report about it
+    # The failure itself is what must be heard, not one of keeping it or of the report about it.
+    with suppress(StorageError):
+        record.run.note(event, error=describe_failure(error), steps_done=[step.id for step in record.steps])
+    with suppress(StorageError):
+        record.save()
+    with suppress(Exception):
         record.write_report(error)
     if console is not None:
         done = f"{len(record.steps)} of {len(record.book.steps)} steps were finished"
         console.print(f"The run ended early: {done} and are kept in {record.directory}", soft_wrap=True)
+        console.print(f"To go on from there: xbarlab resume {record.directory}", soft_wrap=True)
 
 
 def _finish(
@@ -234,13 +265,14 @@ def _finish(
 
 
 def _release(folder: Path) -> None:
-    """Take back a folder in which nothing was written."""
+    """Take back a folder if nothing was written into it."""
     with suppress(OSError):
         folder.rmdir()
 
 
 @contextmanager
-def _console(quiet: bool) -> Generator[Console | None]:
+def console_for(quiet: bool) -> Generator[Console | None]:
+    """Give a console to print on; None when nothing is to be printed."""
     if quiet:
         yield None
         return

@@ -10,6 +10,7 @@ from ...instruments.errors import RefusedError, unknown
 
 if TYPE_CHECKING:
     from ...instruments.station import Bench
+    from ...instruments.station_file import StationFile
     from ...mockhw.bench import MockBench
 
 SUFFIX, BENCH, IN_PROCESS = ".station.yaml", ".bench.yaml", "@xbarlab"
@@ -63,11 +64,15 @@ def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
     if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
         raise RefusedError(f"seed {seed!r} is not a whole number of at least 0")
     file = read_station(find_station(name))
-    visalibs = {str(settings["init"].get("visalib") or "") for settings in file.instruments.values()}
-    for visalib in sorted(visalibs):
-        if visalib.endswith(IN_PROCESS):
-            mock_bench(Path(visalib.removesuffix(IN_PROCESS)), seed=seed)
+    for path in in_process_benches(file):
+        mock_bench(path, seed=seed)
     return Bench(file)
+
+
+def in_process_benches(file: StationFile) -> list[Path]:
+    """Return the bench files of the mock benches in this process that a station uses."""
+    visalibs = {str(settings["init"].get("visalib") or "") for settings in file.instruments.values()}
+    return [Path(name.removesuffix(IN_PROCESS)) for name in sorted(visalibs) if name.endswith(IN_PROCESS)]
 
 
 def list_benches() -> dict[str, Path]:

@@ -1,0 +1,97 @@
+"""What a step needs to go on and to build its result, on disk: a snapshot that is replaced, pieces that are appended.
+
+``state/<step>.npz`` holds the arrays a step goes on from, and to which unit they belong; it is rewritten whole with
+every unit. ``state/<step>.pieces`` holds what each unit alone measured, one ``.npz`` after the other, never rewritten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .journal import Entry
+from .storage import StorageError, append_file, replace_file
+
+UNIT = "__unit__"
+
+NamedArrays = dict[str, NDArray[Any]]
+
+
+class Checkpoint:
+    """The two files of one step.
+
+    Parameters
+    ----------
+    folder : the run's ``state`` folder
+    step : id of the step, which names the files
+    """
+
+    def __init__(self, folder: Path, step: str) -> None:
+        self.step = step
+        self.snapshot_file = folder / f"{step}.npz"
+        self.pieces_file = folder / f"{step}.pieces"
+
+    def save(self, arrays: NamedArrays, line: Entry) -> None:
+        """Replace the snapshot; ``line`` is the journal line of the unit after which it was taken."""
+        replace_file(self.snapshot_file, _packed({**arrays, UNIT: np.array(json.dumps(line))}))
+
+    def add_pieces(self, pieces: NamedArrays) -> tuple[int, int]:
+        """Append what a unit measured and return where it stands in the file."""
+        return append_file(self.pieces_file, _packed(pieces))
+
+    def load(self) -> tuple[NamedArrays, Entry] | None:
+        """Return the snapshot and the journal line of the unit it belongs to; None where there is none."""
+        if not self.snapshot_file.is_file():
+            return None
+        arrays = self._unpacked(self.snapshot_file, self.snapshot_file.read_bytes())
+        if UNIT not in arrays:
+            raise self.damaged(self.snapshot_file, "it does not say to which unit it belongs")
+        return arrays, json.loads(str(arrays.pop(UNIT)))
+
+    def load_pieces(self, places: dict[str, tuple[int, int]]) -> dict[str, NamedArrays]:
+        """Return the pieces of the units that stand at ``places`` in the file."""
+        if not places:
+            return {}
+        try:
+            content = self.pieces_file.read_bytes()
+        except OSError as error:
+            raise self.damaged(self.pieces_file, error.strerror or str(error)) from error
+        return {unit: self._unpacked(self.pieces_file, content[start:end]) for unit, (start, end) in places.items()}
+
+    def cut_pieces(self, end: int) -> None:
+        """Forget what a unit that was never completed left behind the byte ``end``."""
+        if self.pieces_file.is_file() and self.pieces_file.stat().st_size > end:
+            os.truncate(self.pieces_file, end)
+
+    def discard(self) -> None:
+        """Set both files aside: the step begins anew."""
+        for path in (self.snapshot_file, self.pieces_file):
+            if path.exists():
+                os.replace(path, path.with_name(f"{path.name}.old"))
+
+    def _unpacked(self, path: Path, content: bytes) -> NamedArrays:
+        try:
+            with np.load(BytesIO(content), allow_pickle=False) as saved:
+                return {name: saved[name] for name in saved.files}
+        except Exception as error:  # numpy and zipfile have a dozen ways to say that bytes are missing
+            raise self.damaged(path, str(error)) from error
+
+    def damaged(self, path: Path, why: str) -> StorageError:
+        """Return the sentence for a file that a step cannot go on from."""
+        return StorageError(
+            f"{path} is damaged ({' '.join(why.split())}): step {self.step!r} cannot go on from it. What it measured "
+            f"is in data.db; to do this step again from its beginning: xbarlab resume {path.parent.parent} "
+            f"--repeat {self.step}"
+        )
+
+
+def _packed(arrays: NamedArrays) -> bytes:
+    buffer = BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()

@@ -1,0 +1,313 @@
+"""Kill runs at random moments, resume them, and prove that nothing is lost or doubled.
+
+    python tests/end_to_end/kill_matrix.py --kills 100
+
+The mock bench is served over TCP by this process, so its chip lives on; the client is a process of its own that gets
+SIGKILL. Every third resume is killed too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from xbarlab.mockhw.bench import MockBench, forget_bench, fresh_bench
+from xbarlab.mockhw.tcp_host import serve
+from xbarlab.protocols.joined import database, joined, step_parts
+from xbarlab.protocols.journal import read_journal, step_histories
+from xbarlab.runbooks.stations import find_bench, find_station
+
+RUNBOOKS = {
+    "first_light_1t1r": (
+        "mock_ta_hfo2",
+        "tcp_ta_hfo2",
+        [
+            "form.cells=0:8,0:16", "yield.cells=0:8,0:16", "iv.cells=0:1,0:2", "iv.cycles=2",
+            "baseline.cells=0:2,0:16", "baseline.set_starts=[0.9]", "baseline.set_steps=[0.15, 0.25]",
+            "baseline.reset_steps=[0.2]", "program.cells=0:8,0:16",
+        ],
+    ),
+    "first_light_tio2": (
+        "mock_tio2",
+        "tcp_tio2",
+        [
+            "virgin.cells=0:2,0:2", "form.cells=0:2,0:2", "iv.cells=0:1,0:2", "iv.cycles=2", "iv.step=0.1",
+            "pulses.cells=0:1,0:2", "pulses.pulses=20", "pulses.cycles=3", "schemes.cells=0,0", "schemes.among=0:2,0:2",
+            "disturb.cells=0,0", "disturb.pulses=10", "disturb.average=1", "yield.cells=0:2,0:2",
+        ],
+    ),
+}  # fmt: skip
+TIMEOUT = 180.0
+
+Ports = dict[str, tuple[str, int]]
+
+
+@dataclass
+class Case:
+    """What became of one kill."""
+
+    runbook: str
+    killed_in: str = "–"
+    journaled: int = 0
+    missing: int = 0
+    repeated: int = 0
+    resumes: int = 0
+    seconds: float = 0.0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        return not self.problems
+
+
+@contextmanager
+def served(bench_name: str, station_name: str, folder: Path, seed: int) -> Iterator[tuple[MockBench, Ports, Path]]:
+    """Serve a fresh chip and give the bench and a station that reaches it."""
+    shipped = find_bench(bench_name)
+    bench_file = folder / "own.bench.yaml"
+    bench_file.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+    mock = fresh_bench(bench_file, seed=seed)
+    chip = shipped.with_name(f"{bench_name}.chip.yaml")
+    text = find_station(station_name).read_text(encoding="utf-8")
+    with serve(mock, port=0) as addresses:
+        for address, (host, port) in addresses.items():
+            text = text.replace(address, f"TCPIP0::{host}::{port}::SOCKET")
+        station = folder / "own.station.yaml"
+        station.write_text(text.replace(chip.name, chip.as_posix()), encoding="utf-8")
+        yield mock, dict(addresses), station
+    forget_bench(bench_file)
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "xbarlab.cli", *arguments]
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run_arguments(runbook: str, station: Path, out: Path) -> list[str]:
+    changes = [text for change in RUNBOOKS[runbook][2] for text in ("--set", change)]
+    return ["run", runbook, "--station", str(station), "--out", str(out), "--seed", "3", "--quiet", *changes]
+
+
+def wait_for_journal(process: subprocess.Popen[str], out: Path, least: int) -> None:
+    """Wait until the journal has more than ``least`` lines, which is when a session has the bench."""
+    end = time.monotonic() + TIMEOUT
+    journal = out / "journal.jsonl"
+    while process.poll() is None and time.monotonic() < end:
+        if journal.is_file() and journal.read_bytes().count(b"\n") > least:
+            return
+        time.sleep(0.01)
+
+
+def lines(out: Path) -> int:
+    journal = out / "journal.jsonl"
+    return journal.read_bytes().count(b"\n") if journal.is_file() else 0
+
+
+def killed_after(process: subprocess.Popen[str], out: Path, least: int, seconds: float) -> bool:
+    """SIGKILL a session ``seconds`` after it began to work; False if it had ended by then."""
+    wait_for_journal(process, out, least)
+    time.sleep(seconds)
+    process.kill()
+    process.communicate()
+    return process.returncode < 0
+
+
+def units_of(out: Path) -> Counter[tuple[str, str]]:
+    entries = read_journal(out / "journal.jsonl")
+    return Counter((entry["step"], entry["unit"]) for entry in entries if entry["event"] == "unit_done")
+
+
+def step_in_flight(out: Path) -> str:
+    begun = [entry for entry in read_journal(out / "journal.jsonl") if entry["event"] in {"step_started", "step_done"}]
+    return str(begun[-1]["step"]) + (" (after)" if begun[-1]["event"] == "step_done" else "") if begun else "start"
+
+
+def board_is_off(mock: MockBench) -> bool:
+    """Whether the board let go of the array, 0 V first, when its client was lost."""
+    end = time.monotonic() + 10.0
+    while time.monotonic() < end:
+        texts = mock.log.texts()
+        if texts and "client lost" in texts[-6:] and texts[-1] == "disconnected":
+            return texts[-2] == "volts 0"
+        if texts and texts[-1] == "client lost" and "disconnected" in texts[-4:]:
+            return True  # idle before its client went
+        time.sleep(0.02)
+    return False
+
+
+def outputs_on(mock: MockBench, ports: Ports) -> list[str]:
+    """Return the instruments that still drive something, asked over the wire."""
+    queries = {"keithley_2450": ["OUTP?"], "keysight_33622a": ["OUTP1?", "OUTP2?"], "array_board": ["OUTP?"]}
+    return [
+        f"{address} {query}"
+        for address, instrument in mock.instruments.items()
+        for query in queries.get(instrument.kind, [])
+        if ask(ports[address], query) != "0"
+    ]
+
+
+def ask(where: tuple[str, int], query: str) -> str:
+    with socket.create_connection(where, timeout=10.0) as connection:
+        connection.sendall(f"{query}\n".encode())
+        return connection.makefile("r").readline().strip()
+
+
+def check(case: Case, out: Path, before: Counter[tuple[str, str]], reference: dict[str, object]) -> None:
+    """Note everything that is not as it must be after the last resume."""
+    entries = read_journal(out / "journal.jsonl")
+    units = units_of(out)
+    case.missing = sum(1 for unit in before if unit not in units)
+    case.repeated = sum(count - 1 for count in units.values())
+    expect(case, case.missing == 0, f"{case.missing} units missing")
+    expect(case, case.repeated == 0, f"{case.repeated} units twice")
+    expect(case, entries[-1]["event"] == "run_done", "run not done")
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    expect(case, set(summary) == set(reference), f"summary keys {set(summary) ^ set(reference)}")
+    expect(case, summary["steps_done"] == summary["steps_planned"], "steps missing")
+    expect(case, (out / "report.html").is_file(), "no report")
+    histories = step_histories(entries)
+    with database(out) as connection:
+        from qcodes.dataset import load_by_guid
+
+        for step, parts in step_parts(out).items():
+            history = histories[step]
+            journaled = sum(history.datasets.values())
+            sizes: list[int] = []
+            for part in parts:
+                data = load_by_guid(part.guid, connection)
+                blocks = history.datasets[part.guid]
+                groups = data.get_parameter_data(end=blocks) if blocks else {}
+                sizes.append(next(iter(next(iter(groups.values())).values())).size if groups else 0)
+                parent = data.metadata.get("xbarlab_parent")
+                place = parts.index(part)
+                expect(case, parent == (parts[place - 1].guid if place else None), f"{step}: parent tag {parent}")
+            table = joined(out, step)
+            setpoints = list(table.columns[: len(axes_of(connection, parts[0].guid))])
+            expect(case, not table.duplicated(setpoints).any(), f"{step}: rows twice in the joined table")
+            expect(case, len(table) == sum(sizes), f"{step}: {len(table)} rows, journaled units have {sum(sizes)}")
+            expect(case, journaled > 0, f"{step}: nothing journaled")
+
+
+def axes_of(connection: object, guid: str) -> list[str]:
+    from qcodes.dataset import load_by_guid
+
+    dependencies = load_by_guid(guid, connection).description.interdeps.dependencies  # pyright: ignore
+    return [axis.name for axis in next(iter(dependencies.values()))]
+
+
+def expect(case: Case, holds: bool, problem: str) -> None:
+    if not holds:
+        case.problems.append(problem)
+
+
+def one_kill(runbook: str, chance: random.Random, folder: Path, reference: dict[str, object], lasts: float) -> Case:
+    """Kill one run somewhere in the ``lasts`` seconds it takes, resume it until it is done, and check."""
+    bench, station_name, _ = RUNBOOKS[runbook]
+    case = Case(runbook)
+    started = time.monotonic()
+    with served(bench, station_name, folder, chance.randrange(1000)) as (mock, ports, station):
+        out = folder / "out"
+        before: Counter[tuple[str, str]] = Counter()
+        arguments = run_arguments(runbook, station, out)
+        while True:
+            least = lines(out)
+            process = start(*arguments)
+            again = case.resumes > 0 and (case.resumes >= 3 or chance.random() > 0.33)
+            if not again and killed_after(process, out, least, chance.uniform(0.0, lasts)):
+                if case.killed_in == "–":
+                    case.killed_in, case.journaled = step_in_flight(out), sum(units_of(out).values())
+                before = units_of(out)
+                if bench != "mock_tio2":
+                    expect(case, board_is_off(mock), "the board still drives the array after the kill")
+            else:
+                said, _ = process.communicate(timeout=TIMEOUT)
+                if process.returncode == 0:
+                    break
+                expect(case, False, f"exit {process.returncode}: {said.strip().splitlines()[-1:]}")
+                break
+            case.resumes += 1
+            arguments = ["resume", str(out), "--quiet"]
+        if case.passed:
+            check(case, out, before, reference)
+            on = outputs_on(mock, ports)
+            expect(case, not on, f"outputs still on: {on}")
+    case.seconds = time.monotonic() - started
+    return case
+
+
+def reference_run(runbook: str, folder: Path) -> tuple[dict[str, object], float]:
+    """Run once undisturbed: the summary it gives, and how long a session works [s]."""
+    bench, station_name, _ = RUNBOOKS[runbook]
+    with served(bench, station_name, folder, 1) as (_, _, station):
+        for name in ("warm", "out"):  # the first one compiles
+            process = start(*run_arguments(runbook, station, folder / name))
+            wait_for_journal(process, folder / name, 0)
+            began = time.monotonic()
+            said, _ = process.communicate(timeout=TIMEOUT)
+            assert process.returncode == 0, said
+        lasts = time.monotonic() - began
+    return json.loads((folder / "out" / "summary.json").read_text(encoding="utf-8")), lasts
+
+
+def kill_matrix(kills: int, seed: int, *, show: bool = False) -> list[Case]:
+    """Kill ``kills`` runs, taking the runbooks in turn."""
+    chance = random.Random(seed)
+    cases: list[Case] = []
+    with TemporaryDirectory() as temporary:
+        references: dict[str, tuple[dict[str, object], float]] = {}
+        for number in range(kills):
+            runbook = list(RUNBOOKS)[number % len(RUNBOOKS)]
+            if runbook not in references:
+                folder = Path(temporary) / f"reference_{runbook}"
+                folder.mkdir()
+                references[runbook] = reference_run(runbook, folder)
+            folder = Path(temporary) / f"kill_{number}"
+            folder.mkdir()
+            case = one_kill(runbook, chance, folder, *references[runbook])
+            if case.killed_in == "–":
+                case.problems.append("ended before it could be killed")
+            cases.append(case)
+            if show:
+                print(row(number, case), flush=True)
+    return cases
+
+
+def row(number: int, case: Case) -> str:
+    verdict = "ok" if case.passed else "; ".join(case.problems)
+    return (
+        f"{number:4d} {case.runbook:18s} {case.killed_in:18s} {case.journaled:9d} {case.missing:7d} {case.repeated:8d} "
+        f"{case.resumes:7d} {case.seconds:7.1f}  {verdict}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    print("   # runbook            killed in step     journaled missing repeated resumes seconds  resumed")
+    cases = kill_matrix(arguments.kills, arguments.seed, show=True)
+    passed = sum(case.passed for case in cases)
+    where = Counter(case.killed_in for case in cases)
+    print(
+        f"{passed} of {len(cases)} kills passed, {sum(case.resumes for case in cases)} resumes; killed in {dict(where)}"
+    )
+    return 0 if passed == len(cases) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
