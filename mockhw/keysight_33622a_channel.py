@@ -48,6 +48,7 @@ class Channel(Levels):
         self.square_duty = 50.0
         self.phase = 0.0
         self.arbitrary = "INT:\\BUILTIN\\EXP_RISE.ARB"
+        self.sample_rate = 40e3
         self.burst = False
         self.burst_mode = "TRIG"
         self.cycles = 1.0

@@ -105,7 +105,10 @@ def test_generator_is_recognised_and_its_snapshot_is_the_reset_state(pulser: Sto
     }
     channels = pulser.snapshot(update=True)["submodules"]
     told = {name: entry["value"] for name, entry in channels["ch2"]["parameters"].items()}
-    assert told == {
+    # QCoDeS 0.59 and later ask for these as well.
+    newer = {"auto_range": "ON", "edges": 4e-9, "output_load": 50.0, "srate": 40e3}
+    assert {name: value for name, value in told.items() if name in newer} in ({}, newer)
+    assert {name: value for name, value in told.items() if name not in newer} == {
         "function_type": "SIN", "frequency_mode": "CW", "frequency": 1e3, "phase": 0.0, "amplitude_unit": "VPP",
         "amplitude": 0.1, "offset": 0.0, "output": "OFF", "ramp_symmetry": 100.0, "pulse_width": 1e-4,
         "trigger_source": "IMM", "trigger_slope": "POS", "trigger_count": 1, "trigger_delay": 0.0,
