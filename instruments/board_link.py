@@ -10,7 +10,7 @@ from .board_settings import BoardSettings
 from .capabilities import Clock, Cost
 from .clock import SimulatedClock, WallClock
 from .errors import InstrumentError, RefusedError, XbarlabError
-from .exchange import COMPUTING_PATIENCE, OUR_DOING
+from .exchange import COMPUTING_PATIENCE, OUR_DOING, POWER_ON, ErrorEntry
 from .interrupts import uninterrupted
 from .wire_text import split_replies
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 WATCHDOG_EXPIRED = -365
 _LONG_SECONDS = 0.25
+_GOING_IDLE = (("stop", "ABOR"), ("0 V", "SOUR:ZERO"), ("array disconnected", "OUTP OFF"))
 _SILENCE_MAX = 1e6
 # What every use of an open board looks at first.
 _NEEDS_A_LINK = frozenset({"_on", "_spec", "_limits", "_clock", "_settings", "_port", "capability", "identity"})
@@ -74,7 +75,15 @@ class BoardLink(BoardSettings):
         if self._on and (not self._watchdog or time.monotonic() < self._alive_until):
             return
         self._know_watchdog()
-        entry = self._error_entry(self._query("OUTP ON;:SYST:ERR?"))
+        question = "*ESR?;:OUTP ON;:SYST:ERR?"
+        reply = self._query(question)
+        status, separator, error = reply.partition(";")
+        if not separator or not status.isdigit():
+            raise self._garbled(question, reply)
+        if int(status) & POWER_ON:
+            self._restore()
+            self.note_incident(f"{self.name} at {self.place} had been without power: its settings were made again")
+        entry = self._error_entry(error)
         entries = () if entry[0] == 0 else (entry, *self.drain_errors())
         expired = [entry for entry in entries if entry[0] == WATCHDOG_EXPIRED]
         if expired:
@@ -120,18 +129,26 @@ class BoardLink(BoardSettings):
                 silent = _LATE * planned
         # A common command keeps the path: no colon between the two.
         question = f"{self._announced(silent, then='')}*OPC?;:PULS:LAST?;:SYST:ERR?"
-        reply = self._query(question, expected=self._patience(planned, computing=not exact))
-        parts = split_replies(reply)
-        if len(parts) != 3 or parts[0] != "1":
-            raise self._garbled(question, reply)
-        last = self._last(parts[1], question)
-        kind, self._running = self._running, None
+
+        def ask() -> tuple[Last, ErrorEntry]:
+            reply = self._query(question, expected=self._patience(planned, computing=not exact))
+            parts = split_replies(reply)
+            if len(parts) != 3 or parts[0] != "1":
+                raise self._garbled(question, reply)
+            return self._last(parts[1], question), self._error_entry(parts[2])
+
+        # Asking what a job came to does not act: a lost answer is asked for again.
+        kind = self._running
+        last, error = self._repeated(ask)
+        self._running = None
         self._count(0, last.slots_done, last.pulses_done, last.seconds_done)
-        self._raise_reported(parts[2], f"{kind}")
+        if error[0]:
+            raise self._instrument_error((error, *self.drain_errors()), f"{kind}")
         if last.kind != kind or (exact and last.slots_done < last.slots_planned):
             raise InstrumentError(
                 f"{self.name} at {self.place} says it did {last.slots_done} of {last.slots_planned} slots of "
-                f"{last.kind} where {kind} was started: somebody else stopped it, or its watchdog did"
+                f"{last.kind} where {kind} was started (PULS:LAST?): somebody else stopped it, its watchdog, a lost "
+                "connection or its supply did; check those, then run the step again"
             )
         return last
 
@@ -176,22 +193,18 @@ class BoardLink(BoardSettings):
         """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns."""
         if getattr(self, "_visa_handle", None) is None:
             return  # QCoDeS strips an instrument that was closed; closing went this way
-        level = logging.INFO if self.link_lost else logging.WARNING
         with uninterrupted():
-            try:
-                self._tell("ABOR")
-                self._tell("SOUR:ZERO")
-                self._tell("OUTP OFF")
-                self.resynchronise()
-                self._log_errors("while going idle")
-            except XbarlabError as error:
-                log.log(level, "idle: %s; a board that lost its client goes to 0 V and disconnects by itself", error)
+            self._go_idle(_GOING_IDLE, "OUTP?", "0")
             self._on = False
             self._running = None
             self._idled = True
 
+    def _reconnected(self) -> None:
+        super()._reconnected()
+        self._running = None
+
     def _log_errors(self, when: str) -> None:
-        for number, text in self.drain_errors():
+        for number, text in dict.fromkeys(self.drain_errors()):
             level = logging.INFO if number in OUR_DOING else logging.WARNING
             log.log(level, "%s reports %d %s %s", self.name, number, text, when)
 

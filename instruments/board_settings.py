@@ -113,6 +113,19 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
         self._forget_settings()
         self._narrow_defaults()
 
+    def _restore(self) -> None:
+        """Set up again, after a power failure, what was set up when it was opened, and what was set by hand since."""
+        by_hand = (self.read_range, self.watchdog)
+        known = [(parameter, parameter.cache.get(get_if_invalid=False)) for parameter in by_hand]
+        self._forget_settings()
+        self._narrow_defaults()
+        for parameter, value in known:
+            if value is not None:
+                parameter.set(value)  # pyright: ignore[reportArgumentType]  # each its own
+
+    def _reconnected(self) -> None:
+        self._forget_settings()
+
     def _identify(self) -> Identity:
         parts = [part.strip() for part in self._query("*IDN?").split(",")]
         maker, model, serial, firmware = (parts + [""] * 4)[:4]

@@ -11,7 +11,7 @@ from .array_spec import Block
 from .board_codec import Last, PulsePlanes, decode_map, decode_program, decode_sweep, largest_code, to_codes, to_float32
 from .board_parallel import BoardParallel
 from .capabilities import Delivered, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
-from .errors import RefusedError
+from .errors import RefusedError, unconfirmed
 from .limits import numbers, refuse_bad_number
 
 
@@ -90,13 +90,17 @@ class CrossbarBoard(BoardParallel):
             given = spec.read_gate if gate is None else gate
             settings["SOUR:READ:GATE"] = self._limits.one("gate", given, channel="read gate")
         board = cells if self._lines is None else self._lines.rectangle(cells)
-        with self._acting():
-            self._configure(settings)
-            slots = board.nrows * (int(average) + int(self._automatic_range()))
-            seconds = slots * spec.read_slot_seconds
-            message = b"READ:MAP? %d,%d,%d,%d" % (board.row0, board.nrows, board.col0, board.ncols)
-            message = self._announced(seconds).encode("ascii") + message
-            payload = self.ask_block(message, 9 * board.size, expected=seconds)
+
+        def look() -> tuple[int, float, memoryview]:
+            with self._acting():
+                self._configure(settings)
+                slots = board.nrows * (int(average) + int(self._automatic_range()))
+                seconds = slots * spec.read_slot_seconds
+                message = b"READ:MAP? %d,%d,%d,%d" % (board.row0, board.nrows, board.col0, board.ncols)
+                message = self._announced(seconds).encode("ascii") + message
+                return slots, seconds, self.ask_block(message, 9 * board.size, expected=seconds)
+
+        slots, seconds, payload = self._repeated(look)
         self._count(1, slots, 0, seconds)
         current, error, flags = decode_map(payload, board.shape)
         if self._lines is not None:
@@ -119,9 +123,13 @@ class CrossbarBoard(BoardParallel):
         board_row, board_col = self._board_cell(row, col)
         command = f"SAMP? {board_row},{board_col},{self._polarity * volts:.9g},{spec.read_gate:.9g},{rate:.9g},{points}"
         self._check(command)
-        with self._acting():
-            message = (self._announced(points / rate) + command).encode("ascii")
-            payload = self.ask_block(message, 4 * points, expected=self._patience(points / rate))
+
+        def look() -> memoryview:
+            with self._acting():
+                message = (self._announced(points / rate) + command).encode("ascii")
+                return self.ask_block(message, 4 * points, expected=self._patience(points / rate))
+
+        payload = self._repeated(look)
         self._count(1, points, 0, points / rate)
         current = self._polarity * np.frombuffer(payload, "<f4").astype(np.float64)
         return Trace(row, col, float(volts), np.arange(1, points + 1) / rate, current)
@@ -151,7 +159,7 @@ class CrossbarBoard(BoardParallel):
         head = b"PULS:MAP %d,%d,%d,%d," % (board.row0, board.nrows, board.col0, board.ncols)
         # Counted before it leaves: a pulse whose confirmation is lost has been given, for all that is known.
         self.wear.add(block, planes.volts * (self._polarity * self.capability.volts_lsb), planes.count, self._limits)
-        with self._acting():
+        with self._acting(), unconfirmed(block, planes.count):
             self.write_block_command(head, sent.payload())
             self._started("MAP")
             last = self._finish(bound)
@@ -246,11 +254,12 @@ class CrossbarBoard(BoardParallel):
         payload = (self._polarity * sent).tobytes() + to_float32(gates, 0.0, self._limits.gate_max).tobytes()
         head = f"SWE:RUN {board_row},{board_col},{compliance:.9g},{dwell:.9g},".encode("ascii")
         self.wear.add_sweep(row, col, points, self._limits)
-        with self._acting():
+        with self._acting(), unconfirmed(Block(row, 1, col, 1), 1, "sweep"):
             self.write_block_command(head, payload)
             self._started("SWEEP")
             self._finish(points.size * dwell)
-            applied, current, flags = decode_sweep(self.ask_block(b"FETC:SWE?", 9 * points.size))
+            fetched = self._repeated(lambda: self.ask_block(b"FETC:SWE?", 9 * points.size))
+            applied, current, flags = decode_sweep(fetched)
         sign = self._polarity
         return IVTrace(row, col, sign * applied, gates.copy(), sign * current, flags, float(compliance), float(dwell))
 
@@ -293,11 +302,16 @@ class CrossbarBoard(BoardParallel):
         slot = request.width + spec.slot_overhead + 2 * spec.read_slot_seconds
         active = np.isfinite(target)
         stress = max(down, lowest), request.set_volts
-        with self.wear.giving(block, active * float(request.pulses_max), stress, limits) as given, self._acting():
+        most = active * request.pulses_max
+        with (
+            self.wear.giving(block, active * float(request.pulses_max), stress, limits) as given,
+            self._acting(),
+            unconfirmed(block, most),
+        ):
             self.write_block_command(head.encode("ascii"), sent.astype("<f4").tobytes())
             self._started("VERIFY")
             self._finish(int(active.sum()) * request.pulses_max * slot, exact=False)
-            reply = self.ask_block(b"FETC:PROG?", 7 * board.size)
+            reply = self._repeated(lambda: self.ask_block(b"FETC:PROG?", 7 * board.size))
             conductance, pulses, status = decode_program(reply, board.shape)
             if self._lines is not None:
                 conductance, pulses, status = (self._lines.gather(p, block) for p in (conductance, pulses, status))

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from .array_spec import Block
 
 
 class XbarlabError(Exception):
@@ -40,8 +48,68 @@ class InstrumentError(XbarlabError):
         self.entries = tuple(entries)
 
 
+class GarbledReplyError(InstrumentError):
+    """A reply cannot be what was asked for; whether the command was carried out is not known."""
+
+
+class PowerLostError(InstrumentError):
+    """The instrument has been off in the meantime: its settings are those of power-on."""
+
+
 class ConnectionLostError(XbarlabError):
     """The instrument did not answer; the message names the address and what was tried."""
+
+
+class ReplyLostError(ConnectionLostError):
+    """One reply was lost or came late; the instrument answers again since."""
+
+
+class UnconfirmedError(ConnectionLostError):
+    """Pulses were sent and not confirmed: they have been given, in part or not at all.
+
+    Attributes
+    ----------
+    block : Block
+        The cells, to be read before anything else is done to them.
+    count : int array [rows, cols]
+        How many pulses each of them may have had, at most.
+    """
+
+    count: NDArray[np.int64]
+
+    def __init__(self, message: str, block: Block, count: ArrayLike) -> None:
+        import numpy as np
+
+        super().__init__(message)
+        self.block = block
+        self.count = np.broadcast_to(np.asarray(count, dtype=np.int64), block.shape)
+
+
+@contextmanager
+def unconfirmed(block: Block, count: ArrayLike, what: str = "pulses") -> Generator[None]:
+    """Say of a lost or unreadable confirmation which cells may have had how many of ``what``.
+
+    An instrument that reports an error has said what became of the command; that passes as it is.
+
+    Parameters
+    ----------
+    count : looked at only then; all zero as long as nothing has been sent.
+    """
+    try:
+        yield
+    except UnconfirmedError:
+        raise
+    except (ConnectionLostError, GarbledReplyError, PowerLostError) as error:
+        lost = UnconfirmedError("", block, count)
+        most = int(lost.count.max(initial=0))
+        if not most:
+            raise
+        where = f"cell ({block.row0}, {block.col0})" if block.size == 1 else f"cells {block}"
+        lost.args = (
+            f"{error}; {where} may have had up to {most} {what}, in part or not at all: read before going on, "
+            "as a resumed run does",
+        )
+        raise lost from error
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 from pyvisa.constants import StatusCode
 from pyvisa.errors import InvalidSession, VisaIOError
 
-from .errors import ConnectionLostError, InstrumentError
+from .errors import (
+    ConnectionLostError,
+    GarbledReplyError,
+    InstrumentError,
+    PowerLostError,
+    ReplyLostError,
+    XbarlabError,
+)
 from .interrupts import uninterrupted
 from .ports import Port
 from .wire_text import GarbledError, block_header, brief, named, parse_header, shortened
@@ -38,6 +45,13 @@ _OUR_SILENCE = OUR_DOING | {-365}
 # A simulator over TCP computes what a bench does; how long that takes is not in the physics.
 COMPUTING_PATIENCE = 120.0
 _GARBLED = "the reply is garbled; check cable and shielding, then open the bench again"
+POWER_ON = 128  # of the standard event register (IEEE 488.2, 11.5.1)
+_POWER_LOST = (
+    "it has been without power in the meantime and is back at its power-on settings; check its supply, then run the "
+    "step again"
+)
+# "Settings conflict": what an instrument says that has forgotten what it was set to.
+_CONFLICT = -221
 
 
 class ExchangeMixin(_Base):
@@ -241,24 +255,52 @@ class ExchangeMixin(_Base):
         except ValueError:
             raise self._garbled("SYST:ERR?", reply) from None
 
-    def _garbled(self, command: str, reply: str) -> InstrumentError:
+    def _garbled(self, command: str, reply: str) -> GarbledReplyError:
         """Return the error for a reply that cannot be what was asked for; the next exchange finds its place first."""
         self._out_of_step = True
-        return InstrumentError(
+        return GarbledReplyError(
             f"{self.name} at {self.place} answered {shortened(command)} with {reply[:60]!r}: {_GARBLED}"
         )
 
     def _instrument_error(self, entries: tuple[ErrorEntry, ...], doing: str) -> InstrumentError:
         runs = [(f"{number} {text}", len(list(equal))) for (number, text), equal in groupby(entries)]
         words = "; ".join(text if times == 1 else f"{text} (×{times})" for text, times in runs)
-        return InstrumentError(f"{self.name} at {self.place} reports {words} (after {shortened(doing)})", entries)
+        said = f"{self.name} at {self.place} reports {words} (after {shortened(doing)})"
+        if any(number == _CONFLICT for number, _ in entries) and self._power_was_lost():
+            return PowerLostError(f"{said}: {_POWER_LOST}", entries)
+        return InstrumentError(f"{said}: look at its front panel and at what was asked, then run it again", entries)
+
+    def _power_was_lost(self) -> bool:
+        """Ask whether the instrument has been off since it was opened; asking forgets it."""
+        try:
+            return bool(int(float(self._query("*ESR?"))) & POWER_ON)
+        except (XbarlabError, ValueError):
+            return False
+
+    def require_power(self, doing: str) -> None:
+        """Raise when the instrument has been off since it was opened: nothing it was set to holds any more.
+
+        Raises
+        ------
+        PowerLostError
+        """
+        reply = self._query("*ESR?")
+        try:
+            status = int(float(reply))
+        except ValueError:
+            raise self._garbled("*ESR?", reply) from None
+        if status & POWER_ON:
+            raise self._power_lost(doing)
+
+    def _power_lost(self, doing: str) -> PowerLostError:
+        return PowerLostError(f"{self.name} at {self.place} says *ESR? {POWER_ON} (after {doing}): {_POWER_LOST}")
 
     def _explain(self, error: BaseException, command: str) -> None:
         """Turn a failed exchange into our own errors; others pass. Called in an ``except``."""
         self._out_of_step = True
         if isinstance(error, GarbledError):
             entries = self._recover(error, command)
-            raise InstrumentError(
+            raise GarbledReplyError(
                 f"{self.name} at {self.place} answered {shortened(command)} with {error}: {_GARBLED}", entries
             ) from error
         if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout and not self._port.half_sent:
@@ -269,7 +311,7 @@ class ExchangeMixin(_Base):
                 raise self._instrument_error(tuple(own), command) from error
             late = self._late_replies or any(number in OUR_DOING for number, _ in entries)
             what = "the reply came late" if late else "the reply was lost"
-            raise ConnectionLostError(
+            raise ReplyLostError(
                 f"{self.name} at {self.place} gave no reply to {shortened(command)} within {seconds:.3g} s, though it "
                 f"answers again since: {what}; check what slows the link down or cuts it, then repeat the step"
             ) from error

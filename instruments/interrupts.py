@@ -1,4 +1,4 @@
-"""Hold back Ctrl-C and SIGTERM while something must not be cut in two."""
+"""Hold back Ctrl-C, SIGTERM and a closed terminal while something must not be cut in two."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (int(signal.SIGINT), int(signal.SIGTERM))
+# Ctrl-C, termination and a closed terminal, where the system has them.
+_SIGNALS = tuple(
+    int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+)
 
 
 @contextmanager
 def uninterrupted() -> Generator[None]:
-    """Deliver SIGINT and SIGTERM only after the body has finished.
+    """Deliver SIGINT, SIGTERM and SIGHUP only after the body has finished.
 
     A message cut in the middle of a block would make the instrument swallow the abort that follows it as payload.
     Signals with the default action or outside the main thread are left alone: Python cannot hold those back.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,7 +73,8 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
 
     _model = "2450"
     _rules = RULES
-    _going_idle = ("ABOR", "SOUR:VOLT 0", "OUTP OFF")
+    _going_idle = (("stop", "ABOR"), ("0 V", "SOUR:VOLT 0"), ("output off", "OUTP OFF"))
+    _is_safe_when = ("OUTP?", "0")
 
     _on: bool | None = False
     _compliance: float | None = None
@@ -81,12 +82,13 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
     _delay: float | None = None
     _cycle_seconds: float = 0.04
     _nplc: float = 1.0
+    _configuration: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
     def make_safe(self) -> None:
         """Set 0 V, switch off, reset; an instrument that speaks another language is refused."""
-        for command in self._going_idle:
+        for _, command in self._going_idle:
             self._tell(command)
         language = self._query("*LANG?")
         if language != "SCPI":
@@ -103,7 +105,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         return True  # make_safe has asked
 
     def _prepare(self) -> None:
-        self.configure()
+        self.configure(**self._configuration)
 
     def configure(
         self,
@@ -136,6 +138,11 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
             0 V with little current, or the output relay open (which wears it: not for maps).
         """
         where = self.name
+        self._configuration = {
+            "nplc": nplc, "average": average, "autozero": autozero, "current_range": current_range,
+            "current_range_min": current_range_min, "source_range": source_range, "terminals": terminals,
+            "off_state": off_state,
+        }  # fmt: skip
         refuse_bad_number("nplc", nplc, 0.01, 10.0, "cycles", channel=where)
         refuse_bad_number("average", average, 1, 100, "readings", channel=where)
         for name, amperes in (("current_range", current_range), ("current_range_min", current_range_min)):
@@ -388,11 +395,13 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         except ValueError:
             raise self._garbled("READ?", reply) from None
         if bits & _STATUS_OVER_TEMPERATURE:
-            raise InstrumentError(f"{self.name} at {self.place} is too hot and has limited its output: let it cool")
+            raise InstrumentError(f"{self.name} at {self.place} is too hot (READ?), its output limited: let it cool")
         if not bits & _STATUS_OUTPUT:
+            if self._power_was_lost():
+                raise self._power_lost("READ?")
             raise InstrumentError(
                 f"{self.name} at {self.place} measured with its output off (source status {bits}): "
-                "somebody switched it off, or its interlock did"
+                "somebody switched it off, or its interlock did; check both, then run the step again (READ?)"
             )
         flags = FLAG_COMPLIANCE if bits & _STATUS_LIMIT else 0
         if abs(i) >= _OVERFLOW:

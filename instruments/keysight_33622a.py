@@ -83,12 +83,13 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
     # The burst first: that leaves its base, 0 V. DC is set when the outputs are off, because the level of DC is the
     # offset, which of a pulse of 2 V is 1 V.
     _going_idle = (
-        "ABOR",
-        "OUTP1 OFF",
-        "OUTP2 OFF",
-        "SOUR1:BURS:STAT OFF;:SOUR1:FUNC DC;:SOUR1:VOLT:OFFS 0",
-        "SOUR2:BURS:STAT OFF;:SOUR2:FUNC DC;:SOUR2:VOLT:OFFS 0",
+        ("stop at the base, 0 V", "ABOR"),
+        ("output 1 off", "OUTP1 OFF"),
+        ("output 2 off", "OUTP2 OFF"),
+        ("channel 1 DC 0 V", "SOUR1:BURS:STAT OFF;:SOUR1:FUNC DC;:SOUR1:VOLT:OFFS 0"),
+        ("channel 2 DC 0 V", "SOUR2:BURS:STAT OFF;:SOUR2:FUNC DC;:SOUR2:VOLT:OFFS 0"),
     )
+    _is_safe_when = ("OUTP1?;:OUTP2?", "0;0")
 
     relay_seconds: float = 0.01
     """Wait between switching the outputs on and the trigger, for the relays to settle [s]."""

@@ -31,7 +31,8 @@ class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
     """
 
     _model = "B2201A"
-    _going_idle = ("ROUT:OPEN:CARD ALL",)
+    _going_idle = (("all relays open", "ROUT:OPEN:CARD ALL"),)
+    _is_safe_when = ("ROUT:CLOS:CARD? 0", "")
 
     settle: float = 0.01
     """Wait after a change, for relays and leakage to settle [s]."""

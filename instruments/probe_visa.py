@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from .capabilities import Clock, Identity
 from .clock import WallClock
 from .command_guard import CommandGuard, Rule
-from .errors import InstrumentError, XbarlabError
-from .exchange import LINK_ERRORS, OUR_DOING
+from .errors import InstrumentError
+from .exchange import LINK_ERRORS
 from .interrupts import uninterrupted
 from .limits import Limits
 from .visa import BoardVisaMixin
@@ -37,7 +37,10 @@ class ProbeVisaMixin(BoardVisaMixin):
 
     _model: ClassVar[str] = ""
     _rules: ClassVar[tuple[Rule, ...]] = ()
-    _going_idle: ClassVar[tuple[str, ...]] = ()
+    _going_idle: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """(word, command) of every step to the safe state."""
+    _is_safe_when: ClassVar[tuple[str, str]] = ("*OPC?", "1")
+    """What is asked of an instrument that was made safe, and what it answers when it is."""
 
     _sync_name = "*ESE?"
     _hangup_effect = "what it drives stays: switch its output off by hand"
@@ -198,7 +201,7 @@ class ProbeVisaMixin(BoardVisaMixin):
 
     def make_safe(self) -> None:
         """Whatever the last user left behind: 0 V and off, then the documented defaults."""
-        for command in self._going_idle:
+        for _, command in self._going_idle:
             self._tell(command)
         _ = self.identity
         self._act("*CLS;*RST")
@@ -209,25 +212,40 @@ class ProbeVisaMixin(BoardVisaMixin):
         self.make_safe()
         self._prepare()
 
-    def idle(self) -> None:
-        """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns."""
+    def idle(self, *, reconnect: bool = True) -> None:
+        """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns.
+
+        Parameters
+        ----------
+        reconnect : bool
+            Open a lost connection anew, once: what this instrument drives stays when its cable is out.
+        """
         if getattr(self, "_visa_handle", None) is None:
             return  # QCoDeS strips an instrument that was closed; closing went this way
-        level = logging.INFO if self.link_lost else logging.WARNING
         with uninterrupted():
-            try:
-                if self._out_of_step:
-                    self._clear_link()  # before the commands: it would throw them away with the rest
-                for command in self._going_idle:
-                    self._tell(command)
-                super().resynchronise()
-                for number, text in self.drain_errors():
-                    mild = number in OUR_DOING
-                    log.log(logging.INFO if mild else logging.WARNING, "%s reports %d %s", self.name, number, text)
-            except XbarlabError as error:
-                log.log(level, "idle: %s; %s", error, self._hangup_effect)
+            if self._out_of_step:
+                self._clear_link()  # before the commands: it would throw them away with the rest
+            self._go_idle(self._going_idle, *self._is_safe_when, reconnect=reconnect)
             self._forget_settings()
             self._idled = True
+
+    def _find_place(self) -> None:
+        super().resynchronise()
+
+    def restore(self) -> None:
+        """Make sure that the same instrument answers and set it up as it was; 0 V and off first.
+
+        Raises
+        ------
+        ConnectionLostError
+            When it does not answer on a new connection either, or another one does.
+        """
+        if self.link_lost or not self._link_is_open():
+            self._reconnect(None)
+        self.reset()
+
+    def _reconnected(self) -> None:
+        self._forget_settings()
 
     def close(self) -> None:
         """Idle, then close the connection."""

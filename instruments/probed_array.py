@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -25,7 +24,7 @@ from .capabilities import (
     VerifyRequest,
 )
 from .clock import SimulatedClock, WallClock
-from .errors import RefusedError
+from .errors import RefusedError, XbarlabError, unconfirmed
 from .interrupts import uninterrupted
 from .limits import Limits, numbers, refuse_bad_number
 from .line_drops import LineDrops
@@ -33,6 +32,8 @@ from .mate_current import LEVELS, MateCurrent
 from .probe_diagnosis import ProbeDiagnosis, diagnose_lines
 from .probe_lines import Path, ProbeInputs, ProbeLines
 from .probe_spec import FLOAT, HALF, ROW_SENSE, VIRTUAL_GROUND, probe_spec
+from .recovery import FAULTS_OF_THE_LINK
+from .safe_state import SafeStep
 from .wear_ledger import WearLedger
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ if TYPE_CHECKING:
     from .keysight_33622a import Keysight33622APulser
     from .keysight_b2201a import KeysightB2201AMatrix
     from .limits import NamedLimits
-
-log = logging.getLogger(__name__)
+    from .probe_visa import ProbeVisaMixin
 
 # Accuracy of the 2450 on its middle ranges: 0.02 % of the reading and 1 nA of zero and noise.
 _RELATIVE_NOISE, _ZERO_NOISE = 2e-4, 1e-9
@@ -195,12 +195,24 @@ class ProbedArray:
         spec.check_average(average, channel="read")
         current, error, across = np.zeros(cells.shape), np.zeros(cells.shape), np.ones(cells.shape)
         flags = np.zeros(cells.shape, dtype=np.uint8)
-        with self._acting():
-            self._integrate(self._nplc)
-            for at in np.ndindex(cells.shape):
-                row, col = cells.row0 + at[0], cells.col0 + at[1]
-                measured = self._read_cell(row, col, amplitude, average, scheme)
-                current[at], error[at], across[at], flags[at] = measured
+
+        def look(line: int) -> None:
+            with self._acting(self.row_smu, self.column_smu):
+                self._integrate(self._nplc)
+                for at in range(cells.ncols):
+                    measured = self._read_cell(cells.row0 + line, cells.col0 + at, amplitude, average, scheme)
+                    current[line, at], error[line, at], across[line, at], flags[line, at] = measured
+
+        repeats = 1
+        for line in range(cells.nrows):
+            try:
+                look(line)
+            except FAULTS_OF_THE_LINK as fault:
+                if not repeats:
+                    raise
+                repeats -= 1
+                self._begin_again(fault)
+                look(line)
         self._slots += cells.size * average
         self._chip_seconds += cells.size * average * spec.read_slot_seconds
         return Reading(cells, amplitude, current, current / across, error / np.abs(across), flags)
@@ -259,7 +271,8 @@ class ProbedArray:
         given_volts, given_width = np.zeros(block.shape), np.zeros(block.shape)
         seconds = 0.0
         done = 0
-        with self._acting():
+        sent = np.zeros_like(count)
+        with unconfirmed(block, sent), self._acting(self.pulser):
             for at in zip(*np.nonzero(count), strict=True):
                 row, col = block.row0 + int(at[0]), block.col0 + int(at[1])
                 self._tie(self._lines.pulser(row, col, grounded=scheme == HALF))
@@ -267,6 +280,7 @@ class ProbedArray:
                 wide, times = float(width[at]), int(count[at])
                 # Counted before it leaves: a train whose confirmation is lost has been given, for all that is known.
                 self.wear.add(Block(row, 1, col, 1), volts[at], times, self._limits)
+                sent[at] = times
                 train = self.pulser.pulses(
                     half,
                     -half,
@@ -342,13 +356,15 @@ class ProbedArray:
         self._limits.check("pulse_volts", points, channel=f"{where} point ")
         spec.check_sweep(points.size, compliance, dwell, channel=where)
         self._limits.check_points(points, compliance, dwell, channel=f"{where} point ")
-        with self._acting():
+        sent = np.zeros((1, 1), np.int64)
+        with unconfirmed(Block(row, 1, col, 1), sent, "sweep"), self._acting(self.row_smu, self.column_smu):
             self._integrate(self._sweep_nplc)
             self._tie(self._lines.smus(row, col, grounded=scheme == HALF), self.column_smu, self.row_smu)
             run = self._sweep_half if scheme == HALF else self._sweep_floating
             # A point lasts for ``dwell``, its reading included.
             wait = dwell - self.column_smu.point_seconds
             self.wear.add_sweep(row, col, points, self._limits)
+            sent[...] = 1
             applied, current, flags = run(self._polarity * points, float(compliance), wait)
         self._slots += points.size
         self._chip_seconds += points.size * dwell
@@ -429,7 +445,7 @@ class ProbedArray:
     def diagnose(self) -> ProbeDiagnosis:
         """Measure offset and open lines; no cell has a voltage across it."""
         smu = self.column_smu
-        with self._acting():
+        with self._acting(smu):
             self._integrate(self._nplc)
             return diagnose_lines(
                 self._lines, smu, lambda paths: self._tie(paths, smu), smu_input=self._lines.inputs.column_smu
@@ -460,21 +476,45 @@ class ProbedArray:
 
     def idle(self) -> None:
         """Put every source at 0 V and off, then open the matrix. Safe in any state; logs what does not answer."""
+        sources = (self.row_smu, self.column_smu, self.pulser)
         with uninterrupted():
-            for source in (self.row_smu, self.column_smu, self.pulser):
+            # What answers first: no source waits for the time-outs of another.
+            for source in sources:
                 with suppress(AttributeError):  # QCoDeS strips an instrument that was closed
-                    source.idle()
+                    source.idle(reconnect=False)
+            for source in sources:
+                with suppress(AttributeError):
+                    if not source.is_idle:
+                        source.idle()
             with suppress(AttributeError):
                 self.matrix.idle()
             self._tied = frozenset()
             self.wear.flush()
 
+    @property
+    def ending(self) -> tuple[SafeStep, ...]:
+        """What the last :meth:`idle` came to, step by step, in the order the steps were taken."""
+        drivers = (self.row_smu, self.column_smu, self.pulser, self.matrix)
+        return tuple(step for driver in drivers for step in getattr(driver, "ending", ()))
+
+    def _begin_again(self, fault: XbarlabError) -> None:
+        """Set up every instrument anew, from the safe state, so that a read that failed can be done once more."""
+        for driver in (self.row_smu, self.column_smu, self.pulser, self.matrix):
+            if not driver.is_idle:
+                raise fault
+            driver.restore()
+        self.row_smu.note_incident(f"{fault}; everything was set up again from 0 V, and the read done once more")
+
     def declare_silence(self, seconds: float) -> None:
         """Do nothing: no instrument here has a watchdog, so sources are left at 0 V between actions."""
 
-    def _acting(self) -> _Acting:
-        """Whatever interrupts the body, all sources are made safe before the exception goes on."""
-        return _Acting(self)
+    def _acting(self, *sources: ProbeVisaMixin) -> _Acting:
+        """Whatever interrupts the body, all sources are made safe before the exception goes on.
+
+        In the end ``sources`` and the matrix say that they had power all the time: one that had not has measured, or
+        given, what nobody asked for.
+        """
+        return _Acting(self, sources)
 
     def _require_block(self, block: Block) -> None:
         spec = self._spec
@@ -491,10 +531,11 @@ class ProbedArray:
 class _Acting:
     """``with array._acting():``."""
 
-    __slots__ = ("_array",)
+    __slots__ = ("_array", "_sources")
 
-    def __init__(self, array: ProbedArray) -> None:
+    def __init__(self, array: ProbedArray, sources: tuple[ProbeVisaMixin, ...]) -> None:
         self._array = array
+        self._sources = sources
 
     def __enter__(self) -> None:
         return None
@@ -504,3 +545,10 @@ class _Acting:
     ) -> None:
         if kind is not None:
             self._array.idle()
+            return
+        try:
+            for driver in (*self._sources, self._array.matrix):
+                driver.require_power("an action")
+        except BaseException:
+            self._array.idle()
+            raise

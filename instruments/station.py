@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qcodes.station import Station
 
     from .chip_file import Chip
+    from .safe_state import SafeStep
     from .wear_ledger import WearLedger
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,8 @@ def load_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
 class Bench:
     """The instruments of a station, opened by ``with`` and safe on every exit.
 
-    Normal end, exception, Ctrl-C, SIGTERM and the end of the interpreter all idle the array (0 V, then disconnected)
-    before the instruments are closed and the bench is given back.
+    Normal end, exception, Ctrl-C, SIGTERM, SIGHUP and the end of the interpreter all idle the array (0 V, then
+    disconnected) before the instruments are closed and the bench is given back.
     """
 
     def __init__(self, file: StationFile) -> None:
@@ -67,8 +68,10 @@ class Bench:
         self._wear: WearLedger | None = None
         self._identities: dict[str, Identity] = {}
         self._names: list[str] = []
-        self._sigterm_before: object = None
+        self._signals_before: dict[int, Any] = {}
         self._is_open = False
+        self._ending: tuple[SafeStep, ...] = ()
+        self._incidents: list[str] = []
 
     def __repr__(self) -> str:
         state = "open" if self._is_open else "closed"
@@ -107,6 +110,19 @@ class Bench:
         return self._opened(self._wear)
 
     @property
+    def ending(self) -> tuple[SafeStep, ...]:
+        """How the instruments were left, step by step in the order it was done; empty while the bench is open.
+
+        An instrument whose step is not "confirmed" did not say that it is safe: look at it.
+        """
+        return self._ending
+
+    @property
+    def incidents(self) -> tuple[str, ...]:
+        """Faults that were got over since the bench was opened, one sentence each: a read that was done once more."""
+        return tuple(self._incidents)
+
+    @property
     def path(self) -> Path:
         """The station file."""
         return self.file.path
@@ -132,7 +148,7 @@ class Bench:
             raise RefusedError(f"the bench of {self.file.path.name} is open already")
         self._lock.acquire()
         self._is_open = True
-        self._catch_sigterm()
+        self._catch_signals()
         # As the last resort: a notebook that never leaves its ``with``.
         atexit.register(self.close)
         try:
@@ -148,10 +164,13 @@ class Bench:
             return
         with uninterrupted():
             self._is_open = False
+            ending: list[SafeStep] = []
             if self._array is not None:
                 with _logged("idle"):
                     self._array.idle()
-            self._close_instruments()
+                    ending += getattr(self._array, "ending", ())
+            self._close_instruments(ending)
+            self._ending = tuple(ending)
             self._array = self._clock = self._station = None
             if self._wear is not None:
                 with _logged("closing the wear ledger"):
@@ -161,7 +180,7 @@ class Bench:
                 self._chip_lock = None
             self._lock.release()
             atexit.unregister(self.close)
-            self._restore_sigterm()
+            self._restore_signals()
 
     def _open_instruments(self) -> None:
         from qcodes.instrument import Instrument
@@ -186,7 +205,9 @@ class Bench:
                 extra = {"chip": self.file.chip, "limits": self.file.limits}
             self._names.append(name)
             try:
-                instrument = station.load_instrument(name, update_snapshot=False, **extra)
+                instrument: Any = station.load_instrument(name, update_snapshot=False, **extra)
+                if hasattr(instrument, "tell_incident"):
+                    instrument.tell_incident = self._incidents.append
             except XbarlabError:
                 raise
             except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
@@ -271,7 +292,7 @@ class Bench:
             return clock
         return array.clock
 
-    def _close_instruments(self) -> None:
+    def _close_instruments(self, ending: list[SafeStep]) -> None:
         from qcodes.instrument import Instrument
         from qcodes.station import Station
 
@@ -279,27 +300,41 @@ class Bench:
             name = self._names.pop()
             # By name: QCoDeS may have opened it and failed later, before the station knew it.
             if Instrument.exist(name):
+                instrument: Any = Instrument.find_instrument(name)
+                if hasattr(instrument, "ending") and name not in {step.instrument for step in ending}:
+                    with _logged(f"idling {name}"):
+                        instrument.idle()
+                        ending += instrument.ending
                 with _logged(f"closing {name}"):
-                    Instrument.find_instrument(name).close()
+                    instrument.close()
+        for step in ending:
+            log.info("way out: %s", step)
         if self._station is not None and Station.default is self._station:
             Station.default = self._station_before
 
-    # -- SIGTERM ----------------------------------------------------------------------------------------------------
+    # -- signals ----------------------------------------------------------------------------------------------------
 
-    def _catch_sigterm(self) -> None:
+    def _catch_signals(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._sigterm_before = signal.signal(signal.SIGTERM, _interrupt)
+            for number in _TERMINATIONS:
+                if signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                    self._signals_before[number] = signal.signal(number, _interrupt)
 
-    def _restore_sigterm(self) -> None:
-        if self._sigterm_before is not None and threading.current_thread() is threading.main_thread():
-            with suppress(ValueError, TypeError):
-                signal.signal(signal.SIGTERM, self._sigterm_before)  # pyright: ignore[reportArgumentType]
-            self._sigterm_before = None
+    def _restore_signals(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, before in self._signals_before.items():
+                with suppress(ValueError, TypeError):
+                    signal.signal(number, before)
+            self._signals_before.clear()
+
+
+# Termination and a closed terminal, where the system has them.
+_TERMINATIONS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Let SIGTERM take the way of Ctrl-C, which every protocol knows."""
-    raise KeyboardInterrupt("terminated by SIGTERM")
+    """Let a termination take the way of Ctrl-C, which every protocol knows."""
+    raise KeyboardInterrupt(f"terminated by {signal.Signals(number).name}")
 
 
 class _logged:  # noqa: N801 - used like a function

@@ -8,8 +8,9 @@ import pyvisa
 from pyvisa.highlevel import list_backends
 
 from .errors import ConnectionLostError, RefusedError, unknown
-from .exchange import LINK_ERRORS, ExchangeMixin
+from .exchange import LINK_ERRORS
 from .ports import port_of
+from .recovery import RecoveryMixin
 from .wire_text import brief
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .command_guard import CommandGuard
 
 
-class BoardVisaMixin(ExchangeMixin):
+class BoardVisaMixin(RecoveryMixin):
     """Put before a QCoDeS ``VisaInstrument``: everything it writes is checked, answered for, and bounded in time.
 
     ``write`` appends an error query, so a refused command raises at once; ``ask`` that times out tells the board's own
@@ -50,6 +51,7 @@ class BoardVisaMixin(ExchangeMixin):
                 f"{self.name} does not answer at {address} (opened through {backend}: {error}): check that the "
                 "instrument is on, its cable and address, and that no other program holds it"
             ) from error
+        self._opened_at = (address, visalib)
         return cast("MessageBasedResource", resource)
 
     def device_clear(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from .instrument import BenchLog, SimulatedInstrument
 from .keithley_2450_buffer import (
@@ -61,6 +61,8 @@ class SourceMeterCore(SimulatedInstrument):
         """Whether the latest reading was made at the source limit."""
         self.settled_at = -math.inf
         """When the delay after the latest change of the source is over [s]."""
+        self._disturbances: set[str] = set()
+        self._offset = 0.0
         super().__init__(address, clock, log)
         self.drive(clock.now)
 
@@ -154,6 +156,18 @@ class SourceMeterCore(SimulatedInstrument):
         bound = self.settings.protection
         return volts if bound is None else max(-bound, min(bound, volts))
 
+    # --- scripted faults ----------------------------------------------------------------------
+
+    def disturb_reading(self, kind: Literal["overflow", "compliance"]) -> bool:
+        """Let the next reading overflow, or be made at the source limit."""
+        self._disturbances.add(kind)
+        return True
+
+    def shift_offset(self, amps: float) -> bool:
+        """Let the ammeter read ``amps`` [A] too much from now on."""
+        self._offset += amps
+        return True
+
     # --- readings -----------------------------------------------------------------------------
 
     def reading_seconds(self) -> float:
@@ -167,6 +181,9 @@ class SourceMeterCore(SimulatedInstrument):
         """Return what is at the terminal at ``now`` [s], and remember whether the source is limited."""
         seen = self.circuit.measure(self.terminal, now)
         self.limited = self._is_limited(seen)
+        if self._disturbances and "compliance" in self._disturbances and self.output:
+            self._disturbances.discard("compliance")
+            self.limited = True
         return seen
 
     def tripped(self) -> bool:
@@ -194,6 +211,9 @@ class SourceMeterCore(SimulatedInstrument):
         source = settings.active_source
         sense = settings.active_sense
         reading = self._convert(seen, settings.sense_function)
+        if "overflow" in self._disturbances:
+            self._disturbances.discard("overflow")
+            reading = OVERFLOW
         if sense.relative_on and reading != OVERFLOW:
             reading -= sense.relative
         if source.readback:
@@ -237,7 +257,7 @@ class SourceMeterCore(SimulatedInstrument):
         # A quantity that is sourced is measured on the range it is sourced on.
         same = function == self.settings.source_function
         on = self.settings.source[function].on_range if same else self.settings.sense[function].on_range
-        return self.unit.reading(seen.amps if function == "CURR" else seen.volts, on, nplc)
+        return self.unit.reading(seen.amps + self._offset if function == "CURR" else seen.volts, on, nplc)
 
     def _cycles(self) -> float:
         """Return the line cycles one conversion takes; a repeating filter makes them more."""

@@ -61,6 +61,8 @@ def terminations_as_interrupts() -> Generator[None]:
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():
+        # What is ignored stays ignored: a run under nohup outlives its terminal.
+        numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
         previous = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield

@@ -249,6 +249,7 @@ def test_a_matrix_that_does_not_answer_leaves_sources_at_0_v_and_off(in_process:
             raise VisaIOError(StatusCode.error_connection_lost)
 
         array.matrix._port.write = array.matrix._port.read_line = dead
+        array.matrix._opened_at = None  # and cannot be connected anew
         array.read(Block(0, 1, 0, 1))
     assert diary.live() == []
     assert diary.circuit.relays.hot == {}

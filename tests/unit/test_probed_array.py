@@ -57,8 +57,13 @@ class FakeDriver:
         self.clock = None
         self.limits: Limits | None = None
 
+    is_idle = True
+
     def set_limits(self, limits: Limits) -> None:
         self.limits = limits
+
+    def require_power(self, doing: str) -> None:
+        """Never without."""
 
 
 class FakeSmu(FakeDriver):
@@ -108,7 +113,7 @@ class FakeSmu(FakeDriver):
         self.bench.say(self.name, "sweep", len(volts))
         return volts, self.bench.g * volts, np.zeros(len(volts), dtype=np.uint8)
 
-    def idle(self) -> None:
+    def idle(self, *, reconnect: bool = True) -> None:
         self.is_on, self.volts = False, 0.0
         self.bench.say(self.name, "idle")
 
@@ -119,7 +124,7 @@ class FakePulser(FakeDriver):
         seconds = train["count"] * train["period"]
         return SimpleNamespace(first=first, second=second, width=train["width"], seconds=seconds)
 
-    def idle(self) -> None:
+    def idle(self, *, reconnect: bool = True) -> None:
         self.bench.say("pulser", "idle")
 
 

@@ -16,7 +16,13 @@ from xbarlab.instruments.array_spec import Block
 from xbarlab.instruments.capabilities import CrossbarArray, PulseMap, VerifyRequest
 from xbarlab.instruments.chip_file import parse_chip
 from xbarlab.instruments.crossbar_board import CrossbarBoard
-from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, RefusedError, UnsupportedError
+from xbarlab.instruments.errors import (
+    ConnectionLostError,
+    InstrumentError,
+    RefusedError,
+    UnconfirmedError,
+    UnsupportedError,
+)
 
 
 def _load_fake() -> Any:
@@ -32,7 +38,7 @@ def _load_fake() -> Any:
 
 fake = _load_fake()
 OK = b'0,"No error"\n'
-ON = (b"OUTP ON;:SYST:ERR?\n", OK)
+ON = (b"*ESR?;:OUTP ON;:SYST:ERR?\n", b"0;" + OK)
 LSB = fake.CAPABILITY["dac"]["volts_lsb"]
 
 
@@ -49,7 +55,7 @@ class Cable:
     def close(self) -> None:
         for board in self.boards:
             board.visa_handle.script = [(b"ABOR\n", b""), (b"SOUR:ZERO\n", b""), (b"OUTP OFF\n", b""), (b"SYNC", b"")]
-            board.visa_handle.script.append((b"SYST:ERR?\n", OK))
+            board.visa_handle.script += [(b"SYST:ERR?\n", OK), (b"OUTP?\n", b"0\n")]
             board.close()
 
 
@@ -331,8 +337,8 @@ def test_a_late_reply_is_not_taken_for_the_next_one(cable: Cable) -> None:
     resource.assert_done()
 
 
-def test_a_garbled_block_is_reported_and_the_next_exchange_is_in_step(cable: Cable) -> None:
-    board, resource = cable.board(
+def test_a_garbled_block_is_asked_for_once_more_then_reported_and_the_next_exchange_is_in_step(cable: Cable) -> None:
+    garbled: list[tuple[bytes, bytes | BaseException]] = [
         ON,
         (b"SAMP? 0,0,0.1,5,1000,1\n", b"@14xxxx\n"),
         (b"SYNC", b""),
@@ -340,8 +346,9 @@ def test_a_garbled_block_is_reported_and_the_next_exchange_is_in_step(cable: Cab
         (b"ABOR\n", b""),
         (b"SYNC", b""),
         (b"SYST:ERR?\n", OK),
-        (b"OUTP?\n", b"0\n"),
-    )
+    ]
+    board, resource = cable.board(*garbled, (b"*ESR?\n", b"0\n"), (b"SYST:WATC?\n", b"10\n"), *garbled)
+    resource.script.append((b"OUTP?\n", b"0\n"))
     with pytest.raises(InstrumentError, match="garbled"):
         board.sample(0, 0, 0.1, rate=1e3, seconds=1e-3)
     assert board.output() is False
@@ -399,7 +406,7 @@ def test_lines_of_a_small_chip_are_found_on_the_board(cable: Cable) -> None:
 def test_the_watchdog_is_told_about_long_waits_and_forgiven_once(cable: Cable) -> None:
     board, resource = cable.board(
         (b"SYST:WATC:SUSP 106;:SYST:ERR?\n", OK),
-        (b"OUTP ON;:SYST:ERR?\n", b'-365,"Time out error;watchdog"\n'),
+        (b"*ESR?;:OUTP ON;:SYST:ERR?\n", b'0;-365,"Time out error;watchdog"\n'),
         (b"SYST:ERR?\n", OK),
         (b"SAMP? 0,0,0.1,5,1000,1\n", b"#14" + bytes(4) + b"\n"),
     )
@@ -490,13 +497,20 @@ def test_a_garbled_end_of_a_job_is_said_with_the_remedy(cable: Cable, reply: byt
         ON,
         (b"PULS:MAP 0,1,0,1,#210" + pulses + b";:SYST:ERR?\n", OK),
         (b"*OPC?;:PULS:LAST?;:SYST:ERR?\n", reply),
+        (b"SYNC", b""),
+        (b"*ESR?\n", b"0\n"),  # asking does not act: once more
+        (b"*OPC?;:PULS:LAST?;:SYST:ERR?\n", reply),
         (b"ABOR\n", b""),
         (b"SYNC", b""),
+        (b"PULS:LAST?\n", b"MAP,1,1,1,6e-06,6e-06\n"),
+        (b"SYST:ERR?\n", OK),
     )
-    resource.script += [(b"PULS:LAST?\n", b"MAP,1,1,1,6e-06,6e-06\n")] if b"zero" not in reply else []
-    resource.script.append((b"SYST:ERR?\n", OK))
-    with pytest.raises(InstrumentError, match=rf"{words}: the reply is garbled; check cable .* open the bench again"):
+    said = (
+        rf"{words}: the reply is garbled; check cable .* open the bench again; cell \(0, 0\) may have had up to 1 pulse"
+    )
+    with pytest.raises(UnconfirmedError, match=said) as caught:
         board.pulse(PulseMap(Block(0, 1, 0, 1), 0.0, 1e-6))
+    assert (caught.value.block, caught.value.count.tolist()) == (Block(0, 1, 0, 1), [[1]])
     assert board.cost.pulses == 1
     resource.assert_done()
 

@@ -16,7 +16,7 @@ from qcodes.parameters import Parameter
 
 from xbarlab.instruments import probe_visa
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW
-from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, RefusedError
+from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError, RefusedError
 from xbarlab.instruments.keithley_2450 import Keithley2450Smu, Point
 from xbarlab.instruments.limits import Limits
 
@@ -63,6 +63,7 @@ IDLE = [
     (b"OUTP OFF\n", b""),
     (MARK, b"7;7;7\n"),
     (b"SYST:ERR?\n", OK),
+    (b"OUTP?\n", b"0\n"),
 ]
 READ = b'READ? "defbuffer1",SOUR,READ,SOURSTAT'
 
@@ -231,8 +232,22 @@ def test_a_step_is_one_message(on: tuple[Any, Any]) -> None:
 def test_a_reading_that_is_none_is_an_error(on: tuple[Any, Any], status: bytes, words: str) -> None:
     smu, resource = on
     resource.script = [(READ + E, b"0.2,1e-6," + status + NO)]
+    if status == b"8":
+        resource.script.append((b"*ESR?\n", b"0\n"))
     with pytest.raises(InstrumentError, match=words):
         smu.measure()
+    resource.assert_done()
+
+
+def test_an_output_that_is_off_after_a_power_failure_is_said_so(on: tuple[Any, Any]) -> None:
+    smu, resource = on
+    resource.script = [(READ + E, b"0.2,1e-6,8" + NO), (b"*ESR?\n", b"128\n")]
+    with pytest.raises(PowerLostError, match=r"READ\?.*without power.*check its supply"):
+        smu.measure()
+    resource.script = [(b"*ESR?\n", b"0\n"), (b"*ESR?\n", b"136\n")]
+    smu.require_power("a read")
+    with pytest.raises(PowerLostError, match=r"smu at TCPIP.*\*ESR\? 128 \(after a read\)"):
+        smu.require_power("a read")
 
 
 def test_after_somebody_wrote_the_output_is_asked_for(on: tuple[Any, Any]) -> None:

@@ -60,6 +60,7 @@ IDLE = [
     (b"SOUR2:BURS:STAT OFF;:SOUR2:FUNC DC;:SOUR2:VOLT:OFFS 0\n", b""),
     (MARK, b"+7;+7;+7\n"),
     (b"SYST:ERR?\n", OK),
+    (b"OUTP1?;:OUTP2?\n", b"0;0\n"),
 ]
 ON = (b"OUTP1 ON;:OUTP2 ON" + E, OK)
 FIRE = (b"*TRG;*OPC?;:OUTP1 OFF;:OUTP2 OFF" + E, b'1;+0,"No error"\n')
@@ -210,7 +211,10 @@ def test_what_is_commanded_has_four_digits_and_never_exceeds_a_limit(cable: Cabl
 
 def test_a_refused_setting_is_never_switched_on(cable: Cable) -> None:
     pulser, resource = cable.pulser(
-        (HALVES[0], b'-221,"Settings conflict; low level changed"\n'), (b"SYST:ERR?\n", OK), *IDLE
+        (HALVES[0], b'-221,"Settings conflict; low level changed"\n'),
+        (b"SYST:ERR?\n", OK),
+        (b"*ESR?\n", b"+16\n"),
+        *IDLE,
     )
     with pytest.raises(InstrumentError, match=r"pulser at TCPIP.* reports -221 Settings conflict"):
         pulser.pulses(0.5, -0.5, **SHAPE)

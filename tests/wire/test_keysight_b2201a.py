@@ -42,6 +42,7 @@ IDLE = [
     (b"ROUT:OPEN:CARD ALL\n", b""),
     (b"*ESE 7;*ESE?;*ESE 7;*ESE?;*ESE 7;*ESE?\n", b"7;7;7\n"),
     (b"SYST:ERR?\n", b'0,"No Error"\n'),
+    (b"ROUT:CLOS:CARD? 0\n", b"(@)\n"),
 ]
 
 
