@@ -99,7 +99,7 @@ def run_runbook(
             )
             card.write(folder)
             run.note("plans_checked", runbook=str(book.path), station=str(station_file), steps=card.steps)
-            run.at_unit = note_mocks(folder, getattr(bench, "file", None))
+            run.at_unit = note_mocks(folder, bench.file)
             return RunRecord(book, run, origin_of(bench, station_file))
 
         try:
