@@ -229,13 +229,15 @@ class ExchangeMixin(_Base):
     # -- when something goes wrong -----------------------------------------------------------------------------------
 
     def drain_errors(self) -> tuple[ErrorEntry, ...]:
-        """Ask for errors until the queue is empty and return them, oldest first."""
+        """Ask for errors until the queue is empty and return them, oldest first; of a very long queue the beginning."""
         entries: list[ErrorEntry] = []
         while len(entries) < _ERRORS_AT_MOST:
             entry = self._error_entry(self._query("SYST:ERR?"))
             if entry[0] == 0:
-                break
+                return tuple(entries)
             entries.append(entry)
+        # Some keep a thousand: the rest would be taken for what the next command did.
+        self._tell("*CLS")
         return tuple(entries)
 
     def _raise_reported(self, reply: str, command: str) -> None:
