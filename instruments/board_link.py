@@ -134,6 +134,7 @@ class BoardLink(BoardSettings):
             reply = self._query(question, expected=self._patience(planned, computing=not exact))
             parts = split_replies(reply)
             if len(parts) != 3 or parts[0] != "1":
+                self._raise_reported(parts[-1], question)  # what is refused has no reply: what is there tells why
                 raise self._garbled(question, reply)
             return self._last(parts[1], question), self._error_entry(parts[2])
 

@@ -12,7 +12,7 @@ import pytest
 from xbarlab import open_bench
 from xbarlab.instruments.array_spec import Block
 from xbarlab.instruments.capabilities import PulseMap
-from xbarlab.instruments.errors import ConnectionLostError, PowerLostError, UnconfirmedError
+from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError, UnconfirmedError
 from xbarlab.instruments.safe_state import CONFIRMED
 from xbarlab.instruments.station import Bench
 from xbarlab.mockhw.bench import MockBench, bench_for, forget_bench
@@ -214,3 +214,27 @@ def test_where_nothing_is_lost_nothing_is_told(board: Opened) -> None:
         bench.array.idle()
         bench.array.read(CELL)
     assert bench.incidents == ()
+
+
+def test_another_instrument_at_the_same_address_is_left_alone(probe: Opened) -> None:
+    bench, mock = probe
+    stranger: Any = mock.instruments[ROW]
+    with pytest.raises(ConnectionLostError), bench:  # noqa: PT012
+        bench.array.read(CELL)
+        mock.script_faults(ROW, [Fault("drop_connection", "READ?")])
+        stranger.serial = "SIM-OTHER"
+        array: Any = bench.array
+        array.row_smu.measure()
+        array.read(CELL)
+    told = {step.result for step in bench.ending if step.instrument == "row_smu"}
+    assert len(told) == 1
+    assert told.pop().startswith("not sent: ")
+    assert bench.incidents == ()
+
+
+def test_an_error_reported_in_place_of_an_outcome_is_not_asked_away(board: Opened) -> None:
+    bench, mock = board
+    with pytest.raises(InstrumentError, match=r"-240 Hardware error"), bench:  # noqa: PT012
+        mock.script_faults(BOARD, [Fault("error", "*OPC?")])
+        bench.array.pulse(PulseMap(CELL, 0.5, 1e-6, 1.0))
+    assert_safe(mock)

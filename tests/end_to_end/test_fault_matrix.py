@@ -1,0 +1,66 @@
+"""The fault matrix as tests: a slice of it by default, all of it among the slow ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _load(name: str) -> Any:
+    module_name = f"xbarlab_{name}"
+    if module_name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(module_name, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[module_name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[module_name]
+
+
+matrix = _load("fault_matrix")
+
+
+def assert_all_right(judged: list[Any]) -> None:
+    wrong = [f"{one.combination.text}: {'; '.join(one.mistakes)}" for one in judged if one.mistakes]
+    assert not wrong, "\n".join([*wrong, matrix.table(judged)])
+
+
+def test_every_fault_in_a_read_of_the_board(tmp_path: Path) -> None:
+    judged = matrix.run_matrix(tmp_path, benches=["mock_ta_hfo2"], steps=["read_array"])
+    assert_all_right(judged)
+    assert {one.combination.fault for one in judged} == set(matrix.FAULTS)
+    outcomes = Counter(one.outcome for one in judged)
+    assert outcomes["absorbed"] >= 14, "a read is harmless: what is lost on the way is asked for once more"
+
+
+def test_a_slice_of_pulses_and_sweeps(tmp_path: Path) -> None:
+    judged = matrix.run_matrix(tmp_path, benches=["mock_ta_hfo2"], steps=["pulse_response", "dc_sweep"], every=5)
+    assert_all_right(judged)
+    assert len(judged) >= 7
+
+
+def test_a_slice_of_the_probe_station(tmp_path: Path) -> None:
+    judged = matrix.run_matrix(tmp_path, benches=["mock_tio2"], steps=["read_array"], every=11)
+    assert_all_right(judged)
+    assert len({one.combination.instrument for one in judged}) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bench", list(matrix.BENCHES))
+def test_the_whole_matrix(tmp_path: Path, bench: str) -> None:
+    judged = matrix.run_matrix(tmp_path, benches=[bench])
+    print(matrix.table(judged))
+    assert_all_right(judged)
+    assert len(judged) >= {"mock_ta_hfo2": 150, "mock_tio2": 300}[bench]
+    assert {one.combination.step for one in judged} == set(matrix.BENCHES[bench]["steps"])
+
+
+@pytest.mark.slow
+def test_a_short_soak(tmp_path: Path) -> None:
+    soak = _load("soak").run_soak(tmp_path, 0.5, seed=2, minutes=10.0)
+    assert not soak.failures, soak.failures
