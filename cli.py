@@ -55,6 +55,7 @@ def _root(  # pyright: ignore[reportUnusedFunction]
     xbarlab list                                        what is shipped: runbooks, stations, profiles, steps
     xbarlab run first_light_1t1r --dry-run              what it would do; sends nothing that acts
     xbarlab run first_light_1t1r --station my.yaml      the same runbook on your bench
+    xbarlab resume runs/chip12                          go on with a run that was cut
     xbarlab station check my.yaml                       is the bench fit to touch a chip?
 
     Exit codes: 0 done, 1 an expectation failed under --check, 2 bad input, 3 instrument fault, 130 interrupted.

@@ -220,3 +220,26 @@ def test_run_json_says_what_the_run_was_begun_with(bench: FakeBench, book: Path,
     assert [step["id"] for step in card["steps"]] == ["virgin", "form", "yield", "iv", "after"]
     assert card["steps"][3]["plan"]["cycles"] == 1
     assert card["versions"]
+
+
+@pytest.mark.parametrize("form", ["csv", "netcdf"])
+def test_export_gives_one_table_per_step(bench: FakeBench, book: Path, tmp_path: Path, form: str) -> None:
+    import pandas
+    import xarray
+
+    from xbarlab.runbooks.export import export_run
+
+    folder = cut(bench, book, tmp_path / "out", 17)  # in the loops of step iv
+    resume_run(folder, quiet=True)
+    files = {path.stem.split("_", 1)[1]: path for path in export_run(folder, form)}
+    assert sorted(files) == ["after_read_array", "form_forming", "iv_dc_sweep", "virgin_read_array", "yield_yield_map"]
+    if form == "csv":
+        table = pandas.read_csv(files["iv_dc_sweep"])
+        assert not table.duplicated(["row", "col", "cycle", "point"]).any()
+        assert table.groupby(["row", "col", "cycle"]).size().nunique() == 1
+        assert len(table.groupby(["row", "col", "cycle"])) == 4
+    else:
+        with xarray.open_dataset(files["iv_dc_sweep"], engine="h5netcdf") as cube:
+            assert dict(cube.sizes)["cycle"] == 2
+            assert cube["current"].attrs["units"] == "A"
+            assert not bool(cube["current"].isnull().any())
