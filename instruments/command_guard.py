@@ -24,6 +24,7 @@ _SETTING = re.compile(r"(:?[A-Za-z][A-Za-z0-9_:]*) ([+-]?(?:[0-9]+\.?[0-9]*|\.[0
 _HEADER = re.compile(r":?[A-Za-z][A-Za-z0-9_:]*\??")
 _SUFFIX = re.compile(r"\[\d(?:\|\d)*\]")
 _OPTIONAL = re.compile(r"\[([^\]]*)\]|([^\[\]]+)")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _ASKED_FOR = re.compile(r"MIN(?:IMUM)?|MAX(?:IMUM)?|DEF(?:AULT)?", re.IGNORECASE)
 _NOT_FINITE = re.compile(r"[+-]?\s*(?:NAN|N?INF(?:INITY)?)", re.IGNORECASE)
 _PREFIX = {
@@ -157,6 +158,8 @@ class CommandGuard:
             _refuse_other_words(rest.strip(), rule)
             return True
         checks = rule.arguments if rule.every is None else dict.fromkeys(range(len(arguments)), rule.every)
+        if rule.arguments.keys() == {0} and len(arguments) > 1:
+            raise RefusedError(f"{rule.header} {_shown(rest.strip())}: it takes one value, only that can be checked")
         for index, (name, unit) in checks.items():
             if index < len(arguments):
                 value = _number(arguments[index], unit, rule.header)
@@ -167,7 +170,7 @@ class CommandGuard:
         for argument in split_outside_quotes(rest, ","):
             if _NOT_FINITE.fullmatch(argument.strip()):
                 raise RefusedError(f"{header} {argument.strip()}: only finite numbers are sent to an instrument")
-            if re.match(r"\s*#\d", argument):
+            if "#" in _QUOTED.sub("", argument):
                 raise RefusedError(f"{header} carries a binary block: blocks are sent by the driver's methods only")
 
 

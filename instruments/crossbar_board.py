@@ -12,7 +12,7 @@ from .board_codec import Last, PulsePlanes, decode_map, decode_program, decode_s
 from .board_parallel import BoardParallel
 from .capabilities import Delivered, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
 from .errors import RefusedError, unconfirmed
-from .limits import numbers, refuse_bad_number
+from .limits import numbers, refuse_bad_number, scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,40 +277,41 @@ class CrossbarBoard(BoardParallel):
             raise RefusedError(f"targets have shape {target.shape}, the block {block.shape}")
         if (target <= 0.0).any() or np.isinf(target).any():
             raise RefusedError("a target conductance is not above 0 S and finite: use NaN for cells to leave alone")
-        start, stop, step = request.set_gate
-        down, lowest, down_step = request.reset_volts
-        refuse_bad_number("tolerance", request.tolerance, 1e-12, 1.0, "S", channel=where)
-        refuse_bad_number("pulses_max", request.pulses_max, 1, limits.count_max, "pulses", channel=where)
-        if request.pulses_max != int(request.pulses_max):
-            raise RefusedError(f"pulses_max {request.pulses_max!r} is not a whole number of pulses")
+        staircase = [
+            scalar(value, "a number of the staircase", channel=where)
+            for value in (
+                request.tolerance, request.pulses_max, request.width, request.set_volts, *request.set_gate,
+                *request.reset_volts, request.reset_gate,
+            )
+        ]  # fmt: skip
+        tolerance, most, width, up, start, stop, step, down, lowest, down_step, reset_gate = staircase
+        refuse_bad_number("tolerance", tolerance, 1e-12, 1.0, "S", channel=where)
+        refuse_bad_number("pulses_max", most, 1, limits.count_max, "pulses", channel=where)
+        if most != int(most):
+            raise RefusedError(f"pulses_max {most:g} is not a whole number of pulses")
         for name, value, unit in (("set gate step", step, "V"), ("reset step", down_step, "V")):
             refuse_bad_number(name, value, 0.0, 10.0, unit, channel=where)
-        limits.check("width", request.width, channel=where, unit="s")
-        limits.check("gate", [start, stop, request.reset_gate], channel=where + "gates ")
-        limits.check("pulse_volts", [request.set_volts, -down, -lowest], channel=where + "volts ")
-        if min(request.set_volts, down, lowest) < 0.0:
+        limits.check("width", width, channel=where, unit="s")
+        limits.check("gate", [start, stop, reset_gate], channel=where + "gates ")
+        limits.check("pulse_volts", [up, -down, -lowest], channel=where + "volts ")
+        if min(up, down, lowest) < 0.0:
             raise RefusedError("amplitudes of a read-verify are positive numbers; resets are given as magnitudes")
-        self._check_drive([request.set_volts, -down, -lowest], request.width, channel=where + "volts ")
-        staircase = (
-            request.tolerance, request.pulses_max, request.width, request.set_volts, start, stop, step,
-            down, lowest, down_step, request.reset_gate,
-        )  # fmt: skip
+        self._check_drive([up, -down, -lowest], width, channel=where + "volts ")
         board = block if self._lines is None else self._lines.rectangle(block)
         sent = target if self._lines is None else self._lines.spread(target, block, fill=np.nan)
         head = f"PROG:VER {board.row0},{board.nrows},{board.col0},{board.ncols},"
         head += ",".join(f"{number:.9g}" for number in staircase) + ","
-        slot = request.width + spec.slot_overhead + 2 * spec.read_slot_seconds
+        slot = width + spec.slot_overhead + 2 * spec.read_slot_seconds
         active = np.isfinite(target)
-        stress = max(down, lowest), request.set_volts
-        most = active * request.pulses_max
+        at_most = active * int(most)
         with (
-            self.wear.giving(block, active * float(request.pulses_max), stress, limits) as given,
+            self.wear.giving(block, at_most.astype(np.float64), (max(down, lowest), up), limits) as given,
             self._acting(),
-            unconfirmed(block, most),
+            unconfirmed(block, at_most),
         ):
             self.write_block_command(head.encode("ascii"), sent.astype("<f4").tobytes())
             self._started("VERIFY")
-            self._finish(int(active.sum()) * request.pulses_max * slot, exact=False)
+            self._finish(int(active.sum()) * most * slot, exact=False)
             reply = self._repeated(lambda: self.ask_block(b"FETC:PROG?", 7 * board.size))
             conductance, pulses, status = decode_program(reply, board.shape)
             if self._lines is not None:

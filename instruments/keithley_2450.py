@@ -287,7 +287,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         refuse_bad_number("compliance", compliance, _COMPLIANCE_MIN, _COMPLIANCE_MAX, "A", channel=self.name)
 
     def _check_dwell(self, dwell: float) -> None:
-        if dwell != 0.0:
+        if np.ndim(dwell) or dwell != 0.0:
             refuse_bad_number("dwell", dwell, _DELAY_MIN, _DELAY_MAX, "s", channel=self.name)
 
     def _note(self, volts: float, compliance: float | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import copysign, floor, log10
+from typing import TypedDict
 
 from qcodes.instrument_drivers.Keysight import Keysight33622A
 
@@ -20,6 +21,7 @@ _WIDTH_MIN, _WIDTH_MAX = 5e-9, 1e6
 _EDGE_MIN, _EDGE_MAX = 2.9e-9, 1e-6
 _PERIOD_MIN, _PERIOD_MAX = 1e-8, 1e6
 _COUNT_MAX = 100_000_000
+_TRAIN_MAX = 1e5  # ours: a day is a slip of units
 _TIME_DIGITS = 10  # 0.1 ns
 _DIGITS = 4
 # An edge is counted from 10 to 90 %: 0.625 of a width has room for both (Pulse Waveforms, Edge Times).
@@ -69,6 +71,18 @@ class PulseTrain:
     period: float
     count: int
     seconds: float
+
+
+class TrainSettings(TypedDict):
+    """What :meth:`Keysight33622APulser.pulses` takes."""
+
+    first: float
+    second: float
+    width: float
+    edge: float
+    period: float
+    count: int
+    most: float
 
 
 class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
@@ -168,7 +182,7 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
         RefusedError
             Outside the limits or what the instrument can do: nothing was sent.
         """
-        train = self._quantised(first, second, width, edge, period, count, most)
+        train = self.plan(first, second, width=width, edge=edge, period=period, count=count, most=most)
         try:
             if self._written_by_hand:
                 # Modulation, trigger counts, phases: a waveform has more settings than a train sets.
@@ -229,9 +243,18 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
 
     # -- what can be done ---------------------------------------------------------------------------------------------
 
-    def _quantised(
-        self, first: float, second: float, width: float, edge: float, period: float, count: int, most: float | None
+    def plan(
+        self,
+        first: float,
+        second: float,
+        *,
+        width: float,
+        edge: float,
+        period: float,
+        count: int,
+        most: float | None = None,
     ) -> PulseTrain:
+        """Return what :meth:`pulses` would apply, or refuse it; nothing is sent."""
         where = self.name
         most = self.source_volts_max if most is None else most
         amplitudes = [self._amplitude(volts, f"{where} channel {n}", most) for n, volts in ((1, first), (2, second))]
@@ -258,6 +281,7 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
         if pulses != int(pulses):
             raise RefusedError(f"count {count!r} at {where} is not a whole number of pulses")
         refuse_bad_number("count", count, 1, _COUNT_MAX, "pulses", channel=where)
+        refuse_bad_number("length of the train", pulses * period, 0.0, _TRAIN_MAX, "s", channel=where)
         return PulseTrain(amplitudes[0], amplitudes[1], width, edge, period, int(count), round(count * period, 12))
 
     def _amplitude(self, volts: float, channel: str, most: float) -> float:

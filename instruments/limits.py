@@ -48,11 +48,11 @@ class Limits(_Narrowed):
     width_min, width_max : float [s]
     count_max : int
         Pulses per cell in one map.
-    energy_max : float [J]
-        Largest energy one pulse, or one point of a sweep, may put into a cell. It is an upper bound from what is known
-        before: |V| · ``current_max`` · width of a pulse, |V| · compliance · dwell of a point. A source with compliance
-        keeps it; a pulser does not limit its current, so there it holds for cells that carry ``current_max`` at most.
-        Steady levels, reads and products are not pulses and have no energy of their own.
+    energy_max, sweep_energy_max : float [J]
+        Largest energy one pulse, and one point of a sweep, may put into a cell. They are upper bounds from what is
+        known before: |V| · ``current_max`` · width of a pulse, |V| · compliance · dwell of a point. A source with
+        compliance keeps that; a pulser does not limit its current, so there it holds for cells that carry
+        ``current_max`` at most. Steady levels, reads and products are no pulses.
     slew_max : float [V/s]
         Fastest commanded change of the voltage across a cell: 0.8 |V| / edge of a pulse (edges are counted from 10 to
         90 %), |ΔV| / dwell between the points of a sweep, from 0 V on. The way back to 0 V is not limited.
@@ -69,8 +69,9 @@ class Limits(_Narrowed):
     width_min: float = 5e-8
     width_max: float = 1e-2
     count_max: int = 65535
-    # What the widest of the limits above come to, so that a chip file that is silent about them changes nothing.
-    energy_max: float = 0.25
+    # More than the widest of the limits above come to, so that a chip file that is silent about them changes nothing.
+    energy_max: float = 3e-4
+    sweep_energy_max: float = 0.3
     slew_max: float = 1e10
     pulses_total_max: int = 10**12
 
@@ -123,8 +124,8 @@ class Limits(_Narrowed):
         name : str
             ``pulse_volts`` (signed: positive against ``set_volts_max``, negative against ``reset_volts_max``),
             ``source_volts`` (what one terminal may be driven to: either sign against the larger of the two),
-            ``read_volts``, ``vmm_volts``, ``gate``, ``current``, ``width``, ``count``, ``energy`` [J], ``slew`` [V/s],
-            or ``edge`` (the least that keeps the slew of the largest pulse).
+            ``read_volts``, ``vmm_volts``, ``gate``, ``current``, ``width``, ``count``, ``energy`` and ``sweep_energy``
+            [J], ``slew`` [V/s], or ``edge`` (the least that keeps the slew of the largest pulse).
         channel : str
             Where the values go, for the message.
         """
@@ -153,10 +154,9 @@ class Limits(_Narrowed):
 
     def one(self, name: str, value: float, *, channel: str, unit: str = "V") -> float:
         """Return a single ``value`` as a float, or refuse it as :meth:`check` does."""
-        array = self.check(name, value, channel=channel, unit=unit)
-        if array.ndim:
-            raise RefusedError(f"{name} at {channel} has shape {array.shape}: give a single number")
-        return float(array)
+        value = scalar(value, name, channel=channel)
+        self.check(name, value, channel=channel, unit=unit)
+        return value
 
     def check_pulses(self, volts: ArrayLike, width: ArrayLike, *, channel: str, edge: float | None = None) -> None:
         """Refuse pulses whose energy, or slew when their ``edge`` [s] is known, is above the limits.
@@ -184,7 +184,7 @@ class Limits(_Narrowed):
         dwell : float [s]
             Time per point; 0 s is taken for steps as fast as the instrument's.
         """
-        self.check("energy", np.abs(volts) * (compliance * dwell), channel=channel, unit="J")
+        self.check("sweep_energy", np.abs(volts) * (compliance * dwell), channel=channel, unit="J")
         if dwell > 0.0:
             self.check("slew", np.abs(np.diff(volts, prepend=0.0)) / dwell, channel=channel, unit="V/s")
 
@@ -216,6 +216,8 @@ class Limits(_Narrowed):
                 return 0.0, float(self.count_max), "lowest count", "count_max"
             case "energy":
                 return 0.0, self.energy_max, "lowest energy", "energy_max"
+            case "sweep_energy":
+                return 0.0, self.sweep_energy_max, "lowest energy", "sweep_energy_max"
             case "slew":
                 return 0.0, self.slew_max, "lowest slew", "slew_max"
             case "edge":
@@ -246,6 +248,14 @@ def numbers(values: ArrayLike, name: str, *, channel: str) -> NDArray[np.float64
     )
 
 
+def scalar(value: float, name: str, *, channel: str) -> float:
+    """Return a single number as a float; refuse what is none."""
+    array = numbers(value, name, channel=channel)
+    if array.ndim:
+        raise RefusedError(f"{name} at {channel} has shape {array.shape}: give a single number")
+    return float(array)
+
+
 def _number(value: object) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(value)
@@ -254,7 +264,7 @@ def _number(value: object) -> float:
 
 def refuse_bad_number(name: str, value: float, low: float, high: float, unit: str, *, channel: str) -> None:
     """Refuse a scalar outside what the instrument can do, NaN included."""
-    value = float(numbers(value, name, channel=channel))
+    value = scalar(value, name, channel=channel)
     if not low <= value <= high:
         raise RefusedError(
             f"{name} {value:g} {unit} at {channel} is outside {low:g} to {high:g} {unit}: choose one inside"

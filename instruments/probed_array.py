@@ -39,10 +39,13 @@ from .wear_ledger import WearLedger
 if TYPE_CHECKING:
     from .chip_file import Chip
     from .keithley_2450 import Keithley2450Smu
-    from .keysight_33622a import Keysight33622APulser
+    from .keysight_33622a import Keysight33622APulser, TrainSettings
     from .keysight_b2201a import KeysightB2201AMatrix
     from .limits import NamedLimits
     from .probe_visa import ProbeVisaMixin
+
+DELAY_MIN = 50e-6
+"""The shortest delay a 2450 knows besides none [s]."""
 
 # Accuracy of the 2450 on its middle ranges: 0.02 % of the reading and 1 nA of zero and noise.
 _RELATIVE_NOISE, _ZERO_NOISE = 2e-4, 1e-9
@@ -190,6 +193,7 @@ class ProbedArray:
         self._require_block(cells)
         self._refuse_gate(gate)
         amplitude = self._limits.one("read_volts", spec.read_volts if volts is None else volts, channel="read")
+        self._limits.one("source_volts", amplitude, channel="read")
         if amplitude == 0.0:
             raise RefusedError("read at 0 V gives no conductance: choose an amplitude other than 0 V")
         spec.check_average(average, channel="read")
@@ -268,28 +272,25 @@ class ProbedArray:
         volts, width, count = self._checked(pulses)
         if count.any():
             self.wear.require(block, count, self._limits)
+        trains = {
+            (int(row), int(col)): self._train(float(volts[row, col]), float(width[row, col]), int(count[row, col]))
+            for row, col in zip(*np.nonzero(count), strict=True)
+        }
+        for train in trains.values():
+            self.pulser.plan(**train)  # all of them, before a relay moves
         given_volts, given_width = np.zeros(block.shape), np.zeros(block.shape)
         seconds = 0.0
         done = 0
         sent = np.zeros_like(count)
         with unconfirmed(block, sent), self._acting(self.pulser):
-            for at in zip(*np.nonzero(count), strict=True):
-                row, col = block.row0 + int(at[0]), block.col0 + int(at[1])
+            for at, wanted in trains.items():
+                row, col = block.row0 + at[0], block.col0 + at[1]
                 self._tie(self._lines.pulser(row, col, grounded=scheme == HALF))
-                half = 0.5 * self._polarity * float(volts[at])
-                wide, times = float(width[at]), int(count[at])
+                times = int(count[at])
                 # Counted before it leaves: a train whose confirmation is lost has been given, for all that is known.
                 self.wear.add(Block(row, 1, col, 1), volts[at], times, self._limits)
                 sent[at] = times
-                train = self.pulser.pulses(
-                    half,
-                    -half,
-                    width=wide,
-                    edge=self._edge,
-                    period=wide + 2 * self._edge + self._gap,
-                    count=times,
-                    most=0.5 * (self._limits.set_volts_max if volts[at] > 0.0 else self._limits.reset_volts_max),
-                )
+                train = self.pulser.pulses(**wanted)
                 given_volts[at] = self._polarity * (train.first - train.second)
                 given_width[at] = train.width
                 done += times
@@ -298,6 +299,19 @@ class ProbedArray:
                 self._pulses += times
                 self._chip_seconds += train.seconds
         return Delivered(block, given_volts, given_width, np.zeros(block.shape), count, done, done, seconds)
+
+    def _train(self, volts: float, width: float, count: int) -> TrainSettings:
+        """Return what the pulser is asked for: +V/2 on the row, −V/2 on the column."""
+        limits, half = self._limits, 0.5 * self._polarity * volts
+        return {
+            "first": half,
+            "second": -half,
+            "width": width,
+            "edge": self._edge,
+            "period": width + 2 * self._edge + self._gap,
+            "count": count,
+            "most": 0.5 * (limits.set_volts_max if volts > 0.0 else limits.reset_volts_max),
+        }
 
     def _checked(self, pulses: PulseMap) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
         shape, where = pulses.block.shape, f"pulse map {pulses.block}, cell "
@@ -363,6 +377,7 @@ class ProbedArray:
             run = self._sweep_half if scheme == HALF else self._sweep_floating
             # A point lasts for ``dwell``, its reading included.
             wait = dwell - self.column_smu.point_seconds
+            wait = wait if wait >= DELAY_MIN else 0.0
             self.wear.add_sweep(row, col, points, self._limits)
             sent[...] = 1
             applied, current, flags = run(self._polarity * points, float(compliance), wait)

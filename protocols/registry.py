@@ -52,6 +52,18 @@ _STEPS: dict[str, tuple[str, str, str, str]] = {
     "read_schemes": ("read_schemes", "ReadSchemesPlan", "read_schemes", "read the same cells in every bias scheme"),
     "ispp": ("ispp", "IsppPlan", "ispp", "the incremental-staircase baseline, best of a scan"),
     "read_verify": ("read_verify", "ReadVerifyPlan", "read_verify", "program cells to target conductances"),
+    "train_lstm_airline": (
+        "training.train_lstm_airline",
+        "AirlinePlan",
+        "train_lstm_airline",
+        "train an LSTM in situ to forecast airline passengers",
+    ),
+    "train_lstm_sequences": (
+        "training.train_lstm_sequences",
+        "SequencesPlan",
+        "train_lstm_sequences",
+        "train an LSTM in situ to classify sequences",
+    ),
 }
 
 

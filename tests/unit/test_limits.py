@@ -136,14 +136,16 @@ def test_what_files_are_silent_about_refuses_nothing_of_what_is_allowed() -> Non
 
 
 def test_energy_is_bounded_by_the_current_a_chip_is_trusted_with() -> None:
-    limits = Limits().narrowed({"energy_max": 1e-9, "current_max": 1e-3}, source="c.chip.yaml: limits")
+    limits = Limits().narrowed(
+        {"energy_max": 1e-9, "sweep_energy_max": 1e-9, "current_max": 1e-3}, source="c.chip.yaml: limits"
+    )
     limits.check_pulses([[2.0, -2.0]], [[499e-9, 100e-9]], channel="cell ")
     with pytest.raises(
         RefusedError, match=r"energy 1\.002e-09 J at cell \[0, 1\] is above the limit 1e-09 J \(energy_max\).*c\.chip"
     ):
         limits.check_pulses([[2.0, -2.0]], [[100e-9, 501e-9]], channel="cell ")
     limits.check_points(np.array([0.0, 1.0]), 1e-4, 1e-5, channel="point ")
-    with pytest.raises(RefusedError, match=r"energy 2e-09 J at point \[1\].*energy_max"):
+    with pytest.raises(RefusedError, match=r"sweep_energy 2e-09 J at point \[1\].*sweep_energy_max"):
         limits.check_points(np.array([0.0, 2.0]), 1e-4, 1e-5, channel="point ")
 
 

@@ -58,6 +58,7 @@ class FakeDriver:
         self.limits: Limits | None = None
 
     is_idle = True
+    power_failed = False
 
     def set_limits(self, limits: Limits) -> None:
         self.limits = limits
@@ -119,6 +120,9 @@ class FakeSmu(FakeDriver):
 
 
 class FakePulser(FakeDriver):
+    def plan(self, first: float, second: float, **train: float) -> None:
+        assert train["count"] >= 1
+
     def pulses(self, first: float, second: float, **train: float) -> SimpleNamespace:
         self.bench.say("pulser", first, second, train["width"], train["count"])
         seconds = train["count"] * train["period"]
@@ -327,7 +331,21 @@ def test_between_two_messages_the_cell_sees_no_more_than_the_sweep_asks_for(benc
         if words[:2] in {("row", "level"), ("column", "level"), ("column", "step")}:
             row, column = (words[2], column) if words[0] == "row" else (row, words[2])
             seen.append(float(row) - float(column))
-    assert -1.0 <= min(seen)
+    assert min(seen) >= -1.0
     assert max(seen) == 2.0
     first = next(k for k, volts in enumerate(seen) if volts > 0.2)
     assert np.abs(seen[:first]).max() <= 0.126, "while the mates are measured, it sees their steps"
+
+
+def test_all_trains_are_planned_before_a_relay_moves(bench: Bench) -> None:
+    array = bench.array()
+
+    def refuse(first: float, second: float, **train: float) -> None:
+        if train["count"] == 3:
+            raise RefusedError("too much")
+
+    bench.pulser.plan = refuse  # type: ignore[method-assign]
+    with pytest.raises(RefusedError, match="too much"):
+        array.pulse(PulseMap(Block(0, 2, 0, 2), 1.5, 200e-9, count=[[1, 1], [1, 3]]))
+    assert bench.said == []
+    assert array.wear.maps()["pulses"].sum() == 0

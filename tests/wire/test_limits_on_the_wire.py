@@ -248,3 +248,51 @@ def test_a_block_of_cells_is_whole_numbers(corner: Any) -> None:
     with pytest.raises(RefusedError, match=r"whole number of at least [01]"):
         Block(*corner)
     assert Block(np.int64(1), 1, np.int64(2), 1).slices == (slice(1, 2), slice(2, 3))
+
+
+def test_what_a_question_sets_on_its_way_is_not_taken_for_the_driver_s_own(board: Any) -> None:
+    board.read(CELL, 0.2)
+    board.ask("SOUR:READ:VOLT 0.1;:SOUR:READ:VOLT?")
+    before = len(board.visa_handle.sent)
+    board.read(CELL, 0.2)
+    assert any(b"SOUR:READ:VOLT 0.2" in message for message in board.visa_handle.sent[before:])
+
+
+def test_the_board_s_own_defaults_are_narrowed_too() -> None:
+    """It opens every gate at its default in a product, which nobody asked for."""
+    resource = fake.FakeBoard()
+    board: Any = CrossbarBoard("board", resource=resource, limits={"gate_max": 2.5, "read_volts_max": 0.1})
+    narrow = b"SOUR:READ:VOLT 0.1;:SOUR:READ:GATE 2.5;:SOUR:VMM:GATE 2.5;:SYST:ERR?\n"
+    assert resource.sent[-1] == narrow
+    with pytest.raises(RefusedError, match=r"\*RST puts back defaults .* use reset\(\)"):
+        board.write("*RST")
+    before = len(resource.sent)
+    board.reset()
+    assert [b"*RST" in message for message in resource.sent[before:]] == [False, True, False]
+    assert resource.sent[-1] == narrow
+    board.close()
+
+
+def test_a_slew_that_a_board_cannot_tell_is_refused() -> None:
+    board: Any = CrossbarBoard("board", resource=fake.FakeBoard(), limits={"slew_max": 1e8})
+    with pytest.raises(
+        RefusedError, match=r"slew_max 1e\+08 V/s cannot be kept by board: .*width\.edge.*given to board"
+    ):
+        board.pulse(PulseMap(CELL, 1.0, 1e-6, 1.0))
+    board.close()
+    edged = fake.FakeBoard(width={**fake.CAPABILITY["width"], "edge": 1e-8})
+    board = CrossbarBoard("board", resource=edged, limits={"slew_max": 1e8})
+    board.pulse(PulseMap(CELL, 1.25, 1e-6, 1.0))
+    with pytest.raises(RefusedError, match=r"slew 1\.04e\+08 V/s"):
+        board.pulse(PulseMap(CELL, 1.3, 1e-6, 1.0))
+    board.close()
+
+
+def test_an_update_has_no_more_turns_than_a_map_has_pulses(board: Any) -> None:
+    board.update_width(1e-6)
+    board.update_set_volts(1.5)
+    board.update_reset_volts(1.5)
+    before = len(board.visa_handle.sent)
+    with pytest.raises(RefusedError, match=r"count 1e\+09 pulses at outer_update is above the limit 65535"):
+        board.outer_update(np.ones(8), np.ones(4), pulses=10**9)
+    assert board.visa_handle.sent[before:] == []

@@ -1,0 +1,109 @@
+"""Figures of training: how the loss fell, where the layers are on the chip, what a forecast looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .plots import FAINT, INK, PALETTE, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@styled
+def learning_curve(loss: ArrayLike, step: ArrayLike, value: ArrayLike, *, name: str) -> Figure:
+    """Draw the training loss of every step, and a figure measured now and then.
+
+    Parameters
+    ----------
+    loss : [steps]
+    step, value : [points]
+    name : what `value` is
+    """
+    figure, (left, right) = new_figure(9.6, 3.8, 2)
+    losses = np.asarray(loss, dtype=np.float64)
+    left.plot(np.arange(losses.size), losses, color=PALETTE[0], lw=1.0)
+    positive = losses[losses > 0.0]
+    if positive.size and positive.max() > 20.0 * positive.min():
+        left.set_yscale("log")
+    left.set(title="Training loss", xlabel="Update", ylabel="Loss")
+    right.plot(np.asarray(step), np.asarray(value), color=PALETTE[1], marker="o", ms=3.5, lw=1.3)
+    right.set(title=f"Measured on the array: {name}", xlabel="Update", ylabel=name.capitalize())
+    return figure
+
+
+@styled
+def floor_plan_figure(layers: ArrayLike, names: Sequence[str], *, title: str = "Floor plan") -> Figure:
+    """Draw which cell belongs to which layer.
+
+    Parameters
+    ----------
+    layers : [rows, cols], int
+        −1 where a cell is free, 2·n where it counts positive in layer n, 2·n + 1 where negative.
+    names : of the layers
+    """
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Patch
+
+    code = np.atleast_2d(np.asarray(layers, dtype=np.int64))
+    shown = np.ones((*code.shape, 3))
+    for n in range(len(names)):
+        colour = np.array(to_rgb(PALETTE[n % len(PALETTE)]))
+        shown[code == 2 * n] = colour
+        shown[code == 2 * n + 1] = 0.55 + 0.45 * colour
+    rows, cols = code.shape
+    figure, ax = new_figure(2.9 + 3.2 * min(1.0, cols / rows), 5.2 * max(0.4, min(1.0, rows / cols)))
+    ax.imshow(shown, interpolation="nearest", aspect="equal", extent=(-0.5, cols - 0.5, rows - 0.5, -0.5))
+    ax.grid(visible=False)
+    ax.set(title=title, xlabel="Column", ylabel="Row")
+    handles = [
+        Patch(
+            facecolor=PALETTE[n % len(PALETTE)], label=f"{name}: {int(np.isin(code, (2 * n, 2 * n + 1)).sum()):,} cells"
+        )
+        for n, name in enumerate(names)
+    ]
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.03, 1.0), borderaxespad=0.0)
+    return figure
+
+
+@styled
+def forecast_figure(values: ArrayLike, at: ArrayLike, forecasts: Mapping[str, ArrayLike], *, first_test: int) -> Figure:
+    """Draw a series and its one-step-ahead forecasts.
+
+    Parameters
+    ----------
+    values : [months]
+    at : [steps]
+        Index of the month each forecast is for.
+    forecasts : name -> [steps]
+    first_test : index of the first month that was not trained on
+    """
+    figure, ax = new_figure(8.8, 4.2)
+    series = np.asarray(values, dtype=np.float64)
+    ax.plot(np.arange(series.size), series, color=INK, lw=1.6, label="measured")
+    for n, (name, forecast) in enumerate(forecasts.items()):
+        ax.plot(np.asarray(at), np.asarray(forecast), color=PALETTE[(n + 1) % len(PALETTE)], lw=1.2, label=name)
+    ax.axvline(first_test - 0.5, color=FAINT, ls="--", lw=1.0)
+    ax.annotate("test", (first_test, ax.get_ylim()[1]), fontsize=9, color=FAINT, va="top")
+    ax.set(title="One step ahead", xlabel="Month", ylabel="Passengers (thousand)")
+    ax.legend(loc="upper left")
+    return figure
+
+
+@styled
+def confusion_map(counts: ArrayLike, *, title: str = "Test sequences") -> Figure:
+    """Draw how often each class (rows) was taken for each (columns)."""
+    table = np.asarray(counts, dtype=np.int64)
+    size = len(table)
+    figure, ax = new_figure(1.6 + 0.42 * size, 1.4 + 0.42 * size)
+    ax.imshow(table / np.maximum(1, table.sum(1, keepdims=True)), cmap="Blues", vmin=0.0, vmax=1.0)
+    for (row, col), count in np.ndenumerate(table):
+        if count:
+            ax.text(col, row, str(count), ha="center", va="center", fontsize=8, color="white" if row == col else INK)
+    ax.grid(visible=False)
+    ax.set(title=title, xlabel="Classified as", ylabel="Class", xticks=range(size), yticks=range(size))
+    return figure

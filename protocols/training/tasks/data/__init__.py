@@ -1,0 +1,1 @@
+"""The derived arrays; ``make_data`` beside this folder made them."""

@@ -1,0 +1,90 @@
+"""Sequence classification: which data there are, within ±1, with the length of every sequence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....instruments.errors import RefusedError, unknown
+from .stored import load_stored
+
+SequenceTask = Literal["japanese_vowels", "spoken_digits", "person_identification"]
+
+ABOUT: dict[str, str] = {
+    "japanese_vowels": "nine speakers, by 12 LPC cepstra of two vowels",
+    "spoken_digits": "digits 0 to 9, by 13 MFCC in 20 steps; speakers are not named, so none is held out",
+    "person_identification": "ten persons, by a watch's six inertial channels during shoulder exercises, mean and "
+    "spread in 20 steps of 0.2 s; this is not the gait data of the publication, which are not public",
+}
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A labelled set: ``x`` [sequences, steps, features] float32 within ±1, ``length`` and ``label`` [sequences]."""
+
+    x: NDArray[np.float32]
+    length: NDArray[np.int64]
+    label: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SequenceData:
+    """Training and test set of one task; ``source`` and ``licence`` in words."""
+
+    name: str
+    about: str
+    source: str
+    licence: str
+    train: Sequences
+    test: Sequences
+
+    @property
+    def features(self) -> int:
+        """Inputs per step."""
+        return self.train.x.shape[2]
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.train.label.max()) + 1
+
+    @property
+    def majority_accuracy(self) -> float:
+        """Fraction of the test set that the commonest training class is."""
+        commonest = np.bincount(self.train.label).argmax()
+        return float((self.test.label == commonest).mean())
+
+
+def load_sequences(name: str) -> SequenceData:
+    """Return a task's data, scaled by its training set: zero mean, three standard deviations to 1, cut at ±1.
+
+    Raises
+    ------
+    RefusedError
+        For a task that is unknown, or whose data are missing.
+    """
+    if name not in get_args(SequenceTask):
+        raise RefusedError(unknown("task", name, get_args(SequenceTask)))
+    stored = load_stored(name)
+    valid = _valid(stored["train_x"], stored.get("train_length"))
+    seen = stored["train_x"][valid].astype(np.float64)
+    mean, unit = seen.mean(0), 3.0 * seen.std(0)
+
+    def part(which: str) -> Sequences:
+        x, length = stored[f"{which}_x"], stored.get(f"{which}_length")
+        inside = _valid(x, length)
+        scaled = np.where(inside[..., None], np.clip((x - mean) / unit, -1.0, 1.0), 0.0)
+        lengths = inside.sum(1).astype(np.int64)
+        return Sequences(scaled.astype(np.float32), lengths, stored[f"{which}_y"].astype(np.int64))
+
+    source, licence = str(stored["source"]), str(stored["licence"])
+    return SequenceData(name, ABOUT[name], source, licence, part("train"), part("test"))
+
+
+def _valid(x: NDArray[np.generic], length: NDArray[np.generic] | None) -> NDArray[np.bool_]:
+    if length is None:
+        return np.ones(x.shape[:2], dtype=np.bool_)
+    return np.arange(x.shape[1]) < np.asarray(length, dtype=np.int64)[:, None]

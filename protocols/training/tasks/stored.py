@@ -1,0 +1,38 @@
+"""The derived arrays of the tasks, and what to do when one is missing."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....instruments.errors import RefusedError
+
+MAKE = "python -m xbarlab.protocols.training.tasks.make_data FOLDER"
+
+
+def data_folder() -> Path:
+    """Return where the arrays are."""
+    return Path(str(resources.files(__package__ or __name__))) / "data"
+
+
+def load_stored(name: str) -> dict[str, NDArray[Any]]:
+    """Return the arrays of ``name``, among them ``source``, ``licence`` and ``script`` as text.
+
+    Raises
+    ------
+    RefusedError
+        When the file is missing or cannot be read, saying how to get it.
+    """
+    path = data_folder() / f"{name}.npz"
+    remedy = f"install xbarlab anew, or make it from the packages it comes from: {MAKE}"
+    if not path.is_file():
+        raise RefusedError(f"task data {path.name} is missing from {path.parent}: {remedy}")
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise RefusedError(f"task data {path} cannot be read ({error}): {remedy}") from error

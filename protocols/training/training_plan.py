@@ -1,0 +1,122 @@
+"""What in situ training is asked with, whatever the task: where the weights go, how they are written, when to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ...instruments.array_spec import ArraySpec
+from ...instruments.errors import RefusedError
+from ..plan import Forecast, Plan
+from .update_rules import TwoPulse
+from .weight_mapping import FloorPlan, LayerRequest, good_lines, plan_floor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+    from torch.optim import Optimizer
+
+
+class TrainingPlan(Plan):
+    """The two-pulse rule with the published numbers; every task adds its own."""
+
+    siemens: float = Field(default=100e-6, gt=0, description="conductance difference of a weight of 1 [S]")
+    copies: int = Field(default=1, ge=1, description="copies of every layer over other rows, averaged in the column")
+    healthy_lines: bool = Field(
+        default=False, description="leave out rows and columns with bad cells, as this run's yield map has them"
+    )
+    share: float = Field(default=1.0, gt=0, le=2, description="what each cell of a pair moves by, of the change")
+    refresh: bool = Field(default=True, description="SET all cells in every step, or only those that change")
+    least: float = Field(default=0.0, ge=0, description="gate voltage changes up to this wait for the next step [V]")
+    slope: float = Field(default=98e-6, gt=0, description="conductance per gate voltage of a SET [S/V]")
+    gate_start: float = Field(default=1.0, gt=0, description="gate voltage of the first SET [V]")
+    gate_low: float = Field(default=0.7, gt=0, description="lowest gate voltage of a SET [V]")
+    gate_high: float = Field(default=1.6, gt=0, description="highest gate voltage of a SET [V]")
+    start_spread: float = Field(default=0.0, ge=0, description="standard deviation of the first gate voltage [V]")
+    set_volts: float = Field(default=2.5, gt=0, description="amplitude of a SET [V]")
+    reset_volts: float = Field(default=1.7, gt=0, description="magnitude of a RESET [V]")
+    reset_gate: float = Field(default=5.0, gt=0, description="gate voltage of a RESET [V]")
+    width: float = Field(default=500e-9, gt=0, description="pulse width [s]")
+    read_average: int = Field(default=1, ge=1, description="conversions per cell of the read after every step")
+    evaluations: int = Field(default=5, ge=1, description="passes over the data behind a reported figure, its median")
+    checkpoint_every: int = Field(default=50, ge=1, description="steps from one checkpoint to the next")
+    twin: bool = Field(default=True, description="train the float twin on the host for comparison")
+
+    def rule(self) -> TwoPulse:
+        """Return the update rule."""
+        names = (
+            "slope", "set_volts", "reset_volts", "reset_gate", "width", "gate_start", "gate_low", "gate_high",
+            "start_spread", "share", "refresh", "least",
+        )  # fmt: skip
+        return TwoPulse(**{name: getattr(self, name) for name in names})
+
+    def layers(self) -> list[LayerRequest]:
+        """Return the layers of the task's network."""
+        raise NotImplementedError
+
+    def steps_max(self) -> int:
+        """Return the most update steps there can be."""
+        raise NotImplementedError
+
+    def vectors_per_step(self) -> int:
+        """Return the most vectors one step multiplies."""
+        raise NotImplementedError
+
+    def floor(self, spec: ArraySpec, healthy: NDArray[np.bool_] | None = None) -> FloorPlan:
+        """Return where the layers go."""
+        lines: tuple[Sequence[int] | None, Sequence[int] | None] = (None, None)
+        if self.healthy_lines and healthy is not None:
+            lines = good_lines(healthy, bad_share=0.0)
+        return plan_floor(spec.rows, spec.cols, self.layers(), good_rows=lines[0], good_cols=lines[1])
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse an array that cannot multiply, pulses beyond its limits, layers that do not fit; and no torch."""
+        spec.require("vmm", "drivers on all rows and converters on all columns at once: training multiplies on it")
+        if not self.gate_low <= self.gate_start <= self.gate_high:
+            raise RefusedError(
+                f"gate_start {self.gate_start:g} V is outside gate_low {self.gate_low:g} V to gate_high "
+                f"{self.gate_high:g} V"
+            )
+        self.rule().check(spec)
+        spec.check_average(self.read_average, channel="training.read_average")
+        self.floor(spec)
+        require_torch()
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return the cost when every cell is written in every step."""
+        plan, steps = self.floor(spec), self.steps_max()
+        block = plan.block
+        each = (
+            2 * spec.pulse_seconds(block, self.width)
+            + spec.read_seconds(block, self.read_average)
+            + self.vectors_per_step() * spec.vmm_slot_seconds
+        )
+        volts = max(self.set_volts, self.reset_volts)
+        return Forecast(plan.cells, volts, 2 * plan.cells * (steps + 1), (steps + 1) * each)
+
+
+def require_torch() -> None:
+    """Refuse, in one sentence, to train where torch is not installed."""
+    missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
+    if missing:
+        raise RefusedError(f"training needs {' and '.join(missing)}: pip install 'xbarlab[train]'")
+
+
+def make_optimiser(name: str, rate: float, momentum: float) -> Callable[[list[nn.Parameter]], Optimizer]:
+    """Return what makes the torch optimiser ``name``."""
+    import torch
+
+    def make(parameters: list[nn.Parameter]) -> Optimizer:
+        if name == "sgd":
+            return torch.optim.SGD(parameters, lr=rate, momentum=momentum)
+        if name == "rmsprop":
+            return torch.optim.RMSprop(parameters, lr=rate)
+        return torch.optim.Adam(parameters, lr=rate)
+
+    return make

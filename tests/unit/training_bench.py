@@ -1,0 +1,55 @@
+"""Benches whose chips are the behavioural models without noise, for tests of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+PROFILES = Path(__file__).parents[2] / "mockhw" / "profiles"
+NOISELESS: dict[str, dict[str, Any]] = {
+    "gate_voltage_1t1r": {"noise": 0.0, "read_noise": 0.0},
+    "soft_bounds_1t1r": {
+        "law": "constant",
+        "dw_min_d2d": 0.0,
+        "dw_min_c2c": 0.0,
+        "up_down_d2d": 0.0,
+        "w_max_d2d": 0.0,
+        "w_min_d2d": 0.0,
+        "read_noise": 0.0,
+    },
+}
+
+
+def write_bench(
+    folder: Path, profile: str, *, changes: Mapping[str, Any] | None = None, size: tuple[int, int] = (16, 12)
+) -> Path:
+    """Write profile, bench, chip and station files of a small ideal chip into ``folder``; return the station's."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    content = yaml.load((PROFILES / f"{profile}.yaml").read_text(encoding="utf-8"))
+    for name, value in {**NOISELESS[profile], **(changes or {})}.items():
+        entry = content["parameters"][name]
+        content["parameters"][name] = {**entry, "value": value} if isinstance(entry, dict) else value
+    for name, value in zip(("rows", "cols"), size, strict=True):
+        content["geometry"][name]["value"] = value
+    board = {"kind": "array_board", "address": "TCPIP0::127.0.0.1::5025::SOCKET", "serial": "MOCK-0009"}
+    bench = {"chip": {"profile": "ideal.profile.yaml", "seed": 0, "state": None}, "instruments": [board], "faults": []}
+    chip = {"id": "ideal", "rows": size[0], "cols": size[1], "cell": "1T1R", "polarity": 1}
+    station = {
+        "instruments": {
+            "board": {
+                "type": "xbarlab.instruments.crossbar_board.CrossbarBoard",
+                "address": board["address"],
+                "init": {"visalib": "ideal.bench.yaml@xbarlab"},
+            }
+        },
+        "xbarlab": {"array": "board", "chip": "ideal.chip.yaml", "clock": "auto"},
+    }
+    files = {"profile": content, "bench": bench, "chip": chip, "station": station}
+    for kind, data in files.items():
+        with (folder / f"ideal.{kind}.yaml").open("w", encoding="utf-8") as file:
+            yaml.dump(data, file)
+    return folder / "ideal.station.yaml"
