@@ -120,10 +120,16 @@ def conduct(
     """Open the bench, carry out what ``begin`` says is to be done, and leave the folder as complete as it can be."""
     record: RunRecord | None = None
     try:
-        with open_bench(station_file, seed=seed) as bench:
-            forecasts = forecast_steps(book, bench.array.spec)
-            record = begin(bench)
-            _carry_out(record, bench.array)
+        bench = open_bench(station_file, seed=seed)
+        try:
+            with bench:
+                forecasts = forecast_steps(book, bench.array.spec)
+                record = begin(bench)
+                _carry_out(record, bench.array)
+        finally:
+            if record is not None:
+                _note_ending(record, bench)
+        assert record is not None
         record.seconds = record.run.seconds
         return _finish(record, forecasts, check, console)
     except BaseException as error:
@@ -222,6 +228,12 @@ def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
         finally:
             record.cost = earlier + (array.cost - first)
         record.save()
+
+
+def _note_ending(record: RunRecord, bench: Bench) -> None:
+    """Journal how the bench was left: what was done to make it safe, in which order, and what came of it."""
+    with suppress(StorageError):  # what ends the run has been said, or will be by the next line
+        record.run.note("bench_left", ending=[str(step) for step in bench.ending])
 
 
 def _end_early(record: RunRecord, error: BaseException, console: Console | None) -> None:

@@ -47,6 +47,14 @@ RUNBOOKS = {
             "disturb.cells=0,0", "disturb.pulses=10", "disturb.average=1", "yield.cells=0:2,0:2",
         ],
     ),
+    "first_cell_tio2": (
+        "mock_tio2",
+        "tcp_tio2",
+        [
+            "virgin.cells=0:2,0:2", "form.step_volts=0.05", "iv.cycles=3", "iv.step=0.1", "pulses.pulses=20",
+            "pulses.cycles=3",
+        ],
+    ),
 }  # fmt: skip
 TIMEOUT = 180.0
 WITHIN_LINE = 0.3  # s: more than nearly every unit of work takes
@@ -309,9 +317,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=sorted(RUNBOOKS), help="kill runs of this runbook only")
     arguments = parser.parse_args()
+    runbooks = [arguments.only] if arguments.only else tuple(RUNBOOKS)
     print("   # runbook            killed in step     journaled missing repeated resumes seconds  resumed")
-    cases = kill_matrix(arguments.kills, arguments.seed, show=True)
+    cases = kill_matrix(arguments.kills, arguments.seed, runbooks=runbooks, show=True)
     passed = sum(case.passed for case in cases)
     where = Counter(case.killed_in for case in cases)
     print(

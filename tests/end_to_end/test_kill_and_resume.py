@@ -32,7 +32,7 @@ def test_two_kills_of_a_1t1r_run() -> None:
 
 
 @pytest.mark.slow
-def test_six_kills_of_both_runbooks() -> None:
+def test_six_kills_of_all_runbooks() -> None:
     assert failed(6, 6) == []
 
 

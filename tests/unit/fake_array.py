@@ -219,6 +219,7 @@ class FakeBench:
 
     station = None
     file = None
+    ending = ()
     chip = SimpleNamespace(id="fake-chip")
 
     @property

@@ -75,7 +75,7 @@ def test_a_run_leaves_summary_report_figures_journal_and_data(bench: FakeBench, 
         "after.png",
         "cost.png",
     }
-    assert [entry["event"] for entry in journal(folder)][-1] == "run_done"
+    assert [entry["event"] for entry in journal(folder)][-2:] == ["bench_left", "run_done"]
     assert not list(folder.glob("*.part"))
     assert bench.seeds == [3]
     assert (bench.opened, bench.closed) == (1, 1)
