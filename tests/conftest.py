@@ -23,10 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Slow tests run when asked for by ``-m slow``, hardware tests only with a station."""
+    """Slow and long tests run when asked for by ``-m slow`` or ``-m long``, hardware tests only with a station."""
     wanted = config.getoption("-m")
     for item in items:
         if item.get_closest_marker("hardware") and not config.getoption("--station"):
             item.add_marker(pytest.mark.skip(reason="needs a real bench: pytest tests/hardware --station FILE"))
         elif item.get_closest_marker("slow") and "slow" not in wanted:
             item.add_marker(pytest.mark.skip(reason="slow: pytest -m slow"))
+        elif item.get_closest_marker("long") and "long" not in wanted:
+            item.add_marker(pytest.mark.skip(reason="long: pytest -m long"))

@@ -1,4 +1,4 @@
-"""The fault matrix as tests: a slice of it by default, all of it among the slow ones."""
+"""The fault matrix as tests: a slice of it by default, a larger one among the slow ones, all of it by ``-m long``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ def test_a_slice_of_the_probe_station(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bench", list(matrix.BENCHES))
+def test_every_ninth_of_the_whole_matrix(tmp_path: Path, bench: str) -> None:
+    judged = matrix.run_matrix(tmp_path, benches=[bench], every=9)
+    assert_all_right(judged)
+    assert len(judged) >= {"mock_ta_hfo2": 16, "mock_tio2": 33}[bench]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("bench", list(matrix.BENCHES))
 def test_the_whole_matrix(tmp_path: Path, bench: str) -> None:
     judged = matrix.run_matrix(tmp_path, benches=[bench])
     print(matrix.table(judged))
@@ -60,7 +68,7 @@ def test_the_whole_matrix(tmp_path: Path, bench: str) -> None:
     assert {one.combination.step for one in judged} == set(matrix.BENCHES[bench]["steps"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_short_soak(tmp_path: Path) -> None:
     soak = _load("soak").run_soak(tmp_path, 0.5, seed=2, minutes=10.0)
     assert not soak.failures, soak.failures

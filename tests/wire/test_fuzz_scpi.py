@@ -173,7 +173,7 @@ def test_a_million_bytes_of_nonsense() -> None:
     assert all(kept < 20.0 for *_, kept in rows)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_million_commands_of_nonsense() -> None:
     rows = run_all(commands=250_000, size=12_000_000)
     report("fuzz, slow", rows)
