@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 LOW, HIGH = "_ci95_low", "_ci95_high"
 FRACTION, COUNT, PULSES = "fraction", "count", "pulses/cell"
+THOUSAND = "thousand"
 
 QUANTITIES: dict[str, tuple[str, str]] = {
     "yield_fraction": (FRACTION, "switching cells over all cells"),
@@ -97,6 +98,27 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "pulses": (COUNT, "pulses delivered to cells, all steps together"),
     "chip_seconds": ("s", "simulated or real time the chip was biased"),
     "seconds": ("s", "wall-clock time of the run"),
+    "test_rmse": (THOUSAND, "RMS error of one-step-ahead forecasts of the 48 test months, by products on the array"),
+    "train_rmse": (THOUSAND, "the same on the months trained on"),
+    "float_twin_test_rmse": (THOUSAND, "test_rmse of the same model in plain float32 torch, same optimiser and order"),
+    "float_twin_train_rmse": (THOUSAND, "train_rmse of the float twin"),
+    "test_rmse_over_twin": ("", "test_rmse over that of the float twin"),
+    "persistence_rmse": (THOUSAND, "test error of forecasting last month again"),
+    "seasonal_naive_rmse": (THOUSAND, "test error of forecasting the same month of last year"),
+    "seasonal_ratio_rmse": (THOUSAND, "test error of y[t−12]·y[t−1]/y[t−13]"),
+    "linear_ar13_rmse": (THOUSAND, "test error of a linear autoregression of order 13 on logarithms"),
+    "test_accuracy": (FRACTION, "test sequences recognised, by products on the array"),
+    "train_accuracy": (FRACTION, "training sequences recognised, by products on the array"),
+    "float_twin_accuracy": (
+        FRACTION,
+        "test_accuracy of the same model in plain float32 torch, same optimiser and order",
+    ),
+    "majority_accuracy": (FRACTION, "test sequences that are of the commonest class of the training set"),
+    "weights": (COUNT, "weights of the network, each once however many copies it has"),
+    "cells_used": (COUNT, "cells that hold the weights"),
+    "steps": (COUNT, "updates written"),
+    "transactions_per_step": ("", "messages that made the array act, per update with its products and read-back"),
+    "pulses_per_step": ("", "pulses per update"),
     "seed": ("", "seed of everything random on the host and, in process, on the mock chip"),
 }
 

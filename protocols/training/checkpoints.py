@@ -25,8 +25,8 @@ def save_checkpoint(path: Path, trainer: ArrayTrainer, *, chip: str) -> None:
     """
     from safetensors.numpy import save
 
-    tensors = {name: np.ascontiguousarray(value) for name, value in trainer.arrays().items()}
-    tensors["conductance"] = trainer.weights.conductance
+    tensors = {name: np.array(value, order="C") for name, value in trainer.arrays().items()}
+    tensors["conductance"] = trainer.weights.conductance.copy()
     replace_file(path.with_suffix(".safetensors"), save(tensors))
     replace_file(path.with_suffix(".json"), (json.dumps(_identity(trainer, chip), indent=2) + "\n").encode())
 

@@ -183,6 +183,7 @@ def train_lstm_airline(array: CrossbarArray, plan: AirlinePlan, run: Run | None 
     ]
     train_error, test_error = np.median(np.asarray(pairs), axis=0).tolist()
     figures = {"test_rmse": test_error, "train_rmse": train_error}
+    array.idle()  # the host is busy with itself from here on
     twin_forecast = None
     if plan.twin:
         twin = twin_regressor(plan.features, plan.hidden, sigmoid=sigmoid, seed=keep.seed)
@@ -193,5 +194,6 @@ def train_lstm_airline(array: CrossbarArray, plan: AirlinePlan, run: Run | None 
             optimiser.step()
         twin_forecast = forecast(twin)
         figures["float_twin_train_rmse"], figures["float_twin_test_rmse"] = errors(twin)
+        figures["test_rmse_over_twin"] = test_error / figures["float_twin_test_rmse"]
     figures |= baselines(months)
     return AirlineResult(record, months, series.month, series.train, np.median(passes, axis=0), twin_forecast, figures)

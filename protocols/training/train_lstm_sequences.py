@@ -172,6 +172,7 @@ def train_lstm_sequences(array: CrossbarArray, plan: SequencesPlan, run: Run | N
         "train_accuracy": float((_classes(net, data.train) == data.train.label).mean()),
         "majority_accuracy": data.majority_accuracy,
     }
+    array.idle()  # the host is busy with itself from here on
     if plan.twin:
         twin = twin_classifier(data.features, plan.hidden, data.classes, seed=keep.seed)
         optimiser = make(list(twin.parameters()))

@@ -111,6 +111,13 @@ class ArrayTrainer:
         before = {layer.layer: layer.weight.detach().clone() for layer in self.layers}
         self.optimiser.step()
         changes = {layer.layer: (layer.weight.detach() - before[layer.layer]).numpy() for layer in self.layers}
+        for layer, change in changes.items():
+            if not np.isfinite(change).all():
+                self.weights.array.idle()
+                raise TrainingError(
+                    f"the change of layer {layer!r} is not finite at step {self.steps}: no pulse was given; lower the "
+                    "learning rate"
+                )
         samples = {layer.layer: layer.samples for layer in self.layers}
         self.rule.apply(self.weights, changes, samples)
         for layer in self.layers:

@@ -91,7 +91,7 @@ def test_two_pulse_programs_given_weights(gates: ArrayWeights) -> None:
 
 
 def test_two_pulse_needs_gates_and_keeps_the_limits(gates: ArrayWeights) -> None:
-    with pytest.raises(UnsupportedError, match="no gate lines.*choose manhattan"):
+    with pytest.raises(UnsupportedError, match=r"no gate lines.*choose manhattan"):
         TwoPulse().check(gateless_spec())
     with pytest.raises(RefusedError, match=r"two_pulse\.set_volts is above the limit"):
         TwoPulse(set_volts=6.0).check(gates.array.spec)
