@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 from .board_codec import Last, decode_last
 from .board_settings import BoardSettings
 from .capabilities import Clock, Cost
 from .clock import SimulatedClock, WallClock
-from .errors import InstrumentError, RefusedError, XbarlabError
-from .exchange import COMPUTING_PATIENCE, OUR_DOING, POWER_ON, ErrorEntry
+from .errors import GarbledReplyError, InstrumentError, RefusedError, XbarlabError
+from .exchange import COMPUTING_PATIENCE
 from .interrupts import uninterrupted
+from .reply_stream import OUR_DOING, POWER_ON, ErrorEntry
 from .wire_text import split_replies
 
 log = logging.getLogger(__name__)
@@ -80,7 +82,7 @@ class BoardLink(BoardSettings):
         status, separator, error = reply.partition(";")
         if not separator or not status.isdigit():
             raise self._garbled(question, reply)
-        if int(status) & POWER_ON:
+        if int(status) & POWER_ON or self.power_failed:
             self._restore()
             self.note_incident(f"{self.name} at {self.place} had been without power: its settings were made again")
         entry = self._error_entry(error)
@@ -134,7 +136,8 @@ class BoardLink(BoardSettings):
             reply = self._query(question, expected=self._patience(planned, computing=not exact))
             parts = split_replies(reply)
             if len(parts) != 3 or parts[0] != "1":
-                self._raise_reported(parts[-1], question)  # what is refused has no reply: what is there tells why
+                with suppress(GarbledReplyError):
+                    self._raise_reported(parts[-1], question)  # what is refused has no reply: what is there tells why
                 raise self._garbled(question, reply)
             return self._last(parts[1], question), self._error_entry(parts[2])
 

@@ -116,6 +116,7 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
     def _restore(self) -> None:
         """Set up again, after a power failure, what was set up when it was opened, and what was set by hand since."""
         by_hand = (self.read_range, self.watchdog)
+        self.power_failed = False
         known = [(parameter, parameter.cache.get(get_if_invalid=False)) for parameter in by_hand]
         self._forget_settings()
         self._narrow_defaults()

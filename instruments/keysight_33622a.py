@@ -196,6 +196,8 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
                 self._levels = (train.first, train.second)
                 self._timing = (train.width, train.edge, train.period)
                 self._count = train.count
+            # After power-on it has 50 Ω and a sine: a train would be another one, and twice as high.
+            self.require_power("the setup of a train")
             self._act("OUTP1 ON;:OUTP2 ON")
             if self.relay_seconds:
                 self.clock.wait(self.relay_seconds)

@@ -11,9 +11,9 @@ from .capabilities import Clock, Identity
 from .clock import WallClock
 from .command_guard import CommandGuard, Rule
 from .errors import InstrumentError
-from .exchange import LINK_ERRORS
 from .interrupts import uninterrupted
 from .limits import Limits
+from .reply_stream import LINK_ERRORS
 from .visa import BoardVisaMixin
 from .wire_text import brief, split_replies
 
@@ -211,6 +211,7 @@ class ProbeVisaMixin(BoardVisaMixin):
         """Put back the documented defaults, 0 V and off first, and the limits and settings of this driver on top."""
         self.make_safe()
         self._prepare()
+        self.power_failed = False
 
     def idle(self, *, reconnect: bool = True) -> None:
         """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns.

@@ -24,7 +24,7 @@ from .capabilities import (
     VerifyRequest,
 )
 from .clock import SimulatedClock, WallClock
-from .errors import RefusedError, XbarlabError, unconfirmed
+from .errors import InstrumentError, RefusedError, XbarlabError, unconfirmed
 from .interrupts import uninterrupted
 from .limits import Limits, numbers, refuse_bad_number
 from .line_drops import LineDrops
@@ -414,6 +414,13 @@ class ProbedArray:
             move(level)
             row_smu.level(level)
             point = column_smu.step(level, compliance=self._limits.current_max)
+            if not np.isfinite(point.current):
+                point = column_smu.measure()
+            if not np.isfinite(point.current):
+                raise InstrumentError(
+                    f"{column_smu.name} at {column_smu.place} overflows (READ?) at {level:.3g} V on the half-selected "
+                    "cells of the column: choose a larger current_range, or look for a short on it"
+                )
             return point.volts, point.current
 
         mates = MateCurrent(hold, -0.5 * volts)
@@ -553,7 +560,9 @@ class _Acting:
         self._sources = sources
 
     def __enter__(self) -> None:
-        return None
+        for driver in (*self._sources, self._array.matrix):
+            if driver.power_failed:
+                driver.restore()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import ConnectionLostError, GarbledReplyError, PowerLostError, ReplyLostError, XbarlabError
-from .exchange import LINK_ERRORS, OUR_DOING, ExchangeMixin
+from .exchange import ExchangeMixin
+from .reply_stream import LINK_ERRORS, OUR_DOING
 from .safe_state import SafeStep, steps_taken
 
 if TYPE_CHECKING:

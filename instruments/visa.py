@@ -8,9 +8,9 @@ import pyvisa
 from pyvisa.highlevel import list_backends
 
 from .errors import ConnectionLostError, RefusedError, unknown
-from .exchange import LINK_ERRORS
 from .ports import port_of
 from .recovery import RecoveryMixin
+from .reply_stream import LINK_ERRORS
 from .wire_text import brief
 
 if TYPE_CHECKING:

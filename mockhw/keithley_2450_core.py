@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from .instrument import BenchLog, SimulatedInstrument
@@ -184,7 +185,7 @@ class SourceMeterCore(SimulatedInstrument):
         if self._disturbances and "compliance" in self._disturbances and self.output:
             self._disturbances.discard("compliance")
             self.limited = True
-        return seen
+        return replace(seen, amps=seen.amps + self._offset) if self._offset else seen
 
     def tripped(self) -> bool:
         """Return whether the source is at its limit now."""
@@ -257,7 +258,7 @@ class SourceMeterCore(SimulatedInstrument):
         # A quantity that is sourced is measured on the range it is sourced on.
         same = function == self.settings.source_function
         on = self.settings.source[function].on_range if same else self.settings.sense[function].on_range
-        return self.unit.reading(seen.amps + self._offset if function == "CURR" else seen.volts, on, nplc)
+        return self.unit.reading(seen.amps if function == "CURR" else seen.volts, on, nplc)
 
     def _cycles(self) -> float:
         """Return the line cycles one conversion takes; a repeating filter makes them more."""

@@ -34,6 +34,8 @@ WARM_UP = 0.25
 BOUNDS = {"rss": 40.0, "traced": 4.0, "files": 2.0, "threads": 0.0, "locks": 0.0, "children": 0.0}
 """Largest growth after warm-up, median of the last quarter over median of the first after it: MB, MB, and counts."""
 RUNS_PER_CHIP = 8
+LONG_SHARE = 0.5
+"""Part of the runs that also have a step of ten minutes of bench time."""
 
 _LONG = {
     "mock_ta_hfo2": 'read_verify: {cells: "0:2,0:2", reread_after: 600, levels: {count: 4, low: 10e-6, high: 185e-6}}',
@@ -140,8 +142,8 @@ def run_soak(folder: Path, hours: float, *, seed: int = 1, minutes: float = WALL
                 mock = mocks[rig.name]
                 before = mock.clock.now
                 _script(mock, rng)
-                steps = [*rig.what["steps"].values(), *[_LONG[rig.name]] * 6]
-                chosen = [steps[k] for k in rng.choice(len(steps), size=2, replace=False)]
+                steps = list(rig.what["steps"].values())
+                chosen = [steps[rng.integers(len(steps))], *([_LONG[rig.name]] if rng.random() < LONG_SHARE else [])]
                 code, said, out = rig.run(*chosen)
                 lived += mock.clock.now - before
                 _judge(soak, rig, mock, code, said, f"run {runs}: {chosen}")

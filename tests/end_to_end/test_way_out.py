@@ -238,3 +238,25 @@ def test_an_error_reported_in_place_of_an_outcome_is_not_asked_away(board: Opene
         mock.script_faults(BOARD, [Fault("error", "*OPC?")])
         bench.array.pulse(PulseMap(CELL, 0.5, 1e-6, 1.0))
     assert_safe(mock)
+
+
+@pytest.mark.parametrize("header", ["SOUR:VOLT:HIGH", "OUTP", "*TRG"])
+def test_a_pulser_that_was_without_power_gives_nothing_and_is_set_up_again(probe: Opened, header: str) -> None:
+    """After power-on it believes in 50 Ω: what it was asked for would come out twice as high."""
+    bench, mock = probe
+    train = PulseMap(CELL, 1.0, 200e-9, count=5)
+    peak: list[float] = []
+    with bench:
+        bench.array.pulse(train)
+        mock.script_faults(PULSER, [Fault("brown_out", header)])
+        with pytest.raises(UnconfirmedError, match="without power"):
+            bench.array.pulse(PulseMap(CELL, 1.2, 200e-9, count=5))
+        assert len(mock.log.faults()) == 1
+        told = [event.what for event in mock.log.events]
+        bursts = [what for what in told[told.index(mock.log.faults()[0].what) :] if what.startswith("burst")]
+        assert bursts == []
+        bench.array.pulse(train)
+        pulser: Any = mock.instruments[PULSER]
+        peak = [channel.load for channel in pulser.channels]
+    assert all(load == float("inf") or load > 1e9 for load in peak)
+    assert_safe(mock)

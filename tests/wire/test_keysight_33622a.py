@@ -62,6 +62,7 @@ IDLE = [
     (b"SYST:ERR?\n", OK),
     (b"OUTP1?;:OUTP2?\n", b"0;0\n"),
 ]
+POWERED = (b"*ESR?\n", b"+0\n")
 ON = (b"OUTP1 ON;:OUTP2 ON" + E, OK)
 FIRE = (b"*TRG;*OPC?;:OUTP1 OFF;:OUTP2 OFF" + E, b'1;+0,"No error"\n')
 SHAPE = {"width": 200e-9, "edge": 10e-9, "period": 1e-6, "count": 10}
@@ -139,33 +140,33 @@ def test_another_model_is_refused() -> None:
 
 def test_half_volts_of_either_sign_from_0_v(cable: Cable) -> None:
     """A burst rests at the low level; inverted, at the high one: 0 V in both cases."""
-    pulser, resource = cable.pulser(HALVES, ON, FIRE)
+    pulser, resource = cable.pulser(HALVES, POWERED, ON, FIRE)
     train = pulser.pulses(0.5, -0.5, **SHAPE)
     assert train == PulseTrain(0.5, -0.5, 200e-9, 10e-9, 1e-6, 10, 1e-5)
     resource.assert_done()
     assert pulser.clock.waits == [0.01]
-    assert pulser.transactions == 3
+    assert pulser.transactions == 4
 
 
-def test_the_same_train_again_is_two_messages_and_another_level_three(cable: Cable) -> None:
+def test_the_same_train_again_is_three_messages_and_another_level_four(cable: Cable) -> None:
     pulser, resource = cable.pulser(
-        HALVES, ON, FIRE, ON, FIRE,
+        HALVES, POWERED, ON, FIRE, POWERED, ON, FIRE,
         (b"SOUR1:VOLT:LOW -0.6;:SOUR1:VOLT:HIGH 0;:OUTP1:POL INV;:SOUR2:VOLT:HIGH 0.6;:SOUR2:VOLT:LOW 0;:OUTP2:POL NORM"
-         + E, OK), ON, FIRE,
+         + E, OK), POWERED, ON, FIRE,
     )  # fmt: skip
     pulser.pulses(0.5, -0.5, **SHAPE)
     pulser.pulses(0.5, -0.5, **SHAPE)
     pulser.pulses(-0.6, 0.6, **SHAPE)
-    assert pulser.transactions == 8
+    assert pulser.transactions == 11
     resource.assert_done()
 
 
 def test_a_channel_of_0_v_is_held_there(cable: Cable) -> None:
     pulser, resource = cable.pulser(
         (f"{pulse(1, UP1)};:SOUR2:BURS:STAT OFF;:SOUR2:FUNC DC;:SOUR2:VOLT:OFFS 0;:PHAS:SYNC".encode() + E, OK),
-        ON, FIRE,
+        POWERED, ON, FIRE,
         (b"SOUR1:BURS:STAT OFF;:SOUR1:FUNC DC;:SOUR1:VOLT:OFFS 0;:" + pulse(2, DOWN2).encode() + E, OK),
-        ON, FIRE,
+        POWERED, ON, FIRE,
     )  # fmt: skip
     pulser.pulses(0.5, 0.0, **SHAPE)
     pulser.pulses(0.0, -0.5, **SHAPE)
@@ -175,9 +176,9 @@ def test_a_channel_of_0_v_is_held_there(cable: Cable) -> None:
 def test_new_times_pass_through_the_shortest_and_a_new_count_is_one_command(cable: Cable) -> None:
     shape = {"width": "1e-06", "edge": "1e-07", "period": "1e-05"}
     pulser, resource = cable.pulser(
-        HALVES, ON, FIRE,
-        (f"{times(1, **shape)};:{times(2, **shape)};:PHAS:SYNC".encode() + E, OK), ON, FIRE,
-        (b"SOUR1:BURS:NCYC 3;:SOUR2:BURS:NCYC 3" + E, OK), ON, FIRE,
+        HALVES, POWERED, ON, FIRE,
+        (f"{times(1, **shape)};:{times(2, **shape)};:PHAS:SYNC".encode() + E, OK), POWERED, ON, FIRE,
+        (b"SOUR1:BURS:NCYC 3;:SOUR2:BURS:NCYC 3" + E, OK), POWERED, ON, FIRE,
     )  # fmt: skip
     pulser.pulses(0.5, -0.5, **SHAPE)
     pulser.pulses(0.5, -0.5, width=1e-6, edge=1e-7, period=1e-5, count=10)
@@ -189,18 +190,19 @@ def test_a_long_train_is_waited_for_on_the_clock(cable: Cable) -> None:
     shape = {"width": "0.0001", "edge": "1e-07", "period": "0.001"}
     setup = f"{pulse(1, UP1, 2000, **shape)};:{pulse(2, DOWN2, 2000, **shape)};:PHAS:SYNC".encode()
     pulser, resource = cable.pulser(
-        (setup + E, OK), ON, (b"*TRG" + E, OK), (b"*OPC?;:OUTP1 OFF;:OUTP2 OFF" + E, b'1;+0,"No error"\n')
+        (setup + E, OK), POWERED, ON, (b"*TRG" + E, OK), (b"*OPC?;:OUTP1 OFF;:OUTP2 OFF" + E, b'1;+0,"No error"\n')
     )
     assert pulser.pulses(0.5, -0.5, width=1e-4, edge=1e-7, period=1e-3, count=2000).seconds == 2.0
     assert pulser.clock.waits == [0.01, 2.0]
     assert max(resource.timeouts) == 1000 * (5.0 + 1.2 * 2.0)
-    assert pulser.transactions == 4
+    assert pulser.transactions == 5
     resource.assert_done()
 
 
 def test_what_is_commanded_has_four_digits_and_never_exceeds_a_limit(cable: Cable) -> None:
     pulser, resource = cable.pulser()
-    resource.answer = lambda _message: FIRE[1] if b"*OPC?" in _message else OK
+    answers = {b"*ESR?\n": b"+0\n", FIRE[0]: FIRE[1]}
+    resource.answer = lambda message: answers.get(message, OK)
     train = pulser.pulses(1.23456, -0.123456, width=200.04e-9, edge=10e-9, period=1e-6, count=1)
     assert (train.first, train.second, train.width) == (1.235, -0.1235, 200e-9)
     pulser._limits = Limits().narrowed({"set_volts_max": 1.23456, "reset_volts_max": 1.0}, source="chip")
@@ -219,7 +221,7 @@ def test_a_refused_setting_is_never_switched_on(cable: Cable) -> None:
     with pytest.raises(InstrumentError, match=r"pulser at TCPIP.* reports -221 Settings conflict"):
         pulser.pulses(0.5, -0.5, **SHAPE)
     resource.assert_done()
-    resource.script = [HALVES, ON, FIRE]  # nothing is taken for set
+    resource.script = [HALVES, POWERED, ON, FIRE]  # nothing is taken for set
     pulser.pulses(0.5, -0.5, **SHAPE)
     resource.assert_done()
 
@@ -227,7 +229,7 @@ def test_a_refused_setting_is_never_switched_on(cable: Cable) -> None:
 def test_ctrl_c_in_a_long_train_stops_the_burst_first_then_switches_off(cable: Cable) -> None:
     shape = {"width": "0.0001", "edge": "1e-07", "period": "0.001"}
     setup = f"{pulse(1, UP1, 2000, **shape)};:{pulse(2, DOWN2, 2000, **shape)};:PHAS:SYNC".encode()
-    pulser, resource = cable.pulser((setup + E, OK), ON, (b"*TRG" + E, OK), *IDLE)
+    pulser, resource = cable.pulser((setup + E, OK), POWERED, ON, (b"*TRG" + E, OK), *IDLE)
 
     def interrupt() -> None:
         if len(pulser.clock.waits) == 2:
@@ -240,7 +242,9 @@ def test_ctrl_c_in_a_long_train_stops_the_burst_first_then_switches_off(cable: C
 
 
 def test_a_train_that_is_never_reported_done_is_bounded(cable: Cable) -> None:
-    pulser, resource = cable.pulser(HALVES, ON, (FIRE[0], b""), (MARK, b"7;7;7\n"), (b"SYST:ERR?\n", OK), *IDLE)
+    pulser, resource = cable.pulser(
+        HALVES, POWERED, ON, (FIRE[0], b""), (MARK, b"7;7;7\n"), (b"SYST:ERR?\n", OK), *IDLE
+    )
     with pytest.raises(ConnectionLostError, match="within 5 s"):
         pulser.pulses(0.5, -0.5, **SHAPE)
     resource.assert_done()
@@ -329,7 +333,7 @@ def test_the_stock_driver_s_parameters_work_and_hold_the_limits(cable: Cable) ->
             call()
     resource.assert_done()
     # What somebody wrote may differ in more than a train sets, as a modulation: it starts from the reset state.
-    resource.script = [OPENING[0], OPENING[1], *OPENING[3:], HALVES, ON, FIRE]
+    resource.script = [OPENING[0], OPENING[1], *OPENING[3:], HALVES, POWERED, ON, FIRE]
     pulser.pulses(0.5, -0.5, **SHAPE)
     resource.assert_done()
 
