@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError, UnconfirmedError
 from xbarlab.instruments.safe_state import CONFIRMED
 from xbarlab.instruments.station import Bench
-from xbarlab.mockhw.bench import MockBench, bench_for, forget_bench
+from xbarlab.mockhw.bench import MockBench, bench_for, forget_bench, fresh_bench
 from xbarlab.mockhw.faults import Fault
-from xbarlab.runbooks.stations import find_bench
+from xbarlab.mockhw.tcp_host import serve
+from xbarlab.runbooks.stations import find_bench, find_station
 
 BOARD = "TCPIP0::127.0.0.1::5025::SOCKET"
 ROW, COLUMN, PULSER, MATRIX = (f"TCPIP0::127.0.0.1::{port}::SOCKET" for port in range(5031, 5035))
@@ -260,3 +262,57 @@ def test_a_pulser_that_was_without_power_gives_nothing_and_is_set_up_again(probe
         peak = [channel.load for channel in pulser.channels]
     assert all(load == float("inf") or load > 1e9 for load in peak)
     assert_safe(mock)
+
+
+@pytest.fixture
+def over_tcp(tmp_path: Path) -> Iterator[Callable[[str], Opened]]:
+    """A bench served on sockets: the links are pyvisa-py's, the time-outs those of the wall."""
+    served: list[Any] = []
+
+    def make(name: str) -> Opened:
+        own = tmp_path / "own.bench.yaml"
+        own.write_text(find_bench(f"mock_{name}").read_text(encoding="utf-8"), encoding="utf-8")
+        mock = fresh_bench(own, seed=1)
+        context = serve(mock, port=0)
+        addresses = context.__enter__()
+        served.append((context, own))
+        shipped = find_station(f"tcp_{name}")
+        text = shipped.read_text(encoding="utf-8")
+        for address, (host, port) in addresses.items():
+            text = text.replace(address, f"TCPIP0::{host}::{port}::SOCKET")
+        for chip in shipped.parent.glob("*.chip.yaml"):
+            text = text.replace(f" {chip.name}", f" {chip.as_posix()}")
+        station = tmp_path / "own.station.yaml"
+        station.write_text(text, encoding="utf-8")
+        return open_bench(station), mock
+
+    yield make
+    for context, own in served:
+        context.__exit__(None, None, None)
+        forget_bench(own)
+
+
+def test_over_tcp_a_lost_connection_is_opened_anew_for_a_read(over_tcp: Callable[[str], Opened]) -> None:
+    bench, mock = over_tcp("ta_hfo2")
+    with bench:
+        before = bench.array.read(CELL, average=16).conductance
+        mock.script_faults(BOARD, [Fault("drop_connection", "READ:MAP?", where="inside")])
+        after = bench.array.read(CELL, average=16).conductance
+        assert len(mock.log.faults()) == 1
+        assert after == pytest.approx(before, rel=0.2, abs=2e-7)
+    assert len(bench.incidents) == 2
+    assert {step.result for step in bench.ending} == {CONFIRMED}
+
+
+def test_over_tcp_a_source_whose_cable_was_out_is_switched_off(over_tcp: Callable[[str], Opened]) -> None:
+    bench, mock = over_tcp("tio2")
+    with pytest.raises(UnconfirmedError, match="row_smu at TCPIP0::127"), bench:  # noqa: PT012
+        mock.script_faults(ROW, [Fault("drop_connection", "SOUR:VOLT", after=30)])
+        bench.array.sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
+    assert len(mock.log.faults()) == 1
+    assert steps_of(bench) == PROBE_STEPS
+    assert {step.result for step in bench.ending} == {CONFIRMED}
+    row: Any = mock.instruments[ROW]
+    assert not row.output
+    assert mock.circuit is not None
+    assert mock.circuit.relays.closed == set()
