@@ -17,6 +17,7 @@ from xbarlab.protocols.training.array_layers import ArrayConv2d, ArrayLinear, Ar
 from xbarlab.protocols.training.array_weights import ArrayWeights  # noqa: E402
 from xbarlab.protocols.training.convert import convert  # noqa: E402
 from xbarlab.protocols.training.lstm_cell import LstmPass  # noqa: E402
+from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402
 from xbarlab.protocols.training.update_rules import TwoPulse  # noqa: E402
 from xbarlab.protocols.training.weight_mapping import LayerRequest, plan_floor  # noqa: E402
 from xbarlab.runbooks.stations import open_bench  # noqa: E402
@@ -216,6 +217,22 @@ def test_convert_takes_a_model_of_the_users_own_and_writes_its_weights(array: An
     got.sum().backward()
     assert all(p.grad is not None for p in model.parameters())
     refresh_layers([m for m in model.modules() if isinstance(m, ArrayLinear)])
+
+
+def test_a_converted_model_learns_on_the_array(array: Any) -> None:
+    torch.manual_seed(0)
+    model, rule = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3)), TwoPulse()
+    y = torch.arange(90) % 3
+    x = (torch.eye(3, 4)[y] - 0.3 + 0.15 * torch.randn(90, 4)).clamp(-1, 1)
+    weights = convert(model, array, rule=rule)
+
+    def loss(model: Any, x: Any, y: Any) -> Any:
+        return torch.nn.functional.cross_entropy(model(x), y)
+
+    trainer = ArrayTrainer(model, weights, rule, lambda p: torch.optim.RMSprop(p, lr=0.01), loss)
+    first, *_, last = (sum(trainer.epoch(x, y, batch=16, number=epoch)) for epoch in range(10))
+    assert last < 0.5 * first
+    assert (model(x).argmax(1) == y).float().mean() > 0.9
 
 
 def test_convert_refuses_what_it_does_not_know(array: Any) -> None:
