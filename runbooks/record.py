@@ -9,7 +9,7 @@ import re
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -46,6 +46,7 @@ class RunRecord:
     Attributes
     ----------
     origin : instruments, chip and station, for the report.
+    wear : makes the report's section on what the chip has borne; ``None`` leaves it out.
     cost : what the array was asked for since the run began, unfinished steps included.
     seconds : wall clock [s] until the bench was let go; ``None`` while it is held.
     """
@@ -53,6 +54,7 @@ class RunRecord:
     book: Runbook
     run: Run
     origin: dict[str, str]
+    wear: Callable[[], Section] | None = None
     steps: list[StepRecord] = field(default_factory=list[StepRecord])
     cost: Cost = field(default_factory=Cost)
     seconds: float | None = None
@@ -125,6 +127,9 @@ class RunRecord:
                 Section("Cost", about, [("Cost of each step.", cost_bars(self.costs))], [self._cost_table()])
             )
             names.append("cost")
+        if self.wear is not None:
+            sections.append(self.wear())
+            names.append("wear")
         folder = self.directory / "figures"
         folder.mkdir(exist_ok=True)
         for name, section in zip(names, sections, strict=True):

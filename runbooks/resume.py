@@ -14,7 +14,7 @@ from ..protocols.run import JOURNAL, Run
 from .mock_chips import note_mocks, refuse_lost_chips
 from .record import RunRecord, versions
 from .run_card import RunCard, read_card
-from .runner import Outcome, chip_id, conduct, console_for, origin_of, simulations
+from .runner import Outcome, chip_id, conduct, console_for, origin_of, simulations, wear_of
 from .schema import Runbook
 from .stations import find_station
 
@@ -76,7 +76,7 @@ def resume_run(
             run.at_unit = note_mocks(folder, bench.file)
             if console is not None:
                 _say_where(run, book, console)
-            return RunRecord(book, run, origin_of(bench, station_file))
+            return RunRecord(book, run, origin_of(bench, station_file), wear_of(bench))
 
         return conduct(book, station_file, None, begin, check=check or card.check, console=console)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..instruments.array_spec import ArraySpec
 from ..instruments.capabilities import Cost, CrossbarArray
@@ -27,7 +27,7 @@ from .stations import find_station, open_bench
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..analysis.report import Check
+    from ..analysis.report import Check, Section
     from ..instruments.station import Bench
 
 EXPECTATION_FAILED = 1
@@ -100,7 +100,7 @@ def run_runbook(
             card.write(folder)
             run.note("plans_checked", runbook=str(book.path), station=str(station_file), steps=card.steps)
             run.at_unit = note_mocks(folder, bench.file)
-            return RunRecord(book, run, origin_of(bench, station_file))
+            return RunRecord(book, run, origin_of(bench, station_file), wear_of(bench))
 
         try:
             return conduct(book, station_file, seed, begin, check=check, console=console)
@@ -189,6 +189,16 @@ def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Cons
             "Dry run: only identity and capability were asked for; no action was sent, the array stayed at 0 V."
         )
     return Outcome(0, forecasts)
+
+
+def wear_of(bench: Bench) -> Callable[[], Section] | None:
+    """Return what makes the report's section on the wear of the chip on ``bench``, None where nobody counts."""
+    ledger = cast("object", bench.wear)
+    if ledger is None:  # a stand-in for a bench, in tests
+        return None
+    from .chip_wear import bench_wear
+
+    return lambda: bench_wear(bench)
 
 
 def origin_of(bench: Bench, station_file: Path) -> dict[str, str]:

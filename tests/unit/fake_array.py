@@ -218,6 +218,7 @@ class FakeBench:
     seeds: list[int | None] = field(default_factory=list)
 
     station = None
+    wear = None
     file = None
     ending = ()
     chip = SimpleNamespace(id="fake-chip")

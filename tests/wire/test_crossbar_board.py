@@ -222,7 +222,7 @@ def test_vmm_full_scale_is_set_once_and_rounded_up(cable: Cable) -> None:
     assert board.vmm(np.zeros(8), full_scale=2e-4)[0] == pytest.approx(1e-3)
     assert board.vmm(np.zeros(8), full_scale=1e-3)[0] == pytest.approx(1e-3)
     for wrong in (0.02, 0.0, float("nan")):
-        with pytest.raises(RefusedError, match="vmm full_scale .* within the ranges"):
+        with pytest.raises(RefusedError, match=r"vmm full_scale .* within the ranges"):
             board.vmm(np.zeros(8), full_scale=wrong)
     resource.assert_done()
 
