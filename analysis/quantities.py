@@ -116,7 +116,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "majority_accuracy": (FRACTION, "test sequences that are of the commonest class of the training set"),
     "weights": (COUNT, "weights of the network, each once however many copies it has"),
     "cells_used": (COUNT, "cells that hold the weights"),
-    "steps": (COUNT, "updates written"),
+    "steps": (COUNT, "updates that training wrote into the array"),
     "transactions_per_step": ("", "messages that made the array act, per update with its products and read-back"),
     "pulses_per_step": ("", "pulses per update"),
     "seed": ("", "seed of everything random on the host and, in process, on the mock chip"),

@@ -88,7 +88,9 @@ def carry_out(name: str, array: FakeArray, run: Run) -> Any:
 
 
 def test_every_protocol_is_tried() -> None:
-    assert {step for step, _ in PLANS.values()} >= set(step_names()) - {"vmm_accuracy"}
+    # Training needs torch and an array that multiplies: tests/unit/test_training.py cuts and resumes it.
+    steps = {name for name in step_names() if not name.startswith("train_")}
+    assert {step for step, _ in PLANS.values()} >= steps
 
 
 @pytest.mark.parametrize("name", PLANS)
