@@ -118,7 +118,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "cells_used": (COUNT, "cells that hold the weights"),
     "steps": (COUNT, "updates that training wrote into the array"),
     "transactions_per_step": ("", "messages that made the array act, per update with its products and read-back"),
-    "pulses_per_step": ("", "pulses per update"),
+    "pulses_per_step": ("", "pulses given to cells per update, all cells together"),
     "seed": ("", "seed of everything random on the host and, in process, on the mock chip"),
 }
 
