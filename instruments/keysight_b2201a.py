@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from qcodes.instrument_drivers.Keysight import KeysightB2201
 
-from .command_guard import split_outside_quotes
+from .command_guard import Rule, split_outside_quotes
 from .errors import InstrumentError, RefusedError
 from .probe_visa import ProbeVisaMixin
 
@@ -22,6 +22,15 @@ _READ_BACK = "*OPC?;:ROUT:CLOS:CARD? 0"
 _ERROR_BITS = 0b111100
 _CLOSING = re.compile(r"\s*:?(?:ROUT(?:E)?:)?CLOS(?:E)?(?::LIST)?\s*(\(.*)", re.IGNORECASE)
 _CHANNELS = re.compile(r"\(@\s*((?:\d{5}\s*,\s*)*\d{5})\s*\)\s*")
+_UNASKED = "it ties lines together that nobody names: use connect_only() for what is meant"
+_SET_UP = "paths are checked as this driver set the matrix up when it was opened: use connect_only(), or reset()"
+RULES = (
+    Rule("[ROUTe:]BIAS:*", refusal=_UNASKED),
+    Rule("[ROUTe:]AGND:*", refusal=_UNASKED),
+    Rule("[ROUTe:]COUPle:*", refusal=_UNASKED),
+    Rule("[ROUTe:]FUNCtion", only=("ACONfig",), why=_SET_UP),
+    Rule("[ROUTe:]CONNection:*", refusal=_SET_UP),
+)
 
 
 class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
@@ -31,6 +40,7 @@ class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
     """
 
     _model = "B2201A"
+    _rules = RULES
     _going_idle = (("all relays open", "ROUT:OPEN:CARD ALL"),)
     _is_safe_when = ("ROUT:CLOS:CARD? 0", "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,49 @@ def test_raw_channel_lists_are_read_and_refused(matrix: Any, text: str) -> None:
     with pytest.raises(RefusedError):
         matrix.write(text)
     assert matrix.visa_handle.sent[before:] == []
+
+
+MODES = [
+    ("BIAS", "ROUT:BIAS 0,ON"), ("BIAS", ":rout:bias:port 0,10"), ("BIAS", "BIAS:CHAN:ENAB:CARD 0"),
+    ("BIAS", "*CLS;:ROUTe:BIAS:CHANnel:ENABle:LIST (@00101)"), ("AGND", "ROUT:AGND 0,ON"),
+    ("AGND", ":AGND:UNUSED 0,'1'"), ("COUPle", "ROUTE:COUP 0,ON"), ("COUPle", "COUPLE:PORT 0,'1,3'"),
+    ("COUPle", "COUP:PORT:DET"), ("FUNC", "ROUT:FUNC NCON"), ("CONN", "ROUT:CONN:SEQ 0,MBBR"),
+    ("CONN", "CONNection:RULE 0,SROUte"),
+]  # fmt: skip
+STOCK: list[tuple[str, Callable[[Any], object]]] = [
+    ("BIAS", lambda m: m.bias_mode(True)),
+    ("BIAS", lambda m: m.bias_enable_all_outputs()),
+    ("AGND", lambda m: m.gnd_enable_output(1)),
+    ("AGND", lambda m: m.gnd_mode(True)),
+    ("COUPle", lambda m: m.couple_mode(True)),
+    ("COUPle", lambda m: m.couple_port_autodetect()),
+    ("CONN", lambda m: m.connection_sequence("mbb")),
+]
+
+
+@pytest.mark.parametrize(("words", "text"), MODES, ids=[text for _, text in MODES])
+def test_modes_that_tie_lines_nobody_names_are_refused(matrix: Any, words: str, text: str) -> None:
+    before = len(matrix.visa_handle.sent)
+    for door in (matrix.write, lambda message: matrix.ask(f"*OPC?;{message}")):
+        with pytest.raises(RefusedError, match=f"{words}.* is refused: .*use connect_only"):
+            door(text)
+    assert matrix.visa_handle.sent[before:] == []
+
+
+@pytest.mark.parametrize(("words", "call"), STOCK)
+def test_the_shipped_driver_s_modes_are_refused(matrix: Any, words: str, call: Callable[[Any], object]) -> None:
+    resource = script(matrix, (b"*CLS" + E, OK))
+    before = len(resource.sent)
+    with pytest.raises(RefusedError, match=f"{words}.* is refused: .*use connect_only"):
+        call(matrix)
+    assert set(resource.sent[before:]) <= {b"*CLS" + E}  # which its methods say first
+
+
+def test_modes_may_be_asked(matrix: Any) -> None:
+    resource = script(matrix, (b"ROUT:BIAS? 0\n", b"0\n"), (b"ROUT:FUNC ACON" + E, OK))
+    assert matrix.ask("ROUT:BIAS? 0") == "0"
+    matrix.write("ROUT:FUNC ACON")
+    resource.assert_done()
 
 
 def test_a_channel_list_is_card_input_output() -> None:
