@@ -164,7 +164,10 @@ def step_figure(trains: Trains, *, symmetry: float = np.nan, title: str = "Step 
     ax.set_ylim(0.0, 1.3 * ax.get_ylim()[1])  # room for the legend
     if np.isfinite(symmetry):
         ax.axvline(symmetry, color=INK, linestyle="--", linewidth=1.3, label=f"symmetry point {symmetry:.2f}")
-    ax.legend(loc="upper right")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper right")
+    else:
+        note(ax, "too few steps to average")
     return figure
 
 

@@ -179,6 +179,14 @@ def test_figures_draw_whatever_was_measured(shape: tuple[int, int], recwarn: pyt
     assert [str(w.message) for w in recwarn] == []
 
 
+def test_too_few_steps_to_average_are_said_instead_of_an_empty_legend(recwarn: pytest.WarningsRecorder) -> None:
+    trains = pr.Trains(np.arange(4), 1e-4 * np.array([[[[1.0, 1.5, 1.8, 2.0], [2.0, 1.5, 1.2, 1.0]]]]))
+    (ax,) = pr.step_figure(trains).axes
+    assert ax.get_legend() is None
+    assert [text.get_text() for text in ax.texts] == ["too few steps to average"]
+    assert [str(w.message) for w in recwarn] == []
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
