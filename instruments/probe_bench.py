@@ -96,9 +96,10 @@ class ProbeBench:
         if len(told) > 1:
             raise RefusedError(f"{name}: some of its instruments are simulated, some are not: use one kind on a bench")
         simulated = told.pop()
+        # A line carries half of a cell's voltage; only reads and a floating sweep put all of it on the row. Held by the
+        # drivers, nobody can put more than a cell bears between any two of the sources, by hand neither.
         row_smu.set_limits(allowed)
-        # A line carries half of a cell's voltage; only a floating sweep puts all of it on the row. Held by the
-        # drivers, nobody can put more than a cell bears between the two channels, by hand neither.
+        row_smu.halve()
         for driver in (column_smu, pulser):
             driver.set_limits(allowed.halved())
         for smu in (row_smu, column_smu):

@@ -57,7 +57,7 @@ class ProbeReads(ProbeBench):
         flags = np.zeros(cells.shape, dtype=np.uint8)
 
         def look(line: int) -> None:
-            with self._acting(self.row_smu, self.column_smu):
+            with self._acting(self.row_smu, self.column_smu), self.row_smu.whole():
                 self._integrate(self._nplc)
                 for at in range(cells.ncols):
                     measured = self._read_cell(cells.row0 + line, cells.col0 + at, amplitude, average, scheme)

@@ -70,7 +70,8 @@ class ProbeSweeps(ProbeBench):
     def _sweep_floating(
         self, volts: FloatArray, compliance: float, dwell: float
     ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
-        return self.row_smu.sweep(volts, compliance=compliance, dwell=dwell)
+        with self.row_smu.whole():
+            return self.row_smu.sweep(volts, compliance=compliance, dwell=dwell)
 
     def _sweep_half(
         self, volts: FloatArray, compliance: float, dwell: float

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, ClassVar
 
@@ -46,6 +48,7 @@ class ProbeVisaMixin(BoardVisaMixin):
     _hangup_effect = "what it drives stays: switch its output off by hand"
     _identity: Identity | None = None
     _limits: Limits = Limits()
+    _whole: Limits | None = None
     _clock: Clock
     _idled: bool = False
     _is_safe: bool = False
@@ -116,8 +119,29 @@ class ProbeVisaMixin(BoardVisaMixin):
 
     def set_limits(self, limits: Limits) -> None:
         """Narrow what may be applied, here and in the instrument; wider limits are refused."""
+        halved = self._whole is not None
+        self._limits, self._whole = self._whole or self._limits, None
         self._narrow(limits, self.name)
+        if halved:
+            self.halve()
         self._apply_limits()
+
+    def halve(self) -> None:
+        """Hold this instrument to half of a cell's voltage: another one may stand at the other half."""
+        whole = self._limits
+        self._narrow(whole.halved(), self.name)
+        self._whole, half = whole, self._limits
+        self._guard = CommandGuard(self._rules, lambda: half)  # what is sent as text has no way to the whole
+
+    @contextmanager
+    def whole(self) -> Generator[None]:
+        """Let it carry all of a cell's voltage in the body: for who keeps the other end of the cell at 0 V."""
+        half = self._limits
+        self._limits = self._whole or half
+        try:
+            yield
+        finally:
+            self._limits = half
 
     def _narrow(self, limits: Limits, name: str) -> None:
         narrowed = self._limits
@@ -132,8 +156,9 @@ class ProbeVisaMixin(BoardVisaMixin):
 
     @property
     def source_volts_max(self) -> float:
-        """Largest magnitude a terminal may be driven to [V]."""
-        return max(self._limits.set_volts_max, self._limits.reset_volts_max)
+        """Largest magnitude a terminal may ever be driven to [V]."""
+        most = self._whole or self._limits
+        return max(most.set_volts_max, most.reset_volts_max)
 
     @property
     def clock(self) -> Clock:

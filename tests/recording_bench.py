@@ -249,9 +249,15 @@ class Station:
         self.by_hand = False
 
     def settle(self) -> None:
-        """Judge the two units, unless a person sets them one by one without knowing of the other."""
-        if self.row.on and self.column.on and not self.by_hand:
-            self.judge.cell("volts between the units", self.row.volts - self.column.volts)
+        """Judge the two units, whoever set them; a hand knows nothing of the chip's polarity."""
+        if not self.row.on or not self.column.on:
+            return
+        across = self.row.volts - self.column.volts
+        if self.by_hand:
+            most = max(self.judge.limits.set_volts_max, self.judge.limits.reset_volts_max)
+            self.judge.inside("volts between the units", across, -most, most)
+        else:
+            self.judge.cell("volts between the units", across)
 
 
 class Recording(fake.MemoryResource):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -73,6 +75,16 @@ class FakeSmu(FakeDriver):
         self.name = name
         self.is_on = False
         self.volts = 0.0
+        self.share = 1.0
+
+    def halve(self) -> None:
+        self.share = 0.5
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        self.share = 1.0
+        yield
+        self.share = 0.5
 
     def configure(self, *, nplc: float) -> None:
         self.bench.say(self.name, "configure", nplc)
@@ -92,6 +104,8 @@ class FakeSmu(FakeDriver):
         self.bench.say(self.name, "off")
 
     def level(self, volts: float, *, compliance: float | None = None) -> None:
+        assert self.limits is not None
+        assert abs(volts) <= self.share * self.limits.set_volts_max
         self.volts = volts
         self.bench.say(self.name, "level", volts)
 
@@ -157,6 +171,7 @@ def test_it_is_an_array(bench: Bench) -> None:
     assert array.spec.slot_serves == "cell"
     assert bench.row.limits is not None
     assert bench.row.limits.set_volts_max == 3.0
+    assert bench.row.share == 0.5
 
 
 def test_a_read_holds_the_column_at_0_v_and_grounds_the_rest(bench: Bench) -> None:

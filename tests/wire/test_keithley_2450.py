@@ -505,6 +505,30 @@ def test_narrower_limits_reach_the_instrument_and_the_guard(on: tuple[Any, Any])
     resource.assert_done()
 
 
+def test_one_of_two_units_carries_half_and_all_of_it_only_when_told(on: tuple[Any, Any]) -> None:
+    smu, resource = on
+    smu.halve()
+    half = r"above the limit 1\.25 V.*half of a cell's voltage \(tio2\.chip\.yaml\)"
+    for refused in (lambda: smu.level(1.3), lambda: smu.write("SOUR:VOLT 1.3")):
+        with pytest.raises(RefusedError, match=half):
+            refused()
+    assert smu.source_volts_max == 2.5, "its range and protection hold the whole"
+    resource.script = [(b"SOUR:VOLT 2.4" + E, OK), (b"SOUR:VOLT 1.2" + E, OK), (b"SOUR:VOLT:PROT PROT2" + E, OK)]
+    with smu.whole():
+        smu.level(2.4)
+        with pytest.raises(RefusedError, match=half):
+            smu.write("SOUR:VOLT 1.3")
+        with pytest.raises(RefusedError, match=r"above the limit 2\.5 V"):
+            smu.level(2.6)
+    smu.level(1.2)
+    narrow = LIMITS.narrowed({"set_volts_max": 1.0, "reset_volts_max": 1.0}, source="station.yaml")
+    smu.set_limits(narrow)
+    for volts in (0.6, -0.6):
+        with pytest.raises(RefusedError, match=r"limit -?0\.5 V.*half of a cell's voltage \(station\.yaml\)"):
+            smu.level(volts)
+    resource.assert_done()
+
+
 # -- when something goes wrong -----------------------------------------------------------------------------------------
 
 
