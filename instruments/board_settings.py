@@ -159,7 +159,7 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
             self._limits,
             shape=None if chip is None else (chip.rows, chip.cols),
             polarity=self._polarity,
-            bad_cells=() if chip is None else chip.bad_cells,
+            bad_cells=() if chip is None else chip.all_bad_cells,
         )
         self._guard = CommandGuard(RULES, lambda: self._limits)
 

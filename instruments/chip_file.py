@@ -37,6 +37,8 @@ class Chip(BaseModel):
         Resistance of a line between neighbouring crosspoints, from a test structure or the layout.
     bad_cells : tuple of (row, col)
         Known to be bad; protocols leave them alone.
+    bad_rows, bad_cols : tuple of int
+        Lines of which every cell is bad.
     """
 
     model_config = _RECORD
@@ -51,8 +53,17 @@ class Chip(BaseModel):
     limits: dict[str, float] = {}
     segment_ohms: float | None = Field(default=None, ge=0.0, le=1e4, allow_inf_nan=False)
     bad_cells: tuple[tuple[int, int], ...] = ()
+    bad_rows: tuple[int, ...] = ()
+    bad_cols: tuple[int, ...] = ()
     notes: str = ""
     _file: str = PrivateAttr("")
+
+    @property
+    def all_bad_cells(self) -> tuple[tuple[int, int], ...]:
+        """Every cell known to be bad, those of bad lines among them."""
+        rows = ((row, col) for row in self.bad_rows for col in range(self.cols))
+        cols = ((row, col) for col in self.bad_cols for row in range(self.rows))
+        return tuple(dict.fromkeys([*self.bad_cells, *rows, *cols]))
 
     @property
     def source(self) -> str:
@@ -72,7 +83,7 @@ class Chip(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Chip:
-        for row, col in self.bad_cells:
+        for row, col in self.all_bad_cells:
             if not (0 <= row < self.rows and 0 <= col < self.cols):
                 raise ValueError(f"bad cell ({row}, {col}) is outside the chip's {self.rows} × {self.cols} cells")
         for axis, lines, size in (("rows", self.lines.rows, self.rows), ("cols", self.lines.cols, self.cols)):

@@ -64,7 +64,7 @@ def probe_spec(
         select_seconds=_SELECT_SECONDS,
         sweep_by_host=(HALF,),
         supports=frozenset({"sweep"}),
-        bad_cells=chip.bad_cells,
+        bad_cells=chip.all_bad_cells,
         simulated=simulated,
         sweep_points_max=2500,
         sweep_dwell=(point, 10.0),

@@ -81,7 +81,7 @@ class MockBench:
         if name not in list_profiles() and beside.is_file():
             name = str(beside)
         try:
-            profile = load_profile(name)
+            profile = load_profile(name, self.content.chip.changes)
             if profile.cell == "passive":
                 from .passive_chip import PassiveChip
                 from .warm_up import warm_up

@@ -33,11 +33,15 @@ class ChipEntry(_Section):
     state : str, optional
         File in which the chip lives on from one use to the next (relative to the bench file). Once it exists
         it, and not the seed, says what the chip is.
+    changes : dict of str to dict
+        What this chip has otherwise than its profile: dotted key of the profile (``wiring.row_segment``,
+        ``parameters.noise``) → value and source.
     """
 
     profile: str
     seed: int = Field(0, ge=0)
     state: str | None = None
+    changes: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
 class ArrayBoardEntry(_Section):

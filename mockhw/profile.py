@@ -130,8 +130,13 @@ def list_profiles() -> list[str]:
     return list(_shipped())
 
 
-def load_profile(name_or_path: str | Path) -> Profile:
+def load_profile(name_or_path: str | Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Profile:
     """Load a shipped profile by name, or any profile by path.
+
+    Parameters
+    ----------
+    changes : dotted key -> ``{value, source}``
+        What one chip has otherwise; the profile's name then says so.
 
     Raises
     ------
@@ -152,7 +157,29 @@ def load_profile(name_or_path: str | Path) -> Profile:
         raw: object = YAML(typ="safe").load(path)
     except YAMLError as error:
         raise ProfileError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from error
+    if changes and isinstance(raw, dict):
+        raw = _changed(cast("dict[str, Any]", raw), changes, path.name)
     return parse_profile(raw, path.name)
+
+
+def _changed(raw: dict[str, Any], changes: Mapping[str, Mapping[str, Any]], where: str) -> dict[str, Any]:
+    """Return the content with other values at dotted keys; the unit stays the profile's."""
+    for key, wanted in changes.items():
+        if set(wanted) != {"value", "source"}:
+            raise ProfileError(
+                f"{where}: change of {key!r} needs value and source, not {', '.join(wanted) or 'nothing'}"
+            )
+        here: Any = raw
+        for part in key.split("."):
+            if not isinstance(here, dict) or part not in here:
+                known = ", ".join(map(str, cast("dict[str, Any]", here))) if isinstance(here, dict) else "none"
+                raise ProfileError(f"{where}: there is no {part!r} in {key!r} to change; known here: {known}")
+            here = cast("dict[str, Any]", here)[part]
+        if not isinstance(here, dict) or "value" not in here:
+            raise ProfileError(f"{where}: {key!r} is a section, not a number: name one of {', '.join(map(str, here))}")
+        here.update(wanted)
+    said = ", ".join(f"{key} {wanted['value']}" for key, wanted in changes.items())
+    return {**raw, "name": f"{raw.get('name')} ({said})"}
 
 
 def parse_profile(raw: object, where: str = "profile") -> Profile:

@@ -64,6 +64,18 @@ _STEPS: dict[str, tuple[str, str, str, str]] = {
         "train_lstm_sequences",
         "train an LSTM in situ to classify sequences",
     ),
+    "train_cnn_mnist": (
+        "training.train_cnn_mnist",
+        "CnnPlan",
+        "train_cnn_mnist",
+        "train a 1,015-weight CNN in situ on handwritten digits",
+    ),
+    "train_convlstm_sequence": (
+        "training.train_convlstm_sequence",
+        "ConvLstmPlan",
+        "train_convlstm_sequence",
+        "train an 850-weight convolutional LSTM in situ on sequences of digits",
+    ),
 }
 
 

@@ -9,12 +9,16 @@ from .quantity import Plain, Siemens, SiemensPerVolt, Volt
 
 
 class GateVoltageParameters(Section):
-    """SET writes max(slope·Vg + offset, G), RESET writes ``reset_to``; each pulse adds N(0, noise)."""
+    """SET writes max(slope·Vg + offset, G), RESET writes ``reset_to``; each pulse adds N(0, noise).
+
+    ``noise_reach`` is the share of the other cells that the noise of a pulse map strikes too: 0 none, 1 all.
+    """
 
     slope: SiemensPerVolt
     offset: Siemens
     reset_to: Siemens
     noise: Siemens
+    noise_reach: Plain
     G_min: Siemens
     G_max: Siemens
     set_threshold: Volt

@@ -14,7 +14,7 @@ class GateVoltageModel(OhmicCells):
 
     This is what the authors of the memristor LSTM and ConvNet experiments simulated with, clipped to the
     physical range. A pulse below its threshold does nothing, and the number of equal pulses does not matter.
-    Noise goes to the cells pulsed; the published code adds it to the whole array on every call.
+    Where ``noise_reach`` is 1, the noise strikes the whole array in every map of pulses, as in the published code.
     """
 
     def __init__(self, parameters: GateVoltageParameters, size: int, seed: int) -> None:
@@ -29,5 +29,12 @@ class GateVoltageModel(OhmicCells):
         after = np.where(volts >= p.set_threshold, np.maximum(p.slope * gate + p.offset, before), before)
         after = np.where(volts <= -p.reset_threshold, p.reset_to, after)
         acts = (volts >= p.set_threshold) | (volts <= -p.reset_threshold)
-        noise = p.noise * self._rng().standard_normal(len(cells))
+        rng = self._rng()
+        noise = p.noise * rng.standard_normal(len(cells))
         self._g[cells] = np.where(acts, np.clip(after + noise, p.G_min, p.G_max), before)
+        if p.noise_reach and acts.any():
+            struck = (rng.random(self.size) < p.noise_reach) & ~self._stuck
+            struck[cells[acts]] = False
+            others = np.flatnonzero(struck)
+            shaken = self._g[others] + p.noise * rng.standard_normal(len(others))
+            self._g[others] = np.clip(shaken, p.G_min, p.G_max)

@@ -161,6 +161,42 @@ class ArrayConv2d(ArrayLayer):
         return out.reshape(len(x), rows * cols, self.outputs).transpose(1, 2).reshape(len(x), self.outputs, rows, cols)
 
 
+class ArrayConvGates(ArrayLayer):
+    """All gates of a convolutional LSTM on an array: patches of the frame and of the state beside each other.
+
+    One product of [frame patch, state patch] per position and step. The frame's kernel is not padded, the state's
+    keeps the size, with the line it lacks below and to the right.
+
+    Parameters
+    ----------
+    input_kernel, state_kernel : size of the square kernels
+    channels : of the state; a quarter of the layer's outputs
+    """
+
+    def __init__(
+        self, weights: ArrayWeights, layer: str, *, input_kernel: int, state_kernel: int, channels: int
+    ) -> None:
+        super().__init__(weights, layer, bias=False)
+        self.kernels, self.channels = (input_kernel, state_kernel), channels
+        inputs = input_kernel**2 + channels * state_kernel**2
+        if (self.inputs, self.outputs) != (inputs, 4 * channels):
+            raise RefusedError(
+                f"layer {layer!r} has {self.inputs} inputs and {self.outputs} outputs: these gates need {inputs} and "
+                f"{4 * channels}"
+            )
+
+    def forward(self, frame: Tensor, state: Tensor) -> Tensor:
+        """Return [batch, 4·channels, rows, cols] of a frame and a state of the same rows and columns."""
+        of_input, of_state = self.kernels
+        more = of_state - 1
+        padded = functional.pad(state, (more // 2, more - more // 2, more // 2, more - more // 2))
+        patches = torch.cat([functional.unfold(frame, of_input), functional.unfold(padded, of_state)], 1)
+        flat = patches.transpose(1, 2).reshape(-1, self.inputs)
+        self.check_input(flat)
+        out: Tensor = _Product.apply(flat, self.weight, self)  # pyright: ignore[reportAssignmentType]
+        return out.reshape(len(frame), -1, self.outputs).transpose(1, 2).reshape(-1, self.outputs, *state.shape[2:])
+
+
 class _Unrolled(torch.autograd.Function):
     """An LSTM over all its steps, one product per step, as one node of the graph."""
 

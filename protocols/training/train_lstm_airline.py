@@ -140,7 +140,7 @@ def train_lstm_airline(array: CrossbarArray, plan: AirlinePlan, run: Run | None 
     import torch
 
     from .array_weights import ArrayWeights
-    from .networks import array_regressor, twin_regressor
+    from .networks.lstm import array_regressor, twin_regressor
     from .trainer import ArrayTrainer
 
     keep = Run.of(run)

@@ -31,9 +31,15 @@ class TrainingPlan(Plan):
     healthy_lines: bool = Field(
         default=False, description="leave out rows and columns with bad cells, as this run's yield map has them"
     )
+    bad_share: float = Field(
+        default=0.0, ge=0, lt=1, description="with healthy_lines: share of bad cells up to which a line is used"
+    )
     share: float = Field(default=1.0, gt=0, le=2, description="what each cell of a pair moves by, of the change")
     refresh: bool = Field(default=True, description="SET all cells in every step, or only those that change")
     least: float = Field(default=0.0, ge=0, description="gate voltage changes up to this wait for the next step [V]")
+    feedback: bool = Field(
+        default=False, description="correct what the last read shows to be off, instead of writing changes blindly"
+    )
     slope: float = Field(default=98e-6, gt=0, description="conductance per gate voltage of a SET [S/V]")
     gate_start: float = Field(default=1.0, gt=0, description="gate voltage of the first SET [V]")
     gate_low: float = Field(default=0.7, gt=0, description="lowest gate voltage of a SET [V]")
@@ -53,6 +59,7 @@ class TrainingPlan(Plan):
         names = (
             "slope", "set_volts", "reset_volts", "reset_gate", "width", "gate_start", "gate_low", "gate_high",
             "start_spread", "share", "refresh", "least",
+            "feedback",
         )  # fmt: skip
         return TwoPulse(**{name: getattr(self, name) for name in names})
 
@@ -72,7 +79,7 @@ class TrainingPlan(Plan):
         """Return where the layers go."""
         lines: tuple[Sequence[int] | None, Sequence[int] | None] = (None, None)
         if self.healthy_lines and healthy is not None:
-            lines = good_lines(healthy, bad_share=0.0)
+            lines = good_lines(healthy, bad_share=self.bad_share)
         return plan_floor(spec.rows, spec.cols, self.layers(), good_rows=lines[0], good_cols=lines[1])
 
     def check(self, spec: ArraySpec) -> None:
@@ -116,7 +123,7 @@ def make_optimiser(name: str, rate: float, momentum: float) -> Callable[[list[nn
         if name == "sgd":
             return torch.optim.SGD(parameters, lr=rate, momentum=momentum)
         if name == "rmsprop":
-            return torch.optim.RMSprop(parameters, lr=rate)
+            return torch.optim.RMSprop(parameters, lr=rate, momentum=momentum)
         return torch.optim.Adam(parameters, lr=rate)
 
     return make

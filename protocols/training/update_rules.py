@@ -89,6 +89,9 @@ class TwoPulse:
         SET all cells, or only those whose Vg changed.
     least : float [V]
         Changes below this are carried over to the next step instead of being written.
+    feedback : bool
+        The host keeps the wanted weights and corrects what the last read shows to be off: a cell that took its pulses
+        badly is written again, one that is near enough is left alone (``least``). Otherwise blind, as published.
     """
 
     slope: float = 98e-6
@@ -103,8 +106,10 @@ class TwoPulse:
     share: float = 1.0
     refresh: bool = True
     least: float = 0.0
+    feedback: bool = False
     gate: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     written: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
+    wanted: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
 
     needs_samples = False
 
@@ -138,11 +143,22 @@ class TwoPulse:
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Move the gate voltages, RESET the cells whose own fell, SET."""
-        move = self.share * weights.siemens / self.slope * weights.spread(changes)
-        self.gate = np.clip(self.gate + move, self.gate_low, self.gate_high)
+        asked, base = (self._missing(weights, changes), self.written) if self.feedback else (changes, self.gate)
+        move = self.share * weights.siemens / self.slope * weights.spread(asked)
+        self.gate = np.clip(base + move, self.gate_low, self.gate_high)
         change = self.gate - self.written
         moved = np.abs(change) > self.least
         self._write(weights, moved & (change < 0.0), np.ones_like(moved) if self.refresh else moved)
+
+    def _missing(self, weights: ArrayWeights, changes: Changes) -> dict[str, FloatArray]:
+        """Add the changes to what is wanted; return what the weights last read lack of it."""
+        largest = self.slope * (self.gate_high - self.gate_low) / weights.siemens
+        missing: dict[str, FloatArray] = {}
+        for layer, change in changes.items():
+            read = weights.weights(layer)
+            self.wanted[layer] = np.clip(self.wanted.get(layer, read) + change, -largest, largest)
+            missing[layer] = self.wanted[layer] - read
+        return missing
 
     def _write(self, weights: ArrayWeights, fall: NDArray[np.bool_], rise: NDArray[np.bool_]) -> None:
         used = weights.used[weights.block.slices]
@@ -161,12 +177,14 @@ class TwoPulse:
         return StepCost(2, 2.0, 2.0)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the gate voltages [V]."""
-        return {"gate": self.gate, "written": self.written}
+        """Return the gate voltages [V], and the wanted weights where they are kept."""
+        return {"gate": self.gate, "written": self.written} | {f"wanted/{k}": v for k, v in self.wanted.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take up the gate voltages."""
+        """Take them up."""
         self.gate, self.written = (np.array(arrays[name], dtype=np.float64) for name in ("gate", "written"))
+        kept = {name: np.array(value, dtype=np.float64) for name, value in arrays.items()}
+        self.wanted = {k.removeprefix("wanted/"): v for k, v in kept.items() if k.startswith("wanted/")}
 
 
 @dataclass

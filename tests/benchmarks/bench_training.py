@@ -22,7 +22,7 @@ from xbarlab.instruments.station import load_station  # noqa: E402
 from xbarlab.protocols.forming import FormingPlan, form  # noqa: E402
 from xbarlab.protocols.training.array_layers import ArrayLSTM  # noqa: E402
 from xbarlab.protocols.training.array_weights import ArrayWeights  # noqa: E402
-from xbarlab.protocols.training.networks import array_regressor  # noqa: E402
+from xbarlab.protocols.training.networks.lstm import array_regressor  # noqa: E402
 from xbarlab.protocols.training.tasks.airline import passengers, scaled_series  # noqa: E402
 from xbarlab.protocols.training.train_lstm_airline import AirlinePlan  # noqa: E402
 from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402

@@ -18,7 +18,7 @@ from xbarlab.protocols.run import Run  # noqa: E402
 from xbarlab.protocols.training import training_plan  # noqa: E402
 from xbarlab.protocols.training.array_weights import ArrayWeights  # noqa: E402
 from xbarlab.protocols.training.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
-from xbarlab.protocols.training.networks import array_classifier  # noqa: E402
+from xbarlab.protocols.training.networks.lstm import array_classifier  # noqa: E402
 from xbarlab.protocols.training.tasks import stored  # noqa: E402
 from xbarlab.protocols.training.tasks.airline import baselines, differenced_series, passengers, rmse  # noqa: E402
 from xbarlab.protocols.training.tasks.sequences import load_sequences  # noqa: E402
@@ -47,7 +47,7 @@ def loss(model: Any, x: Any, y: Any) -> Any:
 def make_trainer(array: Any, data: Any, *, hidden: int = 8) -> ArrayTrainer:
     plan = SequencesPlan(task=data.name, hidden=hidden)
     weights = ArrayWeights(array, plan.floor(array.spec))
-    net = array_classifier(weights, data.features)
+    net = array_classifier(weights, data.train.x.shape[2])
     rule = TwoPulse(start_spread=0.1, gate_start=1.15)
     return ArrayTrainer(net, weights, rule, lambda p: torch.optim.RMSprop(p, lr=0.01), loss)
 
@@ -215,9 +215,14 @@ def test_the_sequences_are_complete_and_within_bounds(
     name: str, train: int, test: int, features: int, classes: int
 ) -> None:
     data = load_sequences(name)
-    assert (len(data.train.x), len(data.test.x), data.features, data.classes) == (train, test, features, classes)
+    assert (len(data.train.x), len(data.test.x), data.train.x.shape[2], data.classes) == (
+        train,
+        test,
+        features,
+        classes,
+    )
     assert np.abs(data.train.x).max() <= 1.0
-    assert data.train.length.min() >= 1
+    assert data.train.inputs[1].min() >= 1
     assert data.source
     assert data.licence
     assert 1 / classes * 0.5 < data.majority_accuracy < 0.3

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....instruments.errors import RefusedError, unknown
+from .labelled import Examples, LabelledData
 from .stored import load_stored
 
 SequenceTask = Literal["japanese_vowels", "spoken_digits", "person_identification"]
@@ -21,45 +21,8 @@ ABOUT: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Sequences:
-    """A labelled set: ``x`` [sequences, steps, features] float32 within ±1, ``length`` and ``label`` [sequences]."""
-
-    x: NDArray[np.float32]
-    length: NDArray[np.int64]
-    label: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class SequenceData:
-    """Training and test set of one task; ``source`` and ``licence`` in words."""
-
-    name: str
-    about: str
-    source: str
-    licence: str
-    train: Sequences
-    test: Sequences
-
-    @property
-    def features(self) -> int:
-        """Inputs per step."""
-        return self.train.x.shape[2]
-
-    @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return int(self.train.label.max()) + 1
-
-    @property
-    def majority_accuracy(self) -> float:
-        """Fraction of the test set that the commonest training class is."""
-        commonest = np.bincount(self.train.label).argmax()
-        return float((self.test.label == commonest).mean())
-
-
-def load_sequences(name: str) -> SequenceData:
-    """Return a task's data, scaled by its training set: zero mean, three standard deviations to 1, cut at ±1.
+def load_sequences(name: str) -> LabelledData:
+    """Return a task's sequences with their lengths, scaled by its training set: zero mean, three standard deviations to 1, cut at ±1.
 
     Raises
     ------
@@ -73,15 +36,15 @@ def load_sequences(name: str) -> SequenceData:
     seen = stored["train_x"][valid].astype(np.float64)
     mean, unit = seen.mean(0), 3.0 * seen.std(0)
 
-    def part(which: str) -> Sequences:
+    def part(which: str) -> Examples:
         x, length = stored[f"{which}_x"], stored.get(f"{which}_length")
         inside = _valid(x, length)
         scaled = np.where(inside[..., None], np.clip((x - mean) / unit, -1.0, 1.0), 0.0)
         lengths = inside.sum(1).astype(np.int64)
-        return Sequences(scaled.astype(np.float32), lengths, stored[f"{which}_y"].astype(np.int64))
+        return Examples((scaled.astype(np.float32), lengths), stored[f"{which}_y"].astype(np.int64))
 
     source, licence = str(stored["source"]), str(stored["licence"])
-    return SequenceData(name, ABOUT[name], source, licence, part("train"), part("test"))
+    return LabelledData(name, ABOUT[name], source, licence, part("train"), part("test"))
 
 
 def _valid(x: NDArray[np.generic], length: NDArray[np.generic] | None) -> NDArray[np.bool_]:

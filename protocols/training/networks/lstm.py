@@ -1,12 +1,12 @@
-"""The networks of the tasks, each on an array and as its float twin: the same model in plain float32 torch."""
+"""LSTM networks: one output per step, or one class per sequence."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from .array_layers import ArrayLinear, ArrayLSTM
-from .array_weights import ArrayWeights
+from ..array_layers import ArrayLinear, ArrayLSTM
+from ..array_weights import ArrayWeights
 
 
 class LstmRegressor(nn.Module):

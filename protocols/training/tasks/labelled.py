@@ -1,0 +1,61 @@
+"""Labelled examples: what every classification task gives to training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....instruments.errors import RefusedError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples of one kind: ``inputs`` are what a network is called with, each [examples, …]; ``label`` [examples]."""
+
+    inputs: tuple[NDArray[Any], ...]
+    label: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def first(self, count: int | None) -> Examples:
+        """Return the first ``count`` examples; all of them for None."""
+        if count is None or count >= len(self):
+            return self
+        return Examples(tuple(one[:count] for one in self.inputs), self.label[:count])
+
+    @property
+    def x(self) -> NDArray[np.float32]:
+        """The first input."""
+        return self.inputs[0]
+
+
+@dataclass(frozen=True)
+class LabelledData:
+    """Training and test set of one task; ``about``, ``source`` and ``licence`` in words."""
+
+    name: str
+    about: str
+    source: str
+    licence: str
+    train: Examples
+    test: Examples
+
+    def __post_init__(self) -> None:
+        for part in (self.train, self.test):
+            if not len(part) or any(len(one) != len(part) for one in part.inputs):
+                raise RefusedError(f"task {self.name}: inputs and labels must be as many, and not none")
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.train.label.max()) + 1
+
+    @property
+    def majority_accuracy(self) -> float:
+        """Fraction of the test set that the commonest training class is."""
+        commonest = np.bincount(self.train.label).argmax()
+        return float((self.test.label == commonest).mean())
