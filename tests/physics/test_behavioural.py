@@ -21,6 +21,19 @@ def test_gate_voltage_model_is_the_published_simulator(make_chip):
     assert chip.read().mean() < 2e-6
 
 
+def test_its_noise_strikes_the_whole_array_in_every_map(make_chip):
+    chip = make_chip("gate_voltage_1t1r", 4000)
+    chip.pulse(2.5, 1.0)
+    before = chip.read()
+    some = np.arange(10)
+    chip.model.pulse(
+        some, np.full(10, 2.5), np.full(10, 5e-7), np.full(10, 1.0), np.ones(10, np.int64), np.zeros(10), 0.0
+    )
+    moved = chip.read()[10:] - before[10:]
+    assert moved.std() == pytest.approx(4e-6, rel=0.05)
+    assert np.all(moved != 0.0)
+
+
 @pytest.mark.parametrize("law", ["constant", "soft_bounds", "exponential"])
 def test_step_devices_step_up_and_down_within_their_bounds(make_chip, raw, law):
     from xbarlab.mockhw.profile import make_model, parse_profile

@@ -47,9 +47,26 @@ def test_the_seed_makes_the_chip(tmp_path: Path) -> None:
     assert not np.array_equal(currents(3), currents(4))
 
 
+def test_a_chip_may_differ_from_its_profile(tmp_path: Path) -> None:
+    change = "{wiring.row_segment: {value: 2.5, source: assumed}}"
+    bench = fresh_bench(write(tmp_path, f"{{profile: ta_hfo2_1t1r, changes: {change}}}"))
+    assert bench.chip.wires.row_ohm == 2.5
+    assert bench.chip.profile.name == "ta_hfo2_1t1r (wiring.row_segment 2.5)"
+    assert bench.chip.profile.wiring.row_segment.source == "assumed"
+
+
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
+        *(
+            ({"chip": f"{{profile: ta_hfo2_1t1r, changes: {{{change}}}}}"}, sentence)
+            for change, sentence in (
+                ("wiring.row: {value: 1, source: assumed}", r"no 'row' in 'wiring\.row' .* known here: row_segment"),
+                ("wiring: {value: 1, source: assumed}", r"'wiring' is a section, not a number: .* row_segment"),
+                ("wiring.sense: {value: 1}", r"change of 'wiring\.sense' needs value and source, not value"),
+                ("wiring.sense: {value: 1, source: ''}", r"source"),
+            )
+        ),
         ({"chip": "{profile: nothing}"}, r"chip\.profile: .*'nothing'.* shipped profiles are .*ta_hfo2_1t1r"),
         ({"chip": "{profil: ta_hfo2_1t1r}"}, r"unknown key 'chip\.profil', did you mean 'profile'; known here: .*seed"),
         ({"chip": "{profile: ta_hfo2_1t1r, seed: many}"}, r"chip\.seed: .*, got 'many'"),

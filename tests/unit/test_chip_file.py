@@ -27,6 +27,13 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
     assert lines.cols.tolist() == [0, 1, 2]
 
 
+def test_bad_lines_are_bad_cells() -> None:
+    chip = parse_chip({**GOOD, "bad_cells": [[0, 0]], "bad_rows": [3], "bad_cols": [2]}, source="x.chip.yaml")
+    assert set(chip.all_bad_cells) == {(0, 0), (3, 0), (3, 1), (3, 2), (0, 2), (1, 2), (2, 2)}
+    with pytest.raises(RefusedError, match=r"bad cell \(4, 0\) is outside"):
+        parse_chip({**GOOD, "bad_rows": [4]}, source="x.chip.yaml")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

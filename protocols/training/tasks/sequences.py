@@ -22,7 +22,9 @@ ABOUT: dict[str, str] = {
 
 
 def load_sequences(name: str) -> LabelledData:
-    """Return a task's sequences with their lengths, scaled by its training set: zero mean, three standard deviations to 1, cut at ±1.
+    """Return a task's sequences with their lengths.
+
+    Features are scaled by the training set: zero mean, three standard deviations to 1, cut at ±1.
 
     Raises
     ------
