@@ -20,6 +20,7 @@ _RECEIVE_CHUNK = 1 << 18
 _SLICE_SECONDS = 0.5
 _LOOK_SECONDS = 500e-6
 _SLEEPS_MAX = 256
+_DRAIN_SECONDS = 1.0
 
 
 class Port(Protocol):
@@ -205,6 +206,15 @@ class SocketPort:
             self._buffer = data[count:]
             return data[:count]
         return data
+
+    def drain(self) -> None:
+        """Throw away what has arrived; raise when the other end has hung up, where pyvisa-py's clear never ends."""
+        until = time.monotonic() + _DRAIN_SECONDS
+        self._buffer = b""
+        with suppress(BlockingIOError):
+            while time.monotonic() < until:
+                if not self._socket.recv(_RECEIVE_CHUNK):
+                    raise ConnectionResetError("the other end closed the connection")
 
     def set_timeout(self, seconds: float) -> None:
         """Bound every wait for bytes from now on [s]."""

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import pyvisa
 
+from xbarlab.instruments.crossbar_board import CrossbarBoard
+from xbarlab.instruments.errors import ConnectionLostError
 from xbarlab.mockhw.bench import MockBench, fresh_bench
 from xbarlab.mockhw.tcp_host import HostError, serve
 
@@ -195,3 +197,23 @@ def test_pyvisa_py_talks_to_it(place: tuple[str, int]) -> None:
     )
     assert board.query("*IDN?").startswith("xbarlab,")  # pyright: ignore[reportAttributeAccessIssue]
     board.close()
+
+
+def test_a_driver_that_finds_the_place_taken_says_so_at_once(
+    place: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second connection is closed at once, which pyvisa-py's clear takes for bytes to read, for ever."""
+    clear = CrossbarBoard.device_clear
+
+    def late(self: CrossbarBoard) -> None:
+        time.sleep(0.3)  # so that it is closed by then
+        clear(self)
+
+    monkeypatch.setattr(CrossbarBoard, "device_clear", late)
+    address = f"TCPIP0::{place[0]}::{place[1]}::SOCKET"
+    first = CrossbarBoard("first", address, visalib="@py")
+    begun = time.monotonic()
+    with pytest.raises(ConnectionLostError, match=rf"second does not answer at {address}.*no other program holds it"):
+        CrossbarBoard("second", address, visalib="@py")
+    assert time.monotonic() - begun < 3.0
+    first.close()
