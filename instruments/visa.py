@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, cast
 
 import pyvisa
 from pyvisa.highlevel import list_backends
 
 from .errors import ConnectionLostError, RefusedError, unknown
-from .ports import port_of
+from .ports import SocketPort, port_of
 from .recovery import RecoveryMixin
 from .reply_stream import LINK_ERRORS
 from .wire_text import brief
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pyvisa.resources import MessageBasedResource
 
     from .command_guard import CommandGuard
+
+TOKEN = "XBARLAB_TOKEN"
+"""Environment variable: what a simulator on another computer wants to hear first. No station file holds a secret."""
 
 
 class BoardVisaMixin(RecoveryMixin):
@@ -52,13 +56,35 @@ class BoardVisaMixin(RecoveryMixin):
                 "instrument is on, its cable and address, and that no other program holds it"
             ) from error
         self._opened_at = (address, visalib)
-        return cast("MessageBasedResource", resource)
+        opened = cast("MessageBasedResource", resource)
+        self._show_token(opened, address, visalib)
+        return opened
+
+    def _show_token(self, resource: MessageBasedResource, address: str, visalib: str | None) -> None:
+        """Say first of all what a simulator on another computer wants to hear, when the environment has it."""
+        token = os.environ.get(TOKEN, "")
+        if not token or not address.upper().endswith("::SOCKET") or (visalib or "").endswith("@xbarlab"):
+            return
+        if not (token.isascii() and token.isprintable()):
+            resource.close()
+            raise RefusedError(f"{TOKEN} cannot be sent in a line: it must be printable ASCII")
+        try:
+            resource.write_raw(f"XBAR:TOKEN {token}\n".encode("ascii"))
+        except LINK_ERRORS as error:
+            resource.close()
+            raise ConnectionLostError(
+                f"{self.name} at {address} hung up before it was shown {TOKEN} ({brief(error)}): check address and port"
+            ) from error
 
     def device_clear(self) -> None:
-        """Clear the link."""
+        """Clear the link; of a socket that is what has arrived."""
         place = self.place
         try:
-            super().device_clear()
+            port = port_of(self.visa_handle)
+            if isinstance(port, SocketPort):
+                port.drain()
+            else:
+                super().device_clear()
         except LINK_ERRORS as error:
             self.visa_handle.close()
             raise ConnectionLostError(
