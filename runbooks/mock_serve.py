@@ -42,7 +42,9 @@ def serve_bench(name: str, *, host: str, port: int | None, seed: int | None, tok
         for address, (where, number) in addresses.items():
             print(f"{address} is served at TCPIP0::{where}::{number}::SOCKET", flush=True)
         if token is not None:
-            print("a client's first line must be XBAR:TOKEN <token>; ours say it where XBARLAB_TOKEN is set", flush=True)
+            print(
+                "a client's first line must be XBAR:TOKEN <token>; ours say it where XBARLAB_TOKEN is set", flush=True
+            )
         print(f"chip {bench.content.chip.profile}, seed {bench.seed}; Ctrl-C ends it", flush=True)
 
     try:
