@@ -58,7 +58,7 @@ class CellForming(ArrayState):
         plan, cell, pieces = self._plan, self._cell(at), list[IVTrace]()
         # A cell whose forming may have been cut can be formed by now: where it stands counts, not how it was found.
         found = self._read(cell, 4) if self._work.interrupted else float(self.before[at])
-        g = found
+        g, ramped = found, False
         if g <= plan.short_above:
             if g <= plan.formed_above and g > plan.virgin_below:
                 g = self._switched(at, cell, +1, g)
@@ -68,8 +68,13 @@ class CellForming(ArrayState):
                     # One that is off would be SET by the half-selects of the next formings: it is parked from on, too.
                     g = self._switched(at, cell, +1, g)
             else:
+                ramped = True
                 g, pieces = self._formed(at, cell)
                 self.outcome[at] = FORMED if np.isfinite(self.v_form[at]) else UNFORMED
+        if self._work.interrupted and not ramped:
+            # Nobody saw at which voltage it formed; that it has is among the data, too.
+            where = {"row": cell.row0, "col": cell.col0, "step": 0}
+            self._work.add(where, volts=np.nan, applied=np.nan, current=np.nan, conductance=found)
         self.after[at] = self.after_reset[at] = self.after_set[at] = g
         if g > plan.short_above:
             self.outcome[at] = SHORTED

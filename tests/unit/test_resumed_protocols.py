@@ -151,6 +151,38 @@ def test_a_pulse_that_formed_a_cell_before_the_kill_is_not_followed_by_another(t
     assert array.actions[before : before + 2] == ["read", "read"]
 
 
+@pytest.mark.parametrize("method", ["pulses", "ramp"])
+def test_a_lone_cell_that_formed_before_the_kill_is_among_the_data(tmp_path: Path, method: str) -> None:
+    class Cut(GatelessArray):
+        """Dies once its cell has formed, before anybody can say so."""
+
+        cut = False
+
+        def read(self, *arguments: Any, **options: Any) -> Any:
+            if not self.cut and self.g[1, 2] > 20e-6:
+                self.cut = True
+                raise KeyboardInterrupt
+            return super().read(*arguments, **options)
+
+    array = Cut()
+    plan = {"cells": "1,2", "method": method, "one_by_one": True, "start_volts": 1.5, "stop_volts": 2.5}
+    run = step_kind("forming").run
+    for resumed in (False, True):
+        keep = Run(tmp_path / "run", quiet=True, resumed=resumed)
+        with keep.step("it", array):
+            if not resumed:
+                with pytest.raises(KeyboardInterrupt):
+                    run(array, step_kind("forming").plan(**plan), keep)
+                continue
+            result = run(array, step_kind("forming").plan(**plan), keep)
+    assert result.works.all()
+    assert np.isnan(result.v_form).all(), "nobody saw at which voltage"
+    table = joined(tmp_path / "run", "it")
+    assert len(table) == 1
+    assert table["conductance"][0] > 20e-6
+    assert np.isnan(table["volts"][0])
+
+
 def test_a_loop_that_was_cut_starts_from_a_cell_that_is_off(tmp_path: Path) -> None:
     name = "dc_sweep"
     array = make_array(name)
