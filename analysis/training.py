@@ -95,6 +95,33 @@ def forecast_figure(values: ArrayLike, at: ArrayLike, forecasts: Mapping[str, Ar
 
 
 @styled
+def accuracy_curves(
+    x: ArrayLike, accuracies: Mapping[str, ArrayLike], *, label: str, wanted: float | None = None
+) -> Figure:
+    """Draw accuracy against a flaw of the chip: medians, with bars from the worst to the best seed.
+
+    Parameters
+    ----------
+    x : [points]
+    accuracies : name -> [points, seeds]
+    label : what ``x`` is, with its unit
+    wanted : an accuracy to compare with
+    """
+    figure, ax = new_figure(6.4, 4.0)
+    at = np.asarray(x, dtype=np.float64)
+    for n, (name, values) in enumerate(accuracies.items()):
+        table = 100.0 * np.asarray(values, dtype=np.float64)
+        middle = np.median(table, axis=1)
+        ends = np.abs(np.stack([table.min(1), table.max(1)]) - middle)
+        ax.errorbar(at, middle, yerr=ends, color=PALETTE[n], marker="o", ms=4, lw=1.4, capsize=3, label=name)
+    if wanted is not None:
+        ax.axhline(100.0 * wanted, color=FAINT, ls="--", lw=1.0, label=f"published {wanted:.2%}")
+    ax.set(title="In situ CNN on handwritten digits", xlabel=label, ylabel="Test accuracy (%)")
+    ax.legend(loc="lower left")
+    return figure
+
+
+@styled
 def confusion_map(counts: ArrayLike, *, title: str = "Test sequences") -> Figure:
     """Draw how often each class (rows) was taken for each (columns)."""
     table = np.asarray(counts, dtype=np.int64)

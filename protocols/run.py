@@ -71,6 +71,7 @@ class Run:
         self.directory = directory
         self.title, self.sample, self.seed, self.quiet, self.station = title, sample, seed, quiet, station
         self.healthy: NDArray[np.bool_] | None = None
+        self.shorted: NDArray[np.bool_] | None = None
         self.baseline_pulses: NDArray[np.float64] | None = None
         self.database = directory / DATABASE if directory is not None else None
         self.step_id = "step"
@@ -220,12 +221,13 @@ class Run:
             station=self.station,
         )
 
-    def note_yield(self, spec: ArraySpec, block: Block, healthy: NDArray[np.bool_]) -> None:
+    def note_yield(self, spec: ArraySpec, block: Block, healthy: NDArray[np.bool_], shorted: NDArray[np.bool_]) -> None:
         """Take in a yield map of one block; blocks mapped before keep what was found there."""
-        whole = self.healthy if self.healthy is not None else spec.healthy_mask(spec.whole)
-        whole = whole.copy()
-        whole[block.slices] = healthy
-        self.healthy = whole
+        before = self.healthy if self.healthy is not None else spec.healthy_mask(spec.whole)
+        shorts = self.shorted if self.shorted is not None else np.zeros(before.shape, np.bool_)
+        self.healthy, self.shorted = before.copy(), shorts.copy()
+        self.healthy[block.slices] = healthy
+        self.shorted[block.slices] = shorted
 
     def healthy_of(self, array: CrossbarArray) -> NDArray[np.bool_]:
         """Return the healthy map [rows, cols]: what this run's yield maps found, elsewhere what the chip file knows."""

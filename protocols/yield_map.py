@@ -171,7 +171,7 @@ def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) 
     Cells that did not switch get further RESET/SET pairs up to ``plan.attempts``: one missed SET is chance. Units of
     work are the first read and the attempts; one that was cut is done again from its RESET.
     """
-    from ..analysis.yield_classes import SWITCHING, classify
+    from ..analysis.yield_classes import SHORT, SWITCHING, classify
 
     plan.check(array.spec)
     keep = Run.of(run)
@@ -213,5 +213,5 @@ def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) 
             at.todo = at.todo & (at.categories != SWITCHING)
             work.done(f"{int(at.todo.sum())} cells left")
     result = YieldMapResult(block, at.before, at.after_reset, at.after_set, at.categories)
-    keep.note_yield(array.spec, block, result.healthy & array.spec.healthy_mask(block))
+    keep.note_yield(array.spec, block, result.healthy & array.spec.healthy_mask(block), result.categories == SHORT)
     return result

@@ -161,7 +161,7 @@ def train_classifier(array: CrossbarArray, plan: ClassifierPlan, run: Run | None
     def rate_of(step: int) -> float:
         return plan.rate * (1.0 + (plan.rate_end - 1.0) * step / max(1, total - 1))
 
-    floor = plan.floor(array.spec, keep.healthy_of(array))
+    floor = plan.floor(array.spec, keep.healthy_of(array), keep.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens)
     net = plan.network(weights)
     make = make_optimiser(plan.optimiser, plan.rate, plan.momentum)

@@ -161,7 +161,7 @@ def train_lstm_airline(array: CrossbarArray, plan: AirlinePlan, run: Run | None 
         f = forecast(model)
         return rmse(f, months, series.month, series.train), rmse(f, months, series.month, ~series.train)
 
-    floor = plan.floor(array.spec, keep.healthy_of(array))
+    floor = plan.floor(array.spec, keep.healthy_of(array), keep.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens)
     net = array_regressor(weights, plan.features, sigmoid=sigmoid)
     make = make_optimiser("sgd", plan.rate, plan.momentum)

@@ -75,11 +75,13 @@ class TrainingPlan(Plan):
         """Return the most vectors one step multiplies."""
         raise NotImplementedError
 
-    def floor(self, spec: ArraySpec, healthy: NDArray[np.bool_] | None = None) -> FloorPlan:
-        """Return where the layers go."""
+    def floor(
+        self, spec: ArraySpec, healthy: NDArray[np.bool_] | None = None, shorted: NDArray[np.bool_] | None = None
+    ) -> FloorPlan:
+        """Return where the layers go, on the good lines of a yield map if the plan wants it."""
         lines: tuple[Sequence[int] | None, Sequence[int] | None] = (None, None)
         if self.healthy_lines and healthy is not None:
-            lines = good_lines(healthy, bad_share=self.bad_share)
+            lines = good_lines(healthy, bad_share=self.bad_share, shorted=shorted)
         return plan_floor(spec.rows, spec.cols, self.layers(), good_rows=lines[0], good_cols=lines[1])
 
     def check(self, spec: ArraySpec) -> None:

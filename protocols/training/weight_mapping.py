@@ -215,12 +215,17 @@ def plan_floor(
     return FloorPlan(rows, cols, tuple(layers), tuple(tiles))
 
 
-def good_lines(healthy: NDArray[np.bool_], *, bad_share: float = 0.05) -> tuple[list[int], list[int]]:
+def good_lines(
+    healthy: NDArray[np.bool_], *, bad_share: float = 0.05, shorted: NDArray[np.bool_] | None = None
+) -> tuple[list[int], list[int]]:
     """Return the rows and columns of which at most ``bad_share`` of the cells are bad, from a yield map [rows, cols].
 
-    The worst line goes first, and its cells no longer count against the lines that cross it.
+    Rows with a shorted cell go first: driven, a short takes its row's voltage down, while at an idle row it does no
+    harm. Then the worst line goes, and its cells no longer count against the lines that cross it.
     """
     rows, cols = list(range(healthy.shape[0])), list(range(healthy.shape[1]))
+    if shorted is not None:
+        rows = np.flatnonzero(~shorted.any(1)).tolist()
     while rows and cols:
         bad = ~healthy[np.ix_(rows, cols)]
         by_row, by_col = bad.mean(1), bad.mean(0)

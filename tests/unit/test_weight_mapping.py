@@ -72,6 +72,15 @@ def test_an_unknown_kind_of_pair_names_the_alternatives() -> None:
         LayerRequest("a", 1, 1, "stack")  # pyright: ignore[reportArgumentType]
 
 
+def test_a_shorted_cell_takes_its_row_out_however_few_they_are() -> None:
+    shorted = np.zeros((16, 12), dtype=np.bool_)
+    shorted[5, 3] = True
+    rows, cols = good_lines(~shorted, bad_share=0.5, shorted=shorted)
+    assert 5 not in rows
+    assert len(rows) == 15
+    assert cols == list(range(12))
+
+
 def test_bad_lines_are_left_out() -> None:
     healthy = np.ones((16, 12), dtype=np.bool_)
     healthy[3, :] = False
