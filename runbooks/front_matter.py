@@ -45,6 +45,7 @@ def read_front_matter(path: Path, name: str | None = None) -> FrontMatter:
     """Read a Markdown file with YAML front matter between two ``---`` lines."""
     shown = name or str(path)
     try:
+        refuse_large(path, "runbook")
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise RefusedError(
@@ -95,6 +96,9 @@ def _load(text: str, name: str, *, first_line: int) -> Any:
 
 
 def _plain(node: Any, path: KeyPath, places: dict[KeyPath, int], name: str, *, first_line: int) -> Any:
+    # A list of ten lists of ten of the same, nine deep, is a few lines and a gigabyte.
+    if len(places) > _ENTRIES_MAX:
+        raise RefusedError(f"{name}: the front matter holds more than {_ENTRIES_MAX:,} entries, aliases counted")
     if isinstance(node, Mapping):
         for key in node:
             places[(*path, str(key))] = _line(node, key, first_line)

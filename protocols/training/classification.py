@@ -193,6 +193,7 @@ def train_classifier(array: CrossbarArray, plan: ClassifierPlan, run: Run | None
         figures["float_twin_accuracy"] = accuracy(
             _trained_twin(plan.twin_network(keep.seed), make, loss, total, batch_of, rate_of, label), test
         )
+        figures["accuracy_over_twin"] = figures["test_accuracy"] / max(1e-9, figures["float_twin_accuracy"])
     return ClassifierResult(title, record, data, confusion, figures)
 
 
