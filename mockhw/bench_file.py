@@ -175,7 +175,7 @@ def load_bench_file(path: Path) -> BenchFile:
 
     try:
         raw: object = YAML(typ="safe").load(path)
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         raise BenchFileError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from error
     return parse_bench_file(raw, path.name)
 

@@ -155,7 +155,7 @@ def load_profile(name_or_path: str | Path, changes: Mapping[str, Mapping[str, An
 
     try:
         raw: object = YAML(typ="safe").load(path)
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         raise ProfileError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from error
     if changes and isinstance(raw, dict):
         raw = _changed(cast("dict[str, Any]", raw), changes, path.name)

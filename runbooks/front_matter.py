@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..instruments.errors import RefusedError
+from ..instruments.yaml_files import refuse_large
 
 FENCE = "---"
+_ENTRIES_MAX = 10_000
 KeyPath = tuple[str | int, ...]
 
 
@@ -91,7 +93,7 @@ def _load(text: str, name: str, *, first_line: int) -> Any:
         if isinstance(error, DuplicateKeyError):
             problem = problem.split(" with value")[0]
         raise RefusedError(f"{name}{line}: the front matter is not valid YAML: {problem}") from None
-    except YAMLError as error:
+    except (YAMLError, RecursionError) as error:
         raise RefusedError(f"{name}: the front matter is not valid YAML: {' '.join(str(error).split())}") from None
 
 
