@@ -106,6 +106,9 @@ class BoardCapability:
         axis = cast("Literal['row', 'col']", record["gate_axis"]) if gated else None
         if axis not in {"row", "col", None}:
             raise ValueError(f"gate_axis is {axis!r}, neither 'row' nor 'col'")
+        edge = float(width["edge"]) if "edge" in width else None
+        if edge is not None and not 0.0 < edge < 1.0:
+            raise ValueError(f"width.edge is {edge:g} s, not a time greater than 0")
         return cls(
             rows=int(cast("int", record["rows"])),
             cols=int(cast("int", record["cols"])),
@@ -140,7 +143,7 @@ class BoardCapability:
             vmm_batch_max=int(vmm["batch_max"]),
             vmm_slot_seconds=float(vmm["slot_seconds"]),
             update_slots_max=int(update["slots_max"]),
-            edge=float(width["edge"]) if "edge" in width else None,
+            edge=edge,
             schemes=tuple(cast("list[str]", record["schemes"])),
             supports=supports,
         )

@@ -81,6 +81,13 @@ def test_unknown_protocol_version_is_refused() -> None:
         CrossbarBoard("board", resource=fake.ScriptedResource(fake.opening(capability)))
 
 
+@pytest.mark.parametrize("edge", [0.0, -1e-8, float("nan"), float("inf"), "fast"])
+def test_an_edge_that_is_no_time_is_refused(edge: object) -> None:
+    capability = {**fake.CAPABILITY, "width": {**fake.CAPABILITY["width"], "edge": edge}}
+    with pytest.raises(InstrumentError, match=r"cannot be used: .*board-protocol\.md §5"):
+        CrossbarBoard("board", resource=fake.ScriptedResource(fake.opening(capability)))
+
+
 def test_capability_with_a_hole_names_it() -> None:
     capability = {name: value for name, value in fake.CAPABILITY.items() if name != "slot_overhead"}
     with pytest.raises(InstrumentError, match="slot_overhead"):
