@@ -3,7 +3,7 @@
 The table of what was sent, how long it took and what it cost:
 
     pytest tests/wire/test_fuzz_scpi.py -s            (the default million bytes)
-    pytest tests/wire/test_fuzz_scpi.py -s -m slow    (a million commands and ten million bytes)
+    pytest tests/wire/test_fuzz_scpi.py -s -m long    (a million commands and ten million bytes)
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def test_a_million_bytes_of_nonsense() -> None:
 @pytest.mark.long
 def test_a_million_commands_of_nonsense() -> None:
     rows = run_all(commands=250_000, size=12_000_000)
-    report("fuzz, slow", rows)
+    report("fuzz, long", rows)
     assert sum(commands for _, commands, *_ in rows) >= 1_000_000
     assert all(kept < 20.0 for *_, kept in rows)
 

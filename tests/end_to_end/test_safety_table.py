@@ -1,0 +1,75 @@
+"""The table of proofs: what is not found, not run or ended early is a proof that failed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def _load() -> Any:
+    name = "xbarlab_safety_table"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("safety_table.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+safety = _load()
+
+
+def tests_that(said: str = "", passed: tuple[str, ...] = ("test_a",), **others: list[str]) -> Any:
+    return safety.Tests(said, list(passed), **{"failed": [], "skipped": [], **others})
+
+
+@pytest.mark.parametrize("proof", ["limits", "files", "fuzz", "host"])
+@pytest.mark.parametrize(
+    "tests", [tests_that(), tests_that(passed=()), tests_that("limits everywhere: 9,999 requests, of which")]
+)
+def test_numbers_that_are_not_found_prove_nothing(monkeypatch: pytest.MonkeyPatch, proof: str, tests: Any) -> None:
+    monkeypatch.setattr(safety, "run_tests", lambda *_: tests)
+    assert not safety.PROOFS[proof](argparse.Namespace()).met
+
+
+def test_limits_are_proved_by_their_count_and_a_clean_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "\nlimits everywhere: 16,500 requests, of which 3 were refused\n"
+    for tests, met in ((tests_that(said), True), (tests_that(said, failed=["test_b"]), False)):
+        monkeypatch.setattr(safety, "run_tests", lambda *_, tests=tests: tests)
+        assert safety.limits(argparse.Namespace()).met is met
+
+
+def test_every_trouble_has_to_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tuple(test for tests in safety.TROUBLES.values() for test in tests)
+    for passed, met in ((names, True), (names[1:], False)):
+        monkeypatch.setattr(safety, "run_tests", lambda *_, passed=passed: tests_that(passed=passed))
+        assert safety.files(argparse.Namespace()).met is met
+
+
+def test_pytest_is_read_by_what_it_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "test_own.py"
+    path.write_text(
+        "import pytest\ndef test_a(): pass\ndef test_b(): assert 0\n@pytest.mark.skip\ndef test_c(): pass\n"
+    )
+    tests = safety.run_tests(str(path))
+    assert (tests.passed, tests.failed, tests.skipped) == (["test_a"], ["test_b"], ["test_c"])
+    assert not tests.clean
+    assert not safety.run_tests(str(tmp_path / "nowhere.py")).clean
+    assert "failed: test_b" in capsys.readouterr().out
+
+
+def test_a_proof_that_leaves_no_row_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    proof = safety.in_a_process("limits", ["--kills", "no number"])
+    assert not proof.met
+    assert "no numbers" in proof.number
+    monkeypatch.setattr(safety, "in_a_process", lambda name, _: safety.Proof(name, "", "", "", name != "host"))
+    monkeypatch.setattr(sys, "argv", ["safety_table.py", "--only", "limits,host"])
+    assert safety.main() == 1
+    monkeypatch.setattr(sys, "argv", ["safety_table.py", "--only", "limits,files"])
+    assert safety.main() == 0
