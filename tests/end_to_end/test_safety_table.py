@@ -25,13 +25,14 @@ def _load() -> Any:
 safety = _load()
 
 
-def tests_that(said: str = "", passed: tuple[str, ...] = ("test_a",), **others: list[str]) -> Any:
+def said_by_pytest(said: str = "", passed: tuple[str, ...] = ("test_a",), **others: list[str]) -> Any:
     return safety.Tests(said, list(passed), **{"failed": [], "skipped": [], **others})
 
 
 @pytest.mark.parametrize("proof", ["limits", "files", "fuzz", "host"])
 @pytest.mark.parametrize(
-    "tests", [tests_that(), tests_that(passed=()), tests_that("limits everywhere: 9,999 requests, of which")]
+    "tests",
+    [said_by_pytest(), said_by_pytest(passed=()), said_by_pytest("limits everywhere: 9,999 requests, of which")],
 )
 def test_numbers_that_are_not_found_prove_nothing(monkeypatch: pytest.MonkeyPatch, proof: str, tests: Any) -> None:
     monkeypatch.setattr(safety, "run_tests", lambda *_: tests)
@@ -40,7 +41,7 @@ def test_numbers_that_are_not_found_prove_nothing(monkeypatch: pytest.MonkeyPatc
 
 def test_limits_are_proved_by_their_count_and_a_clean_run(monkeypatch: pytest.MonkeyPatch) -> None:
     said = "\nlimits everywhere: 16,500 requests, of which 3 were refused\n"
-    for tests, met in ((tests_that(said), True), (tests_that(said, failed=["test_b"]), False)):
+    for tests, met in ((said_by_pytest(said), True), (said_by_pytest(said, failed=["test_b"]), False)):
         monkeypatch.setattr(safety, "run_tests", lambda *_, tests=tests: tests)
         assert safety.limits(argparse.Namespace()).met is met
 
@@ -48,7 +49,7 @@ def test_limits_are_proved_by_their_count_and_a_clean_run(monkeypatch: pytest.Mo
 def test_every_trouble_has_to_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     names = tuple(test for tests in safety.TROUBLES.values() for test in tests)
     for passed, met in ((names, True), (names[1:], False)):
-        monkeypatch.setattr(safety, "run_tests", lambda *_, passed=passed: tests_that(passed=passed))
+        monkeypatch.setattr(safety, "run_tests", lambda *_, passed=passed: said_by_pytest(passed=passed))
         assert safety.files(argparse.Namespace()).met is met
 
 
