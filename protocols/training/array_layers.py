@@ -38,6 +38,8 @@ class ArrayLayer(nn.Module):
         As last read. A bias is the last input, which is always 1.
     samples : list of (inputs [n, inputs], error [n, outputs])
         What passed in the backward passes since it was last emptied; kept while ``recording``.
+    reverse : bool
+        Errors go back by products of the array in reverse, instead of by the weights last read.
     """
 
     def __init__(self, weights: ArrayWeights, layer: str, *, bias: bool, scale: InputScale = "fixed") -> None:
@@ -48,6 +50,7 @@ class ArrayLayer(nn.Module):
         self.inputs, self.outputs = request.inputs - int(bias), request.outputs
         self.weight = nn.Parameter(torch.zeros(request.inputs, request.outputs))
         self.recording = False
+        self.reverse = False
         self.samples: Samples = []
 
     def refresh(self) -> None:
@@ -64,6 +67,10 @@ class ArrayLayer(nn.Module):
                 f"layer {self.layer!r} takes [..., {self.inputs}] inputs, not {list(x.shape)}: its cells are for "
                 f"{self.inputs} inputs{' and a bias' if self.bias else ''} by {self.outputs} outputs"
             )
+
+    def back(self, error: Float32Array) -> Float32Array:
+        """Return [n, inputs]: errors [n, outputs] sent through the array in reverse."""
+        return self.array_weights.multiply_back(self.layer, error)
 
     def note(self, inputs: Float32Array, error: Float32Array) -> None:
         """Keep what an update by outer products needs."""
@@ -100,7 +107,8 @@ class _Product(torch.autograd.Function):
         layer.note(inputs, error)
         grad_x = None
         if ctx.needs_input_grad[0]:
-            back = (error @ weight.detach().numpy().T)[:, : layer.inputs]
+            whole = layer.back(error) if layer.reverse else error @ weight.detach().numpy().T
+            back = whole[:, : layer.inputs]
             if layer.scale == "fixed":  # an input that was cut does not matter any more
                 back *= np.abs(inputs[:, : layer.inputs]) < layer.array_weights.largest_input
             grad_x = torch.from_numpy(np.ascontiguousarray(back))
@@ -223,7 +231,8 @@ class _Unrolled(torch.autograd.Function):
         layer: ArrayLSTM = ctx.layer
         run: LstmPass = ctx.run
         weight = ctx.saved_tensors[0].detach().numpy()
-        back = run.backward(grad_outputs[0].numpy(), grad_outputs[1].numpy(), weight, layer.array_weights.largest_input)
+        cut, through = layer.array_weights.largest_input, layer.back if layer.reverse else None
+        back = run.backward(grad_outputs[0].numpy(), grad_outputs[1].numpy(), weight, cut, through)
         layer.note(run.inputs.reshape(-1, run.inputs.shape[-1]), back.error.reshape(-1, back.error.shape[-1]))
         grad_x = torch.from_numpy(back.x) if ctx.needs_input_grad[0] else None
         return grad_x, torch.from_numpy(back.h0), torch.from_numpy(back.c0), torch.from_numpy(back.weight), None

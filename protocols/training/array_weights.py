@@ -15,6 +15,7 @@ from .weight_mapping import FloorPlan, Tile
 
 Float32Array = NDArray[np.float32]
 InputScale = Literal["fixed", "vector"]
+REVERSE_NEEDS = "drivers on all columns and converters on all rows; backward by the host does without"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class ArrayWeights:
         first = next((n for n, full in enumerate(self._ranges) if full >= wanted), len(self._ranges) - 1)
         self._range = {request.name: first for request in plan.requests}
         self._passes = {request.name: self._prepare(request.name) for request in plan.requests}
+        self._back = {name: [self._signs(one) for one in passes] for name, passes in self._passes.items()}
         self.block, self.used = plan.block, plan.used
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -144,26 +146,47 @@ class ArrayWeights:
         parts = (one.decoded(current[n * batch : (n + 1) * batch]) for n, one in enumerate(passes))
         return np.sum(list(parts), axis=0)
 
-    def _drive(self, layer: str, volts: Float32Array) -> Float32Array:
-        """Send vectors, those that overflow a used column again at larger ranges; at the largest they saturate."""
+    def multiply_back(self, layer: str, error: Float32Array) -> Float32Array:
+        """Return [batch, inputs]: errors [batch, outputs] times the transposed weights, by driving the columns.
+
+        Every vector is scaled so that its largest error is ``input_volts``, and the result back. Needs ``reverse``.
+        """
+        factor = np.maximum(np.abs(error).max(1, keepdims=True), np.float32(1e-30))
+        unit = (error / factor) * np.float32(self.input_volts)
+        request = self.plan.request(layer)
+        signs = self._back[layer]
+        current = self._drive(layer, np.concatenate([unit @ out for _, out in signs]), reverse=True)
+        parts = [part @ into for part, (into, _) in zip(np.split(current, len(signs)), signs, strict=True)]
+        total = np.sum(parts, axis=0)
+        per = request.copies_down * request.copies_across * self.siemens * self.input_volts
+        return total * (factor / np.float32(per))
+
+    def _drive(self, layer: str, volts: Float32Array, *, reverse: bool = False) -> Float32Array:
+        """Send vectors, those that overflow a used line again at larger ranges; at the largest they saturate."""
         if not self._ranges:
-            return self.array.vmm(volts)
+            return self.array.vmm(volts, reverse=reverse)
         at = self._range[layer]
-        current = self.array.vmm(volts, full_scale=self._ranges[at])
+        current = self.array.vmm(volts, full_scale=self._ranges[at], reverse=reverse)
         total = current.sum()
         if total == total:  # one NaN would make the sum one, and NaN differs from itself  # noqa: PLR0124
             return current
-        cols = np.unique(np.concatenate([tile.cols for tile in self.plan.of(layer)]))
-        bad = ~np.isfinite(current[:, cols]).all(1)
+        lines = np.unique(np.concatenate([tile.rows if reverse else tile.cols for tile in self.plan.of(layer)]))
+        bad = ~np.isfinite(current[:, lines]).all(1)
         while bad.any() and at + 1 < len(self._ranges):
             at += 1
-            current[bad] = self.array.vmm(volts[bad], full_scale=self._ranges[at])
-            bad = ~np.isfinite(current[:, cols]).all(1)
+            current[bad] = self.array.vmm(volts[bad], full_scale=self._ranges[at], reverse=reverse)
+            bad = ~np.isfinite(current[:, lines]).all(1)
             self._range[layer] = at  # what overflowed once will again
         return np.nan_to_num(current, nan=self._ranges[at])
 
     def _prepare(self, layer: str) -> list[_Pass]:
         return [self._pass_of(layer, tiles) for tiles in self.plan.passes(layer)]
+
+    def _signs(self, one: _Pass) -> tuple[Float32Array, Float32Array]:
+        """Return a pass's ±1 [rows, inputs] and [outputs, columns], for products in reverse."""
+        decode = np.zeros((self.plan.cols, one.decode.shape[1]), np.float32)
+        decode[one.cols] = np.sign(one.decode)
+        return np.sign(one.encode).T.copy(), decode.T.copy()
 
     def _pass_of(self, layer: str, tiles: list[Tile]) -> _Pass:
         request, plan = self.plan.request(layer), self.plan

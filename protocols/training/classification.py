@@ -14,7 +14,7 @@ from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import CrossbarArray
 from ..run import Run
 from .tasks.labelled import Examples, LabelledData
-from .training_plan import TrainingPlan, make_optimiser
+from .training_plan import TrainingPlan, make_optimiser, one_thread
 from .training_record import TrainingRecord, train_in_units
 
 if TYPE_CHECKING:
@@ -139,6 +139,11 @@ class ClassifierResult:
 def train_classifier(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: str) -> ClassifierResult:
     """Train a plan's network on the array; a unit of work is ``checkpoint_every`` steps."""
     plan.check(array.spec)
+    with one_thread():
+        return _train(array, plan, run, title)
+
+
+def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: str) -> ClassifierResult:
     import torch
     from torch.nn import functional
 
@@ -165,7 +170,10 @@ def train_classifier(array: CrossbarArray, plan: ClassifierPlan, run: Run | None
     weights = ArrayWeights(array, floor, siemens=plan.siemens)
     net = plan.network(weights)
     make = make_optimiser(plan.optimiser, plan.rate, plan.momentum)
-    trainer = ArrayTrainer(net, weights, plan.rule(), make, loss, seed=keep.seed, read_average=plan.read_average)
+    trainer = ArrayTrainer(
+        net, weights, plan.update_rule(), make, loss,
+        seed=keep.seed, read_average=plan.read_average, reverse=plan.backward == "array",
+    )  # fmt: skip
 
     def advance(step: int) -> dict[str, float]:
         trainer.optimiser.param_groups[0]["lr"] = rate_of(step)

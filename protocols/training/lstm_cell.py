@@ -82,7 +82,12 @@ class LstmPass:
             h = np.multiply(gate[:, 3 * size :], self.squashed[t], out=self.hidden[t])
 
     def backward(
-        self, hidden: Float32Array, cell: Float32Array, weight: Float32Array, cut: float = np.inf
+        self,
+        hidden: Float32Array,
+        cell: Float32Array,
+        weight: Float32Array,
+        cut: float = np.inf,
+        through: Callable[[Float32Array], Float32Array] | None = None,
     ) -> LstmGradients:
         """Return the gradients, given those of all hidden states and of the last cell state.
 
@@ -92,9 +97,11 @@ class LstmPass:
         cell : [batch, hidden]
         weight : [inputs, 4·hidden]
         cut : inputs of ±this were cut there and have no gradient
+        through : ``[batch, 4·hidden] -> [batch, inputs]``, what takes an error back instead of ``weight``
         """
         steps, size, features = len(self.hidden), self.size, self.features
         error = np.empty_like(self.gates)
+        x = np.empty((*error.shape[:2], features), np.float32)
         back = np.ascontiguousarray(weight[features : features + size].T)
         # All that does not depend on the later steps is worked out for all steps at once.
         i, f = self.gates[..., :size], self.gates[..., size : 2 * size]
@@ -103,21 +110,26 @@ class LstmPass:
         slope = np.concatenate(
             [i * (1 - i) * g, f * (1 - f) * before, (1 - g * g) * i, o * (1 - o) * self.squashed], axis=-1
         )
-        through = o * (1 - self.squashed * self.squashed)
+        slope_h = o * (1 - self.squashed * self.squashed)
         dh, dc = np.zeros_like(self.c0), cell.astype(np.float32)
         for t in range(steps - 1, -1, -1):
             dh = dh + hidden[t]
-            dc = dc + dh * through[t]
+            dc = dc + dh * slope_h[t]
             e = error[t]
             rows = slope[t]
             np.multiply(
                 rows[:, : 3 * size].reshape(-1, 3, size), dc[:, np.newaxis], out=e[:, : 3 * size].reshape(-1, 3, size)
             )
             np.multiply(rows[:, 3 * size :], dh, out=e[:, 3 * size :])
-            dh = e @ back
+            if through is None:
+                dh = e @ back
+            else:
+                whole = through(e)
+                x[t], dh = whole[:, :features], whole[:, features : features + size]
             dc = dc * f[t]
         flat = error.reshape(-1, 4 * size)
         grad = self.inputs.reshape(-1, self.inputs.shape[-1]).T @ flat
-        x = (flat @ weight[:features].T).reshape(*error.shape[:2], features)
+        if through is None:
+            x = (flat @ weight[:features].T).reshape(x.shape)
         x *= np.abs(self.inputs[..., :features]) < cut
         return LstmGradients(x, dh, dc, grad, error)

@@ -18,7 +18,7 @@ from ...instruments.capabilities import FloatArray
 from ...instruments.errors import RefusedError
 from .array_weights import ArrayWeights
 from .update_rules import Changes, Samples, StepCost
-from .weight_mapping import Tile
+from .weight_mapping import FloorPlan, Tile
 
 NEEDS = (
     "pulsers on all rows and columns at once with a bit generator (UPDate:OUTer); manhattan and "
@@ -88,10 +88,10 @@ class OuterProduct:
         cols[tile.plus_cols] = d
         weights.array.outer_update(rows, cols, pulses=self.turns)
 
-    def step_cost(self, weights: ArrayWeights) -> StepCost:
+    def step_cost(self, floor: FloorPlan) -> StepCost:
         """Per sample: one transaction per tile, 4 slots per turn whatever the size, at most one pulse per turn."""
-        tiles = len(weights.plan.tiles)
-        return StepCost(tiles, float(self.turns), 4.0 * self.turns * tiles / weights.plan.rows)
+        tiles = len(floor.tiles)
+        return StepCost(tiles, float(self.turns), 4.0 * self.turns * tiles / floor.rows)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state; this rule has none."""
@@ -134,9 +134,9 @@ class StreamingEigenupdate(OuterProduct):
             left, size, right = q_left @ u[:, :kept], s[:kept], q_right @ vt[:kept].T
         return left, size, right
 
-    def step_cost(self, weights: ArrayWeights) -> StepCost:
+    def step_cost(self, floor: FloorPlan) -> StepCost:
         """Per batch: ``rank`` transactions per tile."""
-        one = super().step_cost(weights)
+        one = super().step_cost(floor)
         return StepCost(self.rank * one.transactions, self.rank * one.pulses, self.rank * one.slots)
 
 
@@ -202,14 +202,14 @@ class TikiTaka(OuterProduct):
                 weights.array.outer_update(rows, cols, pulses=1)
                 rows[:], cols[:] = 0.0, 0.0
 
-    def step_cost(self, weights: ArrayWeights) -> StepCost:
+    def step_cost(self, floor: FloorPlan) -> StepCost:
         """Per sample: the outer product on A, and every ``every`` samples one product and one pulse on C."""
-        tiles = sum(len(weights.plan.of(fast)) for fast in self.fast.values())
+        tiles = sum(len(floor.of(fast)) for fast in self.fast.values())
         part = 1.0 / self.every
         return StepCost(
             tiles + int(np.ceil(2 * len(self.fast) * part)),
             self.turns + part,
-            4.0 * (self.turns * tiles + part) / weights.plan.rows,
+            4.0 * (self.turns * tiles + part) / floor.rows,
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:

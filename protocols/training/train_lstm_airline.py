@@ -12,7 +12,7 @@ from pydantic import Field
 from ...instruments.capabilities import CrossbarArray, FloatArray
 from ..run import Run
 from .tasks.airline import TRAIN_STEPS, Series, baselines, differenced_series, passengers, rmse, scaled_series
-from .training_plan import TrainingPlan, make_optimiser
+from .training_plan import TrainingPlan, make_optimiser, one_thread
 from .training_record import TrainingRecord, train_in_units
 from .weight_mapping import LayerRequest
 
@@ -137,6 +137,11 @@ class AirlineResult:
 def train_lstm_airline(array: CrossbarArray, plan: AirlinePlan, run: Run | None = None) -> AirlineResult:
     """Train the LSTM on the array; a unit of work is ``checkpoint_every`` steps."""
     plan.check(array.spec)
+    with one_thread():
+        return _train(array, plan, run)
+
+
+def _train(array: CrossbarArray, plan: AirlinePlan, run: Run | None) -> AirlineResult:
     import torch
 
     from .array_weights import ArrayWeights
@@ -165,7 +170,10 @@ def train_lstm_airline(array: CrossbarArray, plan: AirlinePlan, run: Run | None 
     weights = ArrayWeights(array, floor, siemens=plan.siemens)
     net = array_regressor(weights, plan.features, sigmoid=sigmoid)
     make = make_optimiser("sgd", plan.rate, plan.momentum)
-    trainer = ArrayTrainer(net, weights, plan.rule(), make, loss, seed=keep.seed, read_average=plan.read_average)
+    trainer = ArrayTrainer(
+        net, weights, plan.update_rule(), make, loss,
+        seed=keep.seed, read_average=plan.read_average, reverse=plan.backward == "array",
+    )  # fmt: skip
     losses: list[float] = []
 
     def advance(step: int) -> dict[str, float] | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...instruments.capabilities import FloatArray
 from ...instruments.errors import RefusedError
 from .array_layers import ArrayLayer, array_layers, refresh_layers
-from .array_weights import ArrayWeights
+from .array_weights import REVERSE_NEEDS, ArrayWeights
 from .update_rules import UpdateRule
 
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -36,6 +36,7 @@ class ArrayTrainer:
     loss : ``(model, x, y) -> scalar``
     seed : of the start and of the order of the data
     read_average : conversions per cell of a read-back
+    reverse : errors go back by products of the array in reverse, instead of by the conductances last read
 
     Attributes
     ----------
@@ -54,8 +55,11 @@ class ArrayTrainer:
         *,
         seed: int = 0,
         read_average: int = 1,
+        reverse: bool = False,
     ) -> None:
         rule.check(weights.array.spec)
+        if reverse:
+            weights.array.spec.require("reverse", REVERSE_NEEDS)
         self.layers: list[ArrayLayer] = array_layers(model)
         if not self.layers:
             raise RefusedError("no layer of this model is on an array: convert it first")
@@ -66,6 +70,7 @@ class ArrayTrainer:
         self.travelled: FloatArray = np.zeros(weights.block.shape)
         for layer in self.layers:
             layer.recording = rule.needs_samples
+            layer.reverse = reverse
 
     def start(self) -> None:
         """Bring the cells to where training begins, and read them."""

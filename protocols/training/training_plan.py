@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,9 @@ from pydantic import Field
 from ...instruments.array_spec import ArraySpec
 from ...instruments.errors import RefusedError
 from ..plan import Forecast, Plan
-from .update_rules import TwoPulse
+from .array_weights import REVERSE_NEEDS
+from .outer_rules import OuterProduct, StreamingEigenupdate
+from .update_rules import Manhattan, MixedPrecision, RowParallel, TwoPulse, UpdateRule
 from .weight_mapping import FloorPlan, LayerRequest, good_lines, plan_floor
 
 if TYPE_CHECKING:
@@ -23,9 +26,15 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
-class TrainingPlan(Plan):
-    """The two-pulse rule with the published numbers; every task adds its own."""
+RuleName = Literal[
+    "two_pulse", "manhattan", "mixed_precision", "row_parallel", "outer_product", "streaming_eigenupdate"
+]
 
+
+class TrainingPlan(Plan):
+    """The two-pulse rule with the published numbers by default; every task adds its own."""
+
+    rule: RuleName = Field(default="two_pulse", description="how changes of weights become pulses")
     siemens: float = Field(default=100e-6, gt=0, description="conductance difference of a weight of 1 [S]")
     copies: int = Field(default=1, ge=1, description="copies of every layer over other rows, averaged in the column")
     healthy_lines: bool = Field(
@@ -34,11 +43,19 @@ class TrainingPlan(Plan):
     bad_share: float = Field(
         default=0.0, ge=0, lt=1, description="with healthy_lines: share of bad cells up to which a line is used"
     )
-    share: float = Field(default=1.0, gt=0, le=2, description="what each cell of a pair moves by, of the change")
+    share: float | None = Field(
+        default=None,
+        gt=0,
+        le=2,
+        description="what each cell of a pair moves by, of the change; 1 for two_pulse, else 0.5",
+    )
     refresh: bool = Field(default=True, description="SET all cells in every step, or only those that change")
     least: float = Field(default=0.0, ge=0, description="gate voltage changes up to this wait for the next step [V]")
     feedback: bool = Field(
         default=False, description="correct what the last read shows to be off, instead of writing changes blindly"
+    )
+    backward: Literal["host", "array"] = Field(
+        default="host", description="errors go back by the conductances last read, or by products in reverse"
     )
     slope: float = Field(default=98e-6, gt=0, description="conductance per gate voltage of a SET [S/V]")
     gate_start: float = Field(default=1.0, gt=0, description="gate voltage of the first SET [V]")
@@ -49,19 +66,45 @@ class TrainingPlan(Plan):
     reset_volts: float = Field(default=1.7, gt=0, description="magnitude of a RESET [V]")
     reset_gate: float = Field(default=5.0, gt=0, description="gate voltage of a RESET [V]")
     width: float = Field(default=500e-9, gt=0, description="pulse width [s]")
+    pulse_step: float = Field(
+        default=0.36e-6, gt=0, description="what one pulse of the rules that count pulses moves a cell by [S]"
+    )
+    pulse_volts: float = Field(default=1.2, gt=0, description="magnitude of the pulses of rules that count them [V]")
+    pulse_gate: float = Field(default=1.2, gt=0, description="gate voltage of a SET of rules that count pulses [V]")
+    start_pulses: int = Field(default=0, ge=0, description="largest number of pulses of a random start, either way")
+    outer_rate: float = Field(
+        default=0.01, gt=0, description="learning rate of rules by outer products; the optimiser's is not used then"
+    )
     read_average: int = Field(default=1, ge=1, description="conversions per cell of the read after every step")
     evaluations: int = Field(default=5, ge=1, description="passes over the data behind a reported figure, its median")
     checkpoint_every: int = Field(default=50, ge=1, description="steps from one checkpoint to the next")
     twin: bool = Field(default=True, description="train the float twin on the host for comparison")
 
-    def rule(self) -> TwoPulse:
+    def update_rule(self) -> UpdateRule:
         """Return the update rule."""
-        names = (
-            "slope", "set_volts", "reset_volts", "reset_gate", "width", "gate_start", "gate_low", "gate_high",
-            "start_spread", "share", "refresh", "least",
-            "feedback",
-        )  # fmt: skip
-        return TwoPulse(**{name: getattr(self, name) for name in names})
+        share = {} if self.share is None else {"share": self.share}
+        if self.rule == "two_pulse":
+            names = (
+                "slope", "set_volts", "reset_volts", "reset_gate", "width", "gate_start", "gate_low", "gate_high",
+                "start_spread", "refresh", "least", "feedback",
+            )  # fmt: skip
+            return TwoPulse(**{name: getattr(self, name) for name in names}, **share)
+        if self.rule in ("outer_product", "streaming_eigenupdate"):
+            kind = OuterProduct if self.rule == "outer_product" else StreamingEigenupdate
+            return kind(rate=self.outer_rate, step=self.pulse_step, **share)
+        counted: dict[str, Any] = {
+            "step": self.pulse_step,
+            "set_volts": self.pulse_volts,
+            "reset_volts": self.pulse_volts,
+            "set_gate": self.pulse_gate,
+            "reset_gate": self.reset_gate,
+            "width": self.width,
+            "start_pulses": self.start_pulses,
+            **share,
+        }
+        if self.rule == "manhattan":
+            return Manhattan(**counted)
+        return MixedPrecision(**counted) if self.rule == "mixed_precision" else RowParallel(**counted)
 
     def layers(self) -> list[LayerRequest]:
         """Return the layers of the task's network."""
@@ -92,22 +135,41 @@ class TrainingPlan(Plan):
                 f"gate_start {self.gate_start:g} V is outside gate_low {self.gate_low:g} V to gate_high "
                 f"{self.gate_high:g} V"
             )
-        self.rule().check(spec)
+        self.update_rule().check(spec)
+        if self.backward == "array":
+            spec.require("reverse", REVERSE_NEEDS)
         spec.check_average(self.read_average, channel="training.read_average")
         self.floor(spec)
         require_torch()
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when every cell is written in every step."""
-        plan, steps = self.floor(spec), self.steps_max()
-        block = plan.block
+        plan, steps, rule = self.floor(spec), self.steps_max(), self.update_rule()
+        block, cost = plan.block, rule.step_cost(plan)
+        each_pulses = cost.pulses * (self.vectors_per_step() if rule.needs_samples else 1)
         each = (
-            2 * spec.pulse_seconds(block, self.width)
+            each_pulses * spec.pulse_seconds(block, self.width)
             + spec.read_seconds(block, self.read_average)
             + self.vectors_per_step() * spec.vmm_slot_seconds
         )
-        volts = max(self.set_volts, self.reset_volts)
-        return Forecast(plan.cells, volts, 2 * plan.cells * (steps + 1), (steps + 1) * each)
+        volts = max(self.set_volts, self.reset_volts) if self.rule == "two_pulse" else self.pulse_volts
+        return Forecast(plan.cells, volts, round(each_pulses * plan.cells * (steps + 1)), (steps + 1) * each)
+
+
+@contextmanager
+def one_thread() -> Generator[None]:
+    """Let torch work in the calling thread: these networks are too small to share out, and threads wait for each other.
+
+    On a machine whose cores are busy, waiting made a step ten times slower.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def require_torch() -> None:

@@ -18,6 +18,7 @@ from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import FloatArray, PulseMap
 from ..plan import check_pulse
 from .array_weights import ArrayWeights, Float32Array
+from .weight_mapping import FloorPlan
 
 Changes = Mapping[str, NDArray[np.floating]]
 Samples = Mapping[str, list[tuple[Float32Array, Float32Array]]]
@@ -55,7 +56,7 @@ class UpdateRule(Protocol):
         """Write ``changes`` [inputs, outputs] of every layer; ``samples`` are (inputs, errors) of the last batch."""
         ...
 
-    def step_cost(self, weights: ArrayWeights) -> StepCost:
+    def step_cost(self, floor: FloorPlan) -> StepCost:
         """Return what one ``apply`` costs at most."""
         ...
 
@@ -172,7 +173,7 @@ class TwoPulse:
         # A refreshed cell is SET at a gate that rose a little or not at all; one that fell unseen keeps what it has.
         self.written = np.where(rise & (fall | (self.gate >= self.written)), self.gate, self.written)
 
-    def step_cost(self, weights: ArrayWeights) -> StepCost:
+    def step_cost(self, floor: FloorPlan) -> StepCost:
         """Two maps: at most one RESET and one SET per cell, two slots per row."""
         return StepCost(2, 2.0, 2.0)
 
@@ -258,7 +259,7 @@ class Manhattan(_EqualPulses):
         wanted = weights.spread(changes)
         self.pulse(weights, np.sign(wanted).astype(np.int64) * (np.abs(wanted) > self.least))
 
-    def step_cost(self, weights: ArrayWeights) -> StepCost:
+    def step_cost(self, floor: FloorPlan) -> StepCost:
         """One map: at most one pulse per cell, a SET and a RESET slot per row."""
         return StepCost(1, 1.0, 2.0)
 
@@ -290,7 +291,7 @@ class MixedPrecision(_EqualPulses):
         self.owed -= pulses * self.step
         self.pulse(weights, pulses.astype(np.int64))
 
-    def step_cost(self, weights: ArrayWeights) -> StepCost:
+    def step_cost(self, floor: FloorPlan) -> StepCost:
         """One map: at most ``pulses_max`` pulses per cell, and as many slots of either sign per row."""
         return StepCost(1, float(self.pulses_max), 2.0 * self.pulses_max)
 
@@ -313,6 +314,6 @@ class RowParallel(MixedPrecision):
 
     pulses_max: int = 1
 
-    def step_cost(self, weights: ArrayWeights) -> StepCost:
+    def step_cost(self, floor: FloorPlan) -> StepCost:
         """One map: one pulse per cell at most, two slots per row."""
         return StepCost(1, 1.0, 2.0)

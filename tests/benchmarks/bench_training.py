@@ -73,7 +73,7 @@ def test_airline_epoch(array: Any, benchmark: Any) -> None:
     trainer = ArrayTrainer(
         net,
         weights,
-        plan.rule(),
+        plan.update_rule(),
         make_optimiser("sgd", plan.rate, plan.momentum),
         lambda model, a, b: 0.5 * ((model(a)[:, 0] - b)[chosen] ** 2).sum(),
     )

@@ -73,6 +73,13 @@ def test_every_mapping_multiplies_and_differentiates_like_torch(array: Any, requ
     assert torch.allclose(x.grad, same.grad, atol=1e-3)
     assert torch.allclose(layer.weight.grad[:-1].T, twin.weight.grad, atol=1e-3)
     assert torch.allclose(layer.weight.grad[-1], twin.bias.grad, atol=1e-3)
+    layer.reverse, x.grad = True, None
+    before = array.cost.transactions
+    (layer(x) * out.detach()).sum().backward()
+    agreement = np.corrcoef(x.grad.ravel(), same.grad.ravel())[0, 1]
+    assert 0.99 < agreement < 1.0  # the array took the error back, through its converters
+    assert x.grad.norm() == pytest.approx(float(same.grad.norm()), rel=0.05)
+    assert array.cost.transactions - before == 2
 
 
 def test_the_unrolled_lstm_is_torchs_when_the_product_is_exact() -> None:
@@ -119,6 +126,12 @@ def test_lstm_like_torch(array: Any) -> None:
         (lstm.weight.grad[[0, 1, 2, 8]].T, twin.weight_ih_l0.grad),
     ):
         assert (got - right).abs().max() < 3 * CLOSE * right.abs().max()
+    lstm.reverse, own.grad = True, None
+    again, (_, c) = lstm(own)
+    before = array.cost.transactions
+    ((again * mask).sum() + c.sum()).backward()
+    assert array.cost.transactions - before == 12  # one product in reverse per step
+    assert np.corrcoef(own.grad.ravel(), same.grad.ravel())[0, 1] > 0.98
 
 
 @pytest.mark.parametrize("padding", ["valid", "same", 1])

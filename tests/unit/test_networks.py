@@ -32,7 +32,7 @@ def array(tmp_path: Path) -> Iterator[Any]:
 def on_array(array: Any, plan: Any) -> tuple[ArrayWeights, Any]:
     weights = ArrayWeights(array, plan.floor(array.spec))
     net = plan.network(weights)
-    rule = plan.rule()
+    rule = plan.update_rule()
     rule.gate_start, rule.gate_low, rule.gate_high, rule.start_spread = 1.15, 0.7, 1.6, 0.2
     rule.start(weights, np.random.default_rng(0))
     weights.read(16)

@@ -59,7 +59,7 @@ def test_pulsed_sgd_moves_by_rate_times_x_times_error(array: Any) -> None:
     spread = 2 * STEP / SIEMENS * np.sqrt(40 * 31 * 0.05)
     assert weights.weights("w") - old == pytest.approx(wanted, abs=4 * spread)
     assert np.corrcoef((weights.weights("w") - old).ravel(), wanted.ravel())[0, 1] > 0.94
-    assert spent.transactions == 40 * rule.step_cost(weights).transactions
+    assert spent.transactions == 40 * rule.step_cost(weights.plan).transactions
     assert spent.slots == 40 * 4 * 31
 
 
@@ -78,7 +78,7 @@ def test_eigenupdate_is_the_best_of_its_rank_and_writes_per_batch(array: Any) ->
     weights.read(64)
     old, before = weights.weights("w"), array.cost
     rule.apply(weights, {}, {"w": [(x, d)]})
-    assert (array.cost - before).transactions == 2 == rule.step_cost(weights).transactions
+    assert (array.cost - before).transactions == 2 == rule.step_cost(weights.plan).transactions
     weights.read(64)
     moved = weights.weights("w") - old
     wanted = -0.02 * left * size @ right.T

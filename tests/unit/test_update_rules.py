@@ -64,7 +64,7 @@ def test_two_pulse_moves_every_pair_by_its_share(gates: ArrayWeights, share: flo
         got, spent = moved(gates, rule, wanted)
         for name, change in wanted.items():
             assert got[name] == pytest.approx(2 * share * change, abs=5e-3)
-        assert spent.transactions == 2 == rule.step_cost(gates).transactions
+        assert spent.transactions == 2 == rule.step_cost(gates.plan).transactions
         changed = sum(change.size for change in wanted.values()) - 1
         # One of a pair falls and is RESET; then all are SET, or only the pairs that change.
         assert spent.pulses == changed + (2 * changed if not refresh else gates.plan.cells)
@@ -105,7 +105,7 @@ def test_manhattan_gives_one_pulse_by_the_sign(steps: ArrayWeights) -> None:
     got, spent = moved(steps, rule, wanted)
     one = 2 * STEP / SIEMENS
     assert got["w"] == pytest.approx(np.array([[one, -one, 0.0, 0.0, -one]] * 4), abs=one / 4)
-    assert spent.transactions == 1 == rule.step_cost(steps).transactions
+    assert spent.transactions == 1 == rule.step_cost(steps.plan).transactions
     assert spent.pulses == 4 * 3 * 2
 
 
