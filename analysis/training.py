@@ -37,6 +37,30 @@ def learning_curve(loss: ArrayLike, step: ArrayLike, value: ArrayLike, *, name: 
 
 
 @styled
+def training_view(loss: ArrayLike, step: ArrayLike, value: ArrayLike, conductance: ArrayLike, *, name: str) -> Figure:
+    """Draw how training stands: loss, what was measured now and then, and the cells as they are.
+
+    Parameters
+    ----------
+    loss : [steps]
+    step, value : [points]
+    conductance : [rows, cols] [S]; not a number where a cell is not used
+    name : what `value` is
+    """
+    figure, (left, middle, right) = new_figure(12.6, 3.9, 3)
+    losses, cells = np.asarray(loss, dtype=np.float64), 1e6 * np.atleast_2d(np.asarray(conductance, dtype=np.float64))
+    left.plot(np.arange(losses.size), losses, color=PALETTE[0], lw=1.0)
+    left.set(title="Training loss", xlabel="Update", ylabel="Loss")
+    middle.plot(np.asarray(step), np.asarray(value), color=PALETTE[1], marker="o", ms=3.5, lw=1.3)
+    middle.set(title=f"Measured on the array: {name}", xlabel="Update", ylabel=name.capitalize())
+    image = right.imshow(cells, interpolation="nearest", aspect="auto", cmap="viridis")
+    right.grid(visible=False)
+    right.set(title="Conductance", xlabel="Column", ylabel="Row")
+    figure.colorbar(image, ax=right, label="µS")
+    return figure
+
+
+@styled
 def floor_plan_figure(layers: ArrayLike, names: Sequence[str], *, title: str = "Floor plan") -> Figure:
     """Draw which cell belongs to which layer.
 

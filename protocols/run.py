@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +22,14 @@ from .checkpoint import Checkpoint
 from .dataset import Axis, DatasetWriter, Variable
 from .journal import Journal, StepHistory, is_torn, read_journal, step_histories
 from .progress import ProgressBar
-from .storage import StorageError, append_file, writing
+from .storage import StorageError, append_file, replace_file, writing
 from .work import Work
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 JOURNAL, STATE, DATABASE = "journal.jsonl", "state", "data.db"
+WATCH_SECONDS = 10.0
 
 
 class Result(Protocol):
@@ -79,6 +85,7 @@ class Run:
         self.at_unit: Callable[[], None] | None = None
         self._spent: Callable[[], Cost] = Cost
         self._works: Counter[str] = Counter()
+        self._watched = time.monotonic()
         self._journal = Journal(directory / JOURNAL) if directory is not None else None
         if directory is None:
             return
@@ -196,6 +203,23 @@ class Run:
             spent=lambda: cost_fields(self._spent()),
             at_unit=self.at_unit,
         )
+
+    def watch(self, draw: Callable[[], Figure]) -> None:
+        """Draw how a long step stands into ``live_<step>.png``, at most every ``WATCH_SECONDS``; tell where it is once.
+
+        A picture that cannot be written is no reason to end a measurement.
+        """
+        now = time.monotonic()
+        if self.directory is None or now - self._watched < WATCH_SECONDS:
+            return
+        from ..analysis.plots import png_bytes
+
+        path = self.directory / f"live_{self.step_id}.png"
+        first, self._watched = not path.exists(), now
+        with suppress(StorageError):
+            replace_file(path, png_bytes(draw()))
+        if first and not self.quiet:
+            print(f"{self.step_id}: watch {path}", file=sys.stderr)
 
     def progress(self, label: str, total: float) -> ProgressBar:
         """Return a progress bar for ``total`` units of work."""

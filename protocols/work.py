@@ -142,6 +142,10 @@ class Work:
         self._data.add(slow, **data)
         self._blocks += 1
 
+    def moved(self, progress: float, note: str = "") -> None:
+        """Let the bar show how far a unit has come."""
+        self._bar.update(progress, note)
+
     def done(self, note: str = "", progress: float | None = None, /, **pieces: ArrayLike) -> None:
         """Keep the unit: rows first, then the state, then the journal line; all on disk when this returns.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,7 +143,7 @@ def train_in_units(
     total = plan.steps_max()
     array = trainer.weights.array
     spent, done = Cost(), 0
-    name = ""
+    name = value_said = ""
     with keep.work(
         "training", axes, variables, {"rule": type(trainer.rule).__name__}, label="steps", total=total
     ) as work:
@@ -163,6 +164,7 @@ def train_in_units(
                     history.over = True
                     break
                 spent, done = spent + (array.cost - before), done + 1
+                work.moved(step + 1, f"loss {losses[-1]:.4g}{value_said}")
             last = len(losses)
             ((name, value),) = evaluate().items()
             history.losses = np.asarray(losses)
@@ -174,7 +176,9 @@ def train_in_units(
                 travelled=trainer.travelled,
                 train_loss=losses[-1],
             )
-            work.done(f"loss {losses[-1]:.4g}, {name.replace('_', ' ')} {value:.4g}", last)
+            value_said = f", {name.replace('_', ' ')} {value:.4g}"
+            work.done(f"loss {losses[-1]:.4g}{value_said}", last)
+            keep.watch(partial(_view, trainer, history, name.replace("_", " ")))
         if not done and total:  # everything was done by an earlier session, but somebody wants to see it
             ((name, _),) = evaluate().items()
     whole = trainer.weights.conductance[block.slices].copy()
@@ -190,3 +194,11 @@ def train_in_units(
         spent,
         done,
     )
+
+
+def _view(trainer: ArrayTrainer, history: _History, name: str) -> Figure:
+    from ...analysis.training import training_view
+
+    block = trainer.weights.block
+    used = np.where(trainer.weights.used, trainer.weights.conductance, np.nan)[block.slices]
+    return training_view(history.losses, history.curve_step, history.curve, used, name=name)
