@@ -1,4 +1,4 @@
-"""What ``xbarlab demo`` shows: a first day at an array board, then one at a probe station, both on mock benches."""
+"""What ``xbarlab demo`` shows on mock benches: a first day at an array board, one at a probe station, a training."""
 
 from __future__ import annotations
 
@@ -40,6 +40,20 @@ PARTS = (
             "disturb.cells": "1,1",
             "disturb.pulses": 1000,
             "yield.cells": "0:3,0:3",
+        },
+    ),
+    Part(
+        "training",
+        "train_convlstm_sequence",
+        {
+            "form.cells": "0:96,0:32",
+            "yield.cells": "0:96,0:32",
+            "convlstm.copies": 1,
+            "convlstm.epochs": 1,
+            "convlstm.train_examples": 3000,
+            "convlstm.test_examples": 500,
+            "convlstm.checkpoint_every": 10,
+            "convlstm.evaluations": 1,
         },
     ),
 )
