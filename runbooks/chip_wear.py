@@ -80,6 +80,9 @@ def chip_wear(name: str) -> ChipWear:
     path = wear_file(station.wear, beside=station.path.parent)
     if station.chip is None:
         raise RefusedError(f"{station.path} names no chip file: wear is kept by the id of a chip")
+    if station.boards:
+        ids = ", ".join(chip.id for chip in station.boards.values() if chip is not None)
+        raise RefusedError(f"{station.path} has several chips, each with an account of its own: give one's id, {ids}")
     accounts = [station.account(simulated=simulated) for simulated in (True, False)]
     limits = Limits().narrowed(station.chip.limits, source=station.chip.source)
     limits = limits.narrowed(station.limits, source=station.limits.source)

@@ -68,6 +68,11 @@ class ArrayWeights:
             raise RefusedError(
                 f"the floor plan is for {plan.rows} × {plan.cols} cells, the array has {spec.rows} × {spec.cols}"
             )
+        if plan.parts != spec.parts:
+            raise RefusedError(
+                f"the floor plan is for {len(plan.parts) or 1} boards, the array is made of {len(spec.parts) or 1}: give "
+                "plan_floor() its parts=array.spec.parts"
+            )
         self.array, self.plan, self.siemens = array, plan, siemens
         self.input_volts = spec.read_volts if input_volts is None else input_volts
         spec.limits.check("vmm_volts", self.input_volts, channel="training input")
@@ -167,8 +172,9 @@ class ArrayWeights:
             return self.array.vmm(volts, reverse=reverse)
         at = self._range[layer]
         current = self.array.vmm(volts, full_scale=self._ranges[at], reverse=reverse)
-        total = current.sum()
-        if total == total:  # one NaN would make the sum one, and NaN differs from itself  # noqa: PLR0124
+        flat = current.reshape(-1)
+        total = flat.dot(flat)
+        if total == total:  # one NaN would make it one, and NaN differs from itself  # noqa: PLR0124
             return current
         lines = np.unique(np.concatenate([tile.rows if reverse else tile.cols for tile in self.plan.of(layer)]))
         bad = ~np.isfinite(current[:, lines]).all(1)

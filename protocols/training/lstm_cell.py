@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .lstm_kernel import backward_step, forward_step
+
 Float32Array = NDArray[np.float32]
 
 
@@ -60,26 +62,13 @@ class LstmPass:
         self.hidden = np.empty((steps, batch, size), np.float32)
         self.cell = np.empty((steps, batch, size), np.float32)
         self.squashed = np.empty((steps, batch, size), np.float32)
-        self.c0 = c0
-        # sigmoid(z) = (1 + tanh(z/2))/2: one tanh serves all four gates.
-        slope = np.full(4 * size, 0.5, np.float32)
-        slope[2 * size : 3 * size] = 1.0
-        shift = np.float32(1.0) - slope
-        h, c = h0, c0
+        self.c0 = np.ascontiguousarray(c0, dtype=np.float32)
+        h, c = h0, self.c0
         for t in range(steps):
             vector = self.inputs[t]
             vector[:, features : features + size] = h
-            gate = self.gates[t]
-            np.multiply(product(vector), slope, out=gate)
-            np.tanh(gate, out=gate)
-            gate *= slope
-            gate += shift
-            new = self.cell[t]
-            np.multiply(gate[:, size : 2 * size], c, out=new)
-            new += gate[:, :size] * gate[:, 2 * size : 3 * size]
-            c = new
-            np.tanh(c, out=self.squashed[t])
-            h = np.multiply(gate[:, 3 * size :], self.squashed[t], out=self.hidden[t])
+            forward_step(product(vector), c, self.gates[t], self.cell[t], self.squashed[t], self.hidden[t])
+            h, c = self.hidden[t], self.cell[t]
 
     def backward(
         self,
@@ -103,30 +92,17 @@ class LstmPass:
         error = np.empty_like(self.gates)
         x = np.empty((*error.shape[:2], features), np.float32)
         back = np.ascontiguousarray(weight[features : features + size].T)
-        # All that does not depend on the later steps is worked out for all steps at once.
-        i, f = self.gates[..., :size], self.gates[..., size : 2 * size]
-        g, o = self.gates[..., 2 * size : 3 * size], self.gates[..., 3 * size :]
-        before = np.concatenate([self.c0[np.newaxis], self.cell[:-1]])
-        slope = np.concatenate(
-            [i * (1 - i) * g, f * (1 - f) * before, (1 - g * g) * i, o * (1 - o) * self.squashed], axis=-1
-        )
-        slope_h = o * (1 - self.squashed * self.squashed)
-        dh, dc = np.zeros_like(self.c0), cell.astype(np.float32)
+        outer = np.ascontiguousarray(hidden, dtype=np.float32)
+        dh, dc = np.zeros_like(self.c0), np.array(cell, dtype=np.float32, order="C")
         for t in range(steps - 1, -1, -1):
-            dh = dh + hidden[t]
-            dc = dc + dh * slope_h[t]
-            e = error[t]
-            rows = slope[t]
-            np.multiply(
-                rows[:, : 3 * size].reshape(-1, 3, size), dc[:, np.newaxis], out=e[:, : 3 * size].reshape(-1, 3, size)
-            )
-            np.multiply(rows[:, 3 * size :], dh, out=e[:, 3 * size :])
+            before = self.cell[t - 1] if t else self.c0
+            backward_step(self.gates[t], before, self.squashed[t], outer[t], dh, dc, error[t])
             if through is None:
-                dh = e @ back
+                np.dot(error[t], back, out=dh)
             else:
-                whole = through(e)
-                x[t], dh = whole[:, :features], whole[:, features : features + size]
-            dc = dc * f[t]
+                whole = through(error[t])
+                x[t] = whole[:, :features]
+                dh[:] = whole[:, features : features + size]
         flat = error.reshape(-1, 4 * size)
         grad = self.inputs.reshape(-1, self.inputs.shape[-1]).T @ flat
         if through is None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ...instruments.station_file import StationFile
     from ...mockhw.bench import MockBench
 
+# Far enough apart that the seeds people choose, which are small, give no chip twice.
+_NEXT_BENCH = 1_000_003
 SUFFIX, BENCH, IN_PROCESS = ".station.yaml", ".bench.yaml", "@xbarlab"
 
 
@@ -49,7 +51,8 @@ def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
     Parameters
     ----------
     name : shipped station or path of a station file
-    seed : a mock bench in this process starts over with a fresh chip of this seed; other benches are untouched
+    seed : a mock bench in this process starts over with a fresh chip of this seed; other benches are untouched. Where a
+        station has several such benches, the chip on each is another one
 
     Raises
     ------
@@ -64,8 +67,8 @@ def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
     if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
         raise RefusedError(f"seed {seed!r} is not a whole number of at least 0")
     file = read_station(find_station(name))
-    for path in in_process_benches(file):
-        mock_bench(path, seed=seed)
+    for n, path in enumerate(in_process_benches(file)):
+        mock_bench(path, seed=None if seed is None else seed + n * _NEXT_BENCH)
     return Bench(file)
 
 

@@ -101,6 +101,17 @@ def test_the_unrolled_lstm_is_torchs_when_the_product_is_exact() -> None:
     assert back.weight[[0, 1, 2, 8]] == pytest.approx(twin.weight_ih_l0.grad.T.numpy(), abs=1e-4)
 
 
+def test_the_kernels_tanh_is_tanh_to_single_precision() -> None:
+    from xbarlab.protocols.training.lstm_kernel import forward_step
+
+    z = np.concatenate([np.linspace(-30, 30, 4001), np.linspace(-0.01, 0.01, 201)]).astype(np.float32)
+    product = np.zeros((len(z), 4), np.float32)
+    product[:, 2] = z
+    one = [np.zeros((len(z), n), np.float32) for n in (1, 4, 1, 1, 1)]
+    forward_step(product, *one)
+    assert np.abs(one[1][:, 2] - np.tanh(z.astype(np.float64))).max() < 5e-7
+
+
 def test_lstm_like_torch(array: Any) -> None:
     weights = on_array(array, LayerRequest("lstm", 3 + 5 + 1, 20, "stacked"))
     lstm = ArrayLSTM(weights, "lstm", features=3, bias=True)
