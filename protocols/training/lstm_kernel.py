@@ -50,7 +50,8 @@ def forward_step(
 ) -> None:
     """Take gates before their activation, ``product`` [batch, 4·size] in order i, f, g, o, and the cells before.
 
-    Fills ``gates`` [batch, 4·size], and [batch, size] ``cell`` c = f·c + i·g, ``squashed`` tanh(c), ``hidden`` o·tanh(c).
+    Fills ``gates`` [batch, 4·size], and [batch, size] ``cell`` c = f·c + i·g, ``squashed`` tanh(c)
+    and ``hidden`` o·tanh(c).
     """
     size = before.shape[1]
     for b in range(product.shape[0]):
