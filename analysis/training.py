@@ -61,7 +61,13 @@ def training_view(loss: ArrayLike, step: ArrayLike, value: ArrayLike, conductanc
 
 
 @styled
-def floor_plan_figure(layers: ArrayLike, names: Sequence[str], *, title: str = "Floor plan") -> Figure:
+def floor_plan_figure(
+    layers: ArrayLike,
+    names: Sequence[str],
+    *,
+    title: str = "Floor plan",
+    boards: Sequence[tuple[int, int, int, int]] = (),
+) -> Figure:
     """Draw which cell belongs to which layer.
 
     Parameters
@@ -69,9 +75,11 @@ def floor_plan_figure(layers: ArrayLike, names: Sequence[str], *, title: str = "
     layers : [rows, cols], int
         −1 where a cell is free, 2·n where it counts positive in layer n, 2·n + 1 where negative.
     names : of the layers
+    boards : (first row, rows, first column, columns) of each, where there are several
+        They are outlined; where none is there are no cells, and it is grey.
     """
     from matplotlib.colors import to_rgb
-    from matplotlib.patches import Patch
+    from matplotlib.patches import Patch, Rectangle
 
     code = np.atleast_2d(np.asarray(layers, dtype=np.int64))
     shown = np.ones((*code.shape, 3))
@@ -80,10 +88,19 @@ def floor_plan_figure(layers: ArrayLike, names: Sequence[str], *, title: str = "
         shown[code == 2 * n] = colour
         shown[code == 2 * n + 1] = 0.55 + 0.45 * colour
     rows, cols = code.shape
+    if boards:
+        nowhere = np.ones(code.shape, dtype=np.bool_)
+        for row, tall, col, broad in boards:
+            nowhere[row : row + tall, col : col + broad] = False
+        shown[nowhere] = to_rgb("0.88")
     figure, ax = new_figure(2.9 + 3.2 * min(1.0, cols / rows), 5.2 * max(0.4, min(1.0, rows / cols)))
     ax.imshow(shown, interpolation="nearest", aspect="equal", extent=(-0.5, cols - 0.5, rows - 0.5, -0.5))
     ax.grid(visible=False)
-    ax.set(title=title, xlabel="Column", ylabel="Row")
+    for n, (row, tall, col, broad) in enumerate(boards, start=1):
+        ax.add_patch(Rectangle((col - 0.5, row - 0.5), broad, tall, fill=False, ec=INK, lw=0.9, clip_on=False))
+        ax.annotate(f"board {n}", (col + 0.5 * broad, row - 0.5), fontsize=8, color=FAINT, ha="center", va="bottom")
+    ax.set(xlabel="Column", ylabel="Row")
+    ax.set_title(title, pad=16.0 if boards else None)
     handles = [
         Patch(
             facecolor=PALETTE[n % len(PALETTE)], label=f"{name}: {int(np.isin(code, (2 * n, 2 * n + 1)).sum()):,} cells"

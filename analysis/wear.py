@@ -29,7 +29,8 @@ def wear_lines(summary: Summary, *, budget: float | None = None, budget_source: 
     budget_source : str
         Who set it.
     """
-    cells = float(summary["rows"]) * float(summary["cols"])
+    # Chips on several boards are a rectangle with holes: then it is said how many cells there are.
+    cells = float(summary.get("cells", float(summary["rows"]) * float(summary["cols"])))
     most = float(summary["pulses_max"])
     lines = [
         ("cells used", f"{float(summary['cells_used']):,.0f} of {cells:,.0f}"),

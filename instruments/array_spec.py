@@ -48,6 +48,17 @@ class Block:
         """Index of this rectangle in a whole-array map."""
         return slice(self.row0, self.row0 + self.nrows), slice(self.col0, self.col0 + self.ncols)
 
+    def common(self, other: Block) -> Block | None:
+        """Return the cells that both rectangles hold, None where they do not meet."""
+        row, col = max(self.row0, other.row0), max(self.col0, other.col0)
+        nrows = min(self.row0 + self.nrows, other.row0 + other.nrows) - row
+        ncols = min(self.col0 + self.ncols, other.col0 + other.ncols) - col
+        return Block(row, nrows, col, ncols) if nrows > 0 and ncols > 0 else None
+
+    def moved(self, rows: int, cols: int) -> Block:
+        """Return the rectangle moved by ``rows`` and ``cols``."""
+        return Block(self.row0 + rows, self.nrows, self.col0 + cols, self.ncols)
+
     def __str__(self) -> str:
         return f"{self.row0}:{self.row0 + self.nrows},{self.col0}:{self.col0 + self.ncols}"
 
@@ -109,6 +120,9 @@ class ArraySpec:
         Write schemes in which the host steps a sweep point by point, because no instrument can do so alone.
     supports : names of optional abilities.
     bad_cells : (row, col) the chip file knows to be bad; protocols leave them alone.
+    parts : tuple of Block
+        Where the array is several boards: the rectangles in which there are cells, one per board, none elsewhere.
+        Empty for a single board, whose cells are everywhere.
     """
 
     name: str
@@ -137,6 +151,7 @@ class ArraySpec:
     supports: frozenset[str] = frozenset()
     vmm_ranges: tuple[float, ...] = ()
     bad_cells: tuple[tuple[int, int], ...] = ()
+    parts: tuple[Block, ...] = ()
     simulated: bool = False
     sweep_points_max: int = 10000
     sweep_dwell: tuple[float, float] = (0.0, 10.0)
@@ -186,7 +201,9 @@ class ArraySpec:
 
     def read_slots(self, block: Block) -> int:
         """Return how many slots one conversion of every cell of ``block`` takes."""
-        return block.nrows if self.slot_serves == "row" else block.size
+        if self.slot_serves == "row":
+            return block.nrows
+        return sum(part.size for part in map(block.common, self.parts or (self.whole,)) if part is not None)
 
     def read_seconds(self, block: Block, average: int = 1) -> float:
         """Return the time [s] one read of ``block`` takes, a conversion to find the range included."""
@@ -214,8 +231,10 @@ class ArraySpec:
             self.limits.check("gate", volts, channel=channel)
 
     def healthy_mask(self, block: Block) -> NDArray[np.bool_]:
-        """Return True [block.shape] where the chip file knows nothing bad."""
-        mask = np.ones((self.rows, self.cols), dtype=np.bool_)
+        """Return True [block.shape] where there is a cell and the chip file knows nothing bad of it."""
+        mask = np.zeros((self.rows, self.cols), dtype=np.bool_)
+        for part in self.parts or (self.whole,):
+            mask[part.slices] = True
         for row, col in self.bad_cells:
             mask[row, col] = False
         return mask[block.slices]

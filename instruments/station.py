@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qcodes.station import Station
 
     from .chip_file import Chip
+    from .joined_wear import JoinedWear
     from .safe_state import SafeStep
     from .wear_ledger import WearLedger
 
@@ -65,7 +66,7 @@ class Bench:
         self._array: CrossbarArray | None = None
         self._clock: Clock | None = None
         self._chip_lock: BenchLock | None = None
-        self._wear: WearLedger | None = None
+        self._wear: WearLedger | JoinedWear | None = None
         self._identities: dict[str, Identity] = {}
         self._names: list[str] = []
         self._signals_before: dict[int, Any] = {}
@@ -101,11 +102,11 @@ class Bench:
 
     @property
     def chip(self) -> Chip | None:
-        """The chip of the station file."""
+        """The chip of the station file; where several boards are joined, all of their chips as one."""
         return self.file.chip
 
     @property
-    def wear(self) -> WearLedger:
+    def wear(self) -> WearLedger | JoinedWear:
         """What the chip's cells have borne; known also when the bench is closed again."""
         return self._opened(self._wear)
 
@@ -199,10 +200,13 @@ class Bench:
         composed = self.file.composed
         # A composed array says in which order its instruments are made safe: sources before the relays they feed.
         first = list(composed.roles.values()) if composed is not None else []
+        # Instrument → chip on it, of what is the array or a board of it.
+        mounted = self.file.boards or ({self.file.array: self.file.chip} if composed is None else {})
+        boards: dict[str, CrossbarArray] = {}
         for name in [*first, *(name for name in self.file.instruments if name not in first)]:
             extra: dict[str, Any] = {}
-            if name == self.file.array and composed is None:
-                extra = {"chip": self.file.chip, "limits": self.file.limits}
+            if name in mounted:
+                extra = {"chip": mounted[name], "limits": self.file.limits}
             self._names.append(name)
             try:
                 instrument: Any = station.load_instrument(name, update_snapshot=False, **extra)
@@ -217,41 +221,31 @@ class Bench:
                 raise RefusedError(f"{self.file.path}: instruments.{name}: {said}") from error
             identity = getattr(instrument, "identity", None)
             self._identities[name] = identity if isinstance(identity, Identity) else _identity(instrument.get_idn())
-            if name == self.file.array and composed is None:
+            if name in mounted:
                 if not isinstance(instrument, CrossbarArray):
                     raise RefusedError(
                         f"{self.file.path}: xbarlab.array: {name} is a {type(instrument).__name__}, not an array"
                     )
-                self._array = instrument
+                boards[name] = instrument
+                self._array = None if self.file.boards else instrument
         if composed is not None:
             self._array = self._compose(composed, station)
+        elif self.file.boards:
+            self._array = self._join(boards)
         self._clock = self._choose_clock()
-        self._own_chip(self._array)
+        # Only now is it known whether the instruments are simulated; until here they have been made safe, no more.
+        from .chip_accounts import own_chips
 
-    def _own_chip(self, array: CrossbarArray | None) -> None:
-        """Lock the chip itself, which may sit on another bench next, and open its account.
+        self._chip_lock, self._wear = own_chips(self.file, self.array)
 
-        Only now is it known whether the instruments are simulated; until here they have been made safe, no more.
-        """
-        from .wear_ledger import WearLedger
-        from .wear_store import WearStore, wear_file
+    def _join(self, boards: Mapping[str, CrossbarArray]) -> CrossbarArray:
+        """Make the array that several boards are together, in the order of the file."""
+        from .joined_array import JoinedArrays
 
-        assert array is not None
-        spec = array.spec
-        account = self.file.account(simulated=spec.simulated)
-        if account is not None and not spec.simulated:
-            lock = BenchLock((f"chip {account}",), holder=str(self.file.path))
-            lock.acquire()
-            self._chip_lock = lock
-        shape = spec.rows, spec.cols
-        if account is None:
-            name = self.file.chip.id if self.file.chip is not None else spec.name
-            self._wear = WearLedger(name, shape, limits=spec.limits)
-        else:
-            store = WearStore(wear_file(self.file.wear, beside=self.file.path.parent))
-            self._wear = WearLedger(account, shape, store=store, limits=spec.limits)
-        if hasattr(array, "wear"):
-            array.wear = self._wear  # pyright: ignore[reportAttributeAccessIssue]
+        try:
+            return JoinedArrays([boards[name] for name in self.file.boards], name=self.file.array)
+        except RefusedError as error:
+            raise RefusedError(f"{self.file.path}: xbarlab.array: {error}") from error
 
     def _compose(self, composed: ComposedArray, station: Station) -> CrossbarArray:
         """Make the array that several instruments are together."""

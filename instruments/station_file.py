@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -63,8 +63,14 @@ class StationFile:
         Which instrument is the array, or what the array is called that is composed of several.
     composed : ComposedArray, optional
         How it is composed.
+    chip : Chip, optional
+        The chip; where several boards are joined, all of their chips as one.
+    boards : dict of str to Chip or None
+        Instrument → chip on it, where several boards are joined to one array; else empty.
     resources : tuple of str
         What to lock: one entry per instrument that another process could open too.
+    resource_of : dict of str to str
+        Instrument → its entry there.
     wear : str, optional
         Where the wear ledger is, as it was written.
     """
@@ -78,15 +84,24 @@ class StationFile:
     limits: NamedLimits
     resources: tuple[str, ...]
     wear: str | None = None
+    boards: dict[str, Chip | None] = field(default_factory=dict[str, "Chip | None"])
+    resource_of: dict[str, str] = field(default_factory=dict[str, str])
 
-    def account(self, *, simulated: bool) -> str | None:
-        """Return what the chip's wear is kept under; None where it is a fresh one each time, or has no name."""
-        if self.chip is None:
+    def account(self, *, simulated: bool, board: str | None = None) -> str | None:
+        """Return what a chip's wear is kept under; None where it is a fresh one each time, or has no name.
+
+        Parameters
+        ----------
+        board : whose chip, where several are joined
+        """
+        chip = self.chip if board is None else self.boards[board]
+        if chip is None:
             return None
         if not simulated:
-            return self.chip.id
+            return chip.id
         # A rehearsal with a real chip's file is no wear of that chip; two mock benches have two chips.
-        return f"{self.chip.id} (simulated, {self.resources[0]})" if self.resources else None
+        resource = next(iter(self.resources), None) if board is None else self.resource_of.get(board)
+        return f"{chip.id} (simulated, {resource})" if resource else None
 
 
 def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None) -> StationFile:
@@ -104,9 +119,15 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
     ours = _mapping(record.get("xbarlab") or {}, f"{path}: xbarlab")
     refuse_unknown_keys(ours, _OURS, where=f"{path}: xbarlab", kind="key")
     composed: ComposedArray | None = None
+    boards: dict[str, Chip | None] = {}
     if isinstance(ours.get("array"), Mapping):
         composed = _composed(_mapping(ours["array"], f"{path}: xbarlab.array"), instruments, path)
         array = COMPOSED
+    elif isinstance(ours.get("array"), list):
+        from .joined_station import joined_boards
+
+        boards = joined_boards(cast("list[object]", ours["array"]), ours.get("chip"), instruments, path)
+        array = " + ".join(boards)
     else:
         array = str(ours.get("array", next(iter(instruments)) if len(instruments) == 1 else ""))
         if array not in instruments:
@@ -116,18 +137,30 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
         raise RefusedError(f"{path}: xbarlab.clock: {unknown('clock', clock, _CLOCKS)}")
     limits = cast("dict[str, float]", _mapping(ours.get("limits") or {}, f"{path}: xbarlab.limits"))
     allowed, chip = Limits(), None
-    if ours.get("chip") is not None:
+    if boards:
+        from .joined_station import all_chips
+
+        chip = all_chips(boards)
+        for mounted in filter(None, boards.values()):
+            Limits().narrowed(mounted.limits, source=mounted.source).narrowed(limits, source=f"{path}: xbarlab.limits")
+    elif ours.get("chip") is not None:
         from .chip_file import load_chip
 
+        if isinstance(ours["chip"], list):
+            count = len(cast("list[object]", ours["chip"]))
+            raise RefusedError(
+                f"{path}: xbarlab.chip lists {count} chips and xbarlab.array no boards: name one of each"
+            )
         chip = load_chip(path.parent / str(ours["chip"]))
         allowed = allowed.narrowed(chip.limits, source=chip.source)
     named = NamedLimits(limits, f"{path}: xbarlab.limits")
     allowed.narrowed(named, source=named.source)
-    resources = _resources(instruments, path)
+    resource_of = _resources(instruments, path)
     wear = ours.get("wear")
     if wear is not None and (not isinstance(wear, str) or not wear.strip()):
         raise RefusedError(f"{path}: xbarlab.wear is {wear!r}: name a folder, or a file that ends in .sqlite")
-    return StationFile(path, instruments, array, composed, chip, clock, named, resources, wear)
+    resources = tuple(resource_of.values())
+    return StationFile(path, instruments, array, composed, chip, clock, named, resources, wear, boards, resource_of)
 
 
 def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:
@@ -216,7 +249,8 @@ def _resolved(visalib: str, folder: Path, where: str) -> str:
     return visalib
 
 
-def _resources(instruments: Mapping[str, Mapping[str, Any]], path: Path) -> tuple[str, ...]:
+def _resources(instruments: Mapping[str, Mapping[str, Any]], path: Path) -> dict[str, str]:
+    """Return what to lock for each instrument that another process could open too."""
     found: dict[str, str] = {}
     for name, settings in instruments.items():
         address = settings.get("address", settings["init"].get("address"))
@@ -231,7 +265,7 @@ def _resources(instruments: Mapping[str, Mapping[str, Any]], path: Path) -> tupl
             )
         found[resource] = name
     private = [r for r, name in found.items() if _is_private(str(instruments[name]["init"].get("visalib") or ""))]
-    return tuple(resource for resource in found if resource not in private)
+    return {name: resource for resource, name in found.items() if resource not in private}
 
 
 def _is_private(visalib: str) -> bool:

@@ -69,10 +69,8 @@ class ArrayWeights:
                 f"the floor plan is for {plan.rows} × {plan.cols} cells, the array has {spec.rows} × {spec.cols}"
             )
         if plan.parts != spec.parts:
-            raise RefusedError(
-                f"the floor plan is for {len(plan.parts) or 1} boards, the array is made of {len(spec.parts) or 1}: give "
-                "plan_floor() its parts=array.spec.parts"
-            )
+            boards = f"{len(plan.parts) or 1} board(s), the array is {len(spec.parts) or 1}"
+            raise RefusedError(f"the floor plan is for {boards}: plan_floor takes parts=array.spec.parts")
         self.array, self.plan, self.siemens = array, plan, siemens
         self.input_volts = spec.read_volts if input_volts is None else input_volts
         spec.limits.check("vmm_volts", self.input_volts, channel="training input")

@@ -73,7 +73,8 @@ def convert(
     ]
     rule = rule if rule is not None else TwoPulse()
     rule.check(array.spec)
-    weights = ArrayWeights(array, plan_floor(array.spec.rows, array.spec.cols, requests), siemens=siemens)
+    spec = array.spec
+    weights = ArrayWeights(array, plan_floor(spec.rows, spec.cols, requests, parts=spec.parts), siemens=siemens)
     made = {name: _layer(name, module, weights) for name, module in found.items()}
     rule.program(weights, wanted)
     weights.read()

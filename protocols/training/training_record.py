@@ -75,7 +75,7 @@ class TrainingRecord:
                 learning_curve(self.losses, self.curve_step, self.curve, name=self.curve_name),
             ),
             ("Which cells hold which layer; darker: the cells that count positive.", floor_plan_figure(
-                self.floor.layer_map(), names
+                self.floor.layer_map(), names, boards=[(p.row0, p.nrows, p.col0, p.ncols) for p in self.floor.parts]
             )),
             (
                 "Conductances at the end.",

@@ -24,7 +24,12 @@ NOISELESS: dict[str, dict[str, Any]] = {
 
 
 def write_bench(
-    folder: Path, profile: str, *, changes: Mapping[str, Any] | None = None, size: tuple[int, int] = (16, 12)
+    folder: Path,
+    profile: str,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    size: tuple[int, int] = (16, 12),
+    chip_id: str = "ideal",
 ) -> Path:
     """Write profile, bench, chip and station files of a small ideal chip into ``folder``; return the station's."""
     yaml = YAML(typ="safe", pure=True)
@@ -37,7 +42,7 @@ def write_bench(
         content["geometry"][name]["value"] = value
     board = {"kind": "array_board", "address": "TCPIP0::127.0.0.1::5025::SOCKET", "serial": "MOCK-0009"}
     bench = {"chip": {"profile": "ideal.profile.yaml", "seed": 0, "state": None}, "instruments": [board], "faults": []}
-    chip = {"id": "ideal", "rows": size[0], "cols": size[1], "cell": "1T1R", "polarity": 1}
+    chip = {"id": chip_id, "rows": size[0], "cols": size[1], "cell": "1T1R", "polarity": 1}
     station = {
         "instruments": {
             "board": {
@@ -53,3 +58,25 @@ def write_bench(
         with (folder / f"ideal.{kind}.yaml").open("w", encoding="utf-8") as file:
             yaml.dump(data, file)
     return folder / "ideal.station.yaml"
+
+
+def write_two_boards(
+    folder: Path,
+    profile: str,
+    *,
+    sizes: tuple[tuple[int, int], tuple[int, int]] = ((16, 12), (16, 12)),
+    changes: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a station of two small ideal chips on boards "left" and "right" that are one array; return its path."""
+    yaml = YAML(typ="safe", pure=True)
+    station: dict[str, Any] = {"instruments": {}, "xbarlab": {"array": ["left", "right"], "chip": [], "clock": "auto"}}
+    for name, size in zip(("left", "right"), sizes, strict=True):
+        (folder / name).mkdir()
+        alone = yaml.load(write_bench(folder / name, profile, size=size, chip_id=name, changes=changes))
+        board = alone["instruments"]["board"]
+        board["init"]["visalib"] = f"{name}/{board['init']['visalib']}"
+        station["instruments"][name] = board
+        station["xbarlab"]["chip"].append(f"{name}/ideal.chip.yaml")
+    with (folder / "two.station.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump(station, file)
+    return folder / "two.station.yaml"
