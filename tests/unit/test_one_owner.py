@@ -18,6 +18,7 @@ from xbarlab.instruments.bench_lock import BenchLock
 from xbarlab.instruments.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import RefusedError
 from xbarlab.instruments.station import load_station
+from xbarlab.instruments.wear_store import WearStore, wear_file
 
 
 def _load_fake() -> Any:
@@ -132,3 +133,30 @@ def test_a_chip_that_is_refused_leaves_its_bench_free(folder: Path) -> None:
     bench.acquire()
     bench.release()
     lock.release()
+
+
+def test_the_chips_of_joined_boards_have_one_owner_and_an_account_each(folder: Path) -> None:
+    single = station(folder, "night")
+    (folder / "left.chip.yaml").write_text(CHIP.replace("W12-C3", "W12-C4"))
+    path = folder / "two.station.yaml"
+    boards = ", ".join(
+        f"{name}: {{type: fake_lab.Board, address: 'GPIB0::{name}::INSTR'}}" for name in ("left", "right")
+    )
+    chips = "[left.chip.yaml, night.chip.yaml]"
+    path.write_text(f"instruments: {{{boards}}}\nxbarlab: {{array: [left, right], chip: {chips}}}\n")
+    with load_station(path) as bench:
+        array: Any = bench.array
+        # On real boards there is one clock, and who waits by it tells every board.
+        assert {id(board.clock) for board in array.boards} == {id(bench.clock)}
+        array.declare_silence(100.0)
+        for board in array.boards:
+            assert any(b"SUSP 106" in message for message in board.visa_handle.sent)
+        with pytest.raises(RefusedError, match=r"^chip W12-C3 is in use .*two\.station\.yaml"):
+            load_station(single).open()
+        assert bench.chip is not None
+        assert bench.chip.id == "W12-C4 + W12-C3"
+    with load_station(single):
+        pass
+    store = WearStore(wear_file())
+    assert {account.chip for account in store.accounts()} == {"W12-C3", "W12-C4"}
+    store.close()
