@@ -168,10 +168,12 @@ def _cut(
                 spot = _spot(free, boards, held, size, corner)
                 if spot is None:
                     raise RefusedError(_no_room(layer, free, boards, size, corner, so_far, across))
-                if corner[1] is not None:
-                    corner = (corner[0], corner[1] + size[1])
-                held[spot[0]] += 1
-                tiles += _settle(layer, free, boards[spot[0]], inputs, outputs, spot[1])
+                n, (row, col) = spot
+                if layer.col is not None:  # the next piece stands beside this one
+                    row_before, col_before = boards[n].before
+                    corner = (row_before + row, col_before + col + size[1])
+                held[n] += 1
+                tiles += _settle(layer, free, boards[n], inputs, outputs, (row, col))
     return tiles
 
 

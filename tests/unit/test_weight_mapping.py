@@ -95,3 +95,8 @@ def test_bad_lines_are_left_out() -> None:
     assert healthy[plan.used].all()
     with pytest.raises(RefusedError, match="not among 0:16"):
         plan_floor(16, 12, [LayerRequest("w", 1, 1)], good_rows=[16])
+
+
+def test_pieces_of_a_layer_whose_column_is_given_stand_side_by_side() -> None:
+    placed = plan_floor(16, 12, [LayerRequest("a", 3, 4), LayerRequest("w", 4, 2, copies_across=2, col=3)])
+    assert [(tile.rows[0], tile.cols[0]) for tile in placed.of("w")] == [(6, 3), (6, 5)]
