@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +32,9 @@ RuleName = Literal[
 ]
 
 
+_BAD_SHARES = (0.0, 0.01, 0.02, 0.03, 0.05)
+
+
 class TrainingPlan(Plan):
     """The two-pulse rule with the published numbers by default; every task adds its own."""
 
@@ -41,7 +45,7 @@ class TrainingPlan(Plan):
         default=False, description="leave out rows and columns with bad cells, as this run's yield map has them"
     )
     bad_share: float = Field(
-        default=0.0, ge=0, lt=1, description="with healthy_lines: share of bad cells up to which a line is used"
+        default=0.0, ge=0, lt=1, description="with healthy_lines: share of bad cells a line may have if need be"
     )
     share: float | None = Field(
         default=None,
@@ -121,11 +125,20 @@ class TrainingPlan(Plan):
     def floor(
         self, spec: ArraySpec, healthy: NDArray[np.bool_] | None = None, shorted: NDArray[np.bool_] | None = None
     ) -> FloorPlan:
-        """Return where the layers go, on the good lines of a yield map if the plan wants it."""
-        lines: tuple[Sequence[int] | None, Sequence[int] | None] = (None, None)
-        if self.healthy_lines and healthy is not None:
-            lines = good_lines(healthy, bad_share=self.bad_share, shorted=shorted)
-        return plan_floor(spec.rows, spec.cols, self.layers(), good_rows=lines[0], good_cols=lines[1])
+        """Return where the layers go, on the best lines of a yield map if the plan wants it.
+
+        Lines without a bad cell are tried first, then lines with more and more of them, up to ``bad_share``.
+        """
+        place = partial(plan_floor, spec.rows, spec.cols, self.layers(), parts=spec.parts)
+        if not self.healthy_lines or healthy is None:
+            return place()
+        for share in _BAD_SHARES:
+            if share < self.bad_share:
+                rows, cols = good_lines(healthy, bad_share=share, shorted=shorted, parts=spec.parts)
+                with suppress(RefusedError):
+                    return place(good_rows=rows, good_cols=cols)
+        rows, cols = good_lines(healthy, bad_share=self.bad_share, shorted=shorted, parts=spec.parts)
+        return place(good_rows=rows, good_cols=cols)
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse an array that cannot multiply, pulses beyond its limits, layers that do not fit; and no torch."""
