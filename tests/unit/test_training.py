@@ -12,7 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from xbarlab.instruments.errors import RefusedError  # noqa: E402
+from xbarlab.instruments.capabilities import PulseMap  # noqa: E402
+from xbarlab.instruments.errors import RefusedError, UnsupportedError  # noqa: E402
 from xbarlab.mockhw.bench import bench_for  # noqa: E402
 from xbarlab.protocols.run import Run  # noqa: E402
 from xbarlab.protocols.training import training_plan  # noqa: E402
@@ -22,6 +23,7 @@ from xbarlab.protocols.training.networks.lstm import array_classifier  # noqa: E
 from xbarlab.protocols.training.tasks import stored  # noqa: E402
 from xbarlab.protocols.training.tasks.airline import baselines, differenced_series, passengers, rmse  # noqa: E402
 from xbarlab.protocols.training.tasks.sequences import load_sequences  # noqa: E402
+from xbarlab.protocols.training.train_convlstm_sequence import ConvLstmPlan, train_convlstm_sequence  # noqa: E402
 from xbarlab.protocols.training.train_lstm_airline import AirlinePlan, train_lstm_airline  # noqa: E402
 from xbarlab.protocols.training.train_lstm_sequences import SequencesPlan  # noqa: E402
 from xbarlab.protocols.training.trainer import ArrayTrainer, TrainingError  # noqa: E402
@@ -191,6 +193,57 @@ def test_plans_refuse_in_a_sentence(bench: Any, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(training_plan, "find_spec", lambda name: None)
     with pytest.raises(RefusedError, match=r"training needs torch and safetensors: pip install 'xbarlab\[train\]'"):
         AirlinePlan(hidden=2).check(spec)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lacks", "words"),
+    [
+        ({"rule": "outer_product"}, "outer_update", r"does not support outer_update: it would need .*manhattan and"),
+        ({"backward": "array"}, "reverse", r"does not support reverse: .*backward by the host does without"),
+    ],
+)
+def test_what_the_array_cannot_do_is_said(tmp_path: Path, wanted: dict[str, str], lacks: str, words: str) -> None:
+    station = write_bench(tmp_path, "gate_voltage_1t1r", size=SIZE)
+    file = tmp_path / "ideal.bench.yaml"
+    file.write_text(file.read_text().replace("kind: array_board", f"kind: array_board\n  lacks: [{lacks}]"))
+    with open_bench(station) as bench, pytest.raises(UnsupportedError, match=words):
+        SequencesPlan(hidden=2, **wanted).check(bench.array.spec)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("profile", "wanted"),
+    [
+        ("soft_bounds_1t1r", {"rule": "manhattan", "pulse_step": 0.18e-6}),
+        ("soft_bounds_1t1r", {"rule": "mixed_precision", "pulse_step": 0.18e-6}),
+        ("soft_bounds_1t1r", {"rule": "row_parallel", "pulse_step": 0.18e-6}),
+        pytest.param(
+            "soft_bounds_1t1r",
+            {"rule": "streaming_eigenupdate", "pulse_step": 0.18e-6},
+            marks=pytest.mark.slow,  # takes a sample at a time through a decomposition
+        ),
+        ("gate_voltage_1t1r", {"rule": "two_pulse", "feedback": True, "start_spread": 0.1, "gate_start": 1.15}),
+        ("gate_voltage_1t1r", {"rule": "two_pulse", "backward": "array", "start_spread": 0.1, "gate_start": 1.15}),
+    ],
+    ids=lambda value: "-".join(map(str, value.values()))[:30] if isinstance(value, dict) else value,
+)
+def test_every_rule_trains_by_its_name_in_the_step(tmp_path: Path, profile: str, wanted: dict[str, Any]) -> None:
+    """Two epochs, then the loss of the first batches is compared with that of the last."""
+    plan = ConvLstmPlan(
+        epochs=1, train_examples=1000, test_examples=50, evaluations=1, twin=False, checkpoint_every=10, refresh=False,
+        gate_low=0.7, gate_high=1.6, slope=98e-6, outer_rate=0.5, start_pulses=50, rate=0.02,
+        **{"gate_start": 1.0, **wanted},
+    )  # fmt: skip
+    with open_bench(write_bench(tmp_path, profile, size=(128, 64))) as bench:
+        for name, value in (("width", 200e-9), ("set_volts", 1.2), ("reset_volts", 1.2), ("set_gate", 1.2)):
+            bench.array.parameters[f"update_{name}"](value)  # what outer products drive with; others do not care
+        bench.array.parameters["update_reset_gate"](5.0)
+        if wanted["rule"] == "streaming_eigenupdate":  # takes the cells as they are: here, all alike
+            count = np.random.default_rng(0).integers(0, 200, (128, 64))
+            bench.array.pulse(PulseMap(bench.array.spec.whole, 1.2, 200e-9, 1.2, count))
+        result = train_convlstm_sequence(bench.array, plan, None)
+    assert len(result.record.losses) == 20
+    assert np.median(result.record.losses[-5:]) < np.median(result.record.losses[:5])
+    assert result.record.metrics()["pulses_per_step"] > 0
 
 
 def test_the_differenced_months_come_back() -> None:
