@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ...instruments.capabilities import CrossbarArray, FloatArray
 from ...instruments.errors import RefusedError
-from .weight_mapping import FloorPlan, Tile
+from .weight_mapping import FloorPlan, LayerRequest, Tile
 
 Float32Array = NDArray[np.float32]
 InputScale = Literal["fixed", "vector"]
+ReadBack = Literal["cells", "products"]
 REVERSE_NEEDS = "drivers on all columns and converters on all rows; backward by the host does without"
 
 
@@ -48,6 +49,10 @@ class ArrayWeights:
     input_volts : float [V]
         Row voltage of an input of 1; the array's read voltage by default. Larger inputs go up to the limit
         ``vmm_volts_max`` and are cut there.
+    read_back : "cells": weights are differences of the conductances read cell by cell. "products": each input is
+        driven alone, and what comes out of all outputs are the weights. That is what the array multiplies with: in a
+        product, currents also leave through the other rows and the lines' resistance, which a cell's own read does not
+        see.
     largest_sum : float
         Largest output to expect, in weights times inputs: it chooses the range of the converters. Where one
         overflows, the vectors are sent again at the next range.
@@ -61,6 +66,7 @@ class ArrayWeights:
         siemens: float = 100e-6,
         input_volts: float | None = None,
         largest_sum: float = 20.0,
+        read_back: ReadBack = "cells",
     ) -> None:
         spec = array.spec
         spec.require("vmm", "drivers on all rows and converters on all columns at once: training multiplies on it")
@@ -81,6 +87,9 @@ class ArrayWeights:
         wanted = largest_sum * siemens * self.input_volts
         first = next((n for n, full in enumerate(self._ranges) if full >= wanted), len(self._ranges) - 1)
         self._range = {request.name: first for request in plan.requests}
+        self._alone_range = {request.name: 0 for request in plan.requests}
+        self.read_back: ReadBack = read_back
+        self._measured: dict[str, Float32Array] = {}
         self._passes = {request.name: self._prepare(request.name) for request in plan.requests}
         self._back = {name: [self._signs(one) for one in passes] for name, passes in self._passes.items()}
         self.block, self.used = plan.block, plan.used
@@ -91,9 +100,19 @@ class ArrayWeights:
         """Read all cells of the plan in one transaction: from here on these are the weights the host knows."""
         reading = self.array.read(self.block, average=average)
         self.conductance[self.block.slices] = reading.conductance
+        if self.read_back == "products":
+            self._measured = {request.name: self._measure(request, average) for request in self.plan.requests}
+
+    def _measure(self, request: LayerRequest, average: int) -> Float32Array:
+        """Return a layer's weights [inputs, outputs] by driving its inputs one by one, ``average`` times."""
+        alone = np.tile(np.eye(request.inputs, dtype=np.float32), (average, 1))
+        out = self._multiplied(request.name, alone, self._alone_range)
+        return out.reshape(average, request.inputs, request.outputs).mean(0)
 
     def weights(self, layer: str) -> Float32Array:
         """Return a layer's weights [inputs, outputs] as last read, copies averaged."""
+        if layer in self._measured:
+            return self._measured[layer].copy()
         request = self.plan.request(layer)
         total = np.zeros((request.inputs, request.outputs))
         copies = request.copies_down * request.copies_across
@@ -114,6 +133,14 @@ class ArrayWeights:
                 whole[tile.plus] = part
                 whole[tile.minus] = -part
         return whole[self.block.slices]
+
+    def partner(self, values: FloatArray) -> FloatArray:
+        """Return for every cell what ``values`` has for the other cell of its pair; 0 where there is none."""
+        whole, turned = np.zeros(self.conductance.shape), np.zeros(self.conductance.shape)
+        whole[self.block.slices] = values
+        for tile in self.plan.tiles:
+            turned[tile.plus], turned[tile.minus] = whole[tile.minus], whole[tile.plus]
+        return turned[self.block.slices]
 
     # -- multiplying -------------------------------------------------------------------------------------------------
 
@@ -140,12 +167,15 @@ class ArrayWeights:
 
     def multiply_checked(self, layer: str, inputs: Float32Array) -> Float32Array:
         """Return what :meth:`multiply` does for inputs known to be within ± ``largest_input``."""
+        return self._multiplied(layer, inputs, self._range)
+
+    def _multiplied(self, layer: str, inputs: Float32Array, ranges: dict[str, int]) -> Float32Array:
         passes = self._passes[layer]
         if len(passes) == 1:
             one = passes[0]
-            return one.decoded(self._drive(layer, inputs @ one.encode))
+            return one.decoded(self._drive(layer, inputs @ one.encode, ranges))
         batch = len(inputs)
-        current = self._drive(layer, np.concatenate([inputs @ one.encode for one in passes]))
+        current = self._drive(layer, np.concatenate([inputs @ one.encode for one in passes]), ranges)
         parts = (one.decoded(current[n * batch : (n + 1) * batch]) for n, one in enumerate(passes))
         return np.sum(list(parts), axis=0)
 
@@ -158,17 +188,20 @@ class ArrayWeights:
         unit = (error / factor) * np.float32(self.input_volts)
         request = self.plan.request(layer)
         signs = self._back[layer]
-        current = self._drive(layer, np.concatenate([unit @ out for _, out in signs]), reverse=True)
+        current = self._drive(layer, np.concatenate([unit @ out for _, out in signs]), self._range, reverse=True)
         parts = [part @ into for part, (into, _) in zip(np.split(current, len(signs)), signs, strict=True)]
         total = np.sum(parts, axis=0)
         per = request.copies_down * request.copies_across * self.siemens * self.input_volts
         return total * (factor / np.float32(per))
 
-    def _drive(self, layer: str, volts: Float32Array, *, reverse: bool = False) -> Float32Array:
-        """Send vectors, those that overflow a used line again at larger ranges; at the largest they saturate."""
+    def _drive(self, layer: str, volts: Float32Array, ranges: dict[str, int], *, reverse: bool = False) -> Float32Array:
+        """Send vectors, those that overflow a used line again at larger ranges; at the largest they saturate.
+
+        ``ranges`` holds the layer's range, and learns that it was too small.
+        """
         if not self._ranges:
             return self.array.vmm(volts, reverse=reverse)
-        at = self._range[layer]
+        at = ranges[layer]
         current = self.array.vmm(volts, full_scale=self._ranges[at], reverse=reverse)
         flat = current.reshape(-1)
         total = flat.dot(flat)
@@ -180,7 +213,7 @@ class ArrayWeights:
             at += 1
             current[bad] = self.array.vmm(volts[bad], full_scale=self._ranges[at], reverse=reverse)
             bad = ~np.isfinite(current[:, lines]).all(1)
-            self._range[layer] = at  # what overflowed once will again
+            ranges[layer] = at  # what overflowed once will again
         return np.nan_to_num(current, nan=self._ranges[at])
 
     def _prepare(self, layer: str) -> list[_Pass]:

@@ -167,7 +167,7 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
         return plan.rate * (1.0 + (plan.rate_end - 1.0) * step / max(1, total - 1))
 
     floor = plan.floor(array.spec, keep.healthy_of(array), keep.shorted)
-    weights = ArrayWeights(array, floor, siemens=plan.siemens)
+    weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
     net = plan.network(weights)
     make = make_optimiser(plan.optimiser, plan.rate, plan.momentum)
     trainer = ArrayTrainer(

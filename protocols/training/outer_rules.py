@@ -63,6 +63,9 @@ class OuterProduct:
                     f"layer {request.name!r} has pairs over columns: outer products need pairs over rows"
                 )
 
+    def finish(self, weights: ArrayWeights) -> None:
+        """Leave the weights as the last step did."""
+
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Give one outer product per sample and tile."""
         for layer, batches in samples.items():

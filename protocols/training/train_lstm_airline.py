@@ -167,7 +167,7 @@ def _train(array: CrossbarArray, plan: AirlinePlan, run: Run | None) -> AirlineR
         return rmse(f, months, series.month, series.train), rmse(f, months, series.month, ~series.train)
 
     floor = plan.floor(array.spec, keep.healthy_of(array), keep.shorted)
-    weights = ArrayWeights(array, floor, siemens=plan.siemens)
+    weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
     net = array_regressor(weights, plan.features, sigmoid=sigmoid)
     make = make_optimiser("sgd", plan.rate, plan.momentum)
     trainer = ArrayTrainer(

@@ -131,6 +131,11 @@ class ArrayTrainer:
         self.steps += 1
         return value
 
+    def finish(self) -> None:
+        """Let the rule leave the weights as it wants them after the last step, and read them."""
+        self.rule.finish(self.weights)
+        self.read()
+
     def epoch(self, x: Tensor, y: Tensor, batch: int, number: int) -> Iterable[float]:
         """Go once through the data in an order that depends on seed and epoch alone; yield the loss of every step."""
         order = np.random.default_rng([self.seed, 0x0D, number]).permutation(len(x))

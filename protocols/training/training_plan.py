@@ -15,7 +15,7 @@ from pydantic import Field
 from ...instruments.array_spec import ArraySpec
 from ...instruments.errors import RefusedError
 from ..plan import Forecast, Plan
-from .array_weights import REVERSE_NEEDS
+from .array_weights import REVERSE_NEEDS, ReadBack
 from .outer_rules import OuterProduct, StreamingEigenupdate
 from .update_rules import Manhattan, MixedPrecision, RowParallel, TwoPulse, UpdateRule
 from .weight_mapping import FloorPlan, LayerRequest, good_lines, plan_floor
@@ -61,6 +61,11 @@ class TrainingPlan(Plan):
     backward: Literal["host", "array"] = Field(
         default="host", description="errors go back by the conductances last read, or by products in reverse"
     )
+    read_back: ReadBack = Field(
+        default="cells", description="weights by reading the cells, or by products that drive one input at a time"
+    )
+    rounds: int = Field(default=1, ge=1, description="with feedback: writes and reads in one step, at most")
+    final_rounds: int = Field(default=0, ge=0, description="with feedback: writes and reads after the last step")
     slope: float = Field(default=98e-6, gt=0, description="conductance per gate voltage of a SET [S/V]")
     gate_start: float = Field(default=1.0, gt=0, description="gate voltage of the first SET [V]")
     gate_low: float = Field(default=0.7, gt=0, description="lowest gate voltage of a SET [V]")
@@ -90,9 +95,9 @@ class TrainingPlan(Plan):
         if self.rule == "two_pulse":
             names = (
                 "slope", "set_volts", "reset_volts", "reset_gate", "width", "gate_start", "gate_low", "gate_high",
-                "start_spread", "refresh", "least", "feedback",
+                "start_spread", "refresh", "least", "feedback", "rounds", "final_rounds",
             )  # fmt: skip
-            return TwoPulse(**{name: getattr(self, name) for name in names}, **share)
+            return TwoPulse(**{name: getattr(self, name) for name in names}, average=self.read_average, **share)
         if self.rule in ("outer_product", "streaming_eigenupdate"):
             kind = OuterProduct if self.rule == "outer_product" else StreamingEigenupdate
             return kind(rate=self.outer_rate, step=self.pulse_step, **share)

@@ -179,6 +179,9 @@ def train_in_units(
             value_said = f", {name.replace('_', ' ')} {value:.4g}"
             work.done(f"loss {losses[-1]:.4g}{value_said}", last)
             keep.watch(partial(_view, trainer, history, name.replace("_", " ")))
+        if work.begin("finish"):
+            trainer.finish()
+            work.done("", len(losses))
         if not done and total:  # everything was done by an earlier session, but somebody wants to see it
             ((name, _),) = evaluate().items()
     whole = trainer.weights.conductance[block.slices].copy()

@@ -56,6 +56,10 @@ class UpdateRule(Protocol):
         """Write ``changes`` [inputs, outputs] of every layer; ``samples`` are (inputs, errors) of the last batch."""
         ...
 
+    def finish(self, weights: ArrayWeights) -> None:
+        """Do what is left to do after the last step."""
+        ...
+
     def step_cost(self, floor: FloorPlan) -> StepCost:
         """Return what one ``apply`` costs at most."""
         ...
@@ -92,7 +96,13 @@ class TwoPulse:
         Changes below this are carried over to the next step instead of being written.
     feedback : bool
         The host keeps the wanted weights and corrects what the last read shows to be off: a cell that took its pulses
-        badly is written again, one that is near enough is left alone (``least``). Otherwise blind, as published.
+        badly is written again, one that is near enough is left alone (``least``). One cell of a pair is moved
+        at a time, the one that brings both towards the middle of the range. Otherwise blind, as published.
+    rounds, gain, average : int, float, int
+        With feedback: most writes and reads in one step, the share of an error that one write corrects, and the
+        conversions per cell of the reads between.
+    final_rounds : int
+        With feedback: as many after the last step, to leave the wanted weights as exactly as the cells allow.
     """
 
     slope: float = 98e-6
@@ -108,6 +118,10 @@ class TwoPulse:
     refresh: bool = True
     least: float = 0.0
     feedback: bool = False
+    rounds: int = 1
+    gain: float = 0.7
+    average: int = 4
+    final_rounds: int = 0
     gate: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     written: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     wanted: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
@@ -144,22 +158,44 @@ class TwoPulse:
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Move the gate voltages, RESET the cells whose own fell, SET."""
-        asked, base = (self._missing(weights, changes), self.written) if self.feedback else (changes, self.gate)
-        move = self.share * weights.siemens / self.slope * weights.spread(asked)
-        self.gate = np.clip(base + move, self.gate_low, self.gate_high)
+        if self.feedback:
+            self._want(weights, changes)
+            self._approach(weights, self.rounds)
+            return
+        move = self.share * weights.siemens / self.slope * weights.spread(changes)
+        self.gate = np.clip(self.gate + move, self.gate_low, self.gate_high)
         change = self.gate - self.written
         moved = np.abs(change) > self.least
         self._write(weights, moved & (change < 0.0), np.ones_like(moved) if self.refresh else moved)
 
-    def _missing(self, weights: ArrayWeights, changes: Changes) -> dict[str, FloatArray]:
-        """Add the changes to what is wanted; return what the weights last read lack of it."""
+    def finish(self, weights: ArrayWeights) -> None:
+        """Bring the cells as near to the wanted weights as ``final_rounds`` do."""
+        if self.feedback and self.final_rounds:
+            weights.read(self.average)
+            self._approach(weights, self.final_rounds)
+
+    def _want(self, weights: ArrayWeights, changes: Changes) -> None:
+        """Add the changes to the wanted weights; what the range of the cells cannot hold is cut."""
         largest = self.slope * (self.gate_high - self.gate_low) / weights.siemens
-        missing: dict[str, FloatArray] = {}
         for layer, change in changes.items():
-            read = weights.weights(layer)
-            self.wanted[layer] = np.clip(self.wanted.get(layer, read) + change, -largest, largest)
-            missing[layer] = self.wanted[layer] - read
-        return missing
+            before = self.wanted[layer] if layer in self.wanted else weights.weights(layer)
+            self.wanted[layer] = np.clip(before + change, -largest, largest)
+
+    def _approach(self, weights: ArrayWeights, rounds: int) -> None:
+        """Write what the weights last read lack of the wanted ones, read, and again."""
+        for left in range(rounds, 0, -1):
+            missing = {layer: wanted - weights.weights(layer) for layer, wanted in self.wanted.items()}
+            move = self.gain * weights.siemens / self.slope * weights.spread(missing)
+            # Of a pair, one cell rises or the other falls: whatever keeps their sum near twice the middle.
+            low = self.written + weights.partner(self.written) < self.gate_low + self.gate_high
+            move = np.where((move > 0.0) == low, move, 0.0)
+            self.gate = np.clip(self.written + move, self.gate_low, self.gate_high)
+            moved = np.abs(move) > self.least
+            self._write(weights, moved & (move < 0.0), moved)
+            if left > 1:
+                if not (moved & weights.used[weights.block.slices]).any():
+                    return
+                weights.read(self.average)
 
     def _write(self, weights: ArrayWeights, fall: NDArray[np.bool_], rise: NDArray[np.bool_]) -> None:
         used = weights.used[weights.block.slices]
@@ -174,8 +210,9 @@ class TwoPulse:
         self.written = np.where(rise & (fall | (self.gate >= self.written)), self.gate, self.written)
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
-        """Two maps: at most one RESET and one SET per cell, two slots per row."""
-        return StepCost(2, 2.0, 2.0)
+        """Two maps: at most one RESET and one SET per cell, two slots per row; with feedback as often as ``rounds``."""
+        times = self.rounds if self.feedback else 1
+        return StepCost(3 * times - 1, 2.0 * times, 2.0 * times)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the gate voltages [V], and the wanted weights where they are kept."""
@@ -222,6 +259,9 @@ class _EqualPulses:
         """Leave the cells as they are, or give each a random number of pulses."""
         if self.start_pulses:
             self.pulse(weights, rng.integers(-self.start_pulses, self.start_pulses + 1, weights.block.shape))
+
+    def finish(self, weights: ArrayWeights) -> None:
+        """Leave the weights as the last step did."""
 
     def pulse(self, weights: ArrayWeights, signed: NDArray[np.integer]) -> None:
         """Give every cell of the block ``signed`` pulses, positive ones SET; one transaction, none for none."""

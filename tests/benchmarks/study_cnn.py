@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from xbarlab.instruments.station import load_station
+from xbarlab.runbooks.stations import open_bench
 from xbarlab.protocols.forming import FormingPlan, form
 from xbarlab.protocols.run import Run
 from xbarlab.protocols.training.train_cnn_mnist import CnnPlan, train_cnn_mnist
@@ -53,7 +53,7 @@ def one(base: str, seed: int, options: Mapping[str, Any], changes: Mapping[str, 
     """Train once on a fresh chip; return the metrics."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with load_station(station_with(folder, base, changes), seed=seed) as bench:
+        with open_bench(station_with(folder, base, changes), seed=seed) as bench:
             run = Run(folder / "run", quiet=True, seed=seed)
             if "hfo2" in base:
                 form(bench.array, FormingPlan(cells="all", stop_volts=3.3, gate=1.3, width=10e-6), run)

@@ -163,6 +163,22 @@ def test_conv_is_one_product_of_all_patches(array: Any, padding: Any) -> None:
     assert out.shape == twin(x).shape
 
 
+def test_read_back_by_products_sees_what_wires_take(tmp_path: Path) -> None:
+    """The weights that products show are those that products use; the cells' own conductances are not."""
+    with open_bench(write_bench(tmp_path, "gate_voltage_1t1r", size=(64, 40), segment_ohms=3.0)) as bench:
+        plan = plan_floor(64, 40, [LayerRequest("w", 20, 30, "stacked"), LayerRequest("v", 10, 30, copies_down=1)])
+        x = (torch.rand(200, 20) * 2 - 1).numpy()
+        errors: dict[str, float] = {}
+        for way in ("cells", "products"):
+            weights = ArrayWeights(bench.array, plan, read_back=way)  # pyright: ignore[reportArgumentType]
+            TwoPulse(**RULE).start(weights, np.random.default_rng(0))
+            weights.read(4)
+            out = weights.multiply("w", x)
+            errors[way] = float(np.std(out - x @ weights.weights("w")) / np.std(out))
+    assert errors["products"] < 0.1
+    assert errors["cells"] > 2.0 * errors["products"]
+
+
 def test_large_inputs_are_cut_or_scaled_per_vector(array: Any) -> None:
     weights = on_array(array, LayerRequest("w", 4, 3))
     weights.read()

@@ -82,6 +82,36 @@ def test_two_pulse_stops_at_its_gates_and_carries_small_changes_over(gates: Arra
     assert gates.weights("w") == pytest.approx(np.full((4, 5), SLOPE * (1.6 - 0.7) / SIEMENS), abs=5e-3)
 
 
+def test_two_pulse_with_feedback_brings_the_weights_to_what_is_wanted(tmp_path: Path) -> None:
+    station = write_bench(tmp_path, "gate_voltage_1t1r", changes={"noise": 4e-6, "noise_reach": 0.0})
+    with open_bench(station) as bench:
+        weights = weights_on(bench.array)
+        errors: dict[bool, float] = {}
+        for feedback in (False, True):
+            rule = TwoPulse(
+                share=0.5, refresh=False, gate_start=1.15, feedback=feedback, rounds=4, least=0.02, final_rounds=20
+            )
+            rule.start(weights, np.random.default_rng(0))
+            weights.read(16)
+            wanted = {name: weights.weights(name).astype(float) for name in ("w", "v")}
+            for seed in range(6):
+                changes = some_changes(0.05, seed)
+                before = weights.array.cost.transactions
+                rule.apply(weights, changes, {})
+                assert weights.array.cost.transactions - before <= rule.step_cost(weights.plan).transactions
+                wanted = {name: wanted[name] + change for name, change in changes.items()}
+                weights.read(16)
+            rule.finish(weights)
+            weights.read(16)
+            off = [weights.weights(name) - wanted[name] for name in wanted]
+            errors[feedback] = float(np.sqrt(np.mean(np.concatenate([one.ravel() for one in off]) ** 2)))
+            kept = rule.arrays()
+            other = TwoPulse(feedback=feedback)
+            other.restore(kept)
+            assert other.wanted.keys() == rule.wanted.keys()
+        assert errors[True] < 0.5 * errors[False]
+
+
 def test_two_pulse_programs_given_weights(gates: ArrayWeights) -> None:
     wanted = some_changes(0.7)
     TwoPulse().program(gates, wanted)
