@@ -91,7 +91,7 @@ class TrainingPlan(Plan):
 
     def update_rule(self) -> UpdateRule:
         """Return the update rule."""
-        share = {} if self.share is None else {"share": self.share}
+        share: dict[str, Any] = {} if self.share is None else {"share": self.share}
         if self.rule == "two_pulse":
             names = (
                 "slope", "set_volts", "reset_volts", "reset_gate", "width", "gate_start", "gate_low", "gate_high",
