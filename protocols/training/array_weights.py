@@ -121,15 +121,23 @@ class ArrayWeights:
             total[tile.inputs, tile.outputs] += pair
         return (total / (copies * self.siemens)).astype(np.float32)
 
-    def spread(self, changes: Mapping[str, NDArray[np.floating]]) -> FloatArray:
+    def spread(self, changes: Mapping[str, NDArray[np.floating]], *, turn: int | None = None) -> FloatArray:
         """Return what changes of weights [inputs, outputs] mean for every cell of the block, as ±change.
 
         A pair's cells carry opposite signs; cells that are no weights, and layers not given, are 0.
+
+        Parameters
+        ----------
+        turn : give the change to one copy of each layer alone, as many times larger; the copies take turns
         """
         whole = np.zeros(self.conductance.shape)
         for layer, change in changes.items():
+            request = self.plan.request(layer)
+            copies = request.copies_down * request.copies_across
             for tile in self.plan.of(layer):
                 part = np.asarray(change, dtype=np.float64)[tile.inputs, tile.outputs]
+                if turn is not None:
+                    part = copies * part if tile.copy == turn % copies else 0.0 * part
                 whole[tile.plus] = part
                 whole[tile.minus] = -part
         return whole[self.block.slices]

@@ -66,7 +66,7 @@ class Tile:
     """One copy of one piece of a layer.
 
     ``inputs`` and ``outputs`` are its part of the layer; ``plus_rows``, ``minus_rows`` [inputs] and ``plus_cols``,
-    ``minus_cols`` [outputs] the lines of the chip its cells are on.
+    ``minus_cols`` [outputs] the lines of the chip its cells are on; ``copy`` counts the copies, from 0.
     """
 
     layer: str
@@ -76,6 +76,7 @@ class Tile:
     minus_rows: IntArray
     plus_cols: IntArray
     minus_cols: IntArray
+    copy: int = 0
 
     @property
     def plus(self) -> tuple[IntArray, IntArray]:

@@ -58,6 +58,10 @@ class TrainingPlan(Plan):
     feedback: bool = Field(
         default=False, description="correct what the last read shows to be off, instead of writing changes blindly"
     )
+    in_turn: bool = Field(default=False, description="a step writes one copy of every weight, the copies taking turns")
+    patience: int | None = Field(
+        default=None, ge=1, description="checkpoints without a better training loss after which training ends early"
+    )
     backward: Literal["host", "array"] = Field(
         default="host", description="errors go back by the conductances last read, or by products in reverse"
     )
@@ -95,7 +99,7 @@ class TrainingPlan(Plan):
         if self.rule == "two_pulse":
             names = (
                 "slope", "set_volts", "reset_volts", "reset_gate", "width", "gate_start", "gate_low", "gate_high",
-                "start_spread", "refresh", "least", "feedback", "rounds", "final_rounds",
+                "start_spread", "refresh", "least", "in_turn", "feedback", "rounds", "final_rounds",
             )  # fmt: skip
             return TwoPulse(**{name: getattr(self, name) for name in names}, average=self.read_average, **share)
         if self.rule in ("outer_product", "streaming_eigenupdate"):

@@ -113,6 +113,14 @@ class _History(ArrayState):
         self.curve: FloatArray = np.empty(0)
         self.curve_step: FloatArray = np.empty(0)
         self.over = False
+        self.best = float("inf")
+        self.since_best = 0
+
+    def note(self, loss: float, patience: int | None) -> None:
+        """Take in a checkpoint's loss; training is over when none of the last ``patience`` was better than before."""
+        self.since_best = 0 if loss < self.best else self.since_best + 1
+        self.best = min(loss, self.best)
+        self.over |= patience is not None and self.since_best >= patience
 
 
 def train_in_units(
@@ -176,6 +184,7 @@ def train_in_units(
                 travelled=trainer.travelled,
                 train_loss=losses[-1],
             )
+            history.note(float(np.median(losses[first:])), plan.patience)
             value_said = f", {name.replace('_', ' ')} {value:.4g}"
             work.done(f"loss {losses[-1]:.4g}{value_said}", last)
             keep.watch(partial(_view, trainer, history, name.replace("_", " ")))

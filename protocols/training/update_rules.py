@@ -94,6 +94,9 @@ class TwoPulse:
         SET all cells, or only those whose Vg changed.
     least : float [V]
         Changes below this are carried over to the next step instead of being written.
+    in_turn : bool
+        A step writes one copy of every weight, the copies taking turns, by as many times the change: the mean moves the
+        same, and a cell is pulsed as many times less often.
     feedback : bool
         The host keeps the wanted weights and corrects what the last read shows to be off: a cell that took its pulses
         badly is written again, one that is near enough is left alone (``least``). One cell of a pair is moved
@@ -117,6 +120,7 @@ class TwoPulse:
     share: float = 1.0
     refresh: bool = True
     least: float = 0.0
+    in_turn: bool = False
     feedback: bool = False
     rounds: int = 1
     gain: float = 0.7
@@ -124,6 +128,7 @@ class TwoPulse:
     final_rounds: int = 0
     gate: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     written: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
+    turn: int = field(default=0, repr=False)
     wanted: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
 
     needs_samples = False
@@ -158,21 +163,25 @@ class TwoPulse:
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Move the gate voltages, RESET the cells whose own fell, SET."""
+        self.turn += 1
         if self.feedback:
             self._want(weights, changes)
-            self._approach(weights, self.rounds)
+            self._approach(weights, self.rounds, self._whose())
             return
-        move = self.share * weights.siemens / self.slope * weights.spread(changes)
+        move = self.share * weights.siemens / self.slope * weights.spread(changes, turn=self._whose())
         self.gate = np.clip(self.gate + move, self.gate_low, self.gate_high)
         change = self.gate - self.written
         moved = np.abs(change) > self.least
         self._write(weights, moved & (change < 0.0), np.ones_like(moved) if self.refresh else moved)
 
+    def _whose(self) -> int | None:
+        return self.turn if self.in_turn else None
+
     def finish(self, weights: ArrayWeights) -> None:
         """Bring the cells as near to the wanted weights as ``final_rounds`` do."""
         if self.feedback and self.final_rounds:
             weights.read(self.average)
-            self._approach(weights, self.final_rounds)
+            self._approach(weights, self.final_rounds, None)
 
     def _want(self, weights: ArrayWeights, changes: Changes) -> None:
         """Add the changes to the wanted weights; what the range of the cells cannot hold is cut."""
@@ -181,11 +190,11 @@ class TwoPulse:
             before = self.wanted[layer] if layer in self.wanted else weights.weights(layer)
             self.wanted[layer] = np.clip(before + change, -largest, largest)
 
-    def _approach(self, weights: ArrayWeights, rounds: int) -> None:
+    def _approach(self, weights: ArrayWeights, rounds: int, turn: int | None) -> None:
         """Write what the weights last read lack of the wanted ones, read, and again."""
         for left in range(rounds, 0, -1):
             missing = {layer: wanted - weights.weights(layer) for layer, wanted in self.wanted.items()}
-            move = self.gain * weights.siemens / self.slope * weights.spread(missing)
+            move = self.gain * weights.siemens / self.slope * weights.spread(missing, turn=turn)
             # Of a pair, one cell rises or the other falls: whatever keeps their sum near twice the middle.
             low = self.written + weights.partner(self.written) < self.gate_low + self.gate_high
             move = np.where((move > 0.0) == low, move, 0.0)
@@ -216,11 +225,13 @@ class TwoPulse:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the gate voltages [V], and the wanted weights where they are kept."""
-        return {"gate": self.gate, "written": self.written} | {f"wanted/{k}": v for k, v in self.wanted.items()}
+        kept: dict[str, NDArray[Any]] = {"gate": self.gate, "written": self.written, "turn": np.asarray(self.turn)}
+        return kept | {f"wanted/{k}": v for k, v in self.wanted.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take them up."""
         self.gate, self.written = (np.array(arrays[name], dtype=np.float64) for name in ("gate", "written"))
+        self.turn = int(arrays["turn"])
         kept = {name: np.array(value, dtype=np.float64) for name, value in arrays.items()}
         self.wanted = {k.removeprefix("wanted/"): v for k, v in kept.items() if k.startswith("wanted/")}
 

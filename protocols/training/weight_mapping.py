@@ -173,7 +173,7 @@ def _cut(
                     row_before, col_before = boards[n].before
                     corner = (row_before + row, col_before + col + size[1])
                 held[n] += 1
-                tiles += _settle(layer, free, boards[n], inputs, outputs, (row, col))
+                tiles += _settle(layer, free, boards[n], inputs, outputs, (row, col), across)
     return tiles
 
 
@@ -196,7 +196,7 @@ def _fill(
                     size = _size(layer, slice(start, start + 1), outputs)
                     raise RefusedError(_no_room(layer, free, boards, size, (None, None), so_far, across))
                 held[spot[0]] += 1
-                tiles += _settle(layer, free, boards[spot[0]], inputs, outputs, spot[1])
+                tiles += _settle(layer, free, boards[spot[0]], inputs, outputs, spot[1], across)
                 start = inputs.stop
     return tiles
 
@@ -223,12 +223,18 @@ def _spot(
 
 
 def _settle(
-    layer: LayerRequest, free: NDArray[np.bool_], board: _Board, inputs: slice, outputs: slice, at: tuple[int, int]
+    layer: LayerRequest,
+    free: NDArray[np.bool_],
+    board: _Board,
+    inputs: slice,
+    outputs: slice,
+    at: tuple[int, int],
+    across: int,
 ) -> list[Tile]:
     tiles: list[Tile] = []
     for copy in range(layer.copies_down):
         first = at[0] + copy * (inputs.stop - inputs.start) * layer.rows_per_input
-        tile = _tile(layer, inputs, outputs, board.lines, first, at[1])
+        tile = _tile(layer, inputs, outputs, board.lines, (first, at[1]), across * layer.copies_down + copy)
         free[tile.plus] = free[tile.minus] = False
         tiles.append(tile)
     return tiles
@@ -281,16 +287,22 @@ def _no_room(
 
 
 def _tile(
-    layer: LayerRequest, inputs: slice, outputs: slice, lines: tuple[IntArray, IntArray], row: int, col: int
+    layer: LayerRequest,
+    inputs: slice,
+    outputs: slice,
+    lines: tuple[IntArray, IntArray],
+    at: tuple[int, int],
+    copy: int,
 ) -> Tile:
+    (row, col) = at
     n, m = inputs.stop - inputs.start, outputs.stop - outputs.start
     rows = lines[0][row : row + n * layer.rows_per_input]
     cols = lines[1][col : col + m * layer.cols_per_output]
     if layer.pairs == "columns":
-        return Tile(layer.name, inputs, outputs, rows, rows, cols[0::2], cols[1::2])
+        return Tile(layer.name, inputs, outputs, rows, rows, cols[0::2], cols[1::2], copy)
     if layer.pairs == "stacked":
-        return Tile(layer.name, inputs, outputs, rows[:n], rows[n:], cols, cols)
-    return Tile(layer.name, inputs, outputs, rows[0::2], rows[1::2], cols, cols)
+        return Tile(layer.name, inputs, outputs, rows[:n], rows[n:], cols, cols, copy)
+    return Tile(layer.name, inputs, outputs, rows[0::2], rows[1::2], cols, cols, copy)
 
 
 def _pieces(size: int, most: int) -> list[slice]:

@@ -105,6 +105,13 @@ def test_the_airline_step_learns_and_reports(bench: Any, tmp_path: Path) -> None
     assert "12" in repr(result)
 
 
+def test_training_ends_early_when_the_loss_has_stopped_falling(bench: Any) -> None:
+    plan = AirlinePlan(**{**SMALL, "epochs": 200, "rate": 1e-9, "patience": 2}, twin=False)
+    result = train_lstm_airline(bench.array, plan, None)
+    assert 15 <= len(result.record.losses) < 200
+    assert result.record.metrics()["steps"] == len(result.record.losses)
+
+
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +138,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
         "step 0",
         "step 5",
         "step 10",
+        "finish",
     ]
 
 

@@ -82,6 +82,23 @@ def test_two_pulse_stops_at_its_gates_and_carries_small_changes_over(gates: Arra
     assert gates.weights("w") == pytest.approx(np.full((4, 5), SLOPE * (1.6 - 0.7) / SIEMENS), abs=5e-3)
 
 
+def test_copies_in_turn_move_the_mean_by_the_change_with_half_the_pulses(tmp_path: Path) -> None:
+    with open_bench(write_bench(tmp_path, "gate_voltage_1t1r", size=(24, 12))) as bench:
+        requests = [LayerRequest("w", 4, 5, copies_down=2), LayerRequest("v", 3, 2, copies_across=2)]
+        weights = ArrayWeights(bench.array, plan_floor(24, 12, requests))
+        pulses: dict[bool, int] = {}
+        for in_turn in (False, True):
+            rule = TwoPulse(share=0.5, refresh=False, gate_start=1.15, in_turn=in_turn)
+            rule.start(weights, np.random.default_rng(0))
+            for seed in range(2):
+                wanted = some_changes(0.05, seed)
+                got, spent = moved(weights, rule, wanted)
+                for name, change in wanted.items():
+                    assert got[name] == pytest.approx(change, abs=5e-3)
+                pulses[in_turn] = spent.pulses
+        assert 2 * pulses[True] == pulses[False]
+
+
 def test_two_pulse_with_feedback_brings_the_weights_to_what_is_wanted(tmp_path: Path) -> None:
     station = write_bench(tmp_path, "gate_voltage_1t1r", changes={"noise": 4e-6, "noise_reach": 0.0})
     with open_bench(station) as bench:
