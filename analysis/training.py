@@ -163,7 +163,7 @@ def accuracy_curves(
 
 
 @styled
-def confusion_map(counts: ArrayLike, *, title: str = "Test sequences") -> Figure:
+def confusion_map(counts: ArrayLike, *, title: str = "Test set") -> Figure:
     """Draw how often each class (rows) was taken for each (columns)."""
     table = np.asarray(counts, dtype=np.int64)
     size = len(table)
