@@ -128,7 +128,10 @@ class ClassifierResult:
         return Section(
             self.title,
             text,
-            [("What each class was taken for, all passes together.", confusion_map(self.confusion)), *self.record.pictures()],
+            [
+                ("What each class was taken for, all passes together.", confusion_map(self.confusion)),
+                *self.record.pictures(),
+            ],
             [("Accuracy on the test set.", table), self.record.cost_table()],
         )
 
