@@ -67,7 +67,8 @@ class LstmPass:
         for t in range(steps):
             vector = self.inputs[t]
             vector[:, features : features + size] = h
-            forward_step(product(vector), c, self.gates[t], self.cell[t], self.squashed[t], self.hidden[t])
+            out = np.ascontiguousarray(product(vector), dtype=np.float32)
+            forward_step(out, c, self.gates[t], self.cell[t], self.squashed[t], self.hidden[t])
             h, c = self.hidden[t], self.cell[t]
 
     def backward(

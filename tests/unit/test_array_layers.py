@@ -145,6 +145,22 @@ def test_lstm_like_torch(array: Any) -> None:
     assert np.corrcoef(own.grad.ravel(), same.grad.ravel())[0, 1] > 0.98
 
 
+def test_an_lstm_on_columns_with_gaps(array: Any) -> None:
+    """A yield map leaves columns out: what is taken from the others must be as good as from neighbours."""
+    good = [col for col in range(40) if col not in {3, 11}]
+    weights = ArrayWeights(array, plan_floor(64, 40, [LayerRequest("lstm", 8, 20)], good_cols=good))
+    TwoPulse(**RULE).start(weights, np.random.default_rng(0))
+    weights.read(4)
+    lstm = ArrayLSTM(weights, "lstm", features=3, bias=False)
+    lstm.refresh()
+    twin = torch.nn.LSTM(3, 5, bias=False)
+    with torch.no_grad():
+        twin.weight_ih_l0.copy_(lstm.weight[:3].T)
+        twin.weight_hh_l0.copy_(lstm.weight[3:].T)
+        x = torch.rand(6, 4, 3) * 2 - 1
+        assert torch.allclose(lstm(x)[0], twin(x)[0], atol=2 * CLOSE)
+
+
 @pytest.mark.parametrize("padding", ["valid", "same", 1])
 def test_conv_is_one_product_of_all_patches(array: Any, padding: Any) -> None:
     weights = on_array(array, LayerRequest("conv", 2 * 9 + 1, 4))
