@@ -158,7 +158,7 @@ def accuracy_curves(
     if wanted is not None:
         ax.axhline(100.0 * wanted, color=FAINT, ls="--", lw=1.0, label=f"published {wanted:.2%}")
     ax.set(title="In situ CNN on handwritten digits", xlabel=label, ylabel="Test accuracy (%)")
-    ax.legend(loc="lower left")
+    ax.legend(loc="upper right")
     return figure
 
 
