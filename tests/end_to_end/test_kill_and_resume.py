@@ -27,6 +27,7 @@ def failed(kills: int, seed: int, *runbooks: str) -> list[str]:
     return [row(number, case) for number, case in enumerate(cases) if not case.passed]
 
 
+@pytest.mark.slow
 def test_two_kills_of_a_1t1r_run() -> None:
     assert failed(2, 5, "first_light_1t1r") == []
 
@@ -64,6 +65,7 @@ def resume(out: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_chip_with_a_state_file_outlives_its_process(tmp_path: Path) -> None:
     """It is saved with every unit: what a kill takes is one unit in flight, and the cells formed stay formed."""
     out = tmp_path / "out"

@@ -368,6 +368,7 @@ One of each.
 """
 
 
+@pytest.mark.slow
 def test_no_mistake_can_be_made_through_the_protocols(watch: Watch, tmp_path: Path) -> None:
     book = tmp_path / "everything.md"
     book.write_text(EVERYTHING, encoding="utf-8")

@@ -346,6 +346,7 @@ PROMISED = (
 )
 
 
+@pytest.mark.slow
 def test_first_light_1t1r_runs_here_with_another_station_and_fewer_cells(tmp_path: Path) -> None:
     book = load_runbook("first_light_1t1r")
     assert {step.kind.name for step in book.steps} == {
