@@ -2,7 +2,7 @@
 
     python tests/benchmarks/study_cnn.py policies                  # what each change of the update policy buys
     python tests/benchmarks/study_cnn.py noise --figure noise.png  # accuracy against programming noise, 0 to 12 µS
-    python tests/benchmarks/study_cnn.py stuck --figure stuck.png  # accuracy against stuck cells, 0 to 10 %, at 2 µS of noise
+    python tests/benchmarks/study_cnn.py stuck --figure stuck.png  # stuck cells, 0 to 10 % (2 µS noise)
 
 Budget, so that a study takes minutes: 12,000 training images (``--images``), 2 epochs, 2,000 test images, seeds 1 to 3.
 ``--whole`` takes all 60,000 + 10,000, a minute or two a run. Headline figures come from the runbooks.
