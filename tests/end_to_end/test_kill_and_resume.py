@@ -80,6 +80,7 @@ def test_a_chip_with_a_state_file_outlives_its_process(tmp_path: Path) -> None:
     assert (formed > 20e-6).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_chip_that_is_gone_with_its_process_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_and_kill(own_station(tmp_path, "null"), out, 3)
@@ -93,6 +94,7 @@ def test_a_chip_that_is_gone_with_its_process_is_refused(tmp_path: Path) -> None
     assert (out / "journal.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_in_the_process_that_ran_it_the_chip_is_still_there(tmp_path: Path) -> None:
     from xbarlab import resume_run
     from xbarlab.mockhw.bench import forget_bench

@@ -47,6 +47,7 @@ class GradedArray(GatelessArray):
         return Delivered(pulses.block, volts, np.zeros(shape), gate, count, 1, int(count.sum()), 0.0)
 
 
+@pytest.mark.slow
 def test_the_1t1r_runbook_runs_with_another_station_and_fewer_cells(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

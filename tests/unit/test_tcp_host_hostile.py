@@ -138,6 +138,7 @@ def test_a_host_takes_only_so_many_clients(station: MockBench) -> None:
         for link in links:
             with suppress(ConnectionError):
                 answered += line(link, b"*IDN?\n").count(b",") >= 3
+        for link in links:  # not before all have been asked: a place that is free again is given away
             link.close()
         assert answered == 3
         assert_answers(next(iter(places.values())))
