@@ -169,13 +169,19 @@ class TrainingPlan(Plan):
         plan, steps, rule = self.floor(spec), self.steps_max(), self.update_rule()
         block, cost = plan.block, rule.step_cost(plan)
         each_pulses = cost.pulses * (self.vectors_per_step() if rule.needs_samples else 1)
-        each = (
-            each_pulses * spec.pulse_seconds(block, self.width)
-            + spec.read_seconds(block, self.read_average)
-            + self.vectors_per_step() * spec.vmm_slot_seconds
+        # The start counts as a step; what feedback writes and reads beyond one round of a step comes on top.
+        two_pulse = self.rule == "two_pulse"
+        last = self.final_rounds if two_pulse and self.feedback else 0
+        reads = (steps + 1) * (self.rounds if two_pulse and self.feedback else 1) + last
+        pulses = each_pulses * (steps + 1) + 2.0 * last
+        alone = sum(r.inputs for r in plan.requests) * self.read_average if self.read_back == "products" else 0
+        seconds = (
+            pulses * spec.pulse_seconds(block, self.width)
+            + reads * (spec.read_seconds(block, self.read_average) + alone * spec.vmm_slot_seconds)
+            + (steps + 1) * self.vectors_per_step() * spec.vmm_slot_seconds
         )
-        volts = max(self.set_volts, self.reset_volts) if self.rule == "two_pulse" else self.pulse_volts
-        return Forecast(plan.cells, volts, round(each_pulses * plan.cells * (steps + 1)), (steps + 1) * each)
+        volts = max(self.set_volts, self.reset_volts) if two_pulse else self.pulse_volts
+        return Forecast(plan.cells, volts, round(pulses * plan.cells), seconds)
 
 
 @contextmanager

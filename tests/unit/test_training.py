@@ -254,6 +254,19 @@ def test_every_rule_trains_by_its_name_in_the_step(tmp_path: Path, profile: str,
     assert result.record.metrics()["pulses_per_step"] > 0
 
 
+def test_a_forecast_is_at_least_what_feedback_gives(bench: Any) -> None:
+    """A dry run promises "at most": rounds and the last approach are in it."""
+    feedback = {"feedback": True, "rounds": 3, "final_rounds": 20, "least": 0.0}
+    plan = AirlinePlan(**{**SMALL, **feedback}, refresh=False, twin=False)
+    forecast = plan.forecast(bench.array.spec)
+    before = bench.array.cost.pulses
+    train_lstm_airline(bench.array, plan, None)
+    given = bench.array.cost.pulses - before
+    assert forecast.pulses >= given
+    blind = AirlinePlan(**SMALL, twin=False).forecast(bench.array.spec)
+    assert forecast.pulses == 3 * blind.pulses + 40 * forecast.cells
+
+
 def test_the_differenced_months_come_back() -> None:
     months = passengers()
     series = differenced_series(months, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,16 @@ def load_stored(name: str) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         raise RefusedError(f"task data {path.name} is missing from {path.parent}: {remedy}")
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
+        return dict(_arrays(path))
     except (OSError, ValueError, EOFError) as error:
         raise RefusedError(f"task data {path} cannot be read ({error}): {remedy}") from error
+
+
+@lru_cache(maxsize=8)
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return a file's arrays, read only; a plan asks for its data many times over."""
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = {key: stored[key] for key in stored.files}
+    for array in arrays.values():
+        array.setflags(write=False)
+    return arrays
