@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .runbooks.ending import INTERRUPTED, answer, terminations_as_interrupts
+from .runbooks.runner.ending import INTERRUPTED, answer, terminations_as_interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def demo(
     xbarlab demo
     xbarlab demo --seed 7 --out runs/chip7
     """
-    from .runbooks.demo import run_demo
+    from .runbooks.commands.demo import run_demo
 
     outcomes = run_demo(out, seed=seed, check=check, quiet=quiet)
     raise typer.Exit(max(outcome.exit_code for outcome in outcomes))
@@ -107,7 +107,7 @@ def run(
     xbarlab run first_light_1t1r --station my.station.yaml --out runs/chip12
     xbarlab run first_light_1t1r --set form.stop_volts=3.0 --set iv.cells=0:4,0:4 --seed 3 --check
     """
-    from .runbooks.runner import run_runbook
+    from .runbooks.runner.runner import run_runbook
 
     outcome = run_runbook(
         runbook,
@@ -140,7 +140,7 @@ def resume(
     xbarlab resume runs/chip12
     xbarlab resume runs/chip12 --station moved.station.yaml
     """
-    from .runbooks.resume import resume_run
+    from .runbooks.runner.resume import resume_run
 
     outcome = resume_run(directory, station=station, repeat=repeat or (), check=check, quiet=quiet)
     raise typer.Exit(outcome.exit_code)
@@ -160,7 +160,7 @@ def read(
     xbarlab read --station mock_ta_hfo2 --cell 3,5
     xbarlab read --station my.station.yaml --cell 3,5 --volts 0.1 --average 64
     """
-    from .runbooks.by_hand import cell_text, number, read_cell
+    from .runbooks.commands.by_hand import cell_text, number, read_cell
     from .runbooks.stations import open_bench
 
     where = cell_text(cell)
@@ -186,7 +186,7 @@ def pulse(
     xbarlab pulse --station mock_ta_hfo2 --cell 3,5 --volts 2.5 --gate 1.6 --width 500ns
     xbarlab pulse --station mock_ta_hfo2 --cell 3,5 --volts=-1.7 --gate 5 --width 500e-9 --count 3
     """
-    from .runbooks.by_hand import cell_text, number, pulse_cell
+    from .runbooks.commands.by_hand import cell_text, number, pulse_cell
     from .runbooks.stations import open_bench
 
     where = cell_text(cell)
@@ -222,8 +222,8 @@ def sweep(
     xbarlab sweep --station mock_ta_hfo2 --cell 3,5 --cycles 3
     xbarlab sweep --station my.station.yaml --cell 3,5 --positive 1.2 --compliance 200uA --out runs/cell_3_5
     """
-    from .protocols.dc_sweep import DcSweepPlan
-    from .runbooks.by_hand import cell_text, number, sweep_cell
+    from .protocols.measure.dc_sweep import DcSweepPlan
+    from .runbooks.commands.by_hand import cell_text, number, sweep_cell
     from .runbooks.stations import open_bench
 
     given = {
@@ -256,7 +256,7 @@ def check_station(
     xbarlab station check mock_ta_hfo2
     xbarlab station check my.station.yaml
     """
-    from .runbooks.station_check import check_bench, passed, print_findings
+    from .runbooks.commands.station_check import check_bench, passed, print_findings
     from .runbooks.stations import open_bench
 
     with open_bench(file) as bench:
@@ -276,7 +276,7 @@ def show_chip_wear(
     xbarlab chip show W12-C3
     xbarlab chip show my.station.yaml --out wear.png
     """
-    from .runbooks.chip_wear import show_chip
+    from .runbooks.runner.chip_wear import show_chip
 
     _say(show_chip(chip, out))
 
@@ -288,7 +288,7 @@ def list_chip_wear() -> None:
     \b
     xbarlab chip list
     """
-    from .runbooks.chip_wear import list_chips
+    from .runbooks.runner.chip_wear import list_chips
 
     _say(list_chips())
 
@@ -315,7 +315,7 @@ def serve_mock(
     xbarlab mock serve mock_ta_hfo2
     xbarlab mock serve my.bench.yaml --port 5025
     """
-    from .runbooks.mock_serve import serve_bench
+    from .runbooks.commands.mock_serve import serve_bench
 
     serve_bench(bench, host=host, port=port, seed=seed, token=token or None)
 
@@ -331,7 +331,7 @@ def export(
     xbarlab export runs/chip12 --to netcdf
     xbarlab export runs/chip12 --to csv
     """
-    from .runbooks.export import export_run
+    from .runbooks.commands.export import export_run
 
     _say([str(path) for path in export_run(directory, form)])
 
@@ -349,7 +349,7 @@ def list_shipped(
     xbarlab list
     xbarlab list steps --verbose
     """
-    from .runbooks.listing import listing
+    from .runbooks.commands.listing import listing
 
     _say(listing(what, verbose=verbose))
 

@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .array_spec import ArraySpec, Block
+from .array_spec import ArraySpec
+from .block import Block
 
 FloatArray = NDArray[np.float64]
 

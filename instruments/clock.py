@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-from .errors import RefusedError
+from ..common.errors import RefusedError
 
 _SLICE_SECONDS = 0.1
 

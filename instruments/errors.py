@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
-from difflib import get_close_matches
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from ..common.errors import RefusedError, XbarlabError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from .array_spec import Block
-
-
-class XbarlabError(Exception):
-    """Base of every error this package raises on purpose; ``exit_code`` is what the CLI ends with."""
-
-    exit_code = 3
-
-    def __str__(self) -> str:
-        # QCoDeS appends "setting x to y" to ``args`` on the way up; people are shown the sentence, not a tuple.
-        return str(self.args[0]) if self.args else ""
-
-
-class RefusedError(XbarlabError, ValueError):
-    """Bad input: nothing was sent to any instrument."""
-
-    exit_code = 2
+    from .block import Block
 
 
 class UnsupportedError(RefusedError):
@@ -83,38 +67,3 @@ class UnconfirmedError(ConnectionLostError):
         super().__init__(message)
         self.block = block
         self.count = np.broadcast_to(np.asarray(count, dtype=np.int64), block.shape)
-
-
-@contextmanager
-def unconfirmed(block: Block, count: ArrayLike, what: str = "pulses") -> Generator[None]:
-    """Say of a lost or unreadable confirmation which cells may have had how many of ``what``.
-
-    An instrument that reports an error has said what became of the command; that passes as it is.
-
-    Parameters
-    ----------
-    count : looked at only then; all zero as long as nothing has been sent.
-    """
-    try:
-        yield
-    except UnconfirmedError:
-        raise
-    except (ConnectionLostError, GarbledReplyError, PowerLostError) as error:
-        lost = UnconfirmedError("", block, count)
-        most = int(lost.count.max(initial=0))
-        if not most:
-            raise
-        where = f"cell ({block.row0}, {block.col0})" if block.size == 1 else f"cells {block}"
-        lost.args = (
-            f"{error}; {where} may have had up to {most} {what}, in part or not at all: read before going on, "
-            "as a resumed run does",
-        )
-        raise lost from error
-
-
-def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return the sentence for an unknown ``name``, listing the alternatives and the nearest one."""
-    alternatives = sorted(known)
-    near = get_close_matches(str(name), alternatives, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {str(name)!r}: choose from {', '.join(alternatives) or 'nothing'}{hint}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import RefusedError, unknown
+from ..common.errors import RefusedError, unknown
 
 EDGE_PART = 0.8
 """Part of its amplitude that a pulse crosses in its edge time, from 10 to 90 %."""

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol
 
 from .faults import UNSUPPORTED, Strike, StuckHow
-from .ieee488 import POWER_ON
-from .scpi_device import Hold
-from .scpi_errors import ScpiError
-from .scpi_session import ScpiSession
-from .scpi_tree import Command
+from .scpi.device import Hold
+from .scpi.errors import ScpiError
+from .scpi.ieee488 import POWER_ON
+from .scpi.session import ScpiSession
+from .scpi.tree import Command
 from .sim_clock import SimClock
 
 if TYPE_CHECKING:
-    from .stuck_cells import LivingChip
+    from .chip.stuck_cells import LivingChip
 
 _LOG_LENGTH: Final = 20_000
 
@@ -190,7 +190,7 @@ class SimulatedInstrument(ABC):
         chip = self.under_test
         if chip is None:
             return False
-        from .stuck_cells import stick_cell
+        from .chip.stuck_cells import stick_cell
 
         row, col = cell if cell is not None else divmod(int(luck * chip.rows * chip.cols), chip.cols)
         stick_cell(chip, row, col, how)

@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ..common.errors import RefusedError, unknown
 from ..instruments.array_spec import ArraySpec
-from ..instruments.errors import RefusedError, unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from ..instruments.errors import RefusedError, unknown
+from ..common.errors import RefusedError, unknown
+from .keeping.run import Result
 from .plan import Plan
-from .run import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,55 +23,60 @@ class StepKind:
 
 
 _STEPS: dict[str, tuple[str, str, str, str]] = {
-    "read_array": ("read_array", "ReadArrayPlan", "read_array", "read a block and map its conductance"),
+    "read_array": ("measure.read_array", "ReadArrayPlan", "read_array", "read a block and map its conductance"),
     "yield_map": (
-        "yield_map",
+        "measure.yield_map",
         "YieldMapPlan",
         "yield_map",
         "classify every cell: switching, open, short, stuck, unformed",
     ),
     "forming": (
-        "forming",
+        "forming.forming",
         "FormingPlan",
         "form",
         "form virgin cells by rising pulses or a current-limited ramp, with a stop rule",
     ),
-    "dc_sweep": ("dc_sweep", "DcSweepPlan", "dc_sweep", "quasi-static I-V loops of selected cells"),
+    "dc_sweep": ("measure.dc_sweep", "DcSweepPlan", "dc_sweep", "quasi-static I-V loops of selected cells"),
     "pulse_response": (
-        "pulse_response",
+        "measure.pulse_response",
         "PulseResponsePlan",
         "pulse_response",
         "potentiation and depression by trains of equal pulses",
     ),
     "half_select_disturb": (
-        "disturb",
+        "measure.disturb",
         "HalfSelectPlan",
         "half_select_disturb",
         "write cells many times and follow the others on their lines",
     ),
-    "read_schemes": ("read_schemes", "ReadSchemesPlan", "read_schemes", "read the same cells in every bias scheme"),
-    "ispp": ("ispp", "IsppPlan", "ispp", "the incremental-staircase baseline, best of a scan"),
-    "read_verify": ("read_verify", "ReadVerifyPlan", "read_verify", "program cells to target conductances"),
+    "read_schemes": (
+        "measure.read_schemes",
+        "ReadSchemesPlan",
+        "read_schemes",
+        "read the same cells in every bias scheme",
+    ),
+    "ispp": ("programming.ispp", "IsppPlan", "ispp", "the incremental-staircase baseline, best of a scan"),
+    "read_verify": ("programming.read_verify", "ReadVerifyPlan", "read_verify", "program cells to target conductances"),
     "train_lstm_airline": (
-        "training.train_lstm_airline",
+        "training.steps.train_lstm_airline",
         "AirlinePlan",
         "train_lstm_airline",
         "train an LSTM in situ to forecast airline passengers",
     ),
     "train_lstm_sequences": (
-        "training.train_lstm_sequences",
+        "training.steps.train_lstm_sequences",
         "SequencesPlan",
         "train_lstm_sequences",
         "train an LSTM in situ to classify sequences",
     ),
     "train_cnn_mnist": (
-        "training.train_cnn_mnist",
+        "training.steps.train_cnn_mnist",
         "CnnPlan",
         "train_cnn_mnist",
         "train a 1,015-weight CNN in situ on handwritten digits",
     ),
     "train_convlstm_sequence": (
-        "training.train_convlstm_sequence",
+        "training.steps.train_convlstm_sequence",
         "ConvLstmPlan",
         "train_convlstm_sequence",
         "train an 850-weight convolutional LSTM in situ on sequences of digits",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.limits import Limits
 
 ODD: list[Any] = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from xbarlab.mockhw.instrument import BenchLog
-from xbarlab.mockhw.keithley_2450 import Keithley2450
-from xbarlab.mockhw.passive_chip import Bias, Solution
-from xbarlab.mockhw.probe_circuit import ProbeCircuit
+from xbarlab.mockhw.instruments.keithley_2450.instrument import Keithley2450
+from xbarlab.mockhw.passive_chip.chip import Bias, Solution
+from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit
 from xbarlab.mockhw.sim_clock import SimClock
 
 ADDRESSES = ("TCPIP0::127.0.0.1::5031::SOCKET", "TCPIP0::127.0.0.1::5032::SOCKET")

@@ -24,8 +24,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from xbarlab.mockhw.device_models.filament import FilamentModel
-from xbarlab.mockhw.profile import load_profile, make_model
+from xbarlab.mockhw.chip.profile import load_profile, make_model
+from xbarlab.mockhw.device_models.filament.model import FilamentModel
 
 Floats = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .filament_parameters import Section
+from .filament.parameters import Section
 from .quantity import Plain, Siemens, SiemensPerVolt, Volt
 
 

@@ -1,5 +1,5 @@
-"""PyVISA finds this package by its name; the library itself lives in ``xbarlab.mockhw.visa_library``."""
+"""PyVISA finds this package by its name; the library itself lives in ``xbarlab.mockhw.front_ends.visa_library``."""
 
-from xbarlab.mockhw.visa_library import WRAPPER_CLASS  # pyright: ignore[reportMissingImports]
+from xbarlab.mockhw.front_ends.visa_library import WRAPPER_CLASS  # pyright: ignore[reportMissingImports]
 
 __all__ = ["WRAPPER_CLASS"]

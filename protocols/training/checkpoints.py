@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...instruments.errors import RefusedError
-from ..storage import replace_file
+from ...common.errors import RefusedError
+from ..keeping.storage import replace_file
 from .trainer import ArrayTrainer
 
 FORMAT = 1

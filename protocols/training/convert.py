@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...common.errors import RefusedError
 from ...instruments.capabilities import CrossbarArray
-from ...instruments.errors import RefusedError
-from .array_layers import ArrayConv2d, ArrayLayer, ArrayLinear, ArrayLSTM, array_layers, refresh_layers
-from .array_weights import ArrayWeights, Float32Array
-from .update_rules import TwoPulse
-from .weight_mapping import LayerRequest, Pairs, plan_floor
+from .layers.array_layers import ArrayConv2d, ArrayLayer, ArrayLinear, ArrayLSTM, array_layers, refresh_layers
+from .layers.array_weights import ArrayWeights, Float32Array
+from .layers.weight_mapping import LayerRequest, Pairs, plan_floor
+from .rules.update_rules import TwoPulse
 
 
 class TorchLikeLSTM(nn.Module):

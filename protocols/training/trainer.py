@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...common.errors import RefusedError
 from ...instruments.capabilities import FloatArray
-from ...instruments.errors import RefusedError
-from .array_layers import ArrayLayer, array_layers, refresh_layers
-from .array_weights import REVERSE_NEEDS, ArrayWeights
-from .update_rules import UpdateRule
+from .layers.array_layers import ArrayLayer, array_layers, refresh_layers
+from .layers.array_weights import REVERSE_NEEDS, ArrayWeights
+from .rules.update_rules import UpdateRule
 
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 LossFunction = Callable[[nn.Module, Tensor, Tensor], Tensor]

@@ -6,12 +6,12 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...instruments.errors import RefusedError, unknown
+from ...common.errors import RefusedError, unknown
 
 if TYPE_CHECKING:
-    from ...instruments.station import Bench
-    from ...instruments.station_file import StationFile
-    from ...mockhw.bench import MockBench
+    from ...instruments.station.station import Bench
+    from ...instruments.station.station_file import StationFile
+    from ...mockhw.bench.bench import MockBench
 
 # Far enough apart that the seeds people choose, which are small, give no chip twice.
 _NEXT_BENCH = 1_000_003
@@ -61,8 +61,8 @@ def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
     ConnectionLostError
         An instrument did not answer.
     """
-    from ...instruments.station import Bench
-    from ...instruments.station_file import read_station
+    from ...instruments.station.station import Bench
+    from ...instruments.station.station_file import read_station
 
     if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
         raise RefusedError(f"seed {seed!r} is not a whole number of at least 0")
@@ -96,8 +96,8 @@ def find_bench(name: str | Path) -> Path:
 
 def mock_bench(path: Path, *, seed: int | None = None) -> MockBench:
     """Return the mock bench of a bench file in this process; with a ``seed``, a fresh one."""
-    from ...mockhw.bench import bench_for, fresh_bench
-    from ...mockhw.bench_file import BenchFileError
+    from ...mockhw.bench.bench import bench_for, fresh_bench
+    from ...mockhw.bench.file import BenchFileError
 
     try:
         return bench_for(path) if seed is None else fresh_bench(path, seed=seed)

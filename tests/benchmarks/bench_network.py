@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xbarlab.mockhw.crossbar_network import effective_conductance
+from xbarlab.mockhw.chip.crossbar_network import effective_conductance
+from xbarlab.mockhw.chip.virtual_chip import VirtualChip
 from xbarlab.mockhw.sim_clock import SimClock
-from xbarlab.mockhw.virtual_chip import VirtualChip
 
 ROWS, COLS = 128, 64
 SIZE = ROWS * COLS
@@ -55,7 +55,7 @@ def free_chip() -> VirtualChip:
 
 
 def default_chip() -> VirtualChip:
-    from xbarlab.mockhw.profile import load_profile
+    from xbarlab.mockhw.chip.profile import load_profile
 
     return VirtualChip(load_profile("ta_hfo2_1t1r"), seed=0, clock=SimClock())
 

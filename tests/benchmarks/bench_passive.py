@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xbarlab.mockhw.passive_chip import Bias, PassiveChip
-from xbarlab.mockhw.profile import load_profile
+from xbarlab.mockhw.chip.profile import load_profile
+from xbarlab.mockhw.passive_chip.chip import Bias, PassiveChip
 from xbarlab.mockhw.sim_clock import SimClock
 
 WIDTH = np.array([200e-9, 1e-6])

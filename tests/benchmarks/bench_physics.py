@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from xbarlab.mockhw.chip.profile import load_profile, make_model
 from xbarlab.mockhw.device_models.base import DeviceModel
-from xbarlab.mockhw.profile import load_profile, make_model
 
 CELLS = np.arange(8192)
 ONE = np.ones(8192)

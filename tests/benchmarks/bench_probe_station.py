@@ -26,10 +26,10 @@ import numpy as np
 import pytest
 
 from xbarlab import FormingPlan, form, open_bench
-from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
-from xbarlab.mockhw.bench import fresh_bench
-from xbarlab.mockhw.tcp_host import serve
+from xbarlab.mockhw.bench.bench import fresh_bench
+from xbarlab.mockhw.front_ends.tcp_host import serve
 from xbarlab.runbooks.stations import find_bench, find_station, mock_bench
 
 POINTS, PEAK, LIMIT, DWELL = 200, 0.5, 5e-3, 1e-2

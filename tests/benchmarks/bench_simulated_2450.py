@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from xbarlab.mockhw.instrument import BenchLog
-from xbarlab.mockhw.keithley_2450 import Keithley2450
-from xbarlab.mockhw.probe_circuit import Measured
+from xbarlab.mockhw.instruments.keithley_2450.instrument import Keithley2450
+from xbarlab.mockhw.probe_circuit.circuit import Measured
 from xbarlab.mockhw.sim_clock import SimClock
 
 

@@ -18,17 +18,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from xbarlab.instruments.station import load_station  # noqa: E402
-from xbarlab.protocols.forming import FormingPlan, form  # noqa: E402
-from xbarlab.protocols.training.array_layers import ArrayLSTM  # noqa: E402
-from xbarlab.protocols.training.array_weights import ArrayWeights  # noqa: E402
+from xbarlab.instruments.station.station import load_station  # noqa: E402
+from xbarlab.protocols.forming.forming import FormingPlan, form  # noqa: E402
+from xbarlab.protocols.training.layers.array_layers import ArrayLSTM  # noqa: E402
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
+from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor  # noqa: E402
 from xbarlab.protocols.training.networks.lstm import array_regressor  # noqa: E402
+from xbarlab.protocols.training.rules.update_rules import TwoPulse  # noqa: E402
+from xbarlab.protocols.training.steps.train_lstm_airline import AirlinePlan  # noqa: E402
+from xbarlab.protocols.training.steps.training_plan import make_optimiser  # noqa: E402
 from xbarlab.protocols.training.tasks.airline import passengers, scaled_series  # noqa: E402
-from xbarlab.protocols.training.train_lstm_airline import AirlinePlan  # noqa: E402
 from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402
-from xbarlab.protocols.training.training_plan import make_optimiser  # noqa: E402
-from xbarlab.protocols.training.update_rules import TwoPulse  # noqa: E402
-from xbarlab.protocols.training.weight_mapping import LayerRequest, plan_floor  # noqa: E402
 
 STATIONS = Path(__file__).parents[2] / "runbooks" / "stations"
 

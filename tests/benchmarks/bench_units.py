@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xbarlab.protocols.array_state import Fields
-from xbarlab.protocols.dataset import Axis, Variable
-from xbarlab.protocols.run import Run
+from xbarlab.protocols.keeping.array_state import Fields
+from xbarlab.protocols.keeping.dataset import Axis, Variable
+from xbarlab.protocols.keeping.run import Run
 
 
 @pytest.mark.parametrize(("rows", "cols", "arrays"), [(8, 8, 8), (128, 64, 20)])

@@ -23,13 +23,13 @@ import numpy as np
 import pytest
 import pyvisa
 
-from xbarlab.instruments.array_spec import Block
-from xbarlab.instruments.station import load_station
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.station.station import load_station
 from xbarlab.runbooks.stations import find_bench
 
 STATIONS = Path(__file__).parents[2] / "runbooks" / "stations"
 SERVER = (
-    "from xbarlab.runbooks.mock_serve import serve_bench;"
+    "from xbarlab.runbooks.commands.mock_serve import serve_bench;"
     "serve_bench('mock_ta_hfo2', host='127.0.0.1', port=0, seed=None)"
 )
 ECHO = """

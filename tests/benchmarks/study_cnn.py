@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
-from xbarlab.protocols.forming import FormingPlan, form
-from xbarlab.protocols.run import Run
-from xbarlab.protocols.training.train_cnn_mnist import CnnPlan, train_cnn_mnist
-from xbarlab.protocols.yield_map import YieldMapPlan, yield_map
+from xbarlab.protocols.forming.forming import FormingPlan, form
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
+from xbarlab.protocols.training.steps.train_cnn_mnist import CnnPlan, train_cnn_mnist
 from xbarlab.runbooks.stations import open_bench
 
 STATIONS = Path(__file__).parents[2] / "runbooks" / "stations"
@@ -130,7 +130,7 @@ def curve(
 
 def draw(path: Path, found: Mapping[str, list[list[float]]], x: Sequence[float], label: str) -> None:
     """Draw medians and ranges."""
-    from xbarlab.analysis.training import accuracy_curves
+    from xbarlab.analysis.measurements.training import accuracy_curves
 
     figure = accuracy_curves(x, {name: np.asarray(rows) for name, rows in found.items()}, label=label, wanted=0.9213)
     figure.savefig(path, dpi=150)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from xbarlab.protocols.forming import FormingPlan, form
-from xbarlab.protocols.training.array_weights import ArrayWeights
-from xbarlab.protocols.training.update_rules import TwoPulse
-from xbarlab.protocols.training.weight_mapping import LayerRequest, plan_floor
+from xbarlab.protocols.forming.forming import FormingPlan, form
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights
+from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor
+from xbarlab.protocols.training.rules.update_rules import TwoPulse
 from xbarlab.runbooks.stations import open_bench
 
 INPUTS, OUTPUTS, SEED = 26, 56, 0

@@ -32,13 +32,13 @@ from typing import Any
 import numpy as np
 
 from xbarlab import cli
-from xbarlab.mockhw import profile
-from xbarlab.mockhw.bench import MockBench, forget_bench, fresh_bench
+from xbarlab.mockhw.bench.bench import MockBench, forget_bench, fresh_bench
+from xbarlab.mockhw.chip import profile
 from xbarlab.mockhw.faults import Fault
-from xbarlab.protocols.run import Run
+from xbarlab.protocols.keeping.run import Run
 from xbarlab.runbooks import stations
-from xbarlab.runbooks.ending import INTERRUPTED
-from xbarlab.runbooks.record import RunRecord
+from xbarlab.runbooks.runner.ending import INTERRUPTED
+from xbarlab.runbooks.runner.record import RunRecord
 
 WALL_SECONDS = 30.0
 """No combination may take longer [s]; one that hangs ends the process with a traceback at twice that."""

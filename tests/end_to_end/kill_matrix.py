@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from xbarlab.mockhw.bench import MockBench, forget_bench, fresh_bench
-from xbarlab.mockhw.tcp_host import serve
-from xbarlab.protocols.joined import database, joined, step_parts
-from xbarlab.protocols.journal import read_journal, step_histories
+from xbarlab.mockhw.bench.bench import MockBench, forget_bench, fresh_bench
+from xbarlab.mockhw.front_ends.tcp_host import serve
+from xbarlab.protocols.keeping.joined import database, joined, step_parts
+from xbarlab.protocols.keeping.journal import read_journal, step_histories
 from xbarlab.runbooks.stations import find_bench, find_station
 
 RUNBOOKS = {
@@ -100,7 +100,7 @@ def served(bench_name: str, station_name: str, folder: Path, seed: int) -> Itera
 
 # Figures take most of the time of a run this small; one case in FIGURES_EVERY draws them all.
 LIGHT = (
-    "import sys; from xbarlab.runbooks.record import RunRecord; RunRecord._sections = lambda self: []; "
+    "import sys; from xbarlab.runbooks.runner.record import RunRecord; RunRecord._sections = lambda self: []; "
     "from xbarlab import cli; sys.exit(cli.main(sys.argv[1:]))"
 )
 FIGURES_EVERY = 5

@@ -230,7 +230,7 @@ def soak(chosen: argparse.Namespace) -> Proof:
     for failure in lived.failures:
         print(f"  failed: {failure}")
     if chosen.figure is not None:
-        from xbarlab.analysis.plots import save
+        from xbarlab.analysis.plots.plots import save
 
         save(module.draw(lived), chosen.figure)
     growth = {name: by for name, (_, _, by) in lived.growth().items()}

@@ -206,7 +206,7 @@ def table(soak: Soak) -> str:
 
 def draw(soak: Soak) -> Any:
     """Return the figure of memory and open files against bench time."""
-    from xbarlab.analysis.plots import PALETTE, new_figure, styled
+    from xbarlab.analysis.plots.plots import PALETTE, new_figure, styled
 
     @styled
     def figure() -> Any:
@@ -242,7 +242,7 @@ def main() -> int:
         )
     print(table(soak))
     if arguments.figure is not None:
-        from xbarlab.analysis.plots import save
+        from xbarlab.analysis.plots.plots import save
 
         save(draw(soak), arguments.figure)
     for failure in soak.failures:

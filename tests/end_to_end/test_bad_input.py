@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from xbarlab import cli
-from xbarlab.instruments.station import Bench
-from xbarlab.mockhw.bench import MockBench, bench_for, forget_bench
+from xbarlab.instruments.station.station import Bench
+from xbarlab.mockhw.bench.bench import MockBench, bench_for, forget_bench
 from xbarlab.runbooks import stations
 
 SHIPPED = Path(stations.__file__).parent

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xbarlab.mockhw.bench import bench_for, fresh_bench
-from xbarlab.mockhw.tcp_host import serve
-from xbarlab.runbooks.runner import Outcome, run_runbook
+from xbarlab.mockhw.bench.bench import bench_for, fresh_bench
+from xbarlab.mockhw.front_ends.tcp_host import serve
+from xbarlab.runbooks.runner.runner import Outcome, run_runbook
 from xbarlab.runbooks.stations import find_bench, find_station
 
 SEED = 3
@@ -130,7 +130,7 @@ def test_datasets_open_as_they_are_and_their_snapshots_are_small(in_process: Out
 
 def test_the_yield_map_agrees_with_the_chip(tmp_path: Path) -> None:
     from xbarlab import YieldMapPlan, form, open_bench, yield_map
-    from xbarlab.protocols.forming import FormingPlan
+    from xbarlab.protocols.forming.forming import FormingPlan
 
     with open_bench("mock_ta_hfo2", seed=SEED) as bench:
         form(bench.array, FormingPlan(confirm=False))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xbarlab import FormingPlan, ReadVerifyPlan, form, open_bench, read_verify
-from xbarlab.protocols.forming import ALREADY, UNFORMED
+from xbarlab.protocols.forming.forming import ALREADY, UNFORMED
 
 
 def test_no_cell_is_formed_twice() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from xbarlab.protocols.joined import joined
-from xbarlab.protocols.journal import read_journal
+from xbarlab.protocols.keeping.joined import joined
+from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.runbooks import stations
 
 from .kill_matrix import RUNBOOKS, command, kill_matrix, row
@@ -97,9 +97,9 @@ def test_a_chip_that_is_gone_with_its_process_is_refused(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_in_the_process_that_ran_it_the_chip_is_still_there(tmp_path: Path) -> None:
     from xbarlab import resume_run
-    from xbarlab.mockhw.bench import forget_bench
-    from xbarlab.protocols.run import Run
-    from xbarlab.runbooks.runner import run_runbook
+    from xbarlab.mockhw.bench.bench import forget_bench
+    from xbarlab.protocols.keeping.run import Run
+    from xbarlab.runbooks.runner.runner import run_runbook
 
     station = own_station(tmp_path, "null")
     out = tmp_path / "out"

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import pyvisa
 
-from xbarlab.mockhw.bench import MockBench, fresh_bench
-from xbarlab.mockhw.passive_chip import PassiveChip
-from xbarlab.mockhw.probe_circuit import ProbeCircuit
-from xbarlab.mockhw.visa_library import XbarlabVisaLibrary
-from xbarlab.runbooks.runner import run_runbook
+from xbarlab.mockhw.bench.bench import MockBench, fresh_bench
+from xbarlab.mockhw.front_ends.visa_library import XbarlabVisaLibrary
+from xbarlab.mockhw.passive_chip.chip import PassiveChip
+from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit
+from xbarlab.runbooks.runner.runner import run_runbook
 from xbarlab.runbooks.stations import find_bench, mock_bench
 
 BENCH = "mock_tio2"

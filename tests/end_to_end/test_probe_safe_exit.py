@@ -17,15 +17,15 @@ from pyvisa.constants import StatusCode
 from pyvisa.errors import VisaIOError
 
 from xbarlab import open_bench
-from xbarlab.instruments.array_spec import Block
+from xbarlab.common.errors import XbarlabError
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
-from xbarlab.instruments.errors import XbarlabError
-from xbarlab.instruments.station import Bench
-from xbarlab.mockhw.bench import MockBench, bench_for, forget_bench, fresh_bench
-from xbarlab.mockhw.keithley_2450 import Keithley2450
-from xbarlab.mockhw.probe_circuit import ProbeCircuit, Terminal
-from xbarlab.mockhw.relays import Relays
-from xbarlab.mockhw.tcp_host import serve
+from xbarlab.instruments.station.station import Bench
+from xbarlab.mockhw.bench.bench import MockBench, bench_for, forget_bench, fresh_bench
+from xbarlab.mockhw.front_ends.tcp_host import serve
+from xbarlab.mockhw.instruments.keithley_2450.instrument import Keithley2450
+from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit, Terminal
+from xbarlab.mockhw.probe_circuit.relays import Relays
 from xbarlab.runbooks.stations import find_bench, find_station
 
 ZERO = 2e-3  # a 2450 set to 0 V is off by part of a millivolt

@@ -18,15 +18,15 @@ import pytest
 
 from xbarlab import FormingPlan, form, open_bench
 from xbarlab.cli import main
-from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
-from xbarlab.mockhw.bench import MockBench, fresh_bench
-from xbarlab.mockhw.passive_chip import PassiveChip
-from xbarlab.mockhw.tcp_host import serve
-from xbarlab.mockhw.visa_library import XbarlabVisaLibrary
-from xbarlab.protocols.run import Run
-from xbarlab.runbooks.runner import run_runbook
-from xbarlab.runbooks.schema import Runbook, load_runbook
+from xbarlab.mockhw.bench.bench import MockBench, fresh_bench
+from xbarlab.mockhw.front_ends.tcp_host import serve
+from xbarlab.mockhw.front_ends.visa_library import XbarlabVisaLibrary
+from xbarlab.mockhw.passive_chip.chip import PassiveChip
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.runbooks.runner.runner import run_runbook
+from xbarlab.runbooks.runner.schema import Runbook, load_runbook
 from xbarlab.runbooks.stations import find_bench, find_station, mock_bench
 
 SEED = 1

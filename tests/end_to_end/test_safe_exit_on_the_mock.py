@@ -16,13 +16,13 @@ from pyvisa.constants import StatusCode
 from pyvisa.errors import VisaIOError
 
 from xbarlab import open_bench
-from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.errors import ConnectionLostError
-from xbarlab.instruments.station import Bench
-from xbarlab.mockhw.bench import MockBench, bench_for, forget_bench, fresh_bench
-from xbarlab.mockhw.tcp_host import serve
-from xbarlab.protocols.read_array import ReadArrayPlan, read_array
+from xbarlab.instruments.station.station import Bench
+from xbarlab.mockhw.bench.bench import MockBench, bench_for, forget_bench, fresh_bench
+from xbarlab.mockhw.front_ends.tcp_host import serve
+from xbarlab.protocols.measure.read_array import ReadArrayPlan, read_array
 from xbarlab.runbooks import stations
 
 SHIPPED = Path(stations.__file__).parent
@@ -47,7 +47,7 @@ def make_station(folder: Path, *, port: int | None = None, clock: str = "auto") 
     visalib = "own.bench.yaml@xbarlab" if port is None else '"@py"'
     path = folder / "own.station.yaml"
     path.write_text(
-        "instruments:\n  board:\n    type: xbarlab.instruments.crossbar_board.CrossbarBoard\n"
+        "instruments:\n  board:\n    type: xbarlab.instruments.board.crossbar_board.CrossbarBoard\n"
         f"    address: {address}\n    init: {{visalib: {visalib}}}\n"
         f"xbarlab: {{array: board, chip: own.chip.yaml, clock: {clock}}}\n",
         encoding="utf-8",
@@ -180,7 +180,7 @@ def test_half_a_block_over_tcp_ends_the_connection_and_with_it_the_bias(over_tcp
 
 def test_a_board_that_takes_no_more_bytes_is_known_to_hold_half_a_message() -> None:
     """A real socket whose other end stops reading in the middle of a block."""
-    from xbarlab.instruments.ports import SocketPort
+    from xbarlab.instruments.wire.ports import SocketPort
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         here = socket.create_connection(server.getsockname())

@@ -2,8 +2,8 @@
 
 import pytest
 
-from xbarlab.runbooks.runner import run_runbook
-from xbarlab.runbooks.schema import list_runbooks
+from xbarlab.runbooks.runner.runner import run_runbook
+from xbarlab.runbooks.runner.schema import list_runbooks
 
 
 @pytest.mark.parametrize("name", sorted(list_runbooks()))

@@ -15,8 +15,8 @@ from pyvisa.errors import VisaIOError
 from qcodes.dataset import Measurement, initialise_or_create_database_at, load_or_create_experiment
 from qcodes.instrument_drivers.Keithley import Keithley2450
 
-from xbarlab.mockhw import visa_library
-from xbarlab.mockhw.tcp_host import serve
+from xbarlab.mockhw.front_ends import visa_library
+from xbarlab.mockhw.front_ends.tcp_host import serve
 
 
 def _resistor_bench() -> ModuleType:

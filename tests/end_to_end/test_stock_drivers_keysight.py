@@ -11,12 +11,12 @@ import pytest
 from qcodes.instrument_drivers.Keysight import Keysight33622A as Stock33622A
 from qcodes.instrument_drivers.Keysight import KeysightB2201 as StockB2201
 
+from xbarlab.mockhw.front_ends.tcp_host import serve
 from xbarlab.mockhw.instrument import BenchLog
-from xbarlab.mockhw.keysight_33622a import Keysight33622A
-from xbarlab.mockhw.keysight_b2201a import KeysightB2201A
-from xbarlab.mockhw.probe_circuit import ProbeCircuit
+from xbarlab.mockhw.instruments.keysight_33622a.instrument import Keysight33622A
+from xbarlab.mockhw.instruments.keysight_b2201a.instrument import KeysightB2201A
+from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit
 from xbarlab.mockhw.sim_clock import SimClock
-from xbarlab.mockhw.tcp_host import serve
 
 PULSER, MATRIX = "TCPIP0::127.0.0.1::5025::SOCKET", "TCPIP0::127.0.0.1::5026::SOCKET"
 ROWS = COLS = 8

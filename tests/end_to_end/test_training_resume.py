@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xbarlab.protocols.journal import read_journal
+from xbarlab.protocols.keeping.journal import read_journal
 
 from .kill_matrix import board_is_off, killed_after, lines, served, start
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from xbarlab import open_bench
-from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError, UnconfirmedError
-from xbarlab.instruments.safe_state import CONFIRMED
-from xbarlab.instruments.station import Bench
-from xbarlab.mockhw.bench import MockBench, bench_for, forget_bench, fresh_bench
+from xbarlab.instruments.station.station import Bench
+from xbarlab.instruments.wire.safe_state import CONFIRMED
+from xbarlab.mockhw.bench.bench import MockBench, bench_for, forget_bench, fresh_bench
 from xbarlab.mockhw.faults import Fault
-from xbarlab.mockhw.tcp_host import serve
+from xbarlab.mockhw.front_ends.tcp_host import serve
 from xbarlab.runbooks.stations import find_bench, find_station
 
 BOARD = "TCPIP0::127.0.0.1::5025::SOCKET"

@@ -34,7 +34,7 @@ def test_reading_does_not_move_cells(bench) -> None:
 
 
 def test_a_refused_value_is_not_sent(bench) -> None:
-    from xbarlab.instruments.errors import RefusedError
+    from xbarlab.common.errors import RefusedError
 
     too_much = 2 * bench.array.spec.limits.read_volts_max
     before = bench.array.cost

@@ -6,9 +6,10 @@ Run with ``pytest tests/hardware --station my_probe.station.yaml``.
 import numpy as np
 import pytest
 
-from xbarlab.instruments.array_spec import Block
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
-from xbarlab.instruments.errors import RefusedError, UnsupportedError
+from xbarlab.instruments.errors import UnsupportedError
 
 pytestmark = pytest.mark.hardware
 

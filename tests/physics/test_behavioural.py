@@ -36,7 +36,7 @@ def test_its_noise_strikes_the_whole_array_in_every_map(make_chip):
 
 @pytest.mark.parametrize("law", ["constant", "soft_bounds", "exponential"])
 def test_step_devices_step_up_and_down_within_their_bounds(make_chip, raw, law):
-    from xbarlab.mockhw.profile import make_model, parse_profile
+    from xbarlab.mockhw.chip.profile import make_model, parse_profile
 
     content = raw("soft_bounds_1t1r", dw_min_c2c=0.0, dw_min_d2d=0.0, w_max_d2d=0.0, w_min_d2d=0.0, up_down_d2d=0.0)
     content["parameters"]["law"] = law

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from xbarlab.mockhw.profile import ProfileError, list_profiles, load_profile, make_model, parse_profile
+from xbarlab.mockhw.chip.profile import ProfileError, list_profiles, load_profile, make_model, parse_profile
 
 GATED = ["gate_voltage_1t1r", "hfo2_1t1r", "soft_bounds_1t1r", "ta_hfo2_1t1r"]
 SHIPPED = [*GATED, "tio2_passive"]

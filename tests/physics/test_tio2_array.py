@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xbarlab.mockhw.passive_chip import Bias, PassiveChip
-from xbarlab.mockhw.profile import load_profile, parse_profile
+from xbarlab.mockhw.chip.profile import load_profile, parse_profile
+from xbarlab.mockhw.passive_chip.chip import Bias, PassiveChip
 from xbarlab.mockhw.sim_clock import SimClock
 
 G_ON, G_OFF = 1 / 1895, 1 / 12759

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from xbarlab.mockhw.passive_chip import Bias, PassiveChip
-from xbarlab.mockhw.profile import parse_profile
+from xbarlab.mockhw.chip.profile import parse_profile
+from xbarlab.mockhw.passive_chip.chip import Bias, PassiveChip
 from xbarlab.mockhw.sim_clock import SimClock
 
 SEEDS = (1, 2, 3)

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from xbarlab.instruments.array_spec import ArraySpec, Block
+from xbarlab.instruments.array_spec import ArraySpec
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, Cost, Delivered, Identity, IVTrace, PulseMap, Reading
 from xbarlab.instruments.errors import InstrumentError
 from xbarlab.instruments.limits import Limits

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xbarlab.analysis.estimates import (
+from xbarlab.analysis.estimates.estimates import (
     Estimate,
     clustered_fraction_estimate,
     flatten,

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from xbarlab.analysis import array_maps, forming_stats, levels, plots
-from xbarlab.analysis import yield_classes as yc
+from xbarlab.analysis.measurements import array_maps, forming_stats, levels
+from xbarlab.analysis.measurements import yield_classes as yc
+from xbarlab.analysis.plots import plots
 
 US = 1e-6
 RNG = np.random.default_rng(0)

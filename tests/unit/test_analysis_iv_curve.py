@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xbarlab.analysis.iv_curve import SwitchingRule, iv_metrics, iv_summary, switching_voltages
+from xbarlab.analysis.measurements.iv_curve import SwitchingRule, iv_metrics, iv_summary, switching_voltages
 
 STEP = 0.02
 UP, DOWN = 1.6, 1.4

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from xbarlab.analysis import plots
+from xbarlab.analysis.plots import plots
 from xbarlab.analysis.quantities import COUNT, FRACTION, QUANTITIES, describe, format_value
-from xbarlab.analysis.report import Check, Section, write_report
+from xbarlab.analysis.report.report import Check, Section, write_report
 
 VOID = {"meta", "img", "path", "circle", "br", "link", "input"}
 

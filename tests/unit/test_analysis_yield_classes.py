@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from xbarlab.analysis import yield_classes as yc
+from xbarlab.analysis.measurements import yield_classes as yc
 
 US = 1e-6
 

@@ -12,14 +12,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from xbarlab.instruments.errors import RefusedError, UnsupportedError  # noqa: E402
-from xbarlab.protocols.training.array_layers import ArrayConv2d, ArrayLinear, ArrayLSTM, refresh_layers  # noqa: E402
-from xbarlab.protocols.training.array_weights import ArrayWeights  # noqa: E402
+from xbarlab.common.errors import RefusedError  # noqa: E402
+from xbarlab.instruments.errors import UnsupportedError  # noqa: E402
 from xbarlab.protocols.training.convert import convert  # noqa: E402
-from xbarlab.protocols.training.lstm_cell import LstmPass  # noqa: E402
+from xbarlab.protocols.training.layers.array_layers import ArrayConv2d, ArrayLinear, ArrayLSTM, refresh_layers  # noqa: E402
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
+from xbarlab.protocols.training.layers.lstm_cell import LstmPass  # noqa: E402
+from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor  # noqa: E402
+from xbarlab.protocols.training.rules.update_rules import TwoPulse  # noqa: E402
 from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402
-from xbarlab.protocols.training.update_rules import TwoPulse  # noqa: E402
-from xbarlab.protocols.training.weight_mapping import LayerRequest, plan_floor  # noqa: E402
 from xbarlab.runbooks.stations import open_bench  # noqa: E402
 
 from .training_bench import write_bench  # noqa: E402
@@ -102,7 +103,7 @@ def test_the_unrolled_lstm_is_torchs_when_the_product_is_exact() -> None:
 
 
 def test_the_kernels_tanh_is_tanh_to_single_precision() -> None:
-    from xbarlab.protocols.training.lstm_kernel import forward_step
+    from xbarlab.protocols.training.layers.lstm_kernel import forward_step
 
     z = np.concatenate([np.linspace(-30, 30, 4001), np.linspace(-0.01, 0.01, 201)]).astype(np.float32)
     product = np.zeros((len(z), 4), np.float32)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xbarlab.mockhw.bench import bench_for, fresh_bench
-from xbarlab.mockhw.bench_file import BenchFileError
+from xbarlab.mockhw.bench.bench import bench_for, fresh_bench
+from xbarlab.mockhw.bench.file import BenchFileError
 
 SHIPPED = Path(__file__).parents[2] / "runbooks" / "stations" / "mock_ta_hfo2.bench.yaml"
 ADDRESS = "TCPIP0::127.0.0.1::5025::SOCKET"

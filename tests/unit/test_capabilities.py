@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xbarlab.instruments.array_spec import Block
-from xbarlab.instruments.board_spec import BoardCapability
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.board.spec import BoardCapability
 from xbarlab.instruments.capabilities import Cost
+from xbarlab.instruments.chip.line_map import LineMap
 from xbarlab.instruments.clock import SimulatedClock, WallClock
-from xbarlab.instruments.errors import InstrumentError, RefusedError, UnsupportedError
+from xbarlab.instruments.errors import InstrumentError, UnsupportedError
 from xbarlab.instruments.limits import Limits
-from xbarlab.instruments.line_map import LineMap
 
 RECORD = """{"protocol": "xbarlab-board/1", "rows": 16, "cols": 8, "cell": "1R", "clock": "simulated",
  "dac": {"volts_lsb": 1e-4, "volts_max": 3.0}, "width": {"tick": 1e-8, "min": 1e-7, "max": 1e-3},

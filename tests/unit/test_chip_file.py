@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from xbarlab.instruments.chip_file import load_chip, parse_chip
-from xbarlab.instruments.errors import RefusedError
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.chip.chip_file import load_chip, parse_chip
 
 GOOD: dict[str, Any] = {"id": "c1", "rows": 4, "cols": 3, "cell": "1T1R"}
 

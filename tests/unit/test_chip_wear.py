@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xbarlab.analysis.report import render_report
-from xbarlab.analysis.wear import pulses_map, stress_map, wear_lines
+from xbarlab.analysis.report.report import render_report
+from xbarlab.analysis.report.wear import pulses_map, stress_map, wear_lines
 from xbarlab.cli import main
-from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
+from xbarlab.instruments.chip.wear_ledger import WearLedger
+from xbarlab.instruments.chip.wear_store import WearStore, wear_file
 from xbarlab.instruments.limits import Limits
-from xbarlab.instruments.station import load_station
-from xbarlab.instruments.wear_ledger import WearLedger
-from xbarlab.instruments.wear_store import WearStore, wear_file
-from xbarlab.runbooks.chip_wear import bench_wear
+from xbarlab.instruments.station.station import load_station
+from xbarlab.runbooks.runner.chip_wear import bench_wear
 
 STATION = """
 instruments:
   board:
-    type: xbarlab.instruments.crossbar_board.CrossbarBoard
+    type: xbarlab.instruments.board.crossbar_board.CrossbarBoard
     address: TCPIP0::127.0.0.1::5025::SOCKET
     init: {visalib: b.bench.yaml@xbarlab}
 xbarlab: {chip: c.chip.yaml, limits: {pulses_total_max: 100}}

@@ -11,8 +11,10 @@ import pytest
 
 from xbarlab import __version__, cli
 from xbarlab.instruments.errors import ConnectionLostError
-from xbarlab.protocols.dataset import Axis, DatasetWriter, Variable
-from xbarlab.runbooks import by_hand, runner, stations
+from xbarlab.protocols.keeping.dataset import Axis, DatasetWriter, Variable
+from xbarlab.runbooks import stations
+from xbarlab.runbooks.commands import by_hand
+from xbarlab.runbooks.runner import runner
 
 from .fake_array import HIGH, FakeArray, FakeBench
 
@@ -297,7 +299,7 @@ def test_sigterm_ends_like_ctrl_c(capsys: pytest.CaptureFixture[str], monkeypatc
 
 
 def test_debug_shows_the_traceback_wherever_it_stands() -> None:
-    from xbarlab.instruments.errors import RefusedError
+    from xbarlab.common.errors import RefusedError
 
     for arguments in (["--debug", "run", "nothing"], ["run", "nothing", "--debug"]):
         with pytest.raises(RefusedError):
@@ -326,7 +328,7 @@ def test_numbers_may_carry_their_unit(text: str, unit: str, value: float) -> Non
 
 @pytest.mark.parametrize("text", ["", "V", "1 s", "1m", "1Ms", "one", "1e", "0x10", "1,5", "--", "1_0", "inf", "nan"])
 def test_what_is_no_number_is_refused(text: str) -> None:
-    from xbarlab.instruments.errors import RefusedError
+    from xbarlab.common.errors import RefusedError
 
     with pytest.raises(RefusedError, match="--x"):
         by_hand.number("--x", text, "V")

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from xbarlab.mockhw.crossbar_network import Wires, effective_conductance, read_rows, row_drop
-from xbarlab.mockhw.row_ladder import order_passes, solve_rows
+from xbarlab.mockhw.chip.crossbar_network import Wires, effective_conductance, read_rows, row_drop
+from xbarlab.mockhw.chip.row_ladder import order_passes, solve_rows
 
 Array = NDArray[np.float64]
 WIRES = Wires(row_ohm=2.0, col_ohm=1.0, driver_ohm=50.0, sense_ohm=20.0)

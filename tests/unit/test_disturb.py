@@ -7,17 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xbarlab.analysis.disturb import HalfSelectTrains, half_select_figure, half_select_metrics
-from xbarlab.analysis.plots import png_bytes
-from xbarlab.analysis.read_schemes import read_scheme_bars
-from xbarlab.analysis.variability import variability_cdfs
+from xbarlab.analysis.measurements.disturb import HalfSelectTrains, half_select_figure, half_select_metrics
+from xbarlab.analysis.measurements.read_schemes import read_scheme_bars
+from xbarlab.analysis.measurements.variability import variability_cdfs
+from xbarlab.analysis.plots.plots import png_bytes
+from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import Cost
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.protocols.dc_sweep import DcSweepPlan, dc_sweep
-from xbarlab.protocols.disturb import HalfSelectPlan, half_select_disturb
-from xbarlab.protocols.read_array import ReadArrayPlan, read_array
-from xbarlab.protocols.read_schemes import ReadSchemesPlan, read_schemes
-from xbarlab.protocols.run import Run
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.measure.dc_sweep import DcSweepPlan, dc_sweep
+from xbarlab.protocols.measure.disturb import HalfSelectPlan, half_select_disturb
+from xbarlab.protocols.measure.read_array import ReadArrayPlan, read_array
+from xbarlab.protocols.measure.read_schemes import ReadSchemesPlan, read_schemes
 
 from .fake_array import HIGH, LOW, SNEAK, FakeArray, GatelessArray
 

@@ -7,14 +7,14 @@ import socket
 import numpy as np
 import pytest
 
-from xbarlab.instruments.board_settings import RULES
-from xbarlab.instruments.command_guard import CommandGuard
-from xbarlab.instruments.errors import RefusedError
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.board.settings import RULES
 from xbarlab.instruments.limits import Limits
-from xbarlab.instruments.ports import Eagerness as DriverEagerness
-from xbarlab.mockhw.array_board_adc import OVERFLOW, Converters, codes_to_volts
-from xbarlab.mockhw.eagerness import Eagerness as HostEagerness
-from xbarlab.mockhw.normal_stream import NormalStream
+from xbarlab.instruments.wire.command_guard import CommandGuard
+from xbarlab.instruments.wire.ports import Eagerness as DriverEagerness
+from xbarlab.mockhw.chip.normal_stream import NormalStream
+from xbarlab.mockhw.front_ends.eagerness import Eagerness as HostEagerness
+from xbarlab.mockhw.instruments.array_board.adc import OVERFLOW, Converters, codes_to_volts
 
 
 def test_normals_walk_along_numpys_sfc64() -> None:

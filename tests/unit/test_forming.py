@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xbarlab.analysis.forming_stats import forming_voltage
-from xbarlab.analysis.plots import png_bytes
+from xbarlab.analysis.measurements.forming_stats import forming_voltage
+from xbarlab.analysis.plots.plots import png_bytes
+from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import Cost
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.protocols.forming import FormingPlan, form
-from xbarlab.protocols.run import Run
+from xbarlab.protocols.forming.forming import FormingPlan, form
+from xbarlab.protocols.keeping.run import Run
 
 from .fake_array import LOW, FakeArray, GatelessArray
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import Cost, Delivered, PulseMap
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.protocols.dc_sweep import DcSweepPlan, dc_sweep
-from xbarlab.protocols.programming_plan import RampPlan
-from xbarlab.protocols.read_verify import ReadVerifyPlan, read_verify
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.measure.dc_sweep import DcSweepPlan, dc_sweep
+from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
+from xbarlab.protocols.programming.programming_plan import RampPlan
+from xbarlab.protocols.programming.read_verify import ReadVerifyPlan, read_verify
 from xbarlab.protocols.registry import step_kind, step_names
-from xbarlab.protocols.run import Run
-from xbarlab.protocols.yield_map import YieldMapPlan, yield_map
-from xbarlab.runbooks import runner
-from xbarlab.runbooks.runner import run_runbook
+from xbarlab.runbooks.runner import runner
+from xbarlab.runbooks.runner.runner import run_runbook
 
 from .fake_array import FakeArray, FakeBench, GatelessArray, gateless_spec
 

@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 
 from xbarlab import cli
-from xbarlab.analysis.report import Section, render_report
-from xbarlab.instruments.array_spec import Block
-from xbarlab.instruments.chip_file import load_chip
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.instruments.station_file import read_station
-from xbarlab.mockhw.bench import fresh_bench
-from xbarlab.mockhw.bench_file import BenchFileError, load_bench_file
-from xbarlab.mockhw.profile import ProfileError, load_profile
-from xbarlab.protocols.targets import load_target
-from xbarlab.runbooks import runner
-from xbarlab.runbooks.front_matter import scalar
-from xbarlab.runbooks.record import safe_name
-from xbarlab.runbooks.schema import load_runbook
+from xbarlab.analysis.report.report import Section, render_report
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.chip.chip_file import load_chip
+from xbarlab.instruments.station.station_file import read_station
+from xbarlab.mockhw.bench.bench import fresh_bench
+from xbarlab.mockhw.bench.file import BenchFileError, load_bench_file
+from xbarlab.mockhw.chip.profile import ProfileError, load_profile
+from xbarlab.protocols.programming.targets import load_target
+from xbarlab.runbooks.runner import runner
+from xbarlab.runbooks.runner.front_matter import scalar
+from xbarlab.runbooks.runner.record import safe_name
+from xbarlab.runbooks.runner.schema import load_runbook
 
 from .fake_array import FakeBench
 

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xbarlab.instruments.array_spec import Block
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import Cost, CrossbarArray, PulseMap, VerifyRequest
-from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, RefusedError, UnconfirmedError
-from xbarlab.instruments.joined_array import JoinedArrays
-from xbarlab.instruments.joined_spec import joined_spec
-from xbarlab.protocols.training.array_weights import ArrayWeights
-from xbarlab.protocols.training.floor_plan import FloorPlan
-from xbarlab.protocols.training.outer_rules import OuterProduct
-from xbarlab.protocols.training.update_rules import TwoPulse
-from xbarlab.protocols.training.weight_mapping import LayerRequest, good_lines, plan_floor
+from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, UnconfirmedError
+from xbarlab.instruments.joined.array import JoinedArrays
+from xbarlab.instruments.joined.spec import joined_spec
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights
+from xbarlab.protocols.training.layers.floor_plan import FloorPlan
+from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, good_lines, plan_floor
+from xbarlab.protocols.training.rules.outer_rules import OuterProduct
+from xbarlab.protocols.training.rules.update_rules import TwoPulse
 from xbarlab.runbooks.stations import open_bench
 
 from .fake_array import FakeArray, fake_spec
@@ -444,7 +445,7 @@ def test_good_lines_are_found_board_by_board() -> None:
 
 
 def test_the_floor_plan_shows_the_boards() -> None:
-    from xbarlab.analysis.training import floor_plan_figure
+    from xbarlab.analysis.measurements.training import floor_plan_figure
 
     placed = plan(LayerRequest("w", 18, 8))
     boards = [(part.row0, part.nrows, part.col0, part.ncols) for part in placed.parts]
@@ -481,7 +482,7 @@ def test_a_layer_over_two_boards_multiplies_and_differentiates_like_torch(
     array: JoinedArrays, layer: LayerRequest
 ) -> None:
     torch = pytest.importorskip("torch")
-    from xbarlab.protocols.training.array_layers import ArrayLinear
+    from xbarlab.protocols.training.layers.array_layers import ArrayLinear
 
     weights = weights_on(array, layer)
     assert {weights.plan.board_of(tile) for tile in weights.plan.tiles} == {0, 1}

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xbarlab.instruments.errors import InstrumentError, RefusedError, XbarlabError, unknown
+from xbarlab.common.errors import RefusedError, XbarlabError, unknown
+from xbarlab.instruments.errors import InstrumentError
 from xbarlab.instruments.limits import Limits, refuse_bad_number
 
 NAMES = [field.name for field in fields(Limits)]

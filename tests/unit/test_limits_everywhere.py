@@ -21,16 +21,16 @@ from hypothesis import strategies as st
 from qcodes.parameters import Parameter
 from qcodes.validators import Anything
 
-from xbarlab.instruments.array_spec import Block
+from xbarlab.common.errors import RefusedError, XbarlabError
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import PulseMap, VerifyRequest
-from xbarlab.instruments.chip_file import parse_chip
-from xbarlab.instruments.crossbar_board import CrossbarBoard
-from xbarlab.instruments.errors import RefusedError, XbarlabError
-from xbarlab.instruments.keithley_2450 import Keithley2450Smu
-from xbarlab.instruments.keysight_33622a import Keysight33622APulser
-from xbarlab.instruments.keysight_b2201a import KeysightB2201AMatrix
+from xbarlab.instruments.chip.chip_file import parse_chip
+from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu
+from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser
+from xbarlab.instruments.drivers.keysight_b2201a import KeysightB2201AMatrix
 from xbarlab.instruments.limits import Limits, NamedLimits
-from xbarlab.instruments.probed_array import ProbedArray
+from xbarlab.instruments.probe.probed_array import ProbedArray
 
 # A read at 5e-324 V is within the limits; its conductance is not within numbers.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")

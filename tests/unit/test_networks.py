@@ -11,13 +11,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from xbarlab.protocols.training.array_layers import array_layers, refresh_layers  # noqa: E402
-from xbarlab.protocols.training.array_weights import ArrayWeights  # noqa: E402
+from xbarlab.protocols.training.layers.array_layers import array_layers, refresh_layers  # noqa: E402
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
 from xbarlab.protocols.training.networks.cnn import twin_cnn  # noqa: E402
 from xbarlab.protocols.training.networks.convlstm import twin_convlstm  # noqa: E402
+from xbarlab.protocols.training.steps.train_cnn_mnist import CnnPlan  # noqa: E402
+from xbarlab.protocols.training.steps.train_convlstm_sequence import ConvLstmPlan  # noqa: E402
 from xbarlab.protocols.training.tasks.digits import load_digit_sequences, load_digits  # noqa: E402
-from xbarlab.protocols.training.train_cnn_mnist import CnnPlan  # noqa: E402
-from xbarlab.protocols.training.train_convlstm_sequence import ConvLstmPlan  # noqa: E402
 from xbarlab.runbooks.stations import open_bench  # noqa: E402
 
 from .training_bench import write_bench  # noqa: E402

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from xbarlab.instruments.bench_lock import BenchLock
-from xbarlab.instruments.crossbar_board import CrossbarBoard
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.instruments.station import load_station
-from xbarlab.instruments.wear_store import WearStore, wear_file
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.board.crossbar_board import CrossbarBoard
+from xbarlab.instruments.chip.wear_store import WearStore, wear_file
+from xbarlab.instruments.station.bench_lock import BenchLock
+from xbarlab.instruments.station.station import load_station
 
 
 def _load_fake() -> Any:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from xbarlab import cli
-from xbarlab.protocols import dataset as datasets
-from xbarlab.protocols import storage
-from xbarlab.protocols.joined import joined
-from xbarlab.runbooks import runner
+from xbarlab.protocols.keeping import dataset as datasets
+from xbarlab.protocols.keeping import storage
+from xbarlab.protocols.keeping.joined import joined
+from xbarlab.runbooks.runner import runner
 
 from .fake_array import FakeArray, FakeBench
 
@@ -55,7 +55,7 @@ def run(*arguments: str | Path) -> int:
 
 def resume(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Resume on the fake bench, whose station file no station reader would take."""
-    from xbarlab.runbooks import resume as resumes
+    from xbarlab.runbooks.runner import resume as resumes
 
     monkeypatch.setattr(resumes, "read_station", lambda _: None)
     monkeypatch.setattr(resumes, "refuse_lost_chips", lambda *_: None)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xbarlab.mockhw.passive_drive import Drive, make_drive, tie_lines
-from xbarlab.mockhw.passive_factors import LEAK, thevenin_ohms
-from xbarlab.mockhw.passive_network import Network, make_network, solve_network
+from xbarlab.mockhw.passive_chip.drive import Drive, make_drive, tie_lines
+from xbarlab.mockhw.passive_chip.factors import LEAK, thevenin_ohms
+from xbarlab.mockhw.passive_chip.network import Network, make_network, solve_network
 
 ROWS, COLS = 8, 8
 RS = 180.0

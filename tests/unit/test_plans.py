@@ -1,17 +1,18 @@
 import numpy as np
 import pytest
 
-from xbarlab.instruments.array_spec import ArraySpec, Block
-from xbarlab.instruments.errors import RefusedError
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.array_spec import ArraySpec
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.limits import Limits
-from xbarlab.protocols.dc_sweep import DcSweepPlan
-from xbarlab.protocols.forming import FormingPlan
-from xbarlab.protocols.ispp import IsppPlan
-from xbarlab.protocols.read_array import ReadArrayPlan
-from xbarlab.protocols.read_verify import ReadVerifyPlan
+from xbarlab.protocols.forming.forming import FormingPlan
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.measure.dc_sweep import DcSweepPlan
+from xbarlab.protocols.measure.read_array import ReadArrayPlan
+from xbarlab.protocols.programming.ispp import IsppPlan
+from xbarlab.protocols.programming.read_verify import ReadVerifyPlan
+from xbarlab.protocols.programming.targets import Levels
 from xbarlab.protocols.registry import step_kind, step_names
-from xbarlab.protocols.run import Run
-from xbarlab.protocols.targets import Levels
 
 SPEC = ArraySpec(
     name="test array",

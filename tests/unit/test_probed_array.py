@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from xbarlab.instruments.array_spec import Block
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import CrossbarArray, Identity, PulseMap
-from xbarlab.instruments.chip_file import parse_chip
-from xbarlab.instruments.errors import InstrumentError, RefusedError, UnsupportedError
+from xbarlab.instruments.chip.chip_file import parse_chip
+from xbarlab.instruments.errors import InstrumentError, UnsupportedError
 from xbarlab.instruments.limits import Limits, NamedLimits
-from xbarlab.instruments.mate_current import MateCurrent
-from xbarlab.instruments.probed_array import ProbedArray
+from xbarlab.instruments.probe.mate_current import MateCurrent
+from xbarlab.instruments.probe.probed_array import ProbedArray
 
 ROWS = COLS = 4
 CHIP = parse_chip(

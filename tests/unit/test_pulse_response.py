@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xbarlab.analysis import pulse_response as pr
-from xbarlab.analysis.plots import png_bytes
-from xbarlab.analysis.pulse_fit import alpha_form, fit_train, saturating, symmetry_point
+from xbarlab.analysis.estimates.pulse_fit import alpha_form, fit_train, saturating, symmetry_point
+from xbarlab.analysis.measurements import pulse_response as pr
+from xbarlab.analysis.plots.plots import png_bytes
+from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import Cost, Delivered, PulseMap
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.protocols.pulse_response import PulseResponsePlan, pulse_response
-from xbarlab.protocols.run import Run
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.measure.pulse_response import PulseResponsePlan, pulse_response
 
 from .fake_array import FakeArray, GatelessArray
 

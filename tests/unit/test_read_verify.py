@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import Cost, Delivered, PulseMap
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.protocols.ispp import IsppPlan, ispp
-from xbarlab.protocols.read_verify import ReadVerifyPlan, read_verify
-from xbarlab.protocols.run import Run
-from xbarlab.protocols.verify_state import Verdict
-from xbarlab.protocols.yield_map import YieldMapPlan, yield_map
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
+from xbarlab.protocols.programming.ispp import IsppPlan, ispp
+from xbarlab.protocols.programming.read_verify import ReadVerifyPlan, read_verify
+from xbarlab.protocols.programming.verify_state import Verdict
 
 from .fake_array import FakeArray
 

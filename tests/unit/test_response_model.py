@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xbarlab.protocols.response_model import ResponseModel
+from xbarlab.protocols.programming.response_model import ResponseModel
 
 
 def test_nothing_is_known_before_pulses() -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import Identity
-from xbarlab.instruments.errors import InstrumentError, RefusedError
-from xbarlab.runbooks import resume as resumes
-from xbarlab.runbooks import runner
-from xbarlab.runbooks.resume import resume_run
-from xbarlab.runbooks.runner import run_runbook
+from xbarlab.instruments.errors import InstrumentError
+from xbarlab.runbooks.runner import resume as resumes
+from xbarlab.runbooks.runner import runner
+from xbarlab.runbooks.runner.resume import resume_run
+from xbarlab.runbooks.runner.runner import run_runbook
 
 from .fake_array import FakeArray, FakeBench
 
@@ -227,7 +228,7 @@ def test_export_gives_one_table_per_step(bench: FakeBench, book: Path, tmp_path:
     import pandas
     import xarray
 
-    from xbarlab.runbooks.export import export_run
+    from xbarlab.runbooks.commands.export import export_run
 
     folder = cut(bench, book, tmp_path / "out", 17)  # in the loops of step iv
     resume_run(folder, quiet=True)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from xbarlab.instruments.capabilities import PulseMap, Verified, VerifyRequest
-from xbarlab.protocols.joined import joined
+from xbarlab.protocols.keeping.joined import joined
+from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.plan import Plan
 from xbarlab.protocols.registry import step_kind, step_names
-from xbarlab.protocols.run import Run
 
 from .fake_array import FakeArray, GatelessArray
 

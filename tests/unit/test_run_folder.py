@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.protocols.dataset import Axis, Variable
-from xbarlab.protocols.run import Run
+from xbarlab.common.errors import RefusedError
+from xbarlab.protocols.keeping.dataset import Axis, Variable
+from xbarlab.protocols.keeping.run import Run
 
 AXES = [
     Axis("cycle", "Cycle"),

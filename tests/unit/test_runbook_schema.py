@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.protocols.dc_sweep import DcSweepPlan
-from xbarlab.protocols.forming import FormingPlan
-from xbarlab.protocols.read_verify import ReadVerifyPlan
-from xbarlab.runbooks.schema import Expectation, find_runbook, list_runbooks, load_runbook
+from xbarlab.common.errors import RefusedError
+from xbarlab.protocols.forming.forming import FormingPlan
+from xbarlab.protocols.measure.dc_sweep import DcSweepPlan
+from xbarlab.protocols.programming.read_verify import ReadVerifyPlan
+from xbarlab.runbooks.runner.schema import Expectation, find_runbook, list_runbooks, load_runbook
 
 GOOD = """---
 title: First light

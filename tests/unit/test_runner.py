@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from xbarlab.instruments.errors import InstrumentError, RefusedError
-from xbarlab.runbooks import runner
-from xbarlab.runbooks.record import dataset_ids, merge_metrics, missing_metrics
-from xbarlab.runbooks.runner import run_runbook
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.errors import InstrumentError
+from xbarlab.runbooks.runner import runner
+from xbarlab.runbooks.runner.record import dataset_ids, merge_metrics, missing_metrics
+from xbarlab.runbooks.runner.runner import run_runbook
 
 from .fake_array import FakeArray, FakeBench
 

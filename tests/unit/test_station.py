@@ -16,14 +16,15 @@ import pytest
 from qcodes.station import Station
 
 from xbarlab import open_bench
-from xbarlab.instruments.array_spec import Block
-from xbarlab.instruments.bench_lock import BenchLock
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.clock import WallClock
-from xbarlab.instruments.crossbar_board import CrossbarBoard
-from xbarlab.instruments.errors import ConnectionLostError, RefusedError
-from xbarlab.instruments.station import load_station
-from xbarlab.instruments.station_file import read_station
+from xbarlab.instruments.errors import ConnectionLostError
+from xbarlab.instruments.station.bench_lock import BenchLock
+from xbarlab.instruments.station.station import load_station
+from xbarlab.instruments.station.station_file import read_station
 
 
 def _load_fake() -> Any:
@@ -227,14 +228,14 @@ def test_mistakes_in_parameters_are_bad_input(
 
 
 def test_a_mistyped_argument_of_our_driver_names_the_right_one(write: Callable[[str], Path]) -> None:
-    kind = "type: xbarlab.instruments.crossbar_board.CrossbarBoard"
+    kind = "type: xbarlab.instruments.board.crossbar_board.CrossbarBoard"
     path = write(f"instruments: {{board: {{{kind}, address: 'GPIB::1', init: {{visalb: '@py'}}}}}}\n")
     with pytest.raises(RefusedError, match=r"unknown argument 'visalb': choose from address.*mean 'visalib'\?$"):
         load_station(path).open()
 
 
 def test_an_unknown_visa_library_names_the_known_ones(write: Callable[[str], Path]) -> None:
-    kind = "type: xbarlab.instruments.crossbar_board.CrossbarBoard"
+    kind = "type: xbarlab.instruments.board.crossbar_board.CrossbarBoard"
     path = write(f"instruments: {{board: {{{kind}, address: 'GPIB::1', init: {{visalib: '@foo'}}}}}}\n")
     with pytest.raises(RefusedError, match=r"unknown VISA library '@foo': choose from .*@py, .*@xbarlab"):
         load_station(path).open()
@@ -287,7 +288,7 @@ def test_a_dead_address_is_named_with_the_remedy(write: Callable[[str], Path]) -
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    kind = "type: xbarlab.instruments.crossbar_board.CrossbarBoard"
+    kind = "type: xbarlab.instruments.board.crossbar_board.CrossbarBoard"
     path = write(
         f"instruments: {{board: {{{kind}, address: 'TCPIP::127.0.0.1::{port}::SOCKET', init: {{visalib: '@py'}}}}}}"
     )
@@ -322,7 +323,7 @@ def test_a_second_bench_of_the_same_name_leaves_the_first_alone(lab: list[Any], 
 
 def test_a_lock_outlives_no_process(tmp_path: Path) -> None:
     code = (
-        "import sys, os; from pathlib import Path; from xbarlab.instruments.bench_lock import BenchLock\n"
+        "import sys, os; from pathlib import Path; from xbarlab.instruments.station.bench_lock import BenchLock\n"
         f"BenchLock(('r',), holder='h', folder=Path({str(tmp_path)!r})).acquire(); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
@@ -339,7 +340,7 @@ def test_a_lock_outlives_no_process(tmp_path: Path) -> None:
 def test_paths_in_a_station_are_relative_to_it(tmp_path: Path) -> None:
     (tmp_path / "b.bench.yaml").write_text("chip: {state: null}\n")
     path = tmp_path / "s.station.yaml"
-    kind = "type: xbarlab.instruments.crossbar_board.CrossbarBoard"
+    kind = "type: xbarlab.instruments.board.crossbar_board.CrossbarBoard"
     text = f"instruments: {{board: {{{kind}, address: A, init: {{visalib: b.bench.yaml@xbarlab}}}}}}\n"
     path.write_text(text)
     station = read_station(path)

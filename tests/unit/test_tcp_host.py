@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import pyvisa
 
-from xbarlab.instruments.crossbar_board import CrossbarBoard
+from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import ConnectionLostError
-from xbarlab.mockhw.bench import MockBench, fresh_bench
-from xbarlab.mockhw.tcp_host import HostError, serve
+from xbarlab.mockhw.bench.bench import MockBench, fresh_bench
+from xbarlab.mockhw.front_ends.tcp_host import HostError, serve
 
 ADDRESS = "TCPIP0::127.0.0.1::5025::SOCKET"
 

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from xbarlab.mockhw.bench import MockBench, fresh_bench
+from xbarlab.mockhw.bench.bench import MockBench, fresh_bench
 from xbarlab.mockhw.faults import Fault
-from xbarlab.mockhw.tcp_host import HostError, is_loopback, serve
-from xbarlab.mockhw.wire_limits import HostLimits
+from xbarlab.mockhw.front_ends.tcp_host import HostError, is_loopback, serve
+from xbarlab.mockhw.scpi.wire_limits import HostLimits
 
 STATIONS = Path(__file__).parents[2] / "runbooks" / "stations"
 BOARD = "TCPIP0::127.0.0.1::5025::SOCKET"
@@ -324,8 +324,8 @@ def test_no_thread_is_left(board: MockBench) -> None:
 def test_mock_serve_beyond_this_computer_warns_and_wants_a_token(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str, given: str | None, wanted: int
 ) -> None:
-    from xbarlab.mockhw import tcp_host
-    from xbarlab.runbooks.mock_serve import serve_bench
+    from xbarlab.mockhw.front_ends import tcp_host
+    from xbarlab.runbooks.commands.mock_serve import serve_bench
 
     tokens: list[str | None] = []
     monkeypatch.setattr(tcp_host, "serve_forever", lambda *_, token, **__: tokens.append(token))

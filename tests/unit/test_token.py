@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xbarlab.instruments.array_spec import Block
-from xbarlab.instruments.crossbar_board import CrossbarBoard
-from xbarlab.instruments.errors import ConnectionLostError, RefusedError
-from xbarlab.instruments.keithley_2450 import Keithley2450Smu
-from xbarlab.mockhw.bench import MockBench, fresh_bench
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.board.crossbar_board import CrossbarBoard
+from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu
+from xbarlab.instruments.errors import ConnectionLostError
+from xbarlab.mockhw.bench.bench import MockBench, fresh_bench
 from xbarlab.mockhw.faults import Fault
-from xbarlab.mockhw.tcp_host import serve
+from xbarlab.mockhw.front_ends.tcp_host import serve
 
 ADDRESS = "TCPIP0::127.0.0.1::5025::SOCKET"
 STATIONS = Path(__file__).parents[2] / "runbooks" / "stations"

@@ -12,22 +12,23 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from xbarlab.common.errors import RefusedError  # noqa: E402
 from xbarlab.instruments.capabilities import PulseMap  # noqa: E402
-from xbarlab.instruments.errors import RefusedError, UnsupportedError  # noqa: E402
-from xbarlab.mockhw.bench import bench_for  # noqa: E402
-from xbarlab.protocols.run import Run  # noqa: E402
-from xbarlab.protocols.training import training_plan  # noqa: E402
-from xbarlab.protocols.training.array_weights import ArrayWeights  # noqa: E402
+from xbarlab.instruments.errors import UnsupportedError  # noqa: E402
+from xbarlab.mockhw.bench.bench import bench_for  # noqa: E402
+from xbarlab.protocols.keeping.run import Run  # noqa: E402
 from xbarlab.protocols.training.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
 from xbarlab.protocols.training.networks.lstm import array_classifier  # noqa: E402
+from xbarlab.protocols.training.rules.update_rules import TwoPulse  # noqa: E402
+from xbarlab.protocols.training.steps import training_plan  # noqa: E402
+from xbarlab.protocols.training.steps.train_convlstm_sequence import ConvLstmPlan, train_convlstm_sequence  # noqa: E402
+from xbarlab.protocols.training.steps.train_lstm_airline import AirlinePlan, train_lstm_airline  # noqa: E402
+from xbarlab.protocols.training.steps.train_lstm_sequences import SequencesPlan  # noqa: E402
 from xbarlab.protocols.training.tasks import stored  # noqa: E402
 from xbarlab.protocols.training.tasks.airline import baselines, differenced_series, passengers, rmse  # noqa: E402
 from xbarlab.protocols.training.tasks.sequences import load_sequences  # noqa: E402
-from xbarlab.protocols.training.train_convlstm_sequence import ConvLstmPlan, train_convlstm_sequence  # noqa: E402
-from xbarlab.protocols.training.train_lstm_airline import AirlinePlan, train_lstm_airline  # noqa: E402
-from xbarlab.protocols.training.train_lstm_sequences import SequencesPlan  # noqa: E402
 from xbarlab.protocols.training.trainer import ArrayTrainer, TrainingError  # noqa: E402
-from xbarlab.protocols.training.update_rules import TwoPulse  # noqa: E402
 from xbarlab.runbooks.stations import open_bench  # noqa: E402
 
 from .training_bench import write_bench  # noqa: E402

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xbarlab.instruments.errors import RefusedError, UnsupportedError
-from xbarlab.protocols.training.array_weights import ArrayWeights
-from xbarlab.protocols.training.update_rules import Manhattan, MixedPrecision, RowParallel, TwoPulse
-from xbarlab.protocols.training.weight_mapping import LayerRequest, plan_floor
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.errors import UnsupportedError
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights
+from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor
+from xbarlab.protocols.training.rules.update_rules import Manhattan, MixedPrecision, RowParallel, TwoPulse
 from xbarlab.runbooks.stations import open_bench
 
 from .fake_array import gateless_spec

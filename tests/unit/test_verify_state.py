@@ -1,8 +1,8 @@
 import numpy as np
 
-from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import Reading
-from xbarlab.protocols.verify_state import Acceptance, Verdict, VerifyState
+from xbarlab.protocols.programming.verify_state import Acceptance, Verdict, VerifyState
 
 TARGET = 100e-6
 RULE = Acceptance(tolerance=5e-6, hits=2, reads=3, pulses_max=4, reversals_max=1, stalls_max=3)

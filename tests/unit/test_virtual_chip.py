@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xbarlab.mockhw.array_product import multiply
-from xbarlab.mockhw.crossbar_network import effective_conductance, read_rows
+from xbarlab.mockhw.chip.array_product import multiply
+from xbarlab.mockhw.chip.crossbar_network import effective_conductance, read_rows
+from xbarlab.mockhw.chip.normal_stream import NormalStream
+from xbarlab.mockhw.chip.virtual_chip import VirtualChip
 from xbarlab.mockhw.device_models.base import FloatArray, IntArray
-from xbarlab.mockhw.normal_stream import NormalStream
 from xbarlab.mockhw.sim_clock import SimClock
-from xbarlab.mockhw.virtual_chip import VirtualChip
 
 ROWS, COLS = 6, 5
 OHMS = {"row_segment": 2.0, "col_segment": 1.0, "driver": 50.0, "sense": 20.0}

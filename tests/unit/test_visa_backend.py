@@ -12,7 +12,7 @@ import pyvisa
 from pyvisa.constants import BufferOperation, ResourceAttribute, StatusCode
 from pyvisa.resources import MessageBasedResource
 
-from xbarlab.mockhw.bench import MockBench, fresh_bench
+from xbarlab.mockhw.bench.bench import MockBench, fresh_bench
 
 SOCKET = "TCPIP0::127.0.0.1::5025::SOCKET"
 GPIB = "GPIB0::7::INSTR"

@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xbarlab.instruments import wear_store
-from xbarlab.instruments.array_spec import Block
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import PulseMap, VerifyRequest
-from xbarlab.instruments.crossbar_board import CrossbarBoard
-from xbarlab.instruments.errors import ConnectionLostError, RefusedError
+from xbarlab.instruments.chip import wear_store
+from xbarlab.instruments.chip.wear_ledger import WearLedger
+from xbarlab.instruments.chip.wear_store import WearStore, wear_file
+from xbarlab.instruments.errors import ConnectionLostError
 from xbarlab.instruments.limits import Limits
-from xbarlab.instruments.station import load_station
-from xbarlab.instruments.wear_ledger import WearLedger
-from xbarlab.instruments.wear_store import WearStore, wear_file
+from xbarlab.instruments.station.station import load_station
 
 SHAPE = (4, 3)
 CELL = Block(1, 1, 2, 1)
@@ -306,7 +307,7 @@ def test_where_the_ledger_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 STATION = """
 instruments:
   board:
-    type: xbarlab.instruments.crossbar_board.CrossbarBoard
+    type: xbarlab.instruments.board.crossbar_board.CrossbarBoard
     address: TCPIP0::127.0.0.1::5025::SOCKET
     init: {visalib: b.bench.yaml@xbarlab}
 xbarlab: {chip: c.chip.yaml, wear: ledger}

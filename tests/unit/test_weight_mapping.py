@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xbarlab.instruments.errors import RefusedError
-from xbarlab.protocols.training.weight_mapping import LayerRequest, good_lines, plan_floor
+from xbarlab.common.errors import RefusedError
+from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, good_lines, plan_floor
 
 
 def test_the_three_kinds_of_pair() -> None:

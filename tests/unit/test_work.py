@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xbarlab.protocols import checkpoint as checkpoints
-from xbarlab.protocols import work as works
-from xbarlab.protocols.array_state import Fields
-from xbarlab.protocols.dataset import Axis, Variable
-from xbarlab.protocols.joined import joined, step_parts
-from xbarlab.protocols.run import Run
-from xbarlab.protocols.storage import StorageError
+from xbarlab.protocols.keeping import checkpoint as checkpoints
+from xbarlab.protocols.keeping import work as works
+from xbarlab.protocols.keeping.array_state import Fields
+from xbarlab.protocols.keeping.dataset import Axis, Variable
+from xbarlab.protocols.keeping.joined import joined, step_parts
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.keeping.storage import StorageError
 
 from .fake_array import FakeArray
 
@@ -293,7 +293,7 @@ def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest
 def test_a_clock_that_was_set_back_is_said_and_harms_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from xbarlab.protocols import journal as journals
+    from xbarlab.protocols.keeping import journal as journals
 
     folder = tmp_path / "run"
     killed(folder, "unit 3")

@@ -49,7 +49,7 @@ def write_bench(
     station = {
         "instruments": {
             "board": {
-                "type": "xbarlab.instruments.crossbar_board.CrossbarBoard",
+                "type": "xbarlab.instruments.board.crossbar_board.CrossbarBoard",
                 "address": board["address"],
                 "init": {"visalib": "ideal.bench.yaml@xbarlab"},
             }

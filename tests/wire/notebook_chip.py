@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xbarlab.mockhw.instrument import BenchLog, SimulatedInstrument
-from xbarlab.mockhw.probe_circuit import ProbeCircuit
+from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit
 from xbarlab.mockhw.sim_clock import SimClock
 
 LINES = 4

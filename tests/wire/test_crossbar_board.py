@@ -11,18 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from xbarlab.instruments import board_link
-from xbarlab.instruments.array_spec import Block
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.board import link as board_link
+from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import CrossbarArray, PulseMap, VerifyRequest
-from xbarlab.instruments.chip_file import parse_chip
-from xbarlab.instruments.crossbar_board import CrossbarBoard
-from xbarlab.instruments.errors import (
-    ConnectionLostError,
-    InstrumentError,
-    RefusedError,
-    UnconfirmedError,
-    UnsupportedError,
-)
+from xbarlab.instruments.chip.chip_file import parse_chip
+from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, UnconfirmedError, UnsupportedError
 
 
 def _load_fake() -> Any:

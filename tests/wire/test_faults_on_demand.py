@@ -11,8 +11,8 @@ import pyvisa
 from pyvisa.constants import StatusCode
 from pyvisa.resources import MessageBasedResource
 
-from xbarlab.mockhw.bench import MockBench, fresh_bench
-from xbarlab.mockhw.bench_file import BenchFileError
+from xbarlab.mockhw.bench.bench import MockBench, fresh_bench
+from xbarlab.mockhw.bench.file import BenchFileError
 from xbarlab.mockhw.faults import KINDS, Fault, FaultPlan
 
 STATIONS = Path(__file__).parents[2] / "runbooks" / "stations"

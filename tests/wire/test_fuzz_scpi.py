@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from xbarlab.mockhw.bench import MockBench, forget_bench, fresh_bench
+from xbarlab.mockhw.bench.bench import MockBench, forget_bench, fresh_bench
 from xbarlab.mockhw.instrument import SimulatedInstrument
-from xbarlab.mockhw.scpi_framing import MessageFramer
-from xbarlab.mockhw.scpi_tree import Program, spellings
-from xbarlab.mockhw.wire_limits import WIRE_LIMITS, WireLimits
+from xbarlab.mockhw.scpi.framing import MessageFramer
+from xbarlab.mockhw.scpi.tree import Program, spellings
+from xbarlab.mockhw.scpi.wire_limits import WIRE_LIMITS, WireLimits
 
 STATIONS = Path(__file__).parents[2] / "runbooks" / "stations"
 BENCHES = ("mock_ta_hfo2", "mock_tio2")

@@ -14,10 +14,11 @@ import pytest
 from pyvisa.errors import InvalidSession
 from qcodes.parameters import Parameter
 
-from xbarlab.instruments import probe_visa
+from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW
-from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError, RefusedError
-from xbarlab.instruments.keithley_2450 import Keithley2450Smu, Point
+from xbarlab.instruments.drivers import guarded_visa as probe_visa
+from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu, Point
+from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError
 from xbarlab.instruments.limits import Limits
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from qcodes.parameters import Parameter
 
-from xbarlab.instruments import probe_visa
-from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, RefusedError
-from xbarlab.instruments.keysight_33622a import Keysight33622APulser, PulseTrain
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.drivers import guarded_visa as probe_visa
+from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser, PulseTrain
+from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
 from xbarlab.instruments.limits import Limits
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from xbarlab.instruments import probe_visa
-from xbarlab.instruments.errors import InstrumentError, RefusedError
-from xbarlab.instruments.keysight_b2201a import KeysightB2201AMatrix, channel_list
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.drivers import guarded_visa as probe_visa
+from xbarlab.instruments.drivers.keysight_b2201a import KeysightB2201AMatrix, channel_list
+from xbarlab.instruments.errors import InstrumentError
 
 
 def _load_fake() -> Any:

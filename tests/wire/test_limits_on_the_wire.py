@@ -15,10 +15,11 @@ from qcodes.parameters import Parameter
 from qcodes.station import Station
 from qcodes.validators import Numbers
 
-from xbarlab.instruments.array_spec import Block
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import PulseMap, VerifyRequest
-from xbarlab.instruments.crossbar_board import CrossbarBoard
-from xbarlab.instruments.errors import RefusedError, UnsupportedError
+from xbarlab.instruments.errors import UnsupportedError
 
 
 def _load_fake() -> Any:

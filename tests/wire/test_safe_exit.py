@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from xbarlab.instruments import exchange
-from xbarlab.instruments.array_spec import Block
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import PulseMap
-from xbarlab.instruments.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
-from xbarlab.instruments.interrupts import uninterrupted
-from xbarlab.instruments.station import Bench, load_station
+from xbarlab.instruments.station.station import Bench, load_station
+from xbarlab.instruments.wire import exchange
+from xbarlab.instruments.wire.interrupts import uninterrupted
 
 
 def _load_fake() -> Any:

@@ -9,11 +9,11 @@ import pytest
 
 from xbarlab.mockhw.faults import Fault, FaultPlan
 from xbarlab.mockhw.instrument import BenchLog, SimulatedInstrument, advance_to
-from xbarlab.mockhw.scpi_arguments import Block, Boolean, Choice, Integer, Number, Text
-from xbarlab.mockhw.scpi_device import Hold
-from xbarlab.mockhw.scpi_errors import ScpiError
-from xbarlab.mockhw.scpi_framing import MessageFramer
-from xbarlab.mockhw.scpi_tree import Command, setting, spellings
+from xbarlab.mockhw.scpi.arguments import Block, Boolean, Choice, Integer, Number, Text
+from xbarlab.mockhw.scpi.device import Hold
+from xbarlab.mockhw.scpi.errors import ScpiError
+from xbarlab.mockhw.scpi.framing import MessageFramer
+from xbarlab.mockhw.scpi.tree import Command, setting, spellings
 from xbarlab.mockhw.sim_clock import SimClock
 
 

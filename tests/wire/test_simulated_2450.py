@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from xbarlab.mockhw.instrument import advance_to
-from xbarlab.mockhw.keithley_2450_specs import AMPS, OVERFLOW, VOLTS
+from xbarlab.mockhw.instruments.keithley_2450.specs import AMPS, OVERFLOW, VOLTS
 
 
 def _resistor_bench() -> ModuleType:

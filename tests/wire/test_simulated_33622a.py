@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from xbarlab.mockhw.instrument import advance_to
-from xbarlab.mockhw.keysight_33622a import Keysight33622A
-from xbarlab.mockhw.keysight_33622a_waveform import ShapeSettings, stairs
+from xbarlab.mockhw.instruments.keysight_33622a.instrument import Keysight33622A
+from xbarlab.mockhw.instruments.keysight_33622a.waveform import ShapeSettings, stairs
 
 from .notebook_chip import Bench
 

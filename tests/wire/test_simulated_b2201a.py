@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from xbarlab.mockhw.instrument import advance_to
-from xbarlab.mockhw.keysight_b2201a import KeysightB2201A
-from xbarlab.mockhw.relays import Relays
-from xbarlab.mockhw.scpi_tree import Command
+from xbarlab.mockhw.instruments.keysight_b2201a.instrument import KeysightB2201A
+from xbarlab.mockhw.probe_circuit.relays import Relays
+from xbarlab.mockhw.scpi.tree import Command
 
 from .notebook_chip import Bench
 

@@ -8,11 +8,11 @@ import struct
 import numpy as np
 import pytest
 
-from xbarlab.mockhw.array_board import ArrayBoard
-from xbarlab.mockhw.array_board_slots import PulseCodes, SlotPlan
-from xbarlab.mockhw.array_board_spec import BoardSpec
 from xbarlab.mockhw.faults import Fault, FaultPlan
 from xbarlab.mockhw.instrument import BenchLog, advance_to
+from xbarlab.mockhw.instruments.array_board.board import ArrayBoard
+from xbarlab.mockhw.instruments.array_board.slots import PulseCodes, SlotPlan
+from xbarlab.mockhw.instruments.array_board.spec import BoardSpec
 from xbarlab.mockhw.sim_clock import SimClock
 
 ROWS, COLS = 6, 4

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..array_layers import ArrayConv2d, ArrayLinear
-from ..array_weights import ArrayWeights
+from ..layers.array_layers import ArrayConv2d, ArrayLinear
+from ..layers.array_weights import ArrayWeights
 
 FILTERS, MAPS, CLASSES = 15, 4, 10
 # A 2×2 kernel that keeps the size needs one more line; it goes below and to the right.

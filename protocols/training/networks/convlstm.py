@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..array_layers import ArrayConvGates, ArrayLinear
-from ..array_weights import ArrayWeights
+from ..layers.array_layers import ArrayConvGates, ArrayLinear
+from ..layers.array_weights import ArrayWeights
 
 CHANNELS, INPUT_KERNEL, STATE_KERNEL = 5, 3, 2
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..array_layers import ArrayLinear, ArrayLSTM
-from ..array_weights import ArrayWeights
+from ..layers.array_layers import ArrayLinear, ArrayLSTM
+from ..layers.array_weights import ArrayWeights
 
 
 class LstmRegressor(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....instruments.errors import RefusedError
+from ....common.errors import RefusedError
 
 
 @dataclass(frozen=True)

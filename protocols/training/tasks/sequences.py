@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ....instruments.errors import RefusedError, unknown
+from ....common.errors import RefusedError, unknown
 from .labelled import Examples, LabelledData
 from .stored import load_stored
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....instruments.errors import RefusedError
+from ....common.errors import RefusedError
 
 MAKE = "python -m xbarlab.protocols.training.tasks.make_data FOLDER"
 

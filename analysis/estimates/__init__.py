@@ -1,0 +1,4 @@
+"""Numbers with intervals from arrays.
+
+Imports nothing of ours but common/.
+"""

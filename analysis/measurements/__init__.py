@@ -1,0 +1,4 @@
+"""One file per measurement: its quantities and its figures.
+
+Imports estimates/ and plots/.
+"""

@@ -1,0 +1,234 @@
+"""Pictures of the array, one pixel per cell: rows run down, columns across, as on the chip file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..plots.plots import ERROR_COLOURS, FAINT, MAP_COLOURS, MISSING, new_figure, si_prefix, styled
+from . import yield_classes as classes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+    from ..estimates.estimates import Floats
+
+CLASS_COLOURS = {
+    classes.SWITCHING: "#9ecae1",
+    classes.OPEN: "#111111",
+    classes.SHORT: "#D55E00",
+    classes.STUCK_LRS: "#E69F00",
+    classes.STUCK_HRS: "#0b4f8a",
+    classes.UNFORMED: "#CC79A7",
+    classes.LINEAR: "#009E73",
+    classes.UNMEASURED: MISSING,
+}
+
+
+@styled
+def conductance_map(
+    conductance: ArrayLike,
+    *,
+    title: str = "Conductance",
+    v_max: float | None = None,
+    origin: tuple[int, int] = (0, 0),
+) -> Figure:
+    """Draw a conductance map [S] as a heat map in µS (or the prefix that fits); cells not measured are grey.
+
+    `v_max` [S] fixes the top of the colour scale, so that maps can be compared; without it the 99.5th percentile is
+    used and a single short cell cannot darken the rest.
+    """
+    g = np.atleast_2d(np.asarray(conductance, dtype=np.float64))
+    known = g[np.isfinite(g)]
+    top = v_max if v_max is not None else float(np.percentile(known, 99.5)) if known.size else 1.0
+    factor, prefix = si_prefix(top)
+    width, height = _map_size(g.shape)
+    figure, ax = new_figure(width, height)
+    clipped = bool(known.size and known.max() > top)
+    image = _draw(ax, g / factor, MAP_COLOURS, 0.0, top / factor or 1.0, origin)
+    bar = figure.colorbar(image, ax=ax, extend="max" if clipped else "neither", shrink=0.9, pad=0.03)
+    bar.set_label(f"Conductance ({prefix}S)")
+    ax.set_title(title)
+    _grey_note(ax, g)
+    return figure
+
+
+@styled
+def value_map(
+    values: ArrayLike,
+    *,
+    title: str,
+    label: str,
+    grey: str = "not measured",
+    logarithmic: bool = False,
+    origin: tuple[int, int] = (0, 0),
+) -> Figure:
+    """Draw any positive quantity of every cell; cells without one (nan) are grey, and `grey` says what they are.
+
+    Parameters
+    ----------
+    label : str
+        Quantity and unit, beside the colour scale.
+    """
+    from matplotlib.colors import LogNorm, Normalize
+
+    shown = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    known = shown[np.isfinite(shown)]
+    low, top = (float(known.min()), float(known.max())) if known.size else (1.0, 1.0)
+    width, height = _map_size(shown.shape)
+    figure, ax = new_figure(width, height)
+    image = _draw(ax, shown, MAP_COLOURS, 0.0, top, origin)
+    image.set_norm(LogNorm(low, max(top, 10.0 * low)) if logarithmic else Normalize(0.0, top))
+    figure.colorbar(image, ax=ax, shrink=0.9, pad=0.03).set_label(label)
+    ax.set_title(title)
+    _grey_note(ax, shown, grey)
+    return figure
+
+
+@styled
+def category_map(categories: ArrayLike, *, title: str = "Yield map", origin: tuple[int, int] = (0, 0)) -> Figure:
+    """Draw the class of every cell (the names of `yield_classes.CATEGORIES`), with counts in the legend.
+
+    `origin` is the row and column of the first cell on the chip, for the axes of a sub-array.
+    """
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+    from matplotlib.patches import Patch
+
+    names = np.atleast_2d(np.asarray(categories))
+    counts = classes.count_categories(names)
+    index = np.searchsorted(np.array(sorted(counts)), names)
+    ordered = sorted(counts)
+    width, height = _map_size(names.shape)
+    figure, ax = new_figure(width + 1.9, height)  # room for the legend
+    colours = ListedColormap([CLASS_COLOURS[name] for name in ordered])
+    norm = BoundaryNorm(np.arange(len(ordered) + 1) - 0.5, len(ordered))
+    ax.imshow(
+        index, cmap=colours, norm=norm, interpolation="nearest", aspect="equal", extent=_extent(names.shape, origin)
+    )
+    _label(ax, names.shape, origin)
+    ax.set_title(title)
+    total = names.size
+    handles = [
+        Patch(
+            facecolor=CLASS_COLOURS[name],
+            edgecolor=FAINT,
+            linewidth=0.5,
+            label=f"{name}: {count:,} ({count / total:.2%})",
+        )
+        for name, count in counts.items()
+        if count or name == classes.SWITCHING
+    ]
+    ax.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(1.03, 1.0),
+        borderaxespad=0.0,
+        title=f"{total:,} cells",
+        alignment="left",
+    )
+    return figure
+
+
+@styled
+def target_maps(
+    target: ArrayLike,
+    achieved: ArrayLike,
+    *,
+    spacing: float | None = None,
+    title: str = "Programming",
+    origin: tuple[int, int] = (0, 0),
+) -> Figure:
+    """Draw target, achieved and error maps [S] side by side; the error scale ends at one level `spacing` when given."""
+    wanted = np.atleast_2d(np.asarray(target, dtype=np.float64))
+    got = np.atleast_2d(np.asarray(achieved, dtype=np.float64))
+    if wanted.shape != got.shape:
+        raise ValueError(f"target map is {wanted.shape}, achieved map {got.shape}: must be equal")
+    error = got - wanted
+    known = np.abs(error[np.isfinite(error)])
+    top = float(np.nanmax(wanted)) if np.isfinite(wanted).any() else 1.0
+    reach = spacing or (float(np.percentile(known, 99)) if known.size else 1.0) or 1.0
+    factor, prefix = si_prefix(top)
+    width, height = _map_size(wanted.shape)
+    figure, axes = new_figure(3.0 * width - 0.8, height + 0.6, 3)
+    panels = (("target", wanted, MAP_COLOURS, 0.0, top), ("achieved", got, MAP_COLOURS, 0.0, top))
+    image = None
+    for ax, (name, data, colours, low, high) in zip(axes, panels, strict=False):
+        image = _draw(ax, data / factor, colours, low / factor, high / factor, origin)
+        ax.set_title(name, fontsize=11)
+    assert image is not None
+    figure.colorbar(image, ax=axes[:2], shrink=0.9, pad=0.015).set_label(f"Conductance ({prefix}S)")
+    difference = _draw(axes[2], error / factor, ERROR_COLOURS, -reach / factor, reach / factor, origin)
+    axes[2].set_title("error (achieved − target)", fontsize=11)
+    over = bool(known.size and known.max() > reach)
+    bar = figure.colorbar(difference, ax=axes[2], extend="both" if over else "neither", shrink=0.9, pad=0.03)
+    bar.set_label(f"Error ({prefix}S)")
+    axes[1].set_ylabel("")
+    axes[2].set_ylabel("")
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
+    return figure
+
+
+def _draw(ax: Axes, data: Floats, colours: str, low: float, high: float, origin: tuple[int, int]) -> AxesImage:
+    from matplotlib import colormaps
+
+    ax.set_facecolor(MISSING)
+    shown = np.ma.masked_invalid(data)
+    image = ax.imshow(
+        shown,
+        cmap=colormaps[colours],
+        vmin=low,
+        vmax=high,
+        interpolation="nearest",
+        aspect="equal",
+        extent=_extent(data.shape, origin),
+    )
+    _label(ax, data.shape, origin)
+    return image
+
+
+def _extent(shape: tuple[int, ...], origin: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return left, right, bottom, top so that ticks show the cell's own row and column on the chip."""
+    return origin[1] - 0.5, origin[1] + shape[1] - 0.5, origin[0] + shape[0] - 0.5, origin[0] - 0.5
+
+
+def _label(ax: Axes, shape: tuple[int, ...], origin: tuple[int, int]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set(xlabel="Column", ylabel="Row")
+    ax.grid(visible=False)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 4, 5, 8, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 4, 5, 8, 10]))
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(True)
+    left, right, bottom, top = _extent(shape, origin)
+    ax.set_xlim(left, right)
+    ax.set_ylim(bottom, top)
+
+
+def _grey_note(ax: Axes, g: Floats, what: str = "not measured") -> None:
+    missing = int((~np.isfinite(g)).sum())
+    if missing:
+        ax.annotate(
+            f"grey: {missing:,} cells {what}",
+            (0.0, 0.0),
+            xycoords="axes fraction",
+            xytext=(0, -34),
+            textcoords="offset points",
+            fontsize=8.5,
+            color=FAINT,
+            va="top",
+            annotation_clip=False,
+        )
+
+
+def _map_size(shape: tuple[int, ...]) -> tuple[float, float]:
+    """Return figure width and height [inch] for one map: long arrays get tall figures, tiny ones stay readable."""
+    rows, cols = shape[0], shape[1]
+    longest = max(rows, cols)
+    side = 4.9 if longest > 32 else 4.0
+    width, height = side * cols / longest, side * rows / longest
+    return max(width, 1.6) + 1.7, max(height, 1.6) + 1.0

@@ -1,0 +1,4 @@
+"""The house's figures: axes, units, colours.
+
+Imports quantities.
+"""

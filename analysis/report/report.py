@@ -1,0 +1,283 @@
+"""The report of a run: one HTML file that needs nothing beside it, to be read on a screen or on paper."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..plots.plots import png_bytes
+from ..quantities import COUNT, FRACTION, HIGH, LOW, SI_PREFIXES, Quantity, describe, format_value
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame, Series
+
+COST_KEYS = ("transactions", "slots", "pulses", "chip_seconds", "seconds", "seed")
+TILE_KEYS = (
+    "programmed_fraction_60s",
+    "programmed_fraction",
+    "yield_fraction",
+    "formed_fraction",
+    "programming_sigma",
+    "pulses_per_cell",
+    "v_set_mean",
+    "v_reset_mean",
+    "r_on_median",
+    "r_off_median",
+    "v_form_mean",
+)
+MAX_TILES = 8
+CSS_PIXELS_PER_INCH = 104  # 10 pt lettering in a figure then matches the small print around it
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation of the runbook and what came of it.
+
+    Parameters
+    ----------
+    metric : str
+        Summary key.
+    value : float
+        Measured; nan when the run did not produce it, which fails.
+    minimum, maximum : float, optional
+        Limits, both included.
+    """
+
+    metric: str
+    value: float
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether the value exists and lies within the limits."""
+        above = self.minimum is None or self.value >= self.minimum
+        below = self.maximum is None or self.value <= self.maximum
+        return not math.isnan(self.value) and above and below
+
+    @property
+    def expectation(self) -> str:
+        """Return the limits in words, e.g. `≥ 95.00 %`."""
+        unit = describe(self.metric).unit
+        low = None if self.minimum is None else _limit(self.minimum, unit)
+        high = None if self.maximum is None else _limit(self.maximum, unit)
+        if low is not None and high is not None:
+            return f"{low} … {high}"
+        return f"≥ {low}" if low is not None else f"≤ {high}" if high is not None else "any value"
+
+
+@dataclass(frozen=True)
+class Section:
+    """One step of the run as the reader sees it.
+
+    Parameters
+    ----------
+    title : str
+    text : str
+        Plain paragraphs, separated by an empty line.
+    figures : sequence of (caption, Figure)
+        The caption says what the figure shows.
+    tables : sequence of (caption, DataFrame)
+        A column named `sigma [S]` is shown with an SI prefix, `x [fraction]` in per cent.
+    """
+
+    title: str
+    text: str = ""
+    figures: Sequence[tuple[str, Figure]] = ()
+    tables: Sequence[tuple[str, DataFrame]] = ()
+
+
+@dataclass(frozen=True)
+class _Row:
+    quantity: Quantity
+    value: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class _Table:
+    caption: str
+    header: list[str]
+    numeric: list[bool]
+    rows: list[list[str]]
+
+
+def write_report(
+    path: str | Path,
+    *,
+    title: str,
+    summary: Mapping[str, float],
+    sections: Sequence[Section],
+    checks: Sequence[Check] = (),
+    provenance: Mapping[str, str] | None = None,
+    failures: Mapping[str, int] | None = None,
+    lead: str = "",
+) -> Path:
+    """Write the report and return its path.
+
+    Parameters
+    ----------
+    path : path of the HTML file
+    title, lead : str
+        Name of the run, and a sentence under it.
+    summary : mapping
+        Flat `name: number` metrics; `_ci95_low` and `_ci95_high` become the interval of their quantity.
+    sections : sequence of Section
+    checks : sequence of Check
+        Expectations of the runbook; the verdict on top counts them.
+    provenance : mapping
+        Where the numbers come from: instruments, seed, station, versions, software time, dataset ids.
+    failures : mapping, optional
+        Failure reason -> number of cells.
+    """
+    target = Path(path)
+    target.write_text(
+        render_report(
+            title=title,
+            summary=summary,
+            sections=sections,
+            checks=checks,
+            provenance=provenance,
+            failures=failures,
+            lead=lead,
+        ),
+        encoding="utf-8",
+    )
+    return target
+
+
+def render_report(
+    *,
+    title: str,
+    summary: Mapping[str, float],
+    sections: Sequence[Section],
+    checks: Sequence[Check] = (),
+    provenance: Mapping[str, str] | None = None,
+    failures: Mapping[str, int] | None = None,
+    lead: str = "",
+) -> str:
+    """Return the HTML of `write_report`."""
+    from jinja2 import Environment, StrictUndefined
+
+    source = files(__package__ or __name__.rpartition(".")[0]).joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    rows = [_row(key, summary) for key in summary if not describe(key).bound]
+    costs = [row for row in rows if row.quantity.name in COST_KEYS and not row.quantity.step]
+    shown = [
+        {
+            "id": f"s{k}",
+            "title": section.title,
+            "paragraphs": [part.strip() for part in section.text.split("\n\n") if part.strip()],
+            "figures": [
+                (caption, _data_uri(figure), round(figure.get_figwidth() * CSS_PIXELS_PER_INCH))
+                for caption, figure in section.figures
+            ],
+            "tables": [_table(caption, frame) for caption, frame in section.tables],
+        }
+        for k, section in enumerate(sections, start=1)
+    ]
+    reasons = sorted((failures or {}).items(), key=lambda item: (-item[1], item[0]))
+    return environment.from_string(source).render(
+        title=title,
+        lead=lead,
+        verdict=_verdict(checks),
+        state="none" if not checks else "good" if all(check.passed for check in checks) else "bad",
+        tiles=_tiles(rows),
+        rows=[row for row in rows if row not in costs],
+        costs=costs,
+        stepped=any(row.quantity.step for row in rows),
+        checks=[
+            (check, describe(check.metric), format_value(check.value, describe(check.metric).unit)) for check in checks
+        ],
+        sections=shown,
+        reasons=[(reason, f"{count:,}", 100.0 * count / max(reasons[0][1], 1)) for reason, count in reasons],
+        failed=f"{sum(count for _, count in reasons):,}",
+        provenance=dict(provenance or {}),
+    )
+
+
+def _row(key: str, summary: Mapping[str, float]) -> _Row:
+    quantity = describe(key)
+    value = float(summary[key])
+    ends = [float(summary.get(key + end, math.nan)) for end in (LOW, HIGH)]
+    interval = ""
+    if not all(math.isnan(end) for end in ends):
+        low, high = (format_value(end, quantity.unit, like=value) for end in ends)
+        interval = f"{low.partition(' ')[0]} … {high}"
+    return _Row(quantity, format_value(value, quantity.unit), interval)
+
+
+def _limit(value: float, unit: str) -> str:
+    """Write a limit as the runbook's author did, without trailing zeros."""
+    number, space, rest = format_value(value, unit).partition(" ")
+    return (number.rstrip("0").rstrip(".") if "." in number else number) + space + rest
+
+
+def _tiles(rows: Sequence[_Row]) -> list[_Row]:
+    by_name: dict[str, _Row] = {}
+    for row in rows:
+        # A quantity measured by several steps has no single headline value.
+        by_name.setdefault(row.quantity.name, row)
+    return [by_name[name] for name in TILE_KEYS if name in by_name][:MAX_TILES]
+
+
+def _verdict(checks: Sequence[Check]) -> str:
+    missed = [check.metric for check in checks if not check.passed]
+    if not checks:
+        return "Done. The runbook states no expectations."
+    if not missed:
+        return f"All {len(checks)} expectations met." if len(checks) > 1 else "The expectation is met."
+    return f"{len(missed)} of {len(checks)} expectations missed: {', '.join(missed)}."
+
+
+def _data_uri(figure: Figure) -> str:
+    return "data:image/png;base64," + base64.b64encode(png_bytes(figure)).decode("ascii")
+
+
+def _table(caption: str, frame: DataFrame) -> _Table:
+    columns = [_column(str(name), frame.iloc[:, k]) for k, name in enumerate(frame.columns)]
+    cells = [cell for _, _, cell in columns]
+    return _Table(
+        caption=caption,
+        header=[header for header, _, _ in columns],
+        numeric=[numeric for _, numeric, _ in columns],
+        rows=[list(row) for row in zip(*cells, strict=True)],
+    )
+
+
+def _column(name: str, values: Series) -> tuple[str, bool, list[str]]:
+    """Return heading, whether it is numeric, and the cells of one column, all with the same prefix and decimals."""
+    label, _, unit = name.partition(" [")
+    unit = unit.removesuffix("]")
+    kind = values.dtype.kind if isinstance(values.dtype, np.dtype) else "O"
+    if kind in "iu":
+        return _heading(label, unit if unit != COUNT else ""), True, [f"{int(v):,}" for v in values]
+    if kind != "f":
+        return _heading(label, unit), False, [str(v) for v in values]
+    numbers = np.asarray(values, dtype=np.float64)
+    known = np.abs(numbers[np.isfinite(numbers)])
+    largest = float(known.max(initial=0.0))
+    factor, prefix = 1.0, ""
+    if unit == FRACTION:
+        factor, unit = 0.01, "%"
+    elif unit and largest > 0.0:
+        factor, prefix = next((pair for pair in SI_PREFIXES if largest >= pair[0]), SI_PREFIXES[-1])
+    decimals = min(6, max(0, 3 - math.floor(math.log10(largest / factor)))) if largest > 0.0 else 0
+    decimals = min(decimals, 2) if unit == "%" else decimals
+    return (
+        _heading(label, prefix + unit),
+        True,
+        [f"{v / factor:,.{decimals}f}".replace("-", "−") if math.isfinite(v) else "–" for v in numbers],
+    )
+
+
+def _heading(label: str, unit: str) -> str:
+    return f"{label} ({unit})" if unit else label

@@ -1,0 +1,110 @@
+"""What a chip has borne over its life, as a table, two maps and a section of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..measurements.array_maps import value_map
+from ..quantities import format_value
+from .report import Section
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Summary = Mapping[str, float | str]
+Maps = Mapping[str, NDArray[np.float64]]
+
+
+def wear_lines(summary: Summary, *, budget: float | None = None, budget_source: str = "") -> list[tuple[str, str]]:
+    """Return (what, how much) of a ledger's ``summary()``, for a table.
+
+    Parameters
+    ----------
+    budget : float
+        Pulses a cell may have in its life.
+    budget_source : str
+        Who set it.
+    """
+    # Chips on several boards are a rectangle with holes: then it is said how many cells there are.
+    cells = float(summary.get("cells", float(summary["rows"]) * float(summary["cols"])))
+    most = float(summary["pulses_max"])
+    lines = [
+        ("cells used", f"{float(summary['cells_used']):,.0f} of {cells:,.0f}"),
+        ("SET pulses, all cells", f"{float(summary['set_pulses_total']):,.0f}"),
+        ("RESET pulses, all cells", f"{float(summary['reset_pulses_total']):,.0f}"),
+        ("sweeps, all cells", f"{float(summary['sweeps_total']):,.0f}"),
+        ("pulses of the cell that had most", f"{most:,.0f}"),
+        ("SET/RESET cycles of the cell that had most", f"{float(summary['cycles_max']):,.0f}"),
+        ("largest SET stress", format_value(float(summary["set_stress_max"]), "V", 3)),
+        ("largest RESET stress", format_value(float(summary["reset_stress_max"]), "V", 3)),
+    ]
+    uncertain = float(summary["uncertain"])
+    if uncertain:
+        times = float(summary["crashes"])
+        ended = "a process ended" if times == 1 else f"{times:,.0f} processes ended"
+        lines.append(("not certain", f"up to {uncertain:,.0f} more per cell: {ended} before writing them down"))
+    if budget is not None:
+        part = (most + uncertain) / budget if budget else 1.0
+        whose = f" ({budget_source})" if budget_source else ""
+        lines.append(
+            ("wear budget", f"{budget:,.0f} pulses a cell, {part:.2%} of it used by the cell that had most{whose}")
+        )
+    used = str(summary["first_use"])
+    lines.append(("used", f"{used} to {summary['last_use']} UTC" if used else "in this session only"))
+    return lines
+
+
+def pulses_map(pulses: ArrayLike) -> Figure:
+    """Draw the pulses every cell has had, on a logarithmic scale; cells that had none are grey."""
+    counts = np.asarray(pulses, dtype=np.float64)
+    return value_map(
+        np.where(counts > 0.0, counts, np.nan),
+        title="Pulses per cell",
+        label="Pulses",
+        grey="without a pulse",
+        logarithmic=True,
+    )
+
+
+def stress_map(set_stress: ArrayLike, reset_stress: ArrayLike) -> Figure:
+    """Draw the largest voltage every cell has had [V], of either polarity; cells that had none are grey."""
+    most = np.maximum(np.asarray(set_stress, dtype=np.float64), np.asarray(reset_stress, dtype=np.float64))
+    return value_map(
+        np.where(most > 0.0, most, np.nan), title="Largest stress", label="Largest |V| (V)", grey="without stress"
+    )
+
+
+def wear_section(
+    summary: Summary, maps: Maps, *, budget: float | None = None, budget_source: str = "", notes: tuple[str, ...] = ()
+) -> Section:
+    """Return the section "Wear" of a report.
+
+    Parameters
+    ----------
+    summary, maps
+        Of a wear ledger: ``ledger.summary()``, ``ledger.maps()``.
+    budget, budget_source
+        As of :func:`wear_lines`.
+    notes : tuple of str
+        ``ledger.notes``: what has to be said first.
+    """
+    from pandas import DataFrame
+
+    lines = wear_lines(summary, budget=budget, budget_source=budget_source)
+    text = "\n\n".join(
+        (
+            *(f"{note}." for note in notes),
+            f"What chip {summary['chip']} has borne over its life, this run included. A sweep counts as a pulse for "
+            "every stay at one polarity; half-selected cells and reads are not counted.",
+        )
+    )
+    table = DataFrame({"what": [what for what, _ in lines], "how much": [much for _, much in lines]})
+    figures = [
+        ("Pulses every cell has had.", pulses_map(maps["pulses"])),
+        ("Largest voltage across every cell.", stress_map(maps["set_stress"], maps["reset_stress"])),
+    ]
+    return Section("Wear", text, figures, [("The chip's account.", table)])

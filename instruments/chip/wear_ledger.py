@@ -1,0 +1,345 @@
+"""Wear: what every cell of a chip has borne over its life, counted below every protocol and held to its budget."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...common.errors import RefusedError
+from ..block import Block
+from ..wire.interrupts import uninterrupted
+from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, Account, WearStore
+
+if TYPE_CHECKING:
+    from ..limits import Limits
+
+log = logging.getLogger(__name__)
+
+WARN_AT = 0.8
+"""Part of the budget from which on it is said."""
+
+_FLUSH_SECONDS = 5.0
+# What is lost when a process dies is at most a hundredth of the budget, and little where there is none.
+_RESERVE_MIN, _RESERVE_MAX, _RESERVE_PART = 256.0, 1e4, 0.01
+# A batch holds so many of the largest trains at least, or long trains would each cost a transaction.
+_RESERVE_ADDS = 4.0
+
+
+class WearLedger:
+    """The account of one chip; without a ``store`` it lasts as long as this object.
+
+    Pulses are counted before they leave, whole: one whose confirmation was lost has been given. Counts are written in
+    batches, every few seconds and when the array idles. What one batch may hold is reserved in the database before it
+    is given, so that a process that dies leaves an upper bound behind, never pulses nobody counted.
+
+    A sweep counts as one pulse for every stay at one polarity. Half-selected cells are not counted. Pulses of an
+    outer-product update are counted by their expectation, those of an on-board read-verify half as SETs, half as
+    RESETs: which cell got which only the board knows.
+
+    Parameters
+    ----------
+    chip : str
+        Its id, or what else the account is kept under.
+    shape : (rows, cols)
+    limits : Limits
+        Where the budget stands that is shown; what holds is handed over with every pulse.
+
+    Raises
+    ------
+    RefusedError
+        The ledger knows a chip of this id that has another shape.
+    """
+
+    def __init__(
+        self, chip: str, shape: tuple[int, int], *, store: WearStore | None = None, limits: Limits | None = None
+    ) -> None:
+        self._chip, self._store, self.limits = chip, store, limits
+        self._lock = threading.RLock()
+        self._account = Account(chip, *shape)
+        self._total = {name: np.zeros(shape) for name in PLANES}
+        if store is not None:
+            budget = None if limits is None else float(limits.pulses_total_max)
+            source = "" if limits is None else limits.whose("pulses_total_max")
+            try:
+                self._account = store.open_account(chip, shape, budget, source)
+                if (self._account.rows, self._account.cols) != shape:
+                    raise RefusedError(
+                        f"chip {chip} has {shape[0]} × {shape[1]} cells, but {self._account.rows} × "
+                        f"{self._account.cols} in the wear ledger {store.path}: give each chip an id of its own"
+                    )
+                self._total = store.planes(self._account)
+            except sqlite3.Error as error:
+                store.close()
+                raise RefusedError(f"the wear ledger {store.path} cannot be read ({error})") from error
+            except RefusedError:
+                store.close()
+                raise
+        self._written = {name: plane.copy() for name, plane in self._total.items()}
+        self._pulses = self._total["set_pulses"] + self._total["reset_pulses"]
+        self._most = float(self._pulses.max())
+        self._touched = np.zeros(shape, dtype=np.bool_)
+        self._pending = self._reserved = 0.0
+        self._flushed = time.monotonic()
+        self._notes: list[str] = []
+
+    @property
+    def chip(self) -> str:
+        """What the account is kept under."""
+        return self._chip
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for who watches: the budget that runs out, a ledger that cannot be written."""
+        return tuple(self._notes)
+
+    # -- counting ----------------------------------------------------------------------------------------------------
+
+    def add(self, block: Block, volts: ArrayLike, count: ArrayLike, limits: Limits) -> None:
+        """Count pulses that are about to be given.
+
+        Parameters
+        ----------
+        volts : array [V]
+            Signed; positive SETs.
+        count : array
+            Pulses per cell, broadcast with ``volts`` to the block's shape.
+
+        Raises
+        ------
+        RefusedError
+            A cell would go beyond its budget, ``limits.pulses_total_max``, or the ledger cannot be written: nothing
+            was counted.
+        """
+        with self._lock:
+            given, sign = np.asarray(count, dtype=np.float64), np.asarray(volts, dtype=np.float64)
+            largest = self._admit(block, given, limits)
+            total, at = self._total, block.slices
+            up, down = sign > 0.0, sign < 0.0
+            for counts, stress, mask in (("set_pulses", "set_stress", up), ("reset_pulses", "reset_stress", down)):
+                if mask.any():
+                    mine = np.where(mask, given, 0.0)
+                    total[counts][at] += mine
+                    np.maximum(total[stress][at], np.abs(sign) * (mine > 0.0), out=total[stress][at])
+            now = np.where(given > 0.0, np.sign(sign), 0.0)
+            last = total[LAST_SIGN][at]
+            # A part of a pulse that is expected makes no whole alternation.
+            total["alternations"][at] += np.where(now * last < 0.0, np.minimum(given, 1.0), 0.0)
+            last[...] = np.where(now != 0.0, now, last)
+            self._book(block, np.where(now != 0.0, given, 0.0), largest)
+
+    def add_sweep(self, row: int, col: int, volts: NDArray[np.float64], limits: Limits) -> None:
+        """Count a sweep of one cell through ``volts`` [V] about to run: a pulse for every stay at a polarity."""
+        block = Block(row, 1, col, 1)
+        signs = np.sign(volts)
+        signs = signs[signs != 0.0]
+        with self._lock:
+            total = self._total
+            begins = np.flatnonzero(np.diff(signs, prepend=0.0)) if signs.size else np.zeros(0, dtype=np.intp)
+            largest = self._admit(block, np.full((1, 1), float(begins.size)), limits)
+            total["sweeps"][row, col] += 1.0
+            if begins.size:
+                stays = signs[begins]
+                total["set_pulses"][row, col] += float((stays > 0.0).sum())
+                total["reset_pulses"][row, col] += float((stays < 0.0).sum())
+                turned = stays[0] * total[LAST_SIGN][row, col] < 0.0
+                total["alternations"][row, col] += begins.size - 1 + float(turned)
+                total[LAST_SIGN][row, col] = stays[-1]
+                total["set_stress"][row, col] = max(total["set_stress"][row, col], float(volts.max()))
+                total["reset_stress"][row, col] = max(total["reset_stress"][row, col], -float(volts.min()))
+            self._book(block, np.full((1, 1), float(begins.size)), largest)
+
+    def giving(self, block: Block, most: NDArray[np.float64], stress: tuple[float, float], limits: Limits) -> Giving:
+        """Count what a loop on the board is about to give: ``most`` pulses per cell, until it says how many they were.
+
+        Parameters
+        ----------
+        stress : (RESET, SET) [V]
+            Largest magnitudes.
+        """
+        with self._lock:
+            self._admit(block, most, limits)
+        return Giving(self, block, most, stress)
+
+    def settle(self, block: Block, count: NDArray[np.float64], stress: tuple[float, float]) -> None:
+        """Count ``count`` pulses of unknown polarity per cell; :class:`Giving` calls this."""
+        with self._lock:
+            at = block.slices
+            for counts, plane, volts in zip(("reset_pulses", "set_pulses"), reversed(STRESSES), stress, strict=True):
+                self._total[counts][at] += 0.5 * count
+                np.maximum(self._total[plane][at], np.where(count > 0.0, volts, 0.0), out=self._total[plane][at])
+            self._book(block, count, float(count.max()))
+
+    def require(self, block: Block, count: ArrayLike, limits: Limits) -> None:
+        """Refuse pulses that would take a cell beyond its budget, without counting them: for maps given in parts."""
+        with self._lock:
+            self._refuse_overdraft(block, np.asarray(count, dtype=np.float64), limits)
+
+    def _admit(self, block: Block, given: NDArray[np.float64], limits: Limits) -> float:
+        """Refuse what is beyond the budget, reserve what is not; return the largest count."""
+        self._refuse_overdraft(block, given, limits)
+        largest = float(given.max())
+        overdue = time.monotonic() > self._flushed + _FLUSH_SECONDS
+        if self._store is not None and (overdue or self._pending + largest > self._reserved):
+            must = self._pending + largest > self._reserved
+            usual = min(max(_RESERVE_PART * limits.pulses_total_max, _RESERVE_MIN), _RESERVE_MAX)
+            error = self._write(max(usual, _RESERVE_ADDS * largest))
+            if error is not None and must:
+                raise RefusedError(f"no pulse is given that cannot be counted: {error}")
+        return largest
+
+    def _refuse_overdraft(self, block: Block, given: NDArray[np.float64], limits: Limits) -> None:
+        budget = float(limits.pulses_total_max)
+        # All of the chip, not the block: right, and quick for the usual case of a chip far from its end.
+        if self._most + self._account.uncertain + float(given.max()) < WARN_AT * budget:
+            return
+        had = self._pulses[block.slices] + self._account.uncertain
+        after = np.where(given > 0.0, had + given, 0.0)
+        place = np.unravel_index(int(np.argmax(after)), after.shape)
+        cell = f"cell ({block.row0 + int(place[0])}, {block.col0 + int(place[1])}) of chip {self._chip}"
+        borne = f"{float(had[place]):,.0f} of its {budget:,.0f} pulses"
+        if after[place] > budget:
+            raise RefusedError(
+                f"{cell} has had {borne} (pulses_total_max) and would now get "
+                f"{float(np.broadcast_to(given, after.shape)[place]):,.0f} more: its wear budget is used up; "
+                f"{limits.whose('pulses_total_max')}; use other cells"
+            )
+        if after[place] >= WARN_AT * budget and not any("pulses_total_max" in note for note in self._notes):
+            sentence = f"{cell} will have had more than {WARN_AT:.0%} of its {budget:,.0f} pulses (pulses_total_max)"
+            self._notes.append(sentence)
+            log.warning("%s", sentence)
+
+    def _book(self, block: Block, given: NDArray[np.float64], largest: float) -> None:
+        at = block.slices
+        self._pulses[at] += given
+        self._touched[at] |= given > 0.0
+        self._pending += largest
+        self._most = max(self._most, float(self._pulses[at].max()))
+
+    # -- keeping -----------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what is not written yet and close the books until the next pulse; logs when that cannot be done."""
+        with self._lock, uninterrupted():
+            if self._store is None or (self._reserved == 0.0 and self._pending == 0.0):
+                return
+            error = self._write(0.0)
+            if error is not None:
+                log.error("%s; what was reserved there stands in for it", error)
+
+    def _write(self, reserve: float) -> str | None:
+        """Write and reserve anew; return what is wrong when that cannot be done, with everything as it was."""
+        assert self._store is not None
+        at = np.argwhere(self._touched | (self._total["sweeps"] != self._written["sweeps"]))
+        index = at[:, 0], at[:, 1]
+        changes = {name: self._total[name][index] for name in PLANES}
+        for name in COUNTS:
+            changes[name] = changes[name] - self._written[name][index]
+        try:
+            with uninterrupted():
+                self._store.write(self._chip, changes, at, reserve)
+                for name in PLANES:
+                    self._written[name][index] = self._total[name][index]
+                self._touched[...] = False
+                self._pending, self._reserved = 0.0, reserve
+        except sqlite3.Error as error:
+            sentence = f"the wear ledger {self._store.path} cannot be written ({error})"
+            if sentence not in self._notes:
+                self._notes.append(sentence)
+                log.warning("%s: close what else uses it, or make room on its disk", sentence)
+            return sentence
+        finally:
+            self._flushed = time.monotonic()
+        return None
+
+    def close(self) -> None:
+        """Write everything and let go of the database."""
+        self.flush()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def maps(self) -> dict[str, NDArray[np.float64]]:
+        """Return pulses, SETs, RESETs, cycles, sweeps and largest |V| [V] of every cell, [rows, cols] each."""
+        with self._lock:
+            return wear_maps(self._total)
+
+    def summary(self) -> dict[str, float | str]:
+        """Return the account in a few numbers; those of cells are of the cell that has most."""
+        with self._lock:
+            return wear_summary(self._account, self._total)
+
+    def remaining(self, limits: Limits) -> NDArray[np.float64]:
+        """Return the pulses every cell may still get, [rows, cols]."""
+        with self._lock:
+            return np.maximum(limits.pulses_total_max - self._pulses - self._account.uncertain, 0.0)
+
+
+class Giving:
+    """``with ledger.giving(…) as given: … given.were(counts)``; without the last, everything counts as given."""
+
+    def __init__(
+        self, ledger: WearLedger, block: Block, most: NDArray[np.float64], stress: tuple[float, float]
+    ) -> None:
+        self._ledger, self._block, self._count, self._stress = ledger, block, most, stress
+
+    def were(self, count: NDArray[np.int64]) -> None:
+        """Take in how many pulses each cell got."""
+        self._count = count.astype(np.float64)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ledger.settle(self._block, self._count, self._stress)
+
+
+def wear_maps(planes: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Return what is shown of the ``planes`` that are kept."""
+    return {
+        "pulses": planes["set_pulses"] + planes["reset_pulses"],
+        "set_pulses": planes["set_pulses"].copy(),
+        "reset_pulses": planes["reset_pulses"].copy(),
+        "cycles": np.floor(0.5 * planes["alternations"]),
+        "sweeps": planes["sweeps"].copy(),
+        "set_stress": planes["set_stress"].copy(),
+        "reset_stress": planes["reset_stress"].copy(),
+    }
+
+
+def wear_summary(account: Account, planes: dict[str, NDArray[np.float64]]) -> dict[str, float | str]:
+    """Return an account in a few numbers."""
+    maps = wear_maps(planes)
+    return {
+        "chip": account.chip,
+        "rows": account.rows,
+        "cols": account.cols,
+        "first_use": account.first_use,
+        "last_use": account.last_use,
+        "cells_used": float(((maps["pulses"] > 0.0) | (maps["sweeps"] > 0.0)).sum()),
+        **{f"{name}_total": float(maps[name].sum()) for name in ("set_pulses", "reset_pulses", "sweeps")},
+        **{
+            f"{name}_max": float(maps[name].max())
+            for name in ("pulses", "cycles", "sweeps", "set_stress", "reset_stress")
+        },
+        "uncertain": account.uncertain,
+        "crashes": float(account.crashes),
+    }

@@ -1,0 +1,194 @@
+"""Where wear is kept: one small SQLite database per user, a row per chip and one per cell that was ever stressed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...common.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Planes = dict[str, NDArray[np.float64]]
+
+ENVIRONMENT = "XBARLAB_WEAR"
+COUNTS = ("set_pulses", "reset_pulses", "alternations", "sweeps")
+STRESSES = ("set_stress", "reset_stress")
+LAST_SIGN = "last_sign"
+PLANES = (*COUNTS, *STRESSES, LAST_SIGN)
+_FILE = "wear.sqlite"
+_BUSY_SECONDS = 2.0
+_TABLES = f"""
+CREATE TABLE IF NOT EXISTS chips (
+    id TEXT PRIMARY KEY, rows INTEGER NOT NULL, cols INTEGER NOT NULL, first_use TEXT, last_use TEXT,
+    reserved REAL NOT NULL DEFAULT 0, uncertain REAL NOT NULL DEFAULT 0, crashes INTEGER NOT NULL DEFAULT 0,
+    budget REAL, budget_source TEXT
+);
+CREATE TABLE IF NOT EXISTS cells (
+    chip TEXT NOT NULL REFERENCES chips (id), row INTEGER NOT NULL, col INTEGER NOT NULL,
+    {", ".join(f"{name} REAL NOT NULL DEFAULT 0" for name in PLANES)}, PRIMARY KEY (chip, row, col)
+) WITHOUT ROWID;
+"""
+_ADD = (
+    f"INSERT INTO cells (chip, row, col, {', '.join(PLANES)}) VALUES (?, ?, ?, {', '.join('?' * len(PLANES))}) "
+    "ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in COUNTS)
+    + ", "
+    + ", ".join(f"{name} = max({name}, excluded.{name})" for name in STRESSES)
+    + f", {LAST_SIGN} = excluded.{LAST_SIGN}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is known of a chip beside its cells.
+
+    Attributes
+    ----------
+    first_use, last_use : str
+        UTC, empty when it was never used.
+    uncertain : float
+        Pulses any one cell may have had beyond its count, because a process died before it wrote them down.
+    crashes : int
+        How often that happened.
+    budget : float, optional
+        ``pulses_total_max`` of whoever used it last, and ``budget_source`` who set that.
+    """
+
+    chip: str
+    rows: int
+    cols: int
+    first_use: str = ""
+    last_use: str = ""
+    uncertain: float = 0.0
+    crashes: int = 0
+    budget: float | None = None
+    budget_source: str = ""
+
+
+def wear_file(setting: str | None = None, *, beside: Path | None = None) -> Path:
+    """Return the database: of the environment variable ``XBARLAB_WEAR``, of a station file, or the user's own.
+
+    Parameters
+    ----------
+    setting : str
+        ``xbarlab.wear`` of a station file, a folder or a file that ends in ``.sqlite``, relative to ``beside``.
+    """
+    chosen = os.environ.get(ENVIRONMENT) or None
+    if chosen is None and setting is not None:
+        chosen = str((beside or Path()) / Path(setting).expanduser())
+    path = Path(chosen).expanduser() if chosen is not None else _user_data_folder() / "xbarlab"
+    return path if path.suffix == ".sqlite" else path / _FILE
+
+
+def _user_data_folder() -> Path:
+    """Return where programs keep a user's data on this system."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+
+
+class WearStore:
+    """The accounts of all chips of one user.
+
+    Raises
+    ------
+    RefusedError
+        The file cannot be opened or is no ledger; ``sqlite3.Error`` from the other methods.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # QCoDeS and Ctrl-C close from other threads than the one that opened.
+            self._connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            # Commits reach the disk in batches, so that they cost no wait; a process that dies loses none of them.
+            self._connection.execute("PRAGMA journal_mode=WAL").fetchall()
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.executescript(_TABLES)
+        except (sqlite3.Error, OSError) as error:
+            raise RefusedError(
+                f"the wear ledger {path} cannot be opened ({error}): make its folder writable, or name another one by "
+                f"xbarlab.wear in the station file or by the environment variable {ENVIRONMENT}"
+            ) from error
+
+    def accounts(self) -> list[Account]:
+        """Return every chip that is known, the one used last first."""
+        rows = self._connection.execute(
+            "SELECT id, rows, cols, coalesce(first_use, ''), coalesce(last_use, ''), uncertain + reserved, "
+            "crashes + (reserved > 0), budget, coalesce(budget_source, '') FROM chips ORDER BY last_use DESC, id"
+        ).fetchall()
+        return [Account(*row) for row in rows]
+
+    def open_account(self, chip: str, shape: tuple[int, int], budget: float | None, budget_source: str) -> Account:
+        """Return a chip's account, opened when there was none; what a dead process had reserved becomes uncertain."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute("INSERT OR IGNORE INTO chips (id, rows, cols) VALUES (?, ?, ?)", (chip, *shape))
+            self._connection.execute(
+                "UPDATE chips SET uncertain = uncertain + reserved, crashes = crashes + (reserved > 0), reserved = 0, "
+                "budget = ?, budget_source = ? WHERE id = ? AND rows = ? AND cols = ?",
+                (budget, budget_source, chip, *shape),
+            )
+        return next(account for account in self.accounts() if account.chip == chip)
+
+    def planes(self, account: Account) -> Planes:
+        """Return what every cell has had, [rows, cols] each."""
+        planes = {name: np.zeros((account.rows, account.cols)) for name in PLANES}
+        found = self._connection.execute(
+            f"SELECT row, col, {', '.join(PLANES)} FROM cells WHERE chip = ?", (account.chip,)
+        ).fetchall()
+        if found:
+            table = np.array(found, dtype=np.float64)
+            at = table[:, 0].astype(np.intp), table[:, 1].astype(np.intp)
+            for column, name in enumerate(PLANES, start=2):
+                planes[name][at] = table[:, column]
+        return planes
+
+    def write(
+        self, chip: str, changes: Mapping[str, NDArray[np.float64]], at: NDArray[np.intp], reserved: float
+    ) -> None:
+        """Add what cells have had since the last time, and reserve what they may get before the next; all or nothing.
+
+        Parameters
+        ----------
+        changes : mapping
+            Counts to add, stresses and signs to set: [n] each.
+        at : array [n, 2]
+            Rows and columns.
+        reserved : float
+            Pulses per cell that may be given before the next call; 0 when the books are closed.
+        """
+        now = f"{datetime.now(UTC):%F %T}"
+        rows = zip(
+            *(plane.tolist() for plane in (at[:, 0], at[:, 1], *(changes[name] for name in PLANES))), strict=True
+        )
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(_ADD, ((chip, *row) for row in rows))
+            # A clock that was set back makes no use undone.
+            self._connection.execute(
+                "UPDATE chips SET reserved = ?, first_use = min(coalesce(first_use, ?), ?), "
+                "last_use = max(coalesce(last_use, ''), ?) WHERE id = ?",
+                (reserved, now, now, now, chip),
+            )
+
+    def close(self) -> None:
+        """Close the database."""
+        with closing(self._connection):
+            pass

@@ -1,0 +1,82 @@
+"""The accounts of several chips, looked at as those of one array: each chip keeps its own, under its own id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chip.wear_ledger import WearLedger
+
+if TYPE_CHECKING:
+    from ..array_spec import ArraySpec
+    from ..limits import Limits
+
+
+class JoinedWear:
+    """What is asked of a ``WearLedger``, answered for several; counting goes on in each board's own.
+
+    Parameters
+    ----------
+    ledgers : of the boards, in their order
+    spec : of the joined array; ``spec.parts`` says where the boards are
+    """
+
+    def __init__(self, ledgers: Sequence[WearLedger], spec: ArraySpec) -> None:
+        self.ledgers = tuple(ledgers)
+        self.limits: Limits | None = spec.limits
+        self._parts, self._shape = spec.parts, (spec.rows, spec.cols)
+
+    @property
+    def chip(self) -> str:
+        """The accounts' names."""
+        return " + ".join(ledger.chip for ledger in self.ledgers)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for who watches."""
+        return tuple(note for ledger in self.ledgers for note in ledger.notes)
+
+    def maps(self) -> dict[str, NDArray[np.float64]]:
+        """Return the maps of a ledger, [rows, cols] of the joined array, 0 where there is no cell."""
+        return self._joined([ledger.maps() for ledger in self.ledgers])
+
+    def summary(self) -> dict[str, float | str]:
+        """Return the accounts in a few numbers: sums over all cells, and what the cell that has most has."""
+        found = [ledger.summary() for ledger in self.ledgers]
+        first = [str(one["first_use"]) for one in found if one["first_use"]]
+        made: dict[str, float | str] = {
+            "chip": self.chip,
+            "rows": self._shape[0],
+            "cols": self._shape[1],
+            "cells": sum(part.size for part in self._parts),
+            "first_use": min(first, default=""),
+            "last_use": max(str(one["last_use"]) for one in found),
+        }
+        for key in found[0].keys() - made.keys():
+            values = [float(one[key]) for one in found]
+            made[key] = max(values) if key.endswith("_max") or key == "uncertain" else sum(values)
+        return made
+
+    def remaining(self, limits: Limits) -> NDArray[np.float64]:
+        """Return the pulses every cell may still get, [rows, cols], 0 where there is none."""
+        return self._joined([{"left": ledger.remaining(limits)} for ledger in self.ledgers])["left"]
+
+    def _joined(self, found: Sequence[dict[str, NDArray[np.float64]]]) -> dict[str, NDArray[np.float64]]:
+        made = {name: np.zeros(self._shape) for name in found[0]}
+        for part, one in zip(self._parts, found, strict=True):
+            for name, plane in one.items():
+                made[name][part.slices] = plane
+        return made
+
+    def flush(self) -> None:
+        """Write what is not written yet."""
+        for ledger in self.ledgers:
+            ledger.flush()
+
+    def close(self) -> None:
+        """Write everything and let go of the databases."""
+        for ledger in self.ledgers:
+            ledger.close()

@@ -1,0 +1,4 @@
+"""A station file becomes a bench: locks, accounts, safe exits.
+
+The top floor of the room; imported by runbooks.
+"""

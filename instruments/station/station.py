@@ -1,0 +1,366 @@
+"""A station file becomes a :class:`Bench`, and every way out of a bench ends at 0 V and disconnected."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import re
+import signal
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from ...common.errors import RefusedError, XbarlabError, unknown
+from ..capabilities import Clock, CrossbarArray, Identity
+from ..clock import WallClock
+from ..wire.interrupts import uninterrupted
+from .bench_lock import BenchLock
+from .station_file import ComposedArray, StationFile, known_arguments, read_station
+
+if TYPE_CHECKING:
+    from qcodes.station import Station
+
+    from ..chip.chip_file import Chip
+    from ..chip.wear_ledger import WearLedger
+    from ..joined.wear import JoinedWear
+    from ..wire.safe_state import SafeStep
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+def load_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None) -> Bench:
+    """Check a station file and return its bench, not opened yet: ``with load_station(path) as bench``.
+
+    Parameters
+    ----------
+    overrides : mapping
+        Merged over the file, section by section.
+
+    Raises
+    ------
+    RefusedError
+        Bad input: nothing was opened or sent.
+    """
+    return Bench(read_station(path, overrides=overrides))
+
+
+class Bench:
+    """The instruments of a station, opened by ``with`` and safe on every exit.
+
+    Normal end, exception, Ctrl-C, SIGTERM, SIGHUP and the end of the interpreter all idle the array (0 V, then
+    disconnected) before the instruments are closed and the bench is given back.
+    """
+
+    def __init__(self, file: StationFile) -> None:
+        self.file = file
+        self._lock = BenchLock(file.resources, holder=str(file.path))
+        self._station: Station | None = None
+        self._station_before: Station | None = None
+        self._array: CrossbarArray | None = None
+        self._clock: Clock | None = None
+        self._chip_lock: BenchLock | None = None
+        self._wear: WearLedger | JoinedWear | None = None
+        self._identities: dict[str, Identity] = {}
+        self._names: list[str] = []
+        self._signals_before: dict[int, Any] = {}
+        self._is_open = False
+        self._ending: tuple[SafeStep, ...] = ()
+        self._incidents: list[str] = []
+
+    def __repr__(self) -> str:
+        state = "open" if self._is_open else "closed"
+        return f"<Bench {self.file.path.name}: array {self.file.array}, {state}>"
+
+    # -- what protocols use --------------------------------------------------------------------------------------------
+
+    @property
+    def array(self) -> CrossbarArray:
+        """The array under test."""
+        return self._opened(self._array)
+
+    @property
+    def clock(self) -> Clock:
+        """The bench's time: of the wall, or of its simulator."""
+        return self._opened(self._clock)
+
+    @property
+    def station(self) -> Station:
+        """The QCoDeS station, for snapshots and for the other instruments."""
+        return self._opened(self._station)
+
+    @property
+    def identities(self) -> dict[str, Identity]:
+        """Who answered, by instrument name."""
+        return dict(self._identities)
+
+    @property
+    def chip(self) -> Chip | None:
+        """The chip of the station file; where several boards are joined, all of their chips as one."""
+        return self.file.chip
+
+    @property
+    def wear(self) -> WearLedger | JoinedWear:
+        """What the chip's cells have borne; known also when the bench is closed again."""
+        return self._opened(self._wear)
+
+    @property
+    def ending(self) -> tuple[SafeStep, ...]:
+        """How the instruments were left, step by step in the order it was done; empty while the bench is open.
+
+        An instrument whose step is not "confirmed" did not say that it is safe: look at it.
+        """
+        return self._ending
+
+    @property
+    def incidents(self) -> tuple[str, ...]:
+        """Faults that were got over since the bench was opened, one sentence each: a read that was done once more."""
+        return tuple(self._incidents)
+
+    @property
+    def path(self) -> Path:
+        """The station file."""
+        return self.file.path
+
+    def _opened(self, thing: _T | None) -> _T:
+        if thing is None:
+            raise RefusedError(f"the bench of {self.file.path.name} is not open: use it inside 'with … as bench:'")
+        return thing
+
+    # -- in and out -------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self) -> Self:
+        """Take the bench, open its instruments and make them safe."""
+        if self._is_open:
+            raise RefusedError(f"the bench of {self.file.path.name} is open already")
+        self._lock.acquire()
+        self._is_open = True
+        self._catch_signals()
+        # As the last resort: a notebook that never leaves its ``with``.
+        atexit.register(self.close)
+        try:
+            self._open_instruments()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Idle the array, close the instruments, give the bench back. Safe to call twice."""
+        if not self._is_open:
+            return
+        with uninterrupted():
+            self._is_open = False
+            ending: list[SafeStep] = []
+            if self._array is not None:
+                with _logged("idle"):
+                    self._array.idle()
+                    ending += getattr(self._array, "ending", ())
+            self._close_instruments(ending)
+            self._ending = tuple(ending)
+            self._array = self._clock = self._station = None
+            if self._wear is not None:
+                with _logged("closing the wear ledger"):
+                    self._wear.close()  # it can still be asked, for the report
+            if self._chip_lock is not None:
+                self._chip_lock.release()
+                self._chip_lock = None
+            self._lock.release()
+            atexit.unregister(self.close)
+            self._restore_signals()
+
+    def _open_instruments(self) -> None:
+        from qcodes.instrument import Instrument
+        from qcodes.station import Station
+
+        for name in self.file.instruments:
+            if Instrument.exist(name):
+                raise RefusedError(
+                    f"{self.file.path}: an instrument named {name} is open in this process already: close its bench "
+                    "first, or give this one another name"
+                )
+        self._station_before = Station.default
+        station = _station_class()()
+        station.load_config(json.dumps({"instruments": self.file.instruments}))
+        self._station = station
+        composed = self.file.composed
+        # A composed array says in which order its instruments are made safe: sources before the relays they feed.
+        first = list(composed.roles.values()) if composed is not None else []
+        # Instrument → chip on it, of what is the array or a board of it.
+        mounted = self.file.boards or ({self.file.array: self.file.chip} if composed is None else {})
+        boards: dict[str, CrossbarArray] = {}
+        for name in [*first, *(name for name in self.file.instruments if name not in first)]:
+            extra: dict[str, Any] = {}
+            if name in mounted:
+                extra = {"chip": mounted[name], "limits": self.file.limits}
+            self._names.append(name)
+            try:
+                instrument: Any = station.load_instrument(name, update_snapshot=False, **extra)
+                if hasattr(instrument, "tell_incident"):
+                    instrument.tell_incident = self._incidents.append
+            except XbarlabError:
+                raise
+            except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
+                said = self._bad_entry(name, error)
+                if said is None:
+                    raise  # nothing in the file explains it: a driver's defect
+                raise RefusedError(f"{self.file.path}: instruments.{name}: {said}") from error
+            identity = getattr(instrument, "identity", None)
+            self._identities[name] = identity if isinstance(identity, Identity) else _identity(instrument.get_idn())
+            if name in mounted:
+                if not isinstance(instrument, CrossbarArray):
+                    raise RefusedError(
+                        f"{self.file.path}: xbarlab.array: {name} is a {type(instrument).__name__}, not an array"
+                    )
+                boards[name] = instrument
+                self._array = None if self.file.boards else instrument
+        if composed is not None:
+            self._array = self._compose(composed, station)
+        elif self.file.boards:
+            self._array = self._join(boards)
+        self._clock = self._choose_clock()
+        # Only now is it known whether the instruments are simulated; until here they have been made safe, no more.
+        from .chip_accounts import own_chips
+
+        self._chip_lock, self._wear = own_chips(self.file, self.array)
+
+    def _join(self, boards: Mapping[str, CrossbarArray]) -> CrossbarArray:
+        """Make the array that several boards are together, in the order of the file."""
+        from ..joined.array import JoinedArrays
+
+        try:
+            return JoinedArrays([boards[name] for name in self.file.boards], name=self.file.array)
+        except RefusedError as error:
+            raise RefusedError(f"{self.file.path}: xbarlab.array: {error}") from error
+
+    def _compose(self, composed: ComposedArray, station: Station) -> CrossbarArray:
+        """Make the array that several instruments are together."""
+        module, _, cls = composed.type.rpartition(".")
+        kind = getattr(import_module(module), cls)
+        instruments = {role: station.components[name] for role, name in composed.roles.items()}
+        return kind(self.file.array, **instruments, **composed.settings, chip=self.file.chip, limits=self.file.limits)
+
+    def _bad_entry(self, name: str, error: Exception) -> str | None:
+        """Return what in the file of instrument ``name`` made QCoDeS fail, None if nothing did."""
+        from qcodes.instrument import Instrument
+
+        argument = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if argument is not None:
+            return f"init: {unknown('argument', argument[1], known_arguments(self.file.instruments[name]['type']))}"
+        settings = self.file.instruments[name]
+        if Instrument.exist(name):
+            known = Instrument.find_instrument(name).parameters
+            for key in settings.get("parameters") or {}:
+                if key not in known and "." not in key:
+                    return f"parameters: {unknown('parameter', key, known)}"
+                if "." in key and not isinstance(error, TypeError | ValueError):
+                    return f"parameters: {key} cannot be found: {error}"
+        if isinstance(error, TypeError | ValueError) or settings.get("parameters") or settings.get("add_parameters"):
+            return str(error.args[0] if error.args else error)
+        return None
+
+    def _choose_clock(self) -> Clock:
+        array = self.array
+        simulated = array.spec.simulated
+        if self.file.clock == "simulated" and not simulated:
+            raise RefusedError(
+                f"{self.file.path}: xbarlab.clock is simulated, but {array.spec.name} is a real instrument: choose auto"
+            )
+        if self.file.clock == "wall" and simulated:
+            clock = WallClock(array)  # pyright: ignore[reportArgumentType]
+            array.clock = clock  # pyright: ignore[reportAttributeAccessIssue]
+            return clock
+        return array.clock
+
+    def _close_instruments(self, ending: list[SafeStep]) -> None:
+        from qcodes.instrument import Instrument
+        from qcodes.station import Station
+
+        while self._names:
+            name = self._names.pop()
+            # By name: QCoDeS may have opened it and failed later, before the station knew it.
+            if Instrument.exist(name):
+                instrument: Any = Instrument.find_instrument(name)
+                if hasattr(instrument, "ending") and name not in {step.instrument for step in ending}:
+                    with _logged(f"idling {name}"):
+                        instrument.idle()
+                        ending += instrument.ending
+                with _logged(f"closing {name}"):
+                    instrument.close()
+        for step in ending:
+            log.info("way out: %s", step)
+        if self._station is not None and Station.default is self._station:
+            Station.default = self._station_before
+
+    # -- signals ----------------------------------------------------------------------------------------------------
+
+    def _catch_signals(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in _TERMINATIONS:
+                if signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                    self._signals_before[number] = signal.signal(number, _interrupt)
+
+    def _restore_signals(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number, before in self._signals_before.items():
+                with suppress(ValueError, TypeError):
+                    signal.signal(number, before)
+            self._signals_before.clear()
+
+
+# Termination and a closed terminal, where the system has them.
+_TERMINATIONS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Let a termination take the way of Ctrl-C, which every protocol knows."""
+    raise KeyboardInterrupt(f"terminated by {signal.Signals(number).name}")
+
+
+class _logged:  # noqa: N801 - used like a function
+    """Let nothing that goes wrong on the way out hide why we are leaving."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> bool:
+        if isinstance(error, Exception):
+            log.warning("%s: %s", self._doing, error)
+            return True
+        return False
+
+
+def _station_class() -> type[Station]:
+    from qcodes.station import Station
+
+    class XbarlabStation(Station):
+        """Knows only the configuration it is handed: QCoDeS reloads its default file before every instrument."""
+
+        def load_config_files(self, *filenames: str) -> None:
+            """Keep what was loaded."""
+            if filenames:
+                super().load_config_files(*filenames)
+
+    return XbarlabStation
+
+
+def _identity(idn: Mapping[str, str | None]) -> Identity:
+    maker, model, serial, firmware = (str(idn.get(key) or "") for key in ("vendor", "model", "serial", "firmware"))
+    return Identity(maker, model, serial, firmware)

@@ -1,0 +1,230 @@
+"""The bench file: which chip, which instruments at which addresses, which faults. Checked before anything is built."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..faults import KINDS, FaultKind, FaultPlace, StuckHow
+from ..instruments.array_board.spec import SUPPORTS
+
+
+class BenchFileError(ValueError):
+    """A bench file that cannot be understood; the message is one sentence."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChipEntry(_Section):
+    """The chip in the socket.
+
+    Attributes
+    ----------
+    profile : str
+        Name of a shipped profile, or the path of one (relative to the bench file).
+    seed : int
+        Everything random about the bench follows from it.
+    state : str, optional
+        File in which the chip lives on from one use to the next (relative to the bench file). Once it exists
+        it, and not the seed, says what the chip is.
+    changes : dict of str to dict
+        What this chip has otherwise than its profile: dotted key of the profile (``wiring.row_segment``,
+        ``parameters.noise``) → value and source.
+    """
+
+    profile: str
+    seed: int = Field(0, ge=0)
+    state: str | None = None
+    changes: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+class ArrayBoardEntry(_Section):
+    """An array board.
+
+    Attributes
+    ----------
+    address : str
+        VISA resource name.
+    serial : str
+    lacks : tuple of str
+        Capabilities this board does not have.
+    """
+
+    kind: Literal["array_board"]
+    address: str
+    serial: str = "MOCK-0001"
+    lacks: tuple[Literal["sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify"], ...] = ()
+
+
+class Keithley2450Entry(_Section):
+    """A simulated Keithley 2450.
+
+    Attributes
+    ----------
+    name : str
+        What the wiring calls it.
+    serial : str
+        Drivers tell a simulation by a serial that begins with SIM.
+    limit_delay : float [s]
+        How late the current limit acts: the charge of the cable (assumed 100 pF behind 200 Ω).
+    """
+
+    kind: Literal["keithley_2450"]
+    name: str
+    address: str
+    serial: str = "SIM02450"
+    limit_delay: float = Field(20e-9, ge=0.0, le=1e-3)
+
+
+class Keysight33622AEntry(_Section):
+    """A simulated Keysight 33622A; its channels are ``<name>.1`` and ``<name>.2`` in the wiring."""
+
+    kind: Literal["keysight_33622a"]
+    name: str
+    address: str
+    serial: str = "SIM33622"
+
+
+class KeysightB2201AEntry(_Section):
+    """A simulated Keysight B2201A switch matrix."""
+
+    kind: Literal["keysight_b2201a"]
+    name: str
+    address: str
+    serial: str = "SIM02201"
+    cards: int = Field(4, ge=1, le=4)
+
+
+InstrumentEntry = Annotated[
+    ArrayBoardEntry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry, Field(discriminator="kind")
+]
+
+
+class Wiring(_Section):
+    """How the cables of a probe station run.
+
+    Attributes
+    ----------
+    inputs : dict of int to str
+        Matrix input port → instrument or channel; ``ground`` is the bench's own 0 V.
+    rows, cols : tuple of int
+        Matrix output port of every row and column of the chip, from 1.
+    relay_ohms : float [Ω]
+        One closed path with its cables.
+    """
+
+    inputs: dict[int, str]
+    rows: tuple[int, ...]
+    cols: tuple[int, ...]
+    relay_ohms: float = Field(0.3, ge=0.0)
+
+
+class FaultEntry(_Section):
+    """A scripted fault; see :class:`~.faults.Fault`."""
+
+    kind: FaultKind
+    header: str = ""
+    address: str | None = None
+    after: int = Field(0, ge=0)
+    times: int | None = Field(None, ge=1)
+    seconds: float = Field(0.0, ge=0.0, le=1e6, allow_inf_nan=False)
+    code: int = Field(-240, ge=-499, le=32767)
+    probability: float | None = Field(None, ge=0.0, le=1.0)
+    where: FaultPlace = "before"
+    cell: tuple[int, int] | None = None
+    stuck: StuckHow = "here"
+    amps: float = Field(0.0, allow_inf_nan=False)
+
+
+class BenchFile(_Section):
+    """A whole bench file."""
+
+    chip: ChipEntry
+    instruments: tuple[InstrumentEntry, ...] = Field(min_length=1)
+    wiring: Wiring | None = None
+    faults: tuple[FaultEntry, ...] = ()
+
+
+_INSTRUMENTS: dict[str, type[_Section]] = {
+    "array_board": ArrayBoardEntry,
+    "keithley_2450": Keithley2450Entry,
+    "keysight_33622a": Keysight33622AEntry,
+    "keysight_b2201a": KeysightB2201AEntry,
+}
+KNOWN_INSTRUMENTS = tuple(_INSTRUMENTS)
+
+
+def load_bench_file(path: Path) -> BenchFile:
+    """Read and check a bench file.
+
+    Raises
+    ------
+    BenchFileError
+        With one sentence that says where and what, and names the alternatives.
+    """
+    if not path.is_file():
+        raise BenchFileError(f"bench file {path} does not exist")
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        raw: object = YAML(typ="safe").load(path)
+    except (YAMLError, RecursionError) as error:
+        raise BenchFileError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from error
+    return parse_bench_file(raw, path.name)
+
+
+def parse_bench_file(raw: object, name: str = "bench file") -> BenchFile:
+    """Check the content of a bench file given as nested mappings; see :func:`load_bench_file`."""
+    if not isinstance(raw, Mapping):
+        raise BenchFileError(f"{name}: a bench file is a mapping with the keys chip, instruments, wiring and faults")
+    content = dict(cast("Mapping[str, Any]", raw))
+    if content.get("faults") is None:
+        content.pop("faults", None)
+    _check_kinds(content, name)
+    try:
+        return BenchFile.model_validate(content)
+    except ValidationError as error:
+        raise BenchFileError(f"{name}: " + "; ".join(_sentence(dict(item)) for item in error.errors())) from error
+
+
+def _check_kinds(content: Mapping[str, Any], name: str) -> None:
+    entries = content.get("instruments")
+    for entry in cast("list[Any]", entries) if isinstance(entries, list) else []:
+        kind = cast("Mapping[str, Any]", entry).get("kind") if isinstance(entry, Mapping) else None
+        if kind not in KNOWN_INSTRUMENTS:
+            raise BenchFileError(
+                f"{name}: there is no simulated instrument {kind!r}; known are {', '.join(KNOWN_INSTRUMENTS)}"
+            )
+
+
+_MODELS: dict[str, type[_Section]] = {
+    "chip": ChipEntry,
+    "instruments": ArrayBoardEntry,
+    "wiring": Wiring,
+    "faults": FaultEntry,
+}
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    path = [str(part) for part in item["loc"] if part not in KNOWN_INSTRUMENTS]
+    where = ".".join(path)
+    if item["type"] == "extra_forbidden":
+        model = _MODELS.get(path[0], BenchFile) if len(path) > 1 else BenchFile
+        model = next((_INSTRUMENTS[part] for part in item["loc"] if part in _INSTRUMENTS), model)
+        names = list(model.model_fields)
+        close = difflib.get_close_matches(path[-1], names, 1)
+        return f"unknown key {where!r}{f', did you mean {close[0]!r}' if close else ''}; known here: {', '.join(names)}"
+    if item["type"] == "missing":
+        return f"key {where!r} is missing"
+    if path[0] == "faults" and path[-1] == "kind":
+        return f"{where}: {item['input']!r} is no fault; known are {', '.join(KINDS)}"
+    if "lacks" in path:
+        return f"{where}: {item['input']!r} is no capability; known are {', '.join(SUPPORTS)}"
+    return f"{where}: {item['msg']}, got {item['input']!r}"

@@ -1,0 +1,70 @@
+"""Compile the physics of a passive chip before anybody waits for it: once per machine, half a minute.
+
+    python -m xbarlab.mockhw.bench.warm_up tio2_passive
+
+Numba keeps what it has compiled, for this process and all later ones.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..sim_clock import SimClock
+
+if TYPE_CHECKING:
+    from ..chip.profile import Profile
+
+_PATIENCE = 2.0
+
+
+def warm_up(profile: Profile) -> None:
+    """Let a chip of its own live for a moment, so that everything compiled is there."""
+    from ..passive_chip.bias import Bias
+    from ..passive_chip.chip import PassiveChip
+
+    chip = PassiveChip(profile, seed=0, clock=SimClock())
+    lines = chip.rows + chip.cols
+    source = np.full(lines, -1, dtype=np.int64)
+    source[0], source[chip.rows] = 0, 1
+    bias = Bias(source, np.ones(lines), np.array([1.0, 0.0]), np.zeros(2), np.full(2, 1e-3), np.zeros(2))
+    with _notice():
+        chip.hold(bias, 1e-6)
+        chip.play(bias, bias.volts[None, :], np.array([1e-6]), 1)
+        chip.measure(bias)
+
+
+@contextmanager
+def _notice() -> Generator[None]:
+    """Say on stderr what takes so long, when it does."""
+    timer = threading.Timer(
+        _PATIENCE,
+        lambda: print(
+            "xbarlab: compiling the physics of the mock chip, once on this machine (half a minute) ...",
+            file=sys.stderr,
+            flush=True,
+        ),
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def main(arguments: list[str]) -> None:
+    """Warm up the profiles named."""
+    from ..chip.profile import load_profile
+
+    for name in arguments:
+        warm_up(load_profile(name))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

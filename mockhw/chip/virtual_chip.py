@@ -1,0 +1,311 @@
+"""The one object simulated instruments touch: cells on wires, with a life in simulated time."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..device_models.base import DeviceModel, FloatArray, IntArray
+from .array_product import ArrayProduct, take_product
+from .crossbar_network import Wires, read_rows, row_drop
+from .normal_stream import Float32Array, NormalStream
+from .row_ladder import order_passes
+
+if TYPE_CHECKING:
+    from ..sim_clock import SimClock
+    from .profile import Profile
+
+_FORMAT = 1
+# The VMM matrices serve until the time since the last disturbance has grown by this fraction (retention goes
+# with the logarithm of time), but at least for this long.
+_STALE_FRACTION, _STALE_SECONDS = 0.05, 10e-3
+
+
+class VirtualChip:
+    """A mock memristor chip: cells of one device model on the wires of a crossbar.
+
+    Cells are counted row-major from row 0, column 0. Row drivers sit at column 0, column sense ends at the last
+    row (see :mod:`.crossbar_network`). The chip never advances the clock; it only looks at it.
+
+    Parameters
+    ----------
+    profile : Profile
+        Size, wires and devices.
+    seed : int
+        Everything random about this chip follows from it.
+    clock : SimClock
+        Simulated time of the bench.
+    model : DeviceModel, optional
+        Cells to use instead of those the profile makes.
+
+    Attributes
+    ----------
+    rows, cols : int
+    cell : str
+        ``"1T1R"``.
+    gate_axis : str
+        ``"col"`` or ``"row"``: the lines that carry the gates.
+    wires : Wires
+    model : DeviceModel
+        The cells; for tests and for the bench, not for instruments.
+    """
+
+    def __init__(self, profile: Profile, *, seed: int, clock: SimClock, model: DeviceModel | None = None) -> None:
+        self.profile = profile
+        self.seed = seed
+        self.rows: int = profile.rows
+        self.cols: int = profile.cols
+        self.cell: str = profile.cell
+        if self.cell != "1T1R" or profile.gate_axis is None:
+            raise ValueError(f"{self.cell!r} cells live in a PassiveChip: choose a profile with cell '1T1R'")
+        self.gate_axis: str = profile.gate_axis
+        self.wires = Wires(
+            row_ohm=float(profile.wiring.row_segment),
+            col_ohm=float(profile.wiring.col_segment),
+            driver_ohm=float(profile.wiring.driver),
+            sense_ohm=float(profile.wiring.sense),
+        )
+        if model is None:
+            from .profile import make_model
+
+            model = make_model(profile, self.rows * self.cols, seed)
+        if model.size != self.rows * self.cols:
+            raise ValueError(f"the model has {model.size} cells, the chip {self.rows} × {self.cols}")
+        self.model: DeviceModel = model
+        self._clock = clock
+        self._born_before = 0.0  # chip time minus clock time, set when a saved life is taken up
+        self._disturbed = self.now
+        self._noise = NormalStream([seed, 0x76_6D_6D])
+        self._products: dict[bool, ArrayProduct] = {}
+        self._expires = 0.0
+        self._every = np.arange(self.rows * self.cols, dtype=np.int64)
+
+    @property
+    def now(self) -> float:
+        """Get the age of the chip in simulated time [s]."""
+        return self._clock.now + self._born_before
+
+    def pulse(
+        self,
+        slot: IntArray,
+        cells: IntArray,
+        volts: FloatArray,
+        width: FloatArray,
+        gate: FloatArray,
+        count: IntArray,
+    ) -> None:
+        """Fire rectangular pulses; entries that share a ``slot`` fire together and share their row's wire.
+
+        Slots act in ascending order. Row and wire losses are those of the states before the pulse, all entries
+        of a slot overlapping in time; cells that do not appear in a slot are off and neither load nor suffer.
+
+        Parameters
+        ----------
+        slot : array, [k], int
+            Firing of each entry. All entries of a slot are cells of one row, each at most once.
+        cells : array, [k], int
+            Flat, row-major.
+        volts : array, [k], float [V]
+            Row minus column at the sources; positive SETs. One sign per slot.
+        width : array, [k], float [s]
+        gate : array, [k], float [V]
+        count : array, [k], int
+            How often each entry fires.
+
+        Raises
+        ------
+        ValueError
+            When a slot spans rows or holds a cell twice, or a cell lies outside the chip.
+        """
+        if cells.size == 0:
+            return
+        if int(cells.min()) < 0 or int(cells.max()) >= self._every.size:
+            raise ValueError(f"cell {cells.min()}…{cells.max()} lies outside a chip of {self.rows} × {self.cols} cells")
+        if np.any(slot[1:] < slot[:-1]):
+            order = np.argsort(slot, kind="stable")
+            slot, cells, volts = slot[order], cells[order], volts[order]
+            width, gate, count = width[order], gate[order], count[order]
+        row = cells // self.cols
+        torn = (slot[1:] == slot[:-1]) & (row[1:] != row[:-1])
+        if torn.any():
+            where = int(np.argmax(torn))
+            raise ValueError(f"slot {slot[where]} spans rows {row[where]} and {row[where + 1]}; a slot fires one row")
+        number, passes = order_passes(slot, cells, self._every.size)
+        self._moved()
+        if passes == 1:
+            self._fire(slot, cells, volts, width, gate, count)
+            return
+        for p in range(passes):
+            at = np.flatnonzero(number == p)
+            self._fire(slot[at], cells[at], volts[at], width[at], gate[at], count[at])
+
+    def _fire(
+        self,
+        slot: IntArray,
+        cells: IntArray,
+        volts: FloatArray,
+        width: FloatArray,
+        gate: FloatArray,
+        count: IntArray,
+    ) -> None:
+        line = np.zeros(slot.size, dtype=np.int64)
+        np.cumsum(slot[1:] != slot[:-1], out=line[1:])
+        row, col = np.divmod(cells, self.cols)
+
+        def law(volts: FloatArray, series: FloatArray) -> FloatArray:
+            return self.model.pulse_current(cells, volts, gate, series)
+
+        left = row_drop(law, volts, line=line, row=row, col=col, shape=(self.rows, self.cols), wires=self.wires)
+        self.model.pulse(cells, left.open_volts, width, gate, count, left.series, self.now)
+
+    def read(self, rows: slice, cols: slice, volts: float, gate: float, average: int) -> FloatArray:
+        """Measure the column currents [A] of a block, one row driven at a time, columns at virtual ground.
+
+        Includes losses in the wires and the devices' noise, averaged over ``average`` readings; the
+        converter is the board's business.
+
+        Parameters
+        ----------
+        rows, cols : slice
+        volts : float [V]
+        gate : float [V]
+        average : int
+
+        Returns
+        -------
+        array, [rows, cols], float [A]
+        """
+        row = np.arange(self.rows, dtype=np.int64)[rows]
+        col = np.arange(self.cols, dtype=np.int64)[cols]
+        cells = (row[:, None] * self.cols + col).ravel()
+        quiet = self.model.conductance(cells, volts, gate, self.now)
+        noisy = np.maximum(quiet + self.model.noise(cells, quiet, average, self.now), 0.0)
+        block = noisy.reshape(row.size, col.size)
+        return read_rows(block, volts, row=row, col=col, shape=(self.rows, self.cols), wires=self.wires)
+
+    def vmm(self, volts: Float32Array, gate: float, *, reverse: bool) -> Float32Array:
+        """Return one draw of the currents [A] whose :meth:`vmm_moments` these are, [batch, outputs]."""
+        current, variance = self.vmm_moments(np.ascontiguousarray(volts, dtype=np.float32), gate, reverse=reverse)
+        self._noise.add(current, variance)
+        return current
+
+    def vmm_moments(self, volts: Float32Array, gate: float, *, reverse: bool) -> tuple[Float32Array, Float32Array]:
+        """Multiply voltage vectors by the array, all lines at once: what is measured on average, and its spread.
+
+        The array is taken as a matrix that already holds the wires, plus a cubic term where cells are not ohmic,
+        plus independent Gaussian noise per output, which whoever measures draws together with that of his
+        converters. It is taken anew after every pulse or sweep, at another gate voltage, and when the time since
+        the last disturbance has grown by 5 % (and by 10 ms or more).
+
+        Parameters
+        ----------
+        volts : array, [batch, inputs], float32, contiguous [V]
+            Row voltages, or column voltages when ``reverse``.
+        gate : float [V]
+            Voltage of all gates.
+        reverse : bool
+            Drive the columns at their sense ends and sense the rows at their driver ends.
+
+        Returns
+        -------
+        mean, variance : array, [batch, outputs], float32 [A], [A²]
+            Current into the virtual ground of each column, or row when ``reverse``.
+        """
+        product = self._products.get(reverse)
+        if product is None or product.gate != gate or self.now > self._expires:
+            product = self._take_product(gate, reverse)
+        return product.moments(volts)
+
+    def _take_product(self, gate: float, reverse: bool) -> ArrayProduct:
+        forward = self._products.get(False)
+        if forward is None or forward.gate != gate or self.now > self._expires:
+            forward = take_product(self.model, (self.rows, self.cols), self.wires, gate, self.now)
+            self._products = {False: forward}
+            self._expires = self.now + max(_STALE_SECONDS, _STALE_FRACTION * (self.now - self._disturbed))
+        if reverse:
+            self._products[True] = forward.turned()
+        return self._products[reverse]
+
+    def sample(self, row: int, col: int, volts: float, gate: float, rate: float, count: int) -> FloatArray:
+        """Measure ``count`` currents [A] of one cell at ``volts`` [V], ``rate`` [1/s]; all other cells off."""
+        current = self.model.sample(self._flat(row, col), volts, gate, rate, count, self.now)
+        return current if volts == 0.0 else current / (1.0 + current / volts * self._series(row, col))
+
+    def sweep(self, row: int, col: int, volts: FloatArray, dwell: float, gate: float, compliance: float) -> FloatArray:
+        """Step one cell through ``volts`` [V], ``dwell`` [s] each, at most ``compliance`` [A]; return currents [A]."""
+        cell = self._flat(row, col)
+        self._moved()
+        return self.model.sweep(cell, volts, dwell, gate, compliance, self._series(row, col), self.now)
+
+    def truth(self) -> dict[str, NDArray[np.generic]]:
+        """Return what the model knows of each cell, [rows, cols]; for tests, never for instruments."""
+        size = self._every.size
+        return {
+            name: values.reshape(self.rows, self.cols) if values.shape == (size,) else values
+            for name, values in self.model.truth().items()
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the chip's state to an ``.npz`` file, whole or not at all."""
+        path = Path(path)
+        life = {
+            "format": _FORMAT,
+            "profile": self.profile.name,
+            "rows": self.rows,
+            "cols": self.cols,
+            "seed": self.seed,
+            "now": self.now,
+            "disturbed": self._disturbed,
+        }
+        arrays: dict[str, Any] = {f"model.{name}": values for name, values in self.model.state().items()}
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
+            try:
+                np.savez(file, life=np.array(json.dumps(life)), noise=self._noise.state(), **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                file.close()
+                Path(file.name).unlink()
+                raise
+        Path(file.name).replace(path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Take up the life saved in ``path``; the time the bench was off does not count.
+
+        Raises
+        ------
+        ValueError
+            When the file holds another chip.
+        """
+        with np.load(path, allow_pickle=False) as saved:
+            if "life" not in saved.files:
+                raise ValueError(f"{path} holds no chip; give a file written by VirtualChip.save")
+            life: dict[str, Any] = json.loads(str(saved["life"]))
+            mine = {"format": _FORMAT, "profile": self.profile.name, "rows": self.rows, "cols": self.cols}
+            for name, value in mine.items():
+                if life.get(name) != value:
+                    raise ValueError(f"{path} holds a chip with {name} {life.get(name)!r}, this one has {value!r}")
+            self.model.restore({name[6:]: saved[name] for name in saved.files if name.startswith("model.")})
+            self._noise.restore(saved["noise"])
+        self.seed = int(life["seed"])
+        self._born_before = float(life["now"]) - self._clock.now
+        self._disturbed = float(life["disturbed"])
+        self._products = {}
+
+    def _moved(self) -> None:
+        self._products = {}
+        self._disturbed = self.now
+
+    def _flat(self, row: int, col: int) -> int:
+        if not (0 <= row < self.rows and 0 <= col < self.cols):
+            raise ValueError(f"cell ({row}, {col}) lies outside a chip of {self.rows} × {self.cols} cells")
+        return row * self.cols + col
+
+    def _series(self, row: int, col: int) -> float:
+        return float(self.wires.row_series(self.cols)[col] + self.wires.column_series(self.rows)[row])

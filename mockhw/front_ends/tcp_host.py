@@ -1,0 +1,318 @@
+"""The instruments of a bench on TCP sockets.
+
+One thread serves everything: the chip and the clock are shared, and one thing after another is how the same seed
+gives the same numbers as in process. A reply leaves as soon as simulated time has been advanced to it, which a
+waiting query does by itself.
+
+Clients are not trusted: how many there are, how much each may leave unread or unfinished, and for how long, is bounded
+(:class:`~.wire_limits.HostLimits`), and a host that others can reach wants a token before anything else.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from ..instrument import SimulatedInstrument
+from ..scpi.framing import MessageFramer
+from ..scpi.wire_limits import HOST_LIMITS, HostLimits
+from .eagerness import Eagerness
+from .tcp_address import LOOPBACK, HostError, check_token, is_loopback, port_of
+from .tcp_client import Client
+
+if TYPE_CHECKING:
+    from ..bench.bench import MockBench
+
+log = logging.getLogger(__name__)
+
+__all__ = ["LOOPBACK", "HostError", "TcpHost", "is_loopback", "serve", "serve_forever"]
+
+_CHUNK: Final = 1 << 18
+_SOCKET_BUFFER: Final = 1 << 20
+_BACKLOG: Final = 128
+_LONGEST_WAIT: Final = 0.5
+# A process out of file handles cannot accept; the knocking would keep it from everything else.
+_OUT_OF_HANDLES_SECONDS: Final = 0.01
+# After so many messages of one client the others, the watchdogs and stop() have their turn.
+_IN_A_ROW: Final = 64
+
+
+class TcpHost:
+    """Sockets in front of the instruments of a bench.
+
+    Parameters
+    ----------
+    bench : MockBench
+    host : str
+        Address to bind to; loopback unless told otherwise.
+    port : int, optional
+        Port of the first instrument, the next ones follow; 0: any free port for each;
+        None: the port each instrument has in its address.
+    token : str, optional
+        What every client has to say first, as a line ``XBAR:TOKEN <token>``; not answered, and without it the
+        connection is closed. Needed where ``host`` is more than this computer.
+    limits : HostLimits
+
+    Attributes
+    ----------
+    addresses : dict
+        VISA address in the bench file → (host, port) it is served at.
+    """
+
+    def __init__(
+        self,
+        bench: MockBench,
+        host: str = LOOPBACK,
+        port: int | None = None,
+        *,
+        token: str | None = None,
+        limits: HostLimits = HOST_LIMITS,
+    ) -> None:
+        check_token(token, host)
+        self._bench = bench
+        self._token = token
+        self._limits = limits
+        self._selector = selectors.DefaultSelector()
+        self._clients: dict[socket.socket, Client] = {}
+        self._listeners: list[socket.socket] = []
+        self._buffer = bytearray(_CHUNK)
+        self._eagerness = Eagerness()
+        self._view = memoryview(self._buffer)
+        self._stop = threading.Event()
+        self._wake, self._woken = socket.socketpair()
+        self._selector.register(self._woken, selectors.EVENT_READ, None)
+        self.addresses: dict[str, tuple[str, int]] = {}
+        try:
+            for index, (address, instrument) in enumerate(bench.instruments.items()):
+                wanted = port_of(address) if port is None else (port + index if port else 0)
+                self._listen(address, instrument, host, wanted)
+        except OSError:
+            self.close()
+            raise
+
+    def _listen(self, address: str, instrument: SimulatedInstrument, host: str, port: int) -> None:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listeners.append(listener)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise HostError(
+                f"cannot serve {address} at {host}:{port}: {error.strerror}; choose another port"
+            ) from error
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ, instrument)
+        self.addresses[address] = (host, listener.getsockname()[1])
+
+    # --- the loop -----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve until :meth:`stop`; then let every client go, which leaves the instruments safe."""
+        try:
+            while not self._stop.is_set():
+                for key, mask in self._selector.select(self._patience()):
+                    if isinstance(key.data, Client):
+                        self._attend(key.data, mask)
+                    elif isinstance(key.data, SimulatedInstrument):
+                        self._accept(key.fileobj, key.data)  # pyright: ignore[reportArgumentType]
+                self._look_at_the_time()
+        finally:
+            for client in list(self._clients.values()):
+                self._drop(client)
+            self.close()
+
+    def stop(self) -> None:
+        """Make :meth:`run` return; may be called from any thread."""
+        self._stop.set()
+        with suppress(OSError):
+            self._wake.send(b"x")
+
+    def close(self) -> None:
+        """Close every socket."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        self._selector.close()
+        self._wake.close()
+        self._woken.close()
+
+    def _patience(self) -> float:
+        """How long the selector may wait: until a watchdog expires or somebody's time is up [s]."""
+        first = math.inf
+        for instrument in self._bench.instruments.values():
+            due = instrument.watchdog_due()
+            if due is not None:
+                first = min(first, due)
+        for client in self._clients.values():
+            first = min(first, client.deadline(self._limits))
+            if client.held_until > 0.0:
+                first = min(first, client.held_until)
+        return min(_LONGEST_WAIT, max(0.0, first - time.monotonic()) + 1e-3) if first < math.inf else _LONGEST_WAIT
+
+    def _look_at_the_time(self) -> None:
+        """Let watchdogs expire, send what was held back, and drop who is too slow."""
+        now = time.monotonic()
+        for instrument in self._bench.instruments.values():
+            due = instrument.watchdog_due()
+            if due is not None and now > due:
+                instrument.check_watchdog()
+        for client in list(self._clients.values()):
+            if -math.inf < client.held_until <= now:
+                client.held_until, client.progress = -math.inf, now
+                self._flush(client)
+            if now > client.deadline(self._limits):
+                self._drop(client)
+
+    # --- connections --------------------------------------------------------------------------
+
+    def _accept(self, listener: socket.socket, instrument: SimulatedInstrument) -> None:
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            time.sleep(_OUT_OF_HANDLES_SECONDS)
+            return
+        client = Client(connection, instrument, MessageFramer(instrument.session.limits), False, time.monotonic())
+        strangers = [other for other in self._clients.values() if not other.trusted]
+        if self._token is not None:
+            if len(strangers) >= self._limits.strangers:
+                self._drop(strangers[0])
+        elif not self._let_in(client):
+            connection.close()
+            return
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
+        self._clients[connection] = client
+        self._watch(client)
+
+    def _let_in(self, client: Client) -> bool:
+        """Connect a client to its instrument if both have room."""
+        inside = [other for other in self._clients.values() if other.trusted and other is not client]
+        at_it = sum(other.instrument is client.instrument for other in inside)
+        full = len(inside) >= self._limits.clients_in_all or at_it >= self._limits.clients
+        client.trusted = not full and client.instrument.connect()
+        client.since = math.inf
+        return client.trusted
+
+    def _drop(self, client: Client) -> None:
+        if client.watched:
+            self._selector.unregister(client.connection)
+            client.watched = 0
+        client.close()
+        if self._clients.pop(client.connection, None) is not None and client.trusted:
+            client.instrument.disconnect()
+
+    def _watch(self, client: Client) -> None:
+        """Wait for what can be done next."""
+        events = client.events(self._limits)
+        if events == client.watched:
+            return
+        if not client.watched:
+            self._selector.register(client.connection, events, client)
+        elif not events:
+            self._selector.unregister(client.connection)
+        else:
+            self._selector.modify(client.connection, events, client)
+        client.watched = events
+
+    # --- bytes --------------------------------------------------------------------------------
+
+    def _attend(self, client: Client, mask: int) -> None:
+        """Do what a socket is ready for; a mistake of the simulator costs the connection, not the host."""
+        try:
+            if mask & selectors.EVENT_WRITE:
+                self._flush(client)
+            if mask & client.watched & selectors.EVENT_READ:
+                self._serve(client)
+        except Exception as error:
+            log.exception("%s failed; its client is sent away", client.instrument.address)
+            instrument = client.instrument
+            instrument.log.add(instrument.clock.now, instrument.address, f"simulator failed: {error!r}")
+            self._drop(client)
+
+    def _serve(self, client: Client) -> None:
+        """Answer what has come, and what comes right after it."""
+        for _ in range(_IN_A_ROW):
+            if not self._answer(client):
+                self._drop(client)
+                return
+            if client.unsent:
+                self._watch(client)
+                return
+            if not self._eagerness.finds(client.connection):
+                return
+
+    def _answer(self, client: Client) -> bool:
+        """Take what has come and answer it; return whether the client is still there."""
+        try:
+            count = client.connection.recv_into(self._buffer)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        if not count:
+            return False
+        data: bytes | None = bytes(self._view[:count])
+        if not client.trusted:
+            data = client.show(data, self._token or "")
+            if data is None or (client.trusted and not self._let_in(client)):
+                return False
+            if not data:
+                return True
+        client.ask(data)
+        return client.pump(self._limits)
+
+    def _flush(self, client: Client) -> None:
+        """Send what the network takes of what is waiting, and what the instrument kept until then."""
+        client.flush()
+        if client.trusted and client.instrument.session.output and not client.pump(self._limits):
+            self._drop(client)
+        else:
+            self._watch(client)
+
+
+@contextmanager
+def serve(
+    bench: MockBench,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    *,
+    token: str | None = None,
+    limits: HostLimits = HOST_LIMITS,
+) -> Generator[Mapping[str, tuple[str, int]]]:
+    """Serve ``bench`` from a thread while the context lasts; yields address → (host, port)."""
+    tcp = TcpHost(bench, host, port, token=token, limits=limits)
+    thread = threading.Thread(target=tcp.run, name="xbarlab-mock-host", daemon=True)
+    thread.start()
+    try:
+        yield tcp.addresses
+    finally:
+        tcp.stop()
+        thread.join(10.0)
+
+
+def serve_forever(
+    bench: MockBench,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    *,
+    token: str | None = None,
+    ready: Callable[[Mapping[str, tuple[str, int]]], None] | None = None,
+) -> None:
+    """Serve ``bench`` until interrupted; ``ready`` is told the addresses once clients may come."""
+    tcp = TcpHost(bench, host, port, token=token)
+    if ready is not None:
+        ready(tcp.addresses)
+    with suppress(KeyboardInterrupt):
+        tcp.run()

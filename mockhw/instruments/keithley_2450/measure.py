@@ -1,0 +1,169 @@
+"""Commands of a Keithley 2450 that make readings, keep them and hand them out: READ, TRACe, FORMat, TRIGger."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from ...scpi.arguments import Choice, Integer, Number, Parameter, Text
+from ...scpi.errors import ScpiError
+from ...scpi.tree import Command
+from .arguments import Element, Style
+from .buffer import DEFAULT_BUFFERS, LARGEST, OVERFLOW_BOUND, SMALLEST, ReadingBuffer, number_text
+from .runs import LoopPlan
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...scpi.device import Hold, Reply
+    from .instrument import Keithley2450
+
+_BUFFER: Final = Text("buffer", optional=True)
+_ELEMENTS: Final = 13
+_DEFAULT: Final = DEFAULT_BUFFERS[0]
+_DELAY: Final = Number("delay", low=0.0, high=1e4, optional=True)
+
+
+def measure_commands(smu: Keithley2450) -> list[Command]:
+    """Return the commands that make and hand out readings."""
+    return [*_readings(smu), *_buffers(smu), *_statistics(smu), *_format(smu), *_trigger(smu)]
+
+
+def _readings(smu: Keithley2450) -> list[Command]:
+    asked: tuple[Parameter, ...] = (_BUFFER, Element())
+
+    def measuring(function: str | None) -> Callable[..., Hold]:
+        return lambda *chosen: smu.measure(function, *chosen)
+
+    return [
+        Command("READ?", smu.read, asked, repeat=_ELEMENTS),
+        Command("FETCh?", smu.fetch, asked, repeat=_ELEMENTS),
+        Command("MEASure?", measuring(None), asked, repeat=_ELEMENTS),
+        Command("MEASure:CURRent[:DC]?", measuring("CURR"), asked, repeat=_ELEMENTS),
+        Command("MEASure:VOLTage[:DC]?", measuring("VOLT"), asked, repeat=_ELEMENTS),
+        Command("MEASure:RESistance?", measuring("RES"), asked, repeat=_ELEMENTS),
+        Command("ABORt", smu.abort),
+    ]
+
+
+def _buffers(smu: Keithley2450) -> list[Command]:
+    def make(name: str, size: int, style: str = "STAN") -> None:
+        if name in smu.buffers:
+            raise ScpiError(1115, "Parameter error: TRACe:MAKE cannot take an existing reading buffer name")
+        smu.buffers[name] = ReadingBuffer(name, size, style=style)
+
+    def delete(name: str) -> None:
+        if name in DEFAULT_BUFFERS:
+            raise ScpiError(1115, "Parameter error: TRACe:DELete cannot take a default buffer")
+        del smu.buffers[smu.buffer(name).name]
+
+    def data(start: int, end: int, name: str = _DEFAULT, *elements: str) -> Reply:
+        return smu.written(smu.buffer(name), start, elements, end)
+
+    def fill_mode(mode: str, name: str = _DEFAULT) -> None:
+        smu.buffer(name).continuous = mode == "CONT"
+
+    def clear(name: str = _DEFAULT) -> None:
+        smu.buffer(name).clear()
+
+    def resize(places: int, name: str = _DEFAULT) -> None:
+        smu.buffer(name).resize(places)
+
+    def telling(what: Callable[[ReadingBuffer], object]) -> Callable[..., str]:
+        return lambda *name: str(what(smu.buffer(*name)))
+
+    size = Integer("size", low=SMALLEST, high=LARGEST)
+    style = Style("style", ("STANdard", "COMPact", "FULL"), optional=True)
+    one = (_BUFFER,)
+    return [
+        Command("TRACe:MAKE", make, (Text("name"), size, style)),
+        Command("TRACe:DELete", delete, (Text("name"),)),
+        Command("TRACe:CLEar", clear, one),
+        Command("TRACe:POINts", resize, (size, _BUFFER)),
+        Command("TRACe:POINts?", telling(lambda buffer: buffer.size), one),
+        Command("TRACe:ACTual?", telling(lambda buffer: len(buffer.records)), one),
+        Command("TRACe:ACTual:STARt?", telling(lambda buffer: min(1, len(buffer.records))), one),
+        Command("TRACe:ACTual:END?", telling(lambda buffer: len(buffer.records)), one),
+        Command("TRACe:FILL:MODE", fill_mode, (Choice("mode", ("CONTinuous", "ONCE")), _BUFFER)),
+        Command("TRACe:FILL:MODE?", telling(lambda buffer: "CONT" if buffer.continuous else "ONCE"), one),
+        Command("TRACe:TRIGger", smu.fill, one),
+        Command(
+            "TRACe:DATA?", data, (Integer("start", low=1), Integer("end", low=1), _BUFFER, Element()), repeat=_ELEMENTS
+        ),
+    ]
+
+
+def _statistics(smu: Keithley2450) -> list[Command]:
+    def telling(what: Callable[[NDArray[np.float64]], float]) -> Callable[..., str]:
+        def tell(name: str = _DEFAULT) -> str:
+            readings = [record.reading for record in smu.buffer(name).records]
+            values = np.array([value for value in readings if abs(value) < OVERFLOW_BOUND])
+            return number_text(float(what(values)) if values.size else 0.0)
+
+        return tell
+
+    one = (_BUFFER,)
+    return [
+        Command("TRACe:STATistics:AVERage?", telling(np.mean), one),
+        Command("TRACe:STATistics:MAXimum?", telling(np.max), one),
+        Command("TRACe:STATistics:MINimum?", telling(np.min), one),
+        Command("TRACe:STATistics:STDDev?", telling(lambda x: float(np.std(x, ddof=1)) if x.size > 1 else 0.0), one),
+        Command("TRACe:STATistics:CLEar", lambda *_: None, one),
+    ]
+
+
+def _format(smu: Keithley2450) -> list[Command]:
+    def data(word: str) -> None:
+        smu.settings.data_format = word
+
+    def order(word: str) -> None:
+        smu.settings.byte_order = word
+
+    def precision(digits: int) -> None:
+        smu.settings.precision = digits
+
+    return [
+        Command("FORMat[:DATA]", data, (Choice("type", ("ASCii", "REAL", "SREal")),)),
+        Command("FORMat[:DATA]?", lambda: smu.settings.data_format),
+        Command("FORMat:BORDer", order, (Choice("order", ("NORMal", "SWAPped")),)),
+        Command("FORMat:BORDer?", lambda: smu.settings.byte_order),
+        Command(
+            "FORMat:ASCii:PRECision", precision, (Integer("digits", low=0, high=16, default=0, words={"AUTO": 0}),)
+        ),
+        Command("FORMat:ASCii:PRECision?", lambda: str(smu.settings.precision)),
+    ]
+
+
+def _trigger(smu: Keithley2450) -> list[Command]:
+    def loop(count: int, delay: float = 0.0, name: str = _DEFAULT) -> None:
+        smu.load(LoopPlan(count, 0.0, delay, smu.buffer(name).name))
+
+    def duration(seconds: float, delay: float = 0.0, name: str = _DEFAULT) -> None:
+        smu.load(LoopPlan(0, seconds, delay, smu.buffer(name).name))
+
+    def load(template: str, first: float = math.nan, delay: float = 0.0, name: str = _DEFAULT) -> None:
+        known = template.replace(" ", "").upper()
+        if known == "EMPTY":
+            smu.load(None)
+        elif known not in ("SIMPLELOOP", "DURATIONLOOP"):
+            raise ScpiError(-241, f"the simulator has no trigger model {template}")
+        elif math.isnan(first):
+            raise ScpiError(-109, f"{template} needs a count or a duration")
+        elif known == "SIMPLELOOP":
+            loop(round(first), delay, name)
+        else:
+            duration(first, delay, name)
+
+    count = Integer("count", low=1, high=268435455)
+    seconds = Number("duration", low=167e-9, high=1e5)
+    return [
+        Command("INITiate[:IMMediate]", smu.initiate),
+        Command("TRIGger:STATe?", smu.trigger_state),
+        Command("TRIGger:LOAD", load, (Text("template"), Number("first", optional=True), _DELAY, _BUFFER)),
+        Command("TRIGger:LOAD:LOOP:SIMPle", loop, (count, _DELAY, _BUFFER)),
+        Command("TRIGger:LOAD:LOOP:DURation", duration, (seconds, _DELAY, _BUFFER)),
+        Command("TRIGger:LOAD:EMPTy", lambda: smu.load(None)),
+    ]

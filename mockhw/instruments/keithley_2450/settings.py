@@ -1,0 +1,89 @@
+"""Settings of a Keithley 2450 and their defaults (Reference Manual 2450-901-01, section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from .specs import AMPS, OHMS, VOLTS, Range
+
+DEFAULT_CURRENT_LIMIT: Final = 1.05e-4
+DEFAULT_VOLTAGE_LIMIT: Final = 21.0
+
+
+def _user_delays() -> list[float]:
+    return [0.0] * 5
+
+
+@dataclass(slots=True)
+class SourceSettings:
+    """What is kept for each source function."""
+
+    on_range: Range
+    limit: float
+    level: float = 0.0
+    autorange: bool = True
+    auto_delay: bool = True
+    delay: float = 0.0
+    user_delays: list[float] = field(default_factory=_user_delays)
+    readback: bool = True
+    high_capacitance: bool = False
+    off_mode: str = "NORM"
+    sweep_list: list[float] = field(default_factory=list[float])
+
+
+@dataclass(slots=True)
+class SenseSettings:
+    """What is kept for each measure function."""
+
+    on_range: Range
+    lower: Range
+    upper: Range
+    autorange: bool = True
+    nplc: float = 1.0
+    autozero: bool = True
+    four_wire: bool = False
+    user_delays: list[float] = field(default_factory=_user_delays)
+    relative: float = 0.0
+    relative_on: bool = False
+    average_on: bool = False
+    average_count: int = 10
+    average_type: str = "REP"
+
+
+@dataclass(slots=True)
+class Settings:
+    """Everything ``*RST`` brings back."""
+
+    source_function: str = "VOLT"
+    sense_function: str = "CURR"
+    source: dict[str, SourceSettings] = field(
+        default_factory=lambda: {
+            "VOLT": SourceSettings(VOLTS[0], DEFAULT_CURRENT_LIMIT),
+            "CURR": SourceSettings(AMPS[0], DEFAULT_VOLTAGE_LIMIT),
+        }
+    )
+    sense: dict[str, SenseSettings] = field(
+        default_factory=lambda: {
+            "VOLT": SenseSettings(VOLTS[3], VOLTS[0], VOLTS[-1]),
+            "CURR": SenseSettings(AMPS[4], AMPS[0], AMPS[-1]),
+            "RES": SenseSettings(OHMS[4], OHMS[0], OHMS[-1]),
+        }
+    )
+    protection: float | None = None
+    count: int = 1
+    terminals: str = "FRON"
+    data_format: str = "ASC"
+    byte_order: str = "SWAP"
+    precision: int = 0
+    light: str = "ON50"
+
+    @property
+    def active_source(self) -> SourceSettings:
+        """Settings of the selected source function."""
+        return self.source[self.source_function]
+
+    @property
+    def active_sense(self) -> SenseSettings:
+        """Settings of the selected measure function."""
+        return self.sense[self.sense_function]

@@ -1,0 +1,4 @@
+"""Forming virgin cells, by pulses or a ramp.
+
+Imports measure/, keeping/ and plan.
+"""

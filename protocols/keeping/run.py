@@ -1,0 +1,273 @@
+"""The life of a run: a folder, a journal, one dataset per step, what the steps learn of the chip, and the cost."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...analysis.report.report import Section
+from ...common.errors import RefusedError
+from ...instruments.array_spec import ArraySpec
+from ...instruments.block import Block
+from ...instruments.capabilities import Cost, CrossbarArray
+from .checkpoint import Checkpoint
+from .dataset import Axis, DatasetWriter, Variable
+from .journal import Journal, StepHistory, is_torn, read_journal, step_histories
+from .progress import ProgressBar
+from .storage import StorageError, append_file, replace_file, writing
+from .work import Work
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+JOURNAL, STATE, DATABASE = "journal.jsonl", "state", "data.db"
+WATCH_SECONDS = 10.0
+
+
+class Result(Protocol):
+    """What a protocol returns: numbers, a table, a figure and a section of the report."""
+
+    def metrics(self) -> dict[str, float]:
+        """Return ``name: number`` as defined in docs/quantities.md."""
+        ...
+
+    def section(self) -> Section:
+        """Return this step's part of the report."""
+        ...
+
+
+class Run:
+    """What a protocol leaves behind and what it shares with the next one.
+
+    Parameters
+    ----------
+    directory : folder for the journal, the state of steps, the database and the figures; ``None`` keeps nothing.
+        A folder that already holds files is refused.
+    seed : seeds the host's random choices (targets); the chip's own seed belongs to the bench.
+    quiet : no progress bars.
+    resumed : the folder holds a run that ended early, and this one goes on with it.
+
+    Attributes
+    ----------
+    history : dict of str to StepHistory
+        What earlier sessions did, by step id.
+    at_unit : callable, optional
+        Called when a unit of work is done, before its state is kept.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None,
+        *,
+        title: str = "xbarlab run",
+        sample: str = "chip",
+        seed: int = 0,
+        quiet: bool = False,
+        station: Any = None,
+        resumed: bool = False,
+    ) -> None:
+        self.directory = directory
+        self.title, self.sample, self.seed, self.quiet, self.station = title, sample, seed, quiet, station
+        self.healthy: NDArray[np.bool_] | None = None
+        self.shorted: NDArray[np.bool_] | None = None
+        self.baseline_pulses: NDArray[np.float64] | None = None
+        self.database = directory / DATABASE if directory is not None else None
+        self.step_id = "step"
+        self.history: dict[str, StepHistory] = {}
+        self.at_unit: Callable[[], None] | None = None
+        self._spent: Callable[[], Cost] = Cost
+        self._works: Counter[str] = Counter()
+        self._watched = time.monotonic()
+        self._journal = Journal(directory / JOURNAL) if directory is not None else None
+        if directory is None:
+            return
+        if resumed:
+            self._journal = self._take_up(directory)
+            self.note("run_resumed", title=title, seed=seed)
+        else:
+            claim_folder(directory)
+            self.note("run_started", title=title, seed=seed)
+
+    def _take_up(self, directory: Path) -> Journal:
+        """Read what earlier sessions did, and end a line that the last one could not."""
+        path = directory / JOURNAL
+        entries = read_journal(path)
+        if not entries:
+            raise RefusedError(f"{directory} holds no run: its journal is empty")
+        self.history = step_histories(entries)
+        if is_torn(path):
+            append_file(path, b"\n")
+        last = entries[-1]
+        return Journal(path, seconds=float(last["seconds"]), last_time=float(last.get("epoch", 0.0)))
+
+    @classmethod
+    def of(cls, run: Run | None) -> Run:
+        """Return ``run``, or one that keeps nothing."""
+        return run if run is not None else cls(None)
+
+    def rng(self, purpose: str) -> np.random.Generator:
+        """Return the host's generator for one purpose in one step: same seed, same numbers, whatever ran before."""
+        words = [self.seed, *f"{self.step_id}/{purpose}".encode()]
+        return np.random.default_rng(words)
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds since the run began; the time between its sessions does not count."""
+        return self._journal.seconds if self._journal is not None else 0.0
+
+    def note(self, event: str, **fields: Any) -> None:
+        """Append one line to the journal; it is on disk when this returns."""
+        if self._journal is not None:
+            self._journal.append(event, **fields)
+
+    @contextmanager
+    def step(self, step_id: str, array: CrossbarArray) -> Generator[Run]:
+        """Journal a step's start, end or failure, with what it cost the array; nothing of one that is done already."""
+        self.step_id = step_id
+        if self.is_done(step_id):
+            yield self
+            return
+        before = array.cost
+        self._spent = lambda: array.cost - before
+        self.note("step_started", step=step_id)
+        try:
+            yield self
+        except BaseException as error:
+            with suppress(StorageError):  # the failure itself is what must be heard
+                self.note(
+                    "step_failed",
+                    step=step_id,
+                    error=f"{type(error).__name__}: {error}",
+                    cost=cost_fields(self._spent()),
+                )
+            raise
+        self.note("step_done", step=step_id, cost=cost_fields(self._spent()))
+
+    def is_done(self, step_id: str) -> bool:
+        """Whether an earlier session completed a step."""
+        return step_id in self.history and self.history[step_id].done
+
+    def repeat(self, step_id: str) -> None:
+        """Forget what earlier sessions did of a step: it begins anew, and its data so far stand for themselves."""
+        self.note("step_repeated", step=step_id)
+        if step_id in self.history:
+            self.history[step_id].take({"event": "step_repeated"})
+        if self.directory is not None:
+            Checkpoint(self.directory / STATE, step_id).discard()
+
+    def work(
+        self,
+        name: str,
+        axes: Sequence[Axis],
+        variables: Sequence[Variable],
+        metadata: Mapping[str, int | float | str] | None = None,
+        *,
+        label: str,
+        total: float,
+    ) -> Work:
+        """Return this step's work (a context manager): its dataset, its progress, and the units that are still to do.
+
+        Parameters
+        ----------
+        label, total : what the progress bar counts, and how many there are.
+        """
+        self._works[self.step_id] += 1
+        nth = self._works[self.step_id]
+        step = self.step_id if nth == 1 else f"{self.step_id}_{nth}"
+
+        def open_dataset(parent: str | None) -> DatasetWriter:
+            tags = {**(metadata or {}), **({"xbarlab_parent": parent} if parent is not None else {})}
+            return self.dataset(name, axes, variables, tags)
+
+        bar = self.progress(label, total)
+        if self.directory is None:
+            return Work(step, open_dataset, bar)
+        folder = self.directory / STATE
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+        return Work(
+            step,
+            open_dataset,
+            bar,
+            note=self.note,
+            checkpoint=Checkpoint(folder, step),
+            history=self.history.get(step),
+            spent=lambda: cost_fields(self._spent()),
+            at_unit=self.at_unit,
+        )
+
+    def watch(self, draw: Callable[[], Figure]) -> None:
+        """Draw how a long step stands into ``live_<step>.png``, at most every ``WATCH_SECONDS``; tell where it is once.
+
+        A picture that cannot be written is no reason to end a measurement.
+        """
+        now = time.monotonic()
+        if self.directory is None or now - self._watched < WATCH_SECONDS:
+            return
+        from ...analysis.plots.plots import png_bytes
+
+        path = self.directory / f"live_{self.step_id}.png"
+        first, self._watched = not path.exists(), now
+        with suppress(StorageError):
+            replace_file(path, png_bytes(draw()))
+        if first and not self.quiet:
+            print(f"{self.step_id}: watch {path}", file=sys.stderr)
+
+    def progress(self, label: str, total: float) -> ProgressBar:
+        """Return a progress bar for ``total`` units of work."""
+        return ProgressBar(f"{self.step_id}: {label}", total, quiet=self.quiet or self.directory is None)
+
+    def dataset(
+        self,
+        name: str,
+        axes: Sequence[Axis],
+        variables: Sequence[Variable],
+        metadata: Mapping[str, int | float | str] | None = None,
+    ) -> DatasetWriter:
+        """Open this step's dataset (a context manager)."""
+        tags = {"inspectr_tag": f"{self.title}: {self.step_id}", "xbarlab_step": self.step_id, "seed": self.seed}
+        return DatasetWriter(
+            self.database,
+            experiment=self.title,
+            sample=self.sample,
+            name=f"{self.step_id}_{name}" if self.step_id != name else name,
+            axes=axes,
+            variables=variables,
+            metadata={**tags, **(metadata or {})},
+            station=self.station,
+        )
+
+    def note_yield(self, spec: ArraySpec, block: Block, healthy: NDArray[np.bool_], shorted: NDArray[np.bool_]) -> None:
+        """Take in a yield map of one block; blocks mapped before keep what was found there."""
+        before = self.healthy if self.healthy is not None else spec.healthy_mask(spec.whole)
+        shorts = self.shorted if self.shorted is not None else np.zeros(before.shape, np.bool_)
+        self.healthy, self.shorted = before.copy(), shorts.copy()
+        self.healthy[block.slices] = healthy
+        self.shorted[block.slices] = shorted
+
+    def healthy_of(self, array: CrossbarArray) -> NDArray[np.bool_]:
+        """Return the healthy map [rows, cols]: what this run's yield maps found, elsewhere what the chip file knows."""
+        return self.healthy if self.healthy is not None else array.spec.healthy_mask(array.spec.whole)
+
+
+def cost_fields(cost: Cost) -> dict[str, float]:
+    """Return a cost as summary keys."""
+    return {key: value for key, value in asdict(cost).items()}
+
+
+def claim_folder(directory: Path) -> None:
+    """Create a run's folder; refuse one that already holds data."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise RefusedError(
+            f"output folder {directory} already holds data: choose a new folder with --out, or move it away"
+        )
+    directory.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,219 @@
+"""Quasi-static I–V loops of selected cells: 0 → +V → 0 → −V → 0, with compliance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ...instruments.array_spec import ArraySpec
+from ...instruments.block import Block
+from ...instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray, IVTrace
+from ..keeping.dataset import Axis, Variable
+from ..keeping.run import Run
+from ..plan import Forecast, Plan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from ...analysis.report.report import Section
+
+
+class DcSweepPlan(Plan):
+    """Loops of every cell in a block. Where there are gates, they limit the SET and are opened for the RESET."""
+
+    cells: str = Field(default="0:2,0:2", description="rows,cols like '0:8,0:8', or 'all'")
+    positive: float = Field(default=1.5, gt=0, description="largest positive voltage [V]")
+    negative: float = Field(default=-1.0, lt=0, description="largest negative voltage [V]")
+    step: float = Field(default=0.02, ge=1e-6, description="voltage step [V]")
+    dwell: float = Field(default=10e-3, gt=0, description="time per point [s]")
+    cycles: int = Field(default=5, ge=1, description="loops per cell")
+    compliance: float = Field(default=500e-6, gt=0, description="largest current of the positive branch [A]")
+    reset_compliance: float = Field(default=500e-6, gt=0, description="largest current of the negative branch [A]")
+    prepare: bool = Field(default=True, description="one negative half first, so that the first loop starts off")
+    set_gate: float = Field(default=2.0, ge=0, description="gate of the positive branch [V], where there are gates")
+    reset_gate: float = Field(default=5.0, ge=0, description="gate of the negative branch [V], where there are gates")
+    scheme: str | None = Field(default=None, description="bias scheme of the sweeps; the array's own by default")
+
+    @property
+    def loop(self) -> tuple[FloatArray, FloatArray]:
+        """Voltages [V] of the positive and of the negative half, each from 0 out and back to 0."""
+        return _half(self.positive, self.step), _half(self.negative, self.step)
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse cells outside the array and sweeps beyond the limits."""
+        spec.require("sweep", "a source that can step one cell through a list of voltages with a current limit")
+        Block.parse(self.cells, spec)
+        spec.require_scheme(self.scheme, writing=True)
+        limits = spec.limits
+        limits.check("pulse_volts", [self.positive, self.negative], channel="dc_sweep.volts")
+        for peak, compliance in ((self.positive, self.compliance), (self.negative, self.reset_compliance)):
+            points = 2 * max(round(abs(peak) / self.step), 1) + 1
+            spec.check_sweep(points, compliance, self.dwell, channel="dc_sweep")
+        spec.check_gate(self.set_gate, channel="dc_sweep.set_gate")
+        spec.check_gate(self.reset_gate, channel="dc_sweep.reset_gate")
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return the cost of all loops."""
+        block = Block.parse(self.cells, spec)
+        up, down = (spec.sweep_seconds(len(half), self.dwell) for half in self.loop)
+        seconds = block.size * (self.cycles * (up + down) + self.prepare * down)
+        return Forecast(block.size, max(self.positive, -self.negative), block.size * self.cycles, seconds)
+
+
+def _half(peak: float, step: float) -> FloatArray:
+    count = max(round(abs(peak) / step), 1)
+    up = np.linspace(0.0, peak, count + 1)
+    return np.concatenate([up, up[-2::-1]])
+
+
+@dataclass(frozen=True)
+class DcSweepResult:
+    """Loops [cells, cycles, points]: volts [V], current [A], flags; ``cells`` as (row, col)."""
+
+    cells: list[tuple[int, int]]
+    volts: FloatArray
+    current: FloatArray
+    flags: NDArray[np.uint8]
+    read_volts: float
+    compliance: float
+
+    @property
+    def frame(self) -> DataFrame:
+        """One line per point: row, col, cycle, point, volts [V], current [A], flags."""
+        from pandas import DataFrame
+
+        n_cells, cycles, points = self.current.shape
+        cell, cycle, point = (grid.ravel() for grid in np.indices((n_cells, cycles, points)))
+        where = np.asarray(self.cells)
+        return DataFrame(
+            {
+                "row": where[cell, 0],
+                "col": where[cell, 1],
+                "cycle": cycle,
+                "point": point,
+                "volts_V": self.volts.ravel(),
+                "current_A": self.current.ravel(),
+                "flags": self.flags.ravel(),
+            }
+        )
+
+    @cached_property
+    def switching(self) -> DataFrame:
+        """One line per cell and cycle: V_SET, V_RESET [V], on and off conductance [S], and whether it switched."""
+        from ...analysis.measurements.iv_curve import switching_voltages
+
+        limited = (self.flags & FLAG_COMPLIANCE) != 0
+        return switching_voltages(self.volts, self.current, self.read_volts, compliance=limited)
+
+    def plot(self) -> Figure:
+        """Return the I–V family on log |I|."""
+        from ...analysis.plots.plots import iv_family
+
+        return iv_family(
+            self.volts,
+            self.current,
+            labels=[f"({row}, {col})" for row, col in self.cells],
+            compliance_amps=self.compliance,
+        )
+
+    def plot_spread(self) -> Figure:
+        """Return the distributions of V_SET and V_RESET, cycle to cycle and cell to cell apart."""
+        from ...analysis.measurements.iv_curve import cell_grid
+        from ...analysis.measurements.variability import variability_cdfs
+
+        grids = {
+            name: cell_grid(self.switching, key, np.nan) for name, key in (("V_SET", "v_set"), ("V_RESET", "v_reset"))
+        }
+        return variability_cdfs(grids, title="Switching voltages")
+
+    def metrics(self) -> dict[str, float]:
+        """Return the switching statistics as docs/quantities.md defines them."""
+        from ...analysis.measurements.iv_curve import iv_summary
+
+        return iv_summary(self.switching)
+
+    def section(self) -> Section:
+        """Return the I–V family and the spread of the switching voltages as a part of the report."""
+        from ...analysis.measurements.iv_curve import SWITCHED
+        from ...analysis.report.report import Section
+
+        table = self.switching
+        missed = [sum(status != SWITCHED for status in table[f"{branch}_status"]) for branch in ("set", "reset")]
+
+        text = (
+            f"{len(self.cells)} cells, {self.current.shape[1]} loops each. V_SET and V_RESET are where I/V crosses the "
+            "geometric mean of that cycle's off and on conductance. "
+            f"Cycles without a SET: {missed[0]}, without a RESET: {missed[1]}; they are in no distribution."
+        )
+        figures = [
+            ("I–V family; the bold line is the median loop.", self.plot()),
+            ("Switching voltages: all cycles, the spread within cells, and that between cells.", self.plot_spread()),
+        ]
+        return Section("DC sweeps", text, figures, [])
+
+    def __repr__(self) -> str:
+        m = self.metrics()
+        return (
+            f"<DcSweepResult {len(self.cells)} cells × {self.current.shape[1]} cycles: "
+            f"V_SET {m['v_set_mean']:.3g} V, V_RESET {m['v_reset_mean']:.3g} V>"
+        )
+
+
+def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) -> DcSweepResult:
+    """Sweep every cell of a block through ``plan.cycles`` loops.
+
+    The half with the open gate is a sweep of its own, so that each half has its own compliance. A unit of work is one
+    loop of one cell; a loop that was cut is done again after the cell was prepared again, for it may have been left on.
+    """
+    plan.check(array.spec)
+    keep = Run.of(run)
+    block = Block.parse(plan.cells, array.spec)
+    cells = [
+        (row, col)
+        for row in range(block.row0, block.row0 + block.nrows)
+        for col in range(block.col0, block.col0 + block.ncols)
+    ]
+    positive, negative = plan.loop
+    points = len(positive) + len(negative)
+    axes = [
+        Axis("row", "Row"),
+        Axis("col", "Column"),
+        Axis("cycle", "Cycle"),
+        Axis("point", "Point", values=np.arange(points, dtype=np.int32)),
+    ]
+    variables = [Variable("volts", "Voltage", "V"), Variable("current", "Current", "A"), Variable("flags", "Flags")]
+    meta = {
+        "dwell": plan.dwell,
+        "compliance": plan.compliance,
+        "set_gate": plan.set_gate,
+        "reset_gate": plan.reset_gate,
+    }
+    set_gate, reset_gate = (array.spec.sweep_gate(gate) for gate in (plan.set_gate, plan.reset_gate))
+
+    def half(row: int, col: int, points: FloatArray, compliance: float, gate: float | None) -> IVTrace:
+        return array.sweep(row, col, points, compliance=compliance, dwell=plan.dwell, gate=gate, scheme=plan.scheme)
+
+    total = len(cells) * plan.cycles
+    with keep.work("dc_sweep", axes, variables, meta, label="loops", total=total) as work:
+        for (row, col), cycle in product(cells, range(plan.cycles)):
+            if not work.begin(f"cell {row},{col} cycle {cycle}"):
+                continue
+            if plan.prepare and (cycle == 0 or work.interrupted):
+                half(row, col, negative, plan.reset_compliance, reset_gate)
+            up = half(row, col, positive, plan.compliance, set_gate)
+            down = half(row, col, negative, plan.reset_compliance, reset_gate)
+            loop = {
+                name: np.concatenate([getattr(up, name), getattr(down, name)]) for name in ("volts", "current", "flags")
+            }
+            work.add({"row": row, "col": col, "cycle": cycle}, **loop)
+            work.done(f"cell ({row}, {col})", **loop)
+        shape = (len(cells), plan.cycles, points)
+        volts, current, flags = (work.stack(name).reshape(shape) for name in ("volts", "current", "flags"))
+    return DcSweepResult(cells, volts, current, flags, array.spec.read_volts, plan.compliance)

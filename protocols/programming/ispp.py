@@ -1,0 +1,198 @@
+"""The baseline: incremental-staircase programming, the best of a printed scan, from the same initial state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ...instruments.array_spec import ArraySpec
+from ...instruments.block import Block
+from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
+from ...instruments.limits import refuse_bad_number
+from ..keeping.dataset import Axis, Variable
+from ..keeping.run import Run
+from ..measure.read_array import map_axes
+from ..plan import Forecast
+from .programming_plan import ProgrammingPlan
+from .staircases import FixedStaircase, Ramp
+from .verify_loop import VerifyLoop
+from .verify_state import Verdict, VerifyState
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from ...analysis.report.report import Section
+
+# Staircases whose success differs by less are taken as equally successful: about two standard errors on 512 cells.
+EQUAL_SUCCESS = 0.02
+
+Values = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+
+
+class IsppPlan(ProgrammingPlan):
+    """Every combination of starts and steps is tried; the fewest pulses at the best success wins."""
+
+    cells: str = Field(default="0:8,0:64", description="rows,cols like '0:8,0:8', or 'all'")
+    set_starts: Values = Field(default=(0.9, 1.2, 1.5), description="first value of the SET staircase [V]")
+    set_steps: Values = Field(default=(0.1, 0.15, 0.2), description="step of the SET staircase [V]")
+    reset_steps: Values = Field(default=(0.05, 0.1), description="step of the RESET staircase [V]")
+    on_above: float = Field(
+        default=20e-6, gt=0, description="a cell found above this is on, and is again at every start [S]"
+    )
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse, besides what read–verify would, starts outside the SET ramp."""
+        super().check(spec)
+        ramp, _ = self.ramps(spec)
+        for start in self.set_starts:
+            refuse_bad_number("set_starts", start, ramp.start, ramp.stop, "V", channel="ispp")
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return the cost of the whole scan."""
+        one = super().forecast(spec)
+        runs = len(self.set_starts) * len(self.set_steps) * len(self.reset_steps)
+        return Forecast(one.cells, one.volts_max, runs * one.pulses, runs * one.seconds)
+
+
+@dataclass(frozen=True)
+class IsppResult:
+    """The scan: one line per staircase, and pulses per cell of the best."""
+
+    block: Block
+    frame: DataFrame
+    best: int
+    best_pulses: FloatArray
+
+    def plot(self) -> Figure:
+        """Return pulses per cell of the best staircase."""
+        from ...analysis.measurements.levels import pulses_histogram
+
+        return pulses_histogram(np.empty(0), ispp=self.best_pulses, title="ISPP, best of the scan")
+
+    def metrics(self) -> dict[str, float]:
+        """Return ``ispp_pulses_per_cell`` and the fraction it programmed."""
+        from ...analysis.estimates.estimates import flatten, mean_estimate
+
+        best = self.frame.iloc[self.best]
+        return {
+            **flatten("ispp_pulses_per_cell", mean_estimate(self.best_pulses)),
+            "ispp_programmed_fraction": float(best["programmed_fraction"]),
+            "ispp_success_fraction": float(best["success_fraction"]),
+        }
+
+    def section(self) -> Section:
+        """Return the scan as a part of the report."""
+        from ...analysis.report.report import Section
+
+        best = self.frame.iloc[self.best]
+        text = (
+            f"Fixed start, step and width, restarted at every change of polarity; {len(self.frame)} staircases on "
+            f"cells {self.block}. Best at equal success: start {best['set_start_V']:g} V, "
+            f"SET step {best['set_step_V']:g} V, "
+            f"RESET step {best['reset_step_V']:g} V with {best['pulses_per_cell']:.2f} pulses per cell."
+        )
+        return Section("Baseline: ISPP", text, [("Pulses per cell.", self.plot())], [("The scan.", self.frame)])
+
+    def __repr__(self) -> str:
+        best = self.frame.iloc[self.best]
+        return (
+            f"<IsppResult {self.block}: best of {len(self.frame)} with {best['pulses_per_cell']:.2f} pulses per cell>"
+        )
+
+
+def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppResult:
+    """Run the scan, every staircase from the same initial state, the one that the yield map leaves.
+
+    Before each, every cell gets one full RESET, and one SET if the step found it on. These pulses are not counted: they
+    stand for the state in which programming finds the chip. Initialisation that a staircase does itself is counted.
+    Units of work are the first look and the staircases; one that may have been cut begins anew from that state.
+    """
+    from pandas import DataFrame
+
+    from ...analysis.estimates.estimates import fraction_estimate
+    from ...analysis.measurements.levels import programmed_fraction
+
+    plan.check(array.spec)
+    keep = Run.of(run)
+    block = Block.parse(plan.cells, array.spec)
+    wanted = plan.targets(block, keep)
+    healthy = keep.healthy_of(array)[block.slices]
+    set_ramp, reset_ramp = plan.ramps(array.spec)
+    scan = list(product(plan.set_starts, plan.set_steps, plan.reset_steps))
+    variables = [
+        Variable("conductance", "Conductance", "S"),
+        Variable("pulses", "Pulses"),
+        Variable("target", "Target", "S"),
+    ]
+    axes = [Axis("combination", "Staircase"), *map_axes(block)]
+    with keep.work("ispp", axes, variables, label="staircases", total=1 + len(scan)) as work:
+        if work.begin("before"):
+            work.done(before=array.read(block, average=4).conductance)
+        on = work.piece("before", "before") > plan.on_above
+        for index, (set_start, set_step, reset_step) in enumerate(scan):
+            if not work.begin(f"staircase {index}"):
+                continue
+            _same_start(array, block, set_ramp, reset_ramp, plan.width, on)
+            fixed = FixedStaircase(
+                Ramp(set_ramp.knob, set_start, set_ramp.stop, set_step, set_ramp.held),
+                Ramp(reset_ramp.knob, reset_ramp.start, reset_ramp.stop, reset_step, reset_ramp.held),
+                block.shape,
+            )
+            state = VerifyState(wanted, array.spec.healthy_mask(block), plan.acceptance())
+            loop = VerifyLoop(
+                array,
+                block,
+                state,
+                fixed,
+                width=plan.width,
+                average=plan.average,
+                iterations_max=plan.iterations_max,
+                reverify=plan.reverify(),
+            )
+            while not loop.over:
+                loop.go_on()
+            state.close()
+            final = array.read(block, average=plan.reverify_average).conductance
+            work.add({"combination": index}, conductance=final, pulses=state.pulses, target=wanted)
+            work.done(final=final, pulses=state.pulses, verdict=state.verdict)
+        ends = zip(scan, *(work.pieces(name) for name in ("final", "pulses", "verdict")), strict=True)
+        rows: list[dict[str, float]] = []
+        pulses: list[FloatArray] = []
+        for (set_start, set_step, reset_step), final, given, verdict in ends:
+            attempted = verdict != Verdict.NOT_ATTEMPTED
+            judged = attempted & healthy
+            done = verdict == Verdict.ACCEPTED
+            pulses.append(given[attempted].astype(np.float64))
+            rows.append(
+                {
+                    "set_start_V": set_start,
+                    "set_step_V": set_step,
+                    "reset_step_V": reset_step,
+                    "pulses_per_cell": float(given[attempted].mean()),
+                    "programmed_fraction": programmed_fraction(wanted, final, plan.spacing, judged).value,
+                    "success_fraction": fraction_estimate(int((done & judged).sum()), int(judged.sum())).value,
+                }
+            )
+    frame = DataFrame(rows)
+    success = frame["success_fraction"].to_numpy()
+    good = np.isnan(success) | (success >= np.nanmax(success, initial=0.0) - EQUAL_SUCCESS)
+    best = int(np.nanargmin(frame["pulses_per_cell"].where(good).to_numpy()))
+    keep.baseline_pulses = pulses[best]
+    return IsppResult(block, frame, best, pulses[best])
+
+
+def _same_start(
+    array: CrossbarArray, block: Block, set_ramp: Ramp, reset_ramp: Ramp, width: float, on: NDArray[np.bool_]
+) -> None:
+    """Bring every cell back to the kind of state the step found: RESET, then one SET of those that were ``on``."""
+    volts, gate = reset_ramp.volts_and_gate(np.full(block.shape, reset_ramp.stop))
+    array.pulse(PulseMap(block, -volts, width, gate, 1))
+    middle = 0.5 * (set_ramp.start + set_ramp.stop)
+    volts, gate = set_ramp.volts_and_gate(np.full(block.shape, middle))
+    array.pulse(PulseMap(block, volts, width, gate, on.astype(np.int64)))

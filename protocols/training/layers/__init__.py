@@ -1,0 +1,4 @@
+"""Weights on the array and the layers that multiply with them.
+
+Imports instruments' records; imported by rules/, networks/ and steps/.
+"""

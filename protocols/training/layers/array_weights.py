@@ -1,0 +1,257 @@
+"""Weights that live on an array: multiplied by driving it, known as they were last read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....common.errors import RefusedError
+from ....instruments.capabilities import CrossbarArray, FloatArray
+from .weight_mapping import FloorPlan, LayerRequest, Tile
+
+Float32Array = NDArray[np.float32]
+InputScale = Literal["fixed", "vector"]
+ReadBack = Literal["cells", "products"]
+REVERSE_NEEDS = "drivers on all columns and converters on all rows; backward by the host does without"
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What is driven at once: ``encode`` [inputs, rows] [V], ``decode`` [used columns, outputs] [1/A].
+
+    ``plain`` stands for a ``decode`` that only scales.
+    """
+
+    encode: Float32Array
+    decode: Float32Array
+    cols: NDArray[np.intp] | slice
+    plain: np.float32 | None
+
+    def decoded(self, current: Float32Array) -> Float32Array:
+        """Return [batch, outputs] of currents [batch, columns] [A]."""
+        seen = current[:, self.cols]
+        return seen * self.plain if self.plain is not None else seen @ self.decode
+
+
+class ArrayWeights:
+    """All layers of a floor plan on one array.
+
+    Parameters
+    ----------
+    array : must support ``vmm``
+    plan : where the weights are
+    siemens : float [S]
+        Conductance difference of a weight of 1.
+    input_volts : float [V]
+        Row voltage of an input of 1; the array's read voltage by default. Larger inputs go up to the limit
+        ``vmm_volts_max`` and are cut there.
+    read_back : "cells": weights are differences of the conductances read cell by cell. "products": each input is
+        driven alone, and what comes out of all outputs are the weights. That is what the array multiplies with: in a
+        product, currents also leave through the other rows and the lines' resistance, which a cell's own read does not
+        see.
+    largest_sum : float
+        Largest output to expect, in weights times inputs: it chooses the range of the converters. Where one
+        overflows, the vectors are sent again at the next range.
+    """
+
+    def __init__(
+        self,
+        array: CrossbarArray,
+        plan: FloorPlan,
+        *,
+        siemens: float = 100e-6,
+        input_volts: float | None = None,
+        largest_sum: float = 20.0,
+        read_back: ReadBack = "cells",
+    ) -> None:
+        spec = array.spec
+        spec.require("vmm", "drivers on all rows and converters on all columns at once: training multiplies on it")
+        if (plan.rows, plan.cols) != (spec.rows, spec.cols):
+            raise RefusedError(
+                f"the floor plan is for {plan.rows} × {plan.cols} cells, the array has {spec.rows} × {spec.cols}"
+            )
+        if plan.parts != spec.parts:
+            boards = f"{len(plan.parts) or 1} board(s), the array is {len(spec.parts) or 1}"
+            raise RefusedError(f"the floor plan is for {boards}: plan_floor takes parts=array.spec.parts")
+        self.array, self.plan, self.siemens = array, plan, siemens
+        self.input_volts = spec.read_volts if input_volts is None else input_volts
+        spec.limits.check("vmm_volts", self.input_volts, channel="training input")
+        # A hair below the limit, which float32 could round a voltage over.
+        self.largest_input = (1.0 - 1e-6) * spec.limits.vmm_volts_max / self.input_volts
+        self.conductance: FloatArray = np.zeros((plan.rows, plan.cols))
+        self._ranges = spec.vmm_ranges
+        wanted = largest_sum * siemens * self.input_volts
+        first = next((n for n, full in enumerate(self._ranges) if full >= wanted), len(self._ranges) - 1)
+        self._range = {request.name: first for request in plan.requests}
+        self._alone_range = {request.name: 0 for request in plan.requests}
+        self.read_back: ReadBack = read_back
+        self._measured: dict[str, Float32Array] = {}
+        self._passes = {request.name: self._prepare(request.name) for request in plan.requests}
+        self._back = {name: [self._signs(one) for one in passes] for name, passes in self._passes.items()}
+        self.block, self.used = plan.block, plan.used
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def read(self, average: int = 1) -> None:
+        """Read all cells of the plan in one transaction: from here on these are the weights the host knows."""
+        reading = self.array.read(self.block, average=average)
+        self.conductance[self.block.slices] = reading.conductance
+        if self.read_back == "products":
+            self._measured = {request.name: self._measure(request, average) for request in self.plan.requests}
+
+    def _measure(self, request: LayerRequest, average: int) -> Float32Array:
+        """Return a layer's weights [inputs, outputs] by driving its inputs one by one, ``average`` times."""
+        alone = np.tile(np.eye(request.inputs, dtype=np.float32), (average, 1))
+        out = self._multiplied(request.name, alone, self._alone_range)
+        return out.reshape(average, request.inputs, request.outputs).mean(0)
+
+    def weights(self, layer: str) -> Float32Array:
+        """Return a layer's weights [inputs, outputs] as last read, copies averaged."""
+        if layer in self._measured:
+            return self._measured[layer].copy()
+        request = self.plan.request(layer)
+        total = np.zeros((request.inputs, request.outputs))
+        copies = request.copies_down * request.copies_across
+        for tile in self.plan.of(layer):
+            pair = self.conductance[tile.plus] - self.conductance[tile.minus]
+            total[tile.inputs, tile.outputs] += pair
+        return (total / (copies * self.siemens)).astype(np.float32)
+
+    def spread(self, changes: Mapping[str, NDArray[np.floating]], *, turn: int | None = None) -> FloatArray:
+        """Return what changes of weights [inputs, outputs] mean for every cell of the block, as ±change.
+
+        A pair's cells carry opposite signs; cells that are no weights, and layers not given, are 0.
+
+        Parameters
+        ----------
+        turn : give the change to one copy of each layer alone, as many times larger; the copies take turns
+        """
+        whole = np.zeros(self.conductance.shape)
+        for layer, change in changes.items():
+            request = self.plan.request(layer)
+            copies = request.copies_down * request.copies_across
+            for tile in self.plan.of(layer):
+                part = np.asarray(change, dtype=np.float64)[tile.inputs, tile.outputs]
+                if turn is not None:
+                    part = copies * part if tile.copy == turn % copies else 0.0 * part
+                whole[tile.plus] = part
+                whole[tile.minus] = -part
+        return whole[self.block.slices]
+
+    def partner(self, values: FloatArray) -> FloatArray:
+        """Return for every cell what ``values`` has for the other cell of its pair; 0 where there is none."""
+        whole, turned = np.zeros(self.conductance.shape), np.zeros(self.conductance.shape)
+        whole[self.block.slices] = values
+        for tile in self.plan.tiles:
+            turned[tile.plus], turned[tile.minus] = whole[tile.minus], whole[tile.plus]
+        return turned[self.block.slices]
+
+    # -- multiplying -------------------------------------------------------------------------------------------------
+
+    def multiply(self, layer: str, inputs: Float32Array, scale: InputScale = "fixed") -> Float32Array:
+        """Return [batch, outputs]: what the array makes of ``inputs`` [batch, inputs], in weights times inputs.
+
+        Parameters
+        ----------
+        scale : "fixed": an input of 1 is ``input_volts``, larger ones are cut at the limit. "vector": every vector is
+            scaled so that its largest input is ``input_volts``, and the result back.
+        """
+        if scale == "vector":
+            factor = np.maximum(np.abs(inputs).max(1, keepdims=True), np.float32(1e-6))
+            return self.multiply_checked(layer, self.bounded(layer, inputs / factor)) * factor
+        return self.multiply_checked(layer, self.bounded(layer, inputs))
+
+    def bounded(self, layer: str, inputs: Float32Array) -> Float32Array:
+        """Return inputs cut at ± ``largest_input``; refuse those that are not finite, naming the layer."""
+        if not np.isfinite(inputs).all():
+            raise RefusedError(
+                f"layer {layer!r} was given inputs that are not finite: nothing was sent; lower the learning rate"
+            )
+        return np.clip(inputs, -self.largest_input, self.largest_input)
+
+    def multiply_checked(self, layer: str, inputs: Float32Array) -> Float32Array:
+        """Return what :meth:`multiply` does for inputs known to be within ± ``largest_input``."""
+        return self._multiplied(layer, inputs, self._range)
+
+    def _multiplied(self, layer: str, inputs: Float32Array, ranges: dict[str, int]) -> Float32Array:
+        passes = self._passes[layer]
+        if len(passes) == 1:
+            one = passes[0]
+            return one.decoded(self._drive(layer, inputs @ one.encode, ranges))
+        batch = len(inputs)
+        current = self._drive(layer, np.concatenate([inputs @ one.encode for one in passes]), ranges)
+        parts = (one.decoded(current[n * batch : (n + 1) * batch]) for n, one in enumerate(passes))
+        return np.sum(list(parts), axis=0)
+
+    def multiply_back(self, layer: str, error: Float32Array) -> Float32Array:
+        """Return [batch, inputs]: errors [batch, outputs] times the transposed weights, by driving the columns.
+
+        Every vector is scaled so that its largest error is ``input_volts``, and the result back. Needs ``reverse``.
+        """
+        factor = np.maximum(np.abs(error).max(1, keepdims=True), np.float32(1e-30))
+        unit = (error / factor) * np.float32(self.input_volts)
+        request = self.plan.request(layer)
+        signs = self._back[layer]
+        current = self._drive(layer, np.concatenate([unit @ out for _, out in signs]), self._range, reverse=True)
+        parts = [part @ into for part, (into, _) in zip(np.split(current, len(signs)), signs, strict=True)]
+        total = np.sum(parts, axis=0)
+        per = request.copies_down * request.copies_across * self.siemens * self.input_volts
+        return total * (factor / np.float32(per))
+
+    def _drive(self, layer: str, volts: Float32Array, ranges: dict[str, int], *, reverse: bool = False) -> Float32Array:
+        """Send vectors, those that overflow a used line again at larger ranges; at the largest they saturate.
+
+        ``ranges`` holds the layer's range, and learns that it was too small.
+        """
+        if not self._ranges:
+            return self.array.vmm(volts, reverse=reverse)
+        at = ranges[layer]
+        current = self.array.vmm(volts, full_scale=self._ranges[at], reverse=reverse)
+        flat = current.reshape(-1)
+        total = flat.dot(flat)
+        if total == total:  # one NaN would make it one, and NaN differs from itself  # noqa: PLR0124
+            return current
+        lines = np.unique(np.concatenate([tile.rows if reverse else tile.cols for tile in self.plan.of(layer)]))
+        bad = ~np.isfinite(current[:, lines]).all(1)
+        while bad.any() and at + 1 < len(self._ranges):
+            at += 1
+            current[bad] = self.array.vmm(volts[bad], full_scale=self._ranges[at], reverse=reverse)
+            bad = ~np.isfinite(current[:, lines]).all(1)
+            ranges[layer] = at  # what overflowed once will again
+        return np.nan_to_num(current, nan=self._ranges[at])
+
+    def _prepare(self, layer: str) -> list[_Pass]:
+        return [self._pass_of(layer, tiles) for tiles in self.plan.passes(layer)]
+
+    def _signs(self, one: _Pass) -> tuple[Float32Array, Float32Array]:
+        """Return a pass's ±1 [rows, inputs] and [outputs, columns], for products in reverse."""
+        decode = np.zeros((self.plan.cols, one.decode.shape[1]), np.float32)
+        decode[one.cols] = np.sign(one.decode)
+        return np.sign(one.encode).T.copy(), decode.T.copy()
+
+    def _pass_of(self, layer: str, tiles: list[Tile]) -> _Pass:
+        request, plan = self.plan.request(layer), self.plan
+        encode = np.zeros((request.inputs, plan.rows), dtype=np.float32)
+        decode = np.zeros((plan.cols, request.outputs), dtype=np.float32)
+        # Every copy adds to the sum over all copies, whichever pass it is in.
+        per = 1.0 / (request.copies_down * request.copies_across * self.siemens * self.input_volts)
+        for tile in tiles:
+            inputs, outputs = (
+                np.arange(tile.inputs.start, tile.inputs.stop),
+                np.arange(tile.outputs.start, tile.outputs.stop),
+            )
+            encode[inputs, tile.plus_rows] = self.input_volts
+            if request.pairs != "columns":
+                encode[inputs, tile.minus_rows] = -self.input_volts
+            decode[tile.plus_cols, outputs] = per
+            if request.pairs == "columns":
+                decode[tile.minus_cols, outputs] = -per
+        cols = np.flatnonzero(decode.any(1))
+        whole = slice(int(cols[0]), int(cols[-1]) + 1) if np.all(np.diff(cols) == 1) else cols
+        used = np.ascontiguousarray(decode[whole])
+        plain = np.array_equal(used, np.eye(*used.shape, dtype=np.float32) * np.float32(per))
+        return _Pass(encode, used, whole, np.float32(per) if plain else None)

@@ -1,0 +1,4 @@
+"""Update rules: wanted weight changes become pulses.
+
+Imports layers/.
+"""

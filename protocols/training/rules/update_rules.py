@@ -1,0 +1,370 @@
+"""How wanted changes of weights become pulses: rules that write one map for the whole array.
+
+Every rule says what one step costs (``StepCost``), and leaves a state that a checkpoint can hold. A rule is handed the
+change the host's optimiser wants; which optimiser that is does not matter to it. Rules for parallel outer products are
+in ``outer_rules``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....instruments.array_spec import ArraySpec
+from ....instruments.capabilities import FloatArray, PulseMap
+from ...plan import check_pulse
+from ..layers.array_weights import ArrayWeights, Float32Array
+from ..layers.weight_mapping import FloorPlan
+
+Changes = Mapping[str, NDArray[np.floating]]
+Samples = Mapping[str, list[tuple[Float32Array, Float32Array]]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost:
+    """What one update costs at most, the read-back not included.
+
+    ``transactions`` messages that make the array act; ``pulses`` per cell; ``slots`` per row of the array.
+    """
+
+    transactions: int
+    pulses: float
+    slots: float
+
+
+class UpdateRule(Protocol):
+    """Turns wanted changes into pulses."""
+
+    @property
+    def needs_samples(self) -> bool:
+        """Whether ``apply`` wants what passed through the layers, not only the changes."""
+        ...
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse what this array cannot do, saying what is missing."""
+        ...
+
+    def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
+        """Bring the cells to where training begins."""
+        ...
+
+    def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
+        """Write ``changes`` [inputs, outputs] of every layer; ``samples`` are (inputs, errors) of the last batch."""
+        ...
+
+    def finish(self, weights: ArrayWeights) -> None:
+        """Do what is left to do after the last step."""
+        ...
+
+    def step_cost(self, floor: FloorPlan) -> StepCost:
+        """Return what one ``apply`` costs at most."""
+        ...
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state for a checkpoint."""
+        ...
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what ``arrays`` returned."""
+        ...
+
+
+@dataclass
+class TwoPulse:
+    """RESET what must fall, then SET at a gate voltage that the host remembers for every cell.
+
+    A SET through a transistor leaves G ≈ slope·Vg + offset, whatever came before, once a RESET has made room. So the
+    host keeps Vg per cell, moves it by ±share·dW·siemens/slope, RESETs the cells whose Vg fell, and SETs at the new Vg.
+    Blind: what comes of it is known from the read that follows (Li et al. 2019; Wang et al. 2019).
+
+    Attributes
+    ----------
+    slope : float [S/V]
+        Conductance per gate voltage.
+    gate_start, gate_low, gate_high, start_spread : float [V]
+        Where Vg begins, its bounds, and the standard deviation of its start (0: only the array's own noise tells the
+        cells apart).
+    share : float
+        What each cell of a pair moves by: 1 as published (the weight moves by twice the change), 0.5 for the change.
+    refresh : bool
+        SET all cells, or only those whose Vg changed.
+    least : float [V]
+        Changes below this are carried over to the next step instead of being written.
+    in_turn : bool
+        A step writes one copy of every weight, the copies taking turns, by as many times the change: the mean moves the
+        same, and a cell is pulsed as many times less often.
+    feedback : bool
+        The host keeps the wanted weights and corrects what the last read shows to be off: a cell that took its pulses
+        badly is written again, one that is near enough is left alone (``least``). One cell of a pair is moved
+        at a time, the one that brings both towards the middle of the range. Otherwise blind, as published.
+    rounds, gain, average : int, float, int
+        With feedback: most writes and reads in one step, the share of an error that one write corrects, and the
+        conversions per cell of the reads between.
+    final_rounds : int
+        With feedback: as many after the last step, to leave the wanted weights as exactly as the cells allow.
+    """
+
+    slope: float = 98e-6
+    set_volts: float = 2.5
+    reset_volts: float = 1.7
+    reset_gate: float = 5.0
+    width: float = 500e-9
+    gate_start: float = 1.0
+    gate_low: float = 0.7
+    gate_high: float = 1.6
+    start_spread: float = 0.0
+    share: float = 1.0
+    refresh: bool = True
+    least: float = 0.0
+    in_turn: bool = False
+    feedback: bool = False
+    rounds: int = 1
+    gain: float = 0.7
+    average: int = 4
+    final_rounds: int = 0
+    gate: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
+    written: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
+    turn: int = field(default=0, repr=False)
+    wanted: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
+
+    needs_samples = False
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse arrays whose lines carry no gates, and pulses beyond the limits."""
+        if spec.gate_axis is None:
+            from ....instruments.errors import UnsupportedError
+
+            raise UnsupportedError(
+                "this array has no gate lines: the two-pulse rule sets conductance by gate voltage; choose manhattan "
+                "or mixed_precision, which count equal pulses"
+            )
+        check_pulse(spec, volts=self.set_volts, width=self.width, gate=self.gate_high, channel="two_pulse.set_volts")
+        check_pulse(
+            spec, volts=-self.reset_volts, width=self.width, gate=self.reset_gate, channel="two_pulse.reset_volts"
+        )
+
+    def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
+        """RESET all cells and SET them at the start voltage."""
+        shape = weights.block.shape
+        spread = self.start_spread * rng.standard_normal(shape)
+        self.gate = np.clip(self.gate_start + spread, self.gate_low, self.gate_high)
+        self._write(weights, np.ones(shape, np.bool_), np.ones(shape, np.bool_))
+
+    def program(self, weights: ArrayWeights, wanted: Changes) -> None:
+        """Write given weights [inputs, outputs] as well as the straight line allows, around the middle of the range."""
+        middle = 0.5 * (self.gate_low + self.gate_high)
+        half = 0.5 * weights.spread(wanted) * weights.siemens / self.slope
+        self.gate = np.clip(middle + half, self.gate_low, self.gate_high)
+        self._write(weights, np.ones(half.shape, np.bool_), np.ones(half.shape, np.bool_))
+
+    def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
+        """Move the gate voltages, RESET the cells whose own fell, SET."""
+        self.turn += 1
+        if self.feedback:
+            self._want(weights, changes)
+            self._approach(weights, self.rounds, self._whose())
+            return
+        move = self.share * weights.siemens / self.slope * weights.spread(changes, turn=self._whose())
+        self.gate = np.clip(self.gate + move, self.gate_low, self.gate_high)
+        change = self.gate - self.written
+        moved = np.abs(change) > self.least
+        self._write(weights, moved & (change < 0.0), np.ones_like(moved) if self.refresh else moved)
+
+    def _whose(self) -> int | None:
+        return self.turn if self.in_turn else None
+
+    def finish(self, weights: ArrayWeights) -> None:
+        """Bring the cells as near to the wanted weights as ``final_rounds`` do."""
+        if self.feedback and self.final_rounds:
+            weights.read(self.average)
+            self._approach(weights, self.final_rounds, None)
+
+    def _want(self, weights: ArrayWeights, changes: Changes) -> None:
+        """Add the changes to the wanted weights; what the range of the cells cannot hold is cut."""
+        largest = self.slope * (self.gate_high - self.gate_low) / weights.siemens
+        for layer, change in changes.items():
+            before = self.wanted[layer] if layer in self.wanted else weights.weights(layer)
+            self.wanted[layer] = np.clip(before + change, -largest, largest)
+
+    def _approach(self, weights: ArrayWeights, rounds: int, turn: int | None) -> None:
+        """Write what the weights last read lack of the wanted ones, read, and again."""
+        for left in range(rounds, 0, -1):
+            missing = {layer: wanted - weights.weights(layer) for layer, wanted in self.wanted.items()}
+            move = self.gain * weights.siemens / self.slope * weights.spread(missing, turn=turn)
+            # Of a pair, one cell rises or the other falls: whatever keeps their sum near twice the middle.
+            low = self.written + weights.partner(self.written) < self.gate_low + self.gate_high
+            move = np.where((move > 0.0) == low, move, 0.0)
+            self.gate = np.clip(self.written + move, self.gate_low, self.gate_high)
+            moved = np.abs(move) > self.least
+            self._write(weights, moved & (move < 0.0), moved)
+            if left > 1:
+                if not (moved & weights.used[weights.block.slices]).any():
+                    return
+                weights.read(self.average)
+
+    def _write(self, weights: ArrayWeights, fall: NDArray[np.bool_], rise: NDArray[np.bool_]) -> None:
+        used = weights.used[weights.block.slices]
+        if not self.written.size:
+            self.written = self.gate.copy()
+        array, block = weights.array, weights.block
+        if (fall & used).any():
+            array.pulse(PulseMap(block, -self.reset_volts, self.width, self.reset_gate, fall & used))
+        if (rise & used).any():
+            array.pulse(PulseMap(block, self.set_volts, self.width, self.gate, rise & used))
+        # A refreshed cell is SET at a gate that rose a little or not at all; one that fell unseen keeps what it has.
+        self.written = np.where(rise & (fall | (self.gate >= self.written)), self.gate, self.written)
+
+    def step_cost(self, floor: FloorPlan) -> StepCost:
+        """Two maps: at most one RESET and one SET per cell, two slots per row; with feedback as often as ``rounds``."""
+        times = self.rounds if self.feedback else 1
+        return StepCost(3 * times - 1, 2.0 * times, 2.0 * times)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the gate voltages [V], and the wanted weights where they are kept."""
+        kept: dict[str, NDArray[Any]] = {"gate": self.gate, "written": self.written, "turn": np.asarray(self.turn)}
+        return kept | {f"wanted/{k}": v for k, v in self.wanted.items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take them up."""
+        self.gate, self.written = (np.array(arrays[name], dtype=np.float64) for name in ("gate", "written"))
+        self.turn = int(arrays["turn"])
+        kept = {name: np.array(value, dtype=np.float64) for name, value in arrays.items()}
+        self.wanted = {k.removeprefix("wanted/"): v for k, v in kept.items() if k.startswith("wanted/")}
+
+
+@dataclass
+class _EqualPulses:
+    """Rules that count equal pulses: SETs where a cell must rise, RESETs where it must fall.
+
+    Attributes
+    ----------
+    step : float [S]
+        What one pulse moves a cell by, on average.
+    start_pulses : int
+        Largest number of pulses of a random start, either way.
+    """
+
+    step: float = 0.36e-6
+    set_volts: float = 1.2
+    reset_volts: float = 1.2
+    set_gate: float = 1.2
+    reset_gate: float = 5.0
+    width: float = 200e-9
+    start_pulses: int = 0
+    share: float = 0.5
+
+    needs_samples = False
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse pulses beyond the limits."""
+        name = type(self).__name__.lower()
+        gates = spec.pulse_gate(self.set_gate), spec.pulse_gate(self.reset_gate)
+        check_pulse(spec, volts=self.set_volts, width=self.width, gate=gates[0], channel=f"{name}.set_volts")
+        check_pulse(spec, volts=-self.reset_volts, width=self.width, gate=gates[1], channel=f"{name}.reset_volts")
+
+    def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
+        """Leave the cells as they are, or give each a random number of pulses."""
+        if self.start_pulses:
+            self.pulse(weights, rng.integers(-self.start_pulses, self.start_pulses + 1, weights.block.shape))
+
+    def finish(self, weights: ArrayWeights) -> None:
+        """Leave the weights as the last step did."""
+
+    def pulse(self, weights: ArrayWeights, signed: NDArray[np.integer]) -> None:
+        """Give every cell of the block ``signed`` pulses, positive ones SET; one transaction, none for none."""
+        spec = weights.array.spec
+        count = np.abs(signed) * weights.used[weights.block.slices]
+        if not count.any():
+            return
+        up = signed > 0
+        volts = np.where(up, self.set_volts, -self.reset_volts)
+        gate = np.where(up, spec.pulse_gate(self.set_gate), spec.pulse_gate(self.reset_gate))
+        weights.array.pulse(PulseMap(weights.block, volts, self.width, gate, count))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state; this rule has none."""
+        return {}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up the state; this rule has none."""
+
+
+@dataclass
+class Manhattan(_EqualPulses):
+    """One equal pulse per cell and step, by the sign of the change alone.
+
+    Attributes
+    ----------
+    least : float
+        Changes of a weight up to this are left out.
+    """
+
+    least: float = 0.0
+
+    def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
+        """Give one pulse where the change is larger than ``least``."""
+        wanted = weights.spread(changes)
+        self.pulse(weights, np.sign(wanted).astype(np.int64) * (np.abs(wanted) > self.least))
+
+    def step_cost(self, floor: FloorPlan) -> StepCost:
+        """One map: at most one pulse per cell, a SET and a RESET slot per row."""
+        return StepCost(1, 1.0, 2.0)
+
+
+@dataclass
+class MixedPrecision(_EqualPulses):
+    """The host adds up changes exactly and writes whole pulses when they amount to one (Nandakumar et al. 2018).
+
+    χ ← χ + share·dW·siemens per cell; n = trunc(χ/step) pulses; χ ← χ − n·step.
+
+    Attributes
+    ----------
+    pulses_max : int
+        Most pulses a cell gets in one step; the rest stays in χ.
+    """
+
+    pulses_max: int = 10
+    owed: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
+
+    def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
+        """Begin with nothing owed."""
+        self.owed = np.zeros(weights.block.shape)
+        super().start(weights, rng)
+
+    def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
+        """Add up, and give whole pulses."""
+        self.owed += self.share * weights.siemens * weights.spread(changes)
+        pulses = np.clip(np.trunc(self.owed / self.step), -self.pulses_max, self.pulses_max)
+        self.owed -= pulses * self.step
+        self.pulse(weights, pulses.astype(np.int64))
+
+    def step_cost(self, floor: FloorPlan) -> StepCost:
+        """One map: at most ``pulses_max`` pulses per cell, and as many slots of either sign per row."""
+        return StepCost(1, float(self.pulses_max), 2.0 * self.pulses_max)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what is owed to every cell [S]."""
+        return {"owed": self.owed}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what is owed."""
+        self.owed = np.array(arrays["owed"], dtype=np.float64)
+
+
+@dataclass
+class RowParallel(MixedPrecision):
+    """At most one pulse per cell and step, given row by row: the columns of a row choose sign and take part or not.
+
+    A row's cells that must rise share one slot, those that must fall another, so a step takes 2 slots per row however
+    many columns there are (Liu, Zeng, Wunsch 2020). What is less than a pulse waits on the host.
+    """
+
+    pulses_max: int = 1
+
+    def step_cost(self, floor: FloorPlan) -> StepCost:
+        """One map: one pulse per cell at most, two slots per row."""
+        return StepCost(1, 1.0, 2.0)

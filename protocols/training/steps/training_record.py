@@ -1,0 +1,216 @@
+"""Training in units that a killed run can go on from, and what it leaves: curve, maps, cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ....instruments.capabilities import Cost, FloatArray
+from ...keeping.array_state import ArrayState
+from ...keeping.dataset import Axis, Variable
+from ...keeping.run import Run
+from ...measure.read_array import map_axes
+from ..layers.weight_mapping import FloorPlan
+from .training_plan import TrainingPlan
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..trainer import ArrayTrainer
+
+Advance = Callable[[int], "dict[str, float] | None"]
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """How training went.
+
+    Attributes
+    ----------
+    losses : [steps]
+        Training loss before every update.
+    curve : [checkpoints], ``curve_step`` beside it; ``curve_name`` says of what.
+    conductance : [rows, cols] [S] of the block, as last read; ``travelled`` how far the cells moved in all [S].
+    step_cost : what one step cost on average, its products and read-back included.
+    """
+
+    floor: FloorPlan
+    losses: FloatArray
+    curve_step: FloatArray
+    curve: FloatArray
+    curve_name: str
+    conductance: FloatArray
+    travelled: FloatArray
+    steps: int
+    step_cost: Cost
+    measured_steps: int
+
+    def metrics(self) -> dict[str, float]:
+        """Return what a step cost, and sizes."""
+        n = max(1, self.measured_steps)
+        return {
+            "steps": float(self.steps),
+            "weights": float(self.floor.weights),
+            "cells_used": float(self.floor.cells),
+            "transactions_per_step": self.step_cost.transactions / n,
+            "pulses_per_step": self.step_cost.pulses / n,
+        }
+
+    def pictures(self) -> list[tuple[str, Figure]]:
+        """Return learning curve, floor plan, conductances and wear."""
+        from ....analysis.measurements.array_maps import conductance_map, value_map
+        from ....analysis.measurements.training import floor_plan_figure, learning_curve
+
+        block = self.floor.block
+        origin = block.row0, block.col0
+        used = self.floor.used[block.slices]
+        names = [request.name for request in self.floor.requests]
+        return [
+            (
+                "Training loss before every update, and what was measured on the array at every checkpoint.",
+                learning_curve(self.losses, self.curve_step, self.curve, name=self.curve_name),
+            ),
+            ("Which cells hold which layer; darker: the cells that count positive.", floor_plan_figure(
+                self.floor.layer_map(), names, boards=[(p.row0, p.nrows, p.col0, p.ncols) for p in self.floor.parts]
+            )),
+            (
+                "Conductances at the end.",
+                conductance_map(np.where(used, self.conductance, np.nan), origin=origin, title="After training"),
+            ),
+            (
+                "How far every cell has moved in all: where the wear is.",
+                value_map(
+                    np.where(used, self.travelled * 1e6, np.nan), title="Distance travelled", label="Σ|ΔG| (µS)",
+                    grey="not used", origin=origin,
+                ),
+            ),
+        ]  # fmt: skip
+
+    def cost_table(self) -> tuple[str, Any]:
+        """Return what one step cost."""
+        from pandas import DataFrame
+
+        n = max(1, self.measured_steps)
+        cost = self.step_cost
+        table = DataFrame(
+            {
+                "per training step": ["transactions", "slots", "pulses", "chip time [ms]"],
+                "value": [cost.transactions / n, cost.slots / n, cost.pulses / n, 1e3 * cost.chip_seconds / n],
+            }
+        )
+        return "What one training step cost: products, pulses and the read-back.", table
+
+
+class _History(ArrayState):
+    """Losses and curve so far."""
+
+    def __init__(self) -> None:
+        self.losses: FloatArray = np.empty(0)
+        self.curve: FloatArray = np.empty(0)
+        self.curve_step: FloatArray = np.empty(0)
+        self.over = False
+        self.best = float("inf")
+        self.since_best = 0
+
+    def note(self, loss: float, patience: int | None) -> None:
+        """Take in a checkpoint's loss; training is over when none of the last ``patience`` was better than before."""
+        self.since_best = 0 if loss < self.best else self.since_best + 1
+        self.best = min(loss, self.best)
+        self.over |= patience is not None and self.since_best >= patience
+
+
+def train_in_units(
+    keep: Run,
+    trainer: ArrayTrainer,
+    plan: TrainingPlan,
+    advance: Advance,
+    losses: list[float],
+    *,
+    evaluate: Callable[[], dict[str, float]],
+) -> TrainingRecord:
+    """Go through all steps, keeping the state every ``checkpoint_every``; a run that goes on reads the chip back.
+
+    Parameters
+    ----------
+    advance : makes step n and returns its figures, None when training is over
+    losses : of every step so far; the caller's, filled here with what an earlier session saw
+    evaluate : measures on the array, at every checkpoint
+    """
+    block = trainer.weights.block
+    axes = [Axis("step", "Training step"), *map_axes(block)]
+    variables = [
+        Variable("conductance", "Conductance", "S"),
+        Variable("travelled", "Distance travelled", "S"),
+        Variable("train_loss", "Training loss"),
+    ]
+    history = _History()
+    total = plan.steps_max()
+    array = trainer.weights.array
+    spent, done = Cost(), 0
+    name = value_said = ""
+    with keep.work(
+        "training", axes, variables, {"rule": type(trainer.rule).__name__}, label="steps", total=total
+    ) as work:
+        work.hold("trainer", trainer)
+        work.hold("history", history)
+        losses[:] = history.losses.tolist()
+        if work.begin("start"):
+            trainer.start()
+            work.done("", 0)
+        for first in range(0, total, plan.checkpoint_every):
+            if history.over:
+                break
+            if not work.begin(f"step {first}"):
+                continue
+            for step in range(first, min(total, first + plan.checkpoint_every)):
+                before = array.cost
+                if advance(step) is None:
+                    history.over = True
+                    break
+                spent, done = spent + (array.cost - before), done + 1
+                work.moved(step + 1, f"loss {losses[-1]:.4g}{value_said}")
+            last = len(losses)
+            ((name, value),) = evaluate().items()
+            history.losses = np.asarray(losses)
+            history.curve = np.append(history.curve, value)
+            history.curve_step = np.append(history.curve_step, last)
+            work.add(
+                {"step": last},
+                conductance=trainer.weights.conductance[block.slices],
+                travelled=trainer.travelled,
+                train_loss=losses[-1],
+            )
+            history.note(float(np.median(losses[first:])), plan.patience)
+            value_said = f", {name.replace('_', ' ')} {value:.4g}"
+            work.done(f"loss {losses[-1]:.4g}{value_said}", last)
+            keep.watch(partial(_view, trainer, history, name.replace("_", " ")))
+        if work.begin("finish"):
+            trainer.finish()
+            work.done("", len(losses))
+        if not done and total:  # everything was done by an earlier session, but somebody wants to see it
+            ((name, _),) = evaluate().items()
+    whole = trainer.weights.conductance[block.slices].copy()
+    return TrainingRecord(
+        trainer.weights.plan,
+        history.losses,
+        history.curve_step,
+        history.curve,
+        name.replace("_", " "),
+        whole,
+        trainer.travelled.copy(),
+        trainer.steps,
+        spent,
+        done,
+    )
+
+
+def _view(trainer: ArrayTrainer, history: _History, name: str) -> Figure:
+    from ....analysis.measurements.training import training_view
+
+    block = trainer.weights.block
+    used = np.where(trainer.weights.used, trainer.weights.conductance, np.nan)[block.slices]
+    return training_view(history.losses, history.curve_step, history.curve, used, name=name)

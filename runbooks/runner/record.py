@@ -1,0 +1,229 @@
+"""What a run leaves in its folder: summary, report and figures, also when it ends early."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import re
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...instruments.capabilities import Cost
+from ...protocols.keeping.run import Result, Run, cost_fields
+from ...protocols.keeping.storage import replace_file, writing
+from .schema import Expectation, Runbook
+
+if TYPE_CHECKING:
+    from ...analysis.report.report import Check, Section
+
+RUN_KEYS = ("transactions", "slots", "pulses", "chip_seconds", "seconds", "seed", "steps_planned", "steps_done")
+PACKAGES = ("xbarlab", "qcodes", "numpy")
+
+
+@dataclass
+class StepRecord:
+    """What one step gave and cost: ``seconds`` [s] of wall clock."""
+
+    id: str
+    result: Result
+    metrics: dict[str, float]
+    cost: Cost
+    seconds: float
+
+
+@dataclass
+class RunRecord:
+    """The numbers of a run as they come in; ``save`` may be called after every step.
+
+    Attributes
+    ----------
+    origin : instruments, chip and station, for the report.
+    wear : makes the report's section on what the chip has borne; ``None`` leaves it out.
+    cost : what the array was asked for since the run began, unfinished steps included.
+    seconds : wall clock [s] until the bench was let go; ``None`` while it is held.
+    """
+
+    book: Runbook
+    run: Run
+    origin: dict[str, str]
+    wear: Callable[[], Section] | None = None
+    steps: list[StepRecord] = field(default_factory=list[StepRecord])
+    cost: Cost = field(default_factory=Cost)
+    seconds: float | None = None
+
+    @property
+    def directory(self) -> Path:
+        """The run's folder."""
+        assert self.run.directory is not None
+        return self.run.directory
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """Flat ``name: number``: the steps' metrics, then what the run cost."""
+        return {
+            **merge_metrics([(step.id, step.metrics) for step in self.steps]),
+            **cost_fields(self.cost),
+            "seconds": round(self.run.seconds if self.seconds is None else self.seconds, 3),
+            "seed": self.run.seed,
+            "steps_planned": len(self.book.steps),
+            "steps_done": len(self.steps),
+        }
+
+    @property
+    def checks(self) -> list[Check]:
+        """Every expectation of the runbook against what was measured."""
+        from ...analysis.report.report import Check
+
+        summary, by_step = self.summary, {step.id: step.metrics for step in self.steps}
+        return [Check(e.key, _value(e, summary, by_step), e.minimum, e.maximum) for e in self.book.expect]
+
+    @property
+    def costs(self) -> dict[str, dict[str, float]]:
+        """Step -> transactions, slots, pulses, chip_seconds and wall-clock seconds."""
+        return {step.id: {**cost_fields(step.cost), "seconds": step.seconds} for step in self.steps}
+
+    def save(self) -> None:
+        """Write ``summary.json`` in one move, so that a reader never meets half a file."""
+        replace_file(self.directory / "summary.json", (json.dumps(self.summary, indent=2) + "\n").encode())
+
+    def write_report(self, failure: BaseException | None = None) -> Path:
+        """Write ``figures/*.png`` and ``report.html``; after a failure, of the steps that were finished."""
+        from ...analysis.report.report import write_report
+
+        lead = f"{self.book.name}, {len(self.steps)} of {len(self.book.steps)} steps."
+        if failure is not None:
+            lead = f"{lead} The run ended early: {describe_failure(failure)}"
+        target = self.directory / "report.html"
+        with writing(target):
+            return write_report(
+                target,
+                title=self.book.title,
+                lead=lead,
+                summary=self.summary,
+                sections=self._sections(),
+                checks=self.checks,
+                provenance=self._provenance(),
+            )
+
+    def _sections(self) -> list[Section]:
+        from matplotlib import pyplot
+
+        from ...analysis.plots.plots import cost_bars, save
+        from ...analysis.report.report import Section
+
+        sections = [step.result.section() for step in self.steps]
+        names = [step.id for step in self.steps]
+        if self.steps:
+            about = "Messages that made the array act, slots spent on the chip, and time the chip was under bias."
+            sections.append(
+                Section("Cost", about, [("Cost of each step.", cost_bars(self.costs))], [self._cost_table()])
+            )
+            names.append("cost")
+        if self.wear is not None:
+            sections.append(self.wear())
+            names.append("wear")
+        folder = self.directory / "figures"
+        folder.mkdir(exist_ok=True)
+        for name, section in zip(names, sections, strict=True):
+            for number, (_, figure) in enumerate(section.figures, start=1):
+                save(figure, folder / (f"{name}_{number}.png" if len(section.figures) > 1 else f"{name}.png"))
+        pyplot.close("all")
+        return sections
+
+    def _cost_table(self) -> tuple[str, Any]:
+        from pandas import DataFrame
+
+        costs = self.costs
+        table = DataFrame(
+            {
+                "step": list(costs),
+                **{key: [int(cost[key]) for cost in costs.values()] for key in ("transactions", "slots", "pulses")},
+                "chip time [s]": [cost["chip_seconds"] for cost in costs.values()],
+                "wall clock [s]": [cost["seconds"] for cost in costs.values()],
+            }
+        )
+        return "Cost of each step.", table
+
+    def _provenance(self) -> dict[str, str]:
+        datasets = [f"{run_id}: {name} ({guid})" for run_id, name, guid in dataset_ids(self.run.database)]
+        return {
+            "Date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+            "Runbook": self.book.path.name,
+            **self.origin,
+            "Host seed": str(self.run.seed),
+            "Datasets (data.db)": "; ".join(datasets) or "none",
+            "Versions": ", ".join(versions()),
+        }
+
+
+def merge_metrics(steps: Sequence[tuple[str, Mapping[str, float]]]) -> dict[str, float]:
+    """Return one flat dict; a name that two steps use, or the run itself, is prefixed by the step's id everywhere."""
+    uses = Counter(name for _, metrics in steps for name in metrics)
+    return {
+        (f"{step_id}.{name}" if uses[name] > 1 or name in RUN_KEYS else name): float(value)
+        for step_id, metrics in steps
+        for name, value in metrics.items()
+    }
+
+
+def _value(expectation: Expectation, summary: Mapping[str, float], by_step: Mapping[str, Mapping[str, float]]) -> float:
+    if expectation.key in summary:
+        return float(summary[expectation.key])
+    step_id, _, metric = expectation.key.partition(".")
+    return float(by_step.get(step_id, {}).get(metric, math.nan))
+
+
+def missing_metrics(checks: Sequence[Check], summary: Mapping[str, float], step_ids: Sequence[str]) -> list[str]:
+    """Return a sentence for every expectation whose metric was not measured under that name."""
+    from ...common.errors import unknown
+
+    notes: list[str] = []
+    for check in checks:
+        if not math.isnan(check.value) or check.metric in summary:
+            continue
+        prefixed = [f"{step}.{check.metric}" for step in step_ids if f"{step}.{check.metric}" in summary]
+        if prefixed:
+            notes.append(f"expectation {check.metric!r} is measured by several steps: write {' or '.join(prefixed)}")
+        else:
+            names = [name for name in summary if "_ci95_" not in name]
+            notes.append(f"expectation {check.metric!r} was not measured: {unknown('metric', check.metric, names)}")
+    return notes
+
+
+def describe_failure(error: BaseException) -> str:
+    """Return one line for what ended a run."""
+    if isinstance(error, KeyboardInterrupt):
+        return "it was interrupted."
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def versions() -> list[str]:
+    """Return ``name version`` of what makes the numbers."""
+    found: list[str] = []
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found.append(f"{package} {version(package)}")
+    return [*found, f"Python {platform.python_version()} on {platform.system()}"]
+
+
+def dataset_ids(database: Path | None) -> list[tuple[int, str, str]]:
+    """Return (run id, name, guid) of every dataset in a QCoDeS database, without importing QCoDeS."""
+    if database is None or not database.exists():
+        return []
+    with closing(sqlite3.connect(database)) as connection, suppress(sqlite3.DatabaseError):
+        rows = connection.execute("SELECT run_id, name, guid FROM runs ORDER BY run_id").fetchall()
+        return [(int(run_id), str(name), str(guid)) for run_id, name, guid in rows]
+    return []
+
+
+def safe_name(text: str) -> str:
+    """Return ``text`` as a file name on every system."""
+    return re.sub(r"[^\w.-]+", "_", text).strip("._") or "unnamed"

@@ -1,0 +1,132 @@
+"""Go on with a run that ended early: the same runbook on the same chip, without what is done already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...common.errors import RefusedError, unknown
+from ...instruments.station.station_file import read_station
+from ...protocols.keeping.journal import Entry, read_journal
+from ...protocols.keeping.run import JOURNAL, Run
+from ..stations import find_station
+from .mock_chips import note_mocks, refuse_lost_chips
+from .record import RunRecord, versions
+from .run_card import RunCard, read_card
+from .runner import Outcome, chip_id, conduct, console_for, origin_of, simulations, wear_of
+from .schema import Runbook
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ...instruments.station.station import Bench
+
+
+def resume_run(
+    directory: str | Path,
+    *,
+    station: str | Path | None = None,
+    repeat: Sequence[str] = (),
+    check: bool = False,
+    quiet: bool = False,
+) -> Outcome:
+    """Go on with the run in ``directory``.
+
+    Parameters
+    ----------
+    station : when the station file is elsewhere now; its chip must be the same
+    repeat : ids of steps to do again from their beginning
+    check : missed expectations make the exit code 1; so they do where the run was begun like that
+    quiet : print nothing
+
+    Raises
+    ------
+    RefusedError
+        Another chip, a changed runbook, a chip that is gone; the array was not touched.
+    StorageError
+        The folder cannot be read or written.
+    """
+    folder = Path(directory)
+    card = read_card(folder)
+    entries = read_journal(folder / JOURNAL)
+    with console_for(quiet) as console:
+        if _is_finished(entries) and not repeat:
+            if console is not None:
+                console.print(f"The run in {folder} is finished: there is nothing to go on with.", soft_wrap=True)
+            return _finished(folder)
+        book = card.book(folder)
+        for step_id in repeat:
+            if step_id not in [step.id for step in book.steps]:
+                raise RefusedError(f"--repeat: {unknown('step id', step_id, [step.id for step in book.steps])}")
+        station_file = _station_of(card, station)
+        if station_file.is_file():
+            refuse_lost_chips(folder, read_station(station_file))
+
+        def begin(bench: Bench) -> RunRecord:
+            _refuse_other_chip(card, bench, station_file)
+            run = Run(
+                folder, title=book.title, sample=card.chip, seed=card.seed or 0, quiet=quiet, station=bench.station,
+                resumed=True,
+            )  # fmt: skip
+            run.note("bench_taken_up", station=str(station_file), versions=versions(), begun_with=card.versions)
+            for step_id in repeat:
+                run.repeat(step_id)
+            run.at_unit = note_mocks(folder, bench.file)
+            if console is not None:
+                _say_where(run, book, console)
+            return RunRecord(book, run, origin_of(bench, station_file), wear_of(bench))
+
+        return conduct(book, station_file, None, begin, check=check or card.check, console=console)
+
+
+def _is_finished(entries: Sequence[Entry]) -> bool:
+    return any(entry["event"] == "run_done" for entry in entries[-1:])
+
+
+def _finished(folder: Path) -> Outcome:
+    summary_file, report = folder / "summary.json", folder / "report.html"
+    summary = json.loads(summary_file.read_text(encoding="utf-8")) if summary_file.is_file() else {}
+    return Outcome(0, [], folder, report if report.is_file() else None, summary)
+
+
+def _station_of(card: RunCard, station: str | Path | None) -> Path:
+    if station is not None:
+        return find_station(station)
+    path = Path(card.station)
+    if not path.is_file():
+        raise RefusedError(f"the station file {path} of this run is gone: say where it is now with --station FILE")
+    return path
+
+
+def _refuse_other_chip(card: RunCard, bench: Bench, station_file: Path) -> None:
+    found = chip_id(bench)
+    if found != card.chip:
+        raise RefusedError(
+            f"this run is of chip {card.chip!r}, station {station_file} has chip {found!r}: put the first one back, "
+            "give the station that has it with --station FILE, or begin a new run"
+        )
+    told = simulations(bench)
+    for name, before in card.simulation.items():
+        differences = _differences(before, told.get(name, before))
+        if differences:
+            raise RefusedError(
+                f"the simulated chip behind {name} is another one than this run was begun on: {differences}; going on "
+                "would mix two chips"
+            )
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    keys = [key for key in before if now.get(key) != before[key]]
+    return ", ".join(f"{key} was {before[key]!r} and is {now.get(key)!r}" for key in keys)
+
+
+def _say_where(run: Run, book: Runbook, console: Console) -> None:
+    done = [step.id for step in book.steps if run.is_done(step.id)]
+    rest = [step.id for step in book.steps if step.id not in done]
+    text = f"Going on with {book.title}: {len(done)} of {len(book.steps)} steps are done"
+    units = len(run.history[rest[0]].units) if rest and rest[0] in run.history else 0
+    if units:
+        text += f", step {rest[0]!r} after {units} units of work"
+    console.print(f"{text}.", soft_wrap=True)

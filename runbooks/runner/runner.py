@@ -1,0 +1,305 @@
+"""Carries out a runbook: validate everything, then act, and keep what was learnt however it ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ...common.errors import RefusedError
+from ...instruments.array_spec import ArraySpec
+from ...instruments.capabilities import Cost, CrossbarArray
+from ...protocols.keeping.journal import StepHistory
+from ...protocols.keeping.run import Run, claim_folder
+from ...protocols.keeping.storage import StorageError
+from ...protocols.plan import Forecast
+from ..stations import find_station, open_bench
+from .mock_chips import note_mocks
+from .parameters import Overrides
+from .record import RunRecord, StepRecord, describe_failure, missing_metrics, safe_name
+from .run_card import card_of
+from .schema import Runbook, load_runbook
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ...analysis.report.report import Check, Section
+    from ...instruments.station.station import Bench
+
+EXPECTATION_FAILED = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    exit_code : 0, or 1 when an expectation was missed and ``check`` was asked for.
+    directory, report : where everything is; ``None`` after a dry run.
+    forecasts : (id, step, forecast) of every step.
+    """
+
+    exit_code: int
+    forecasts: list[tuple[str, str, Forecast]]
+    directory: Path | None = None
+    report: Path | None = None
+    summary: dict[str, float] = field(default_factory=dict[str, float])
+    checks: list[Check] = field(default_factory=list["Check"])
+
+
+def run_runbook(
+    runbook: str | Path | Runbook,
+    *,
+    station: str | Path | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    check: bool = False,
+    dry_run: bool = False,
+    overrides: Overrides = (),
+    quiet: bool = False,
+) -> Outcome:
+    """Run a runbook on a bench and write its folder.
+
+    Parameters
+    ----------
+    runbook : path, name of a shipped one, or an already loaded one (``overrides`` must then be empty)
+    station : station file or shipped station; the runbook's own by default
+    out : folder for the results; ``runs/<runbook>-<time>`` by default; one that holds data is refused
+    seed : seeds the host's choices and, for a mock in this process, its chip. ``None``: host 0, and the chip as it is.
+    check : missed expectations make the exit code 1
+    dry_run : print what would be done; only identity and capability are asked for
+    overrides : ``{"id.key": value}`` or ``["id.key=value"]``
+    quiet : print nothing
+
+    Raises
+    ------
+    RefusedError
+        Bad input; nothing has acted on the chip.
+    InstrumentError, ConnectionLostError
+        The bench failed; the folder holds what was measured until then.
+    """
+    book = _loaded(runbook, overrides)
+    station_file = _station_of(book, station)
+    with console_for(quiet) as console:
+        if dry_run:
+            return _rehearse(book, station_file, seed, console)
+        folder = Path(out) if out is not None else new_folder(book.name)
+        claim_folder(folder)
+
+        def begin(bench: Bench) -> RunRecord:
+            chip = chip_id(bench)
+            run = Run(folder, title=book.title, sample=chip, seed=seed or 0, quiet=quiet, station=bench.station)
+            card = card_of(
+                book, station_file, chip, seed=seed, check=check, overrides=overrides, simulation=simulations(bench)
+            )
+            card.write(folder)
+            run.note("plans_checked", runbook=str(book.path), station=str(station_file), steps=card.steps)
+            run.at_unit = note_mocks(folder, bench.file)
+            return RunRecord(book, run, origin_of(bench, station_file), wear_of(bench))
+
+        try:
+            return conduct(book, station_file, seed, begin, check=check, console=console)
+        finally:
+            _release(folder)
+
+
+def conduct(
+    book: Runbook,
+    station_file: Path,
+    seed: int | None,
+    begin: Callable[[Bench], RunRecord],
+    *,
+    check: bool,
+    console: Console | None,
+) -> Outcome:
+    """Open the bench, carry out what ``begin`` says is to be done, and leave the folder as complete as it can be."""
+    record: RunRecord | None = None
+    try:
+        bench = open_bench(station_file, seed=seed)
+        try:
+            with bench:
+                forecasts = forecast_steps(book, bench.array.spec)
+                record = begin(bench)
+                _carry_out(record, bench.array)
+        finally:
+            if record is not None:
+                _note_ending(record, bench)
+        assert record is not None
+        record.seconds = record.run.seconds
+        return _finish(record, forecasts, check, console)
+    except BaseException as error:
+        if record is not None:
+            _end_early(record, error, console)
+        raise
+
+
+def forecast_steps(book: Runbook, spec: ArraySpec) -> list[tuple[str, str, Forecast]]:
+    """Check every plan against the array before anything acts; return (id, step, forecast) of each."""
+    forecasts: list[tuple[str, str, Forecast]] = []
+    for step in book.steps:
+        try:
+            step.plan.check(spec)
+            forecasts.append((step.id, step.kind.name, step.plan.forecast(spec)))
+        except RefusedError as error:
+            raise type(error)(f"step {step.id!r} ({step.kind.name}): {error}") from None
+    return forecasts
+
+
+def new_folder(name: str, root: Path = Path("runs")) -> Path:
+    """Return a folder that does not exist yet: ``runs/<name>-<time>``."""
+    stem = f"{safe_name(name)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, number = root / stem, 1
+    while folder.exists():
+        number += 1
+        folder = root / f"{stem}-{number}"
+    return folder
+
+
+def _loaded(runbook: str | Path | Runbook, overrides: Overrides) -> Runbook:
+    if not isinstance(runbook, Runbook):
+        return load_runbook(runbook, overrides=overrides)
+    if overrides:
+        raise RefusedError("overrides belong to load_runbook() when the runbook is already loaded")
+    return runbook
+
+
+def _station_of(book: Runbook, station: str | Path | None) -> Path:
+    if station is not None:
+        return find_station(station)
+    if book.station is None:
+        raise RefusedError(f"runbook {book.name} names no station: give one with --station FILE")
+    return find_station(book.station, beside=book.path.parent)
+
+
+def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Console | None) -> Outcome:
+    with open_bench(station_file, seed=seed) as bench:
+        spec = bench.array.spec
+        forecasts = forecast_steps(book, spec)
+    if console is not None:
+        from .tables import forecast_table
+
+        console.print(f"{book.title}: what would be done on {spec.name} ({station_file.name})")
+        console.print(forecast_table(forecasts))
+        console.print(
+            "Dry run: only identity and capability were asked for; no action was sent, the array stayed at 0 V."
+        )
+    return Outcome(0, forecasts)
+
+
+def wear_of(bench: Bench) -> Callable[[], Section] | None:
+    """Return what makes the report's section on the wear of the chip on ``bench``, None where nobody counts."""
+    ledger = cast("object", bench.wear)
+    if ledger is None:  # a stand-in for a bench, in tests
+        return None
+    from .chip_wear import bench_wear
+
+    return lambda: bench_wear(bench)
+
+
+def origin_of(bench: Bench, station_file: Path) -> dict[str, str]:
+    """Return who measured and on what: instruments as they identified themselves, simulation, chip, station."""
+    origin = {"Station": str(station_file), "Chip": chip_id(bench)}
+    for name, identity in bench.identities.items():
+        origin[f"Instrument {name}"] = ", ".join((identity.maker, identity.model, identity.serial, identity.firmware))
+        if identity.simulation:
+            told = ", ".join(f"{key} {value}" for key, value in identity.simulation.items())
+            origin[f"Simulation behind {name}"] = told
+    return origin
+
+
+def chip_id(bench: Bench) -> str:
+    """Return the id of the chip on a bench."""
+    chip: Any = bench.chip
+    return str(getattr(chip, "id", chip) or "unnamed chip")
+
+
+def simulations(bench: Bench) -> dict[str, dict[str, Any]]:
+    """Return what simulated instruments say of themselves and their chip, by name."""
+    return {name: dict(identity.simulation) for name, identity in bench.identities.items() if identity.simulation}
+
+
+def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
+    first, history = array.cost, record.run.history
+    earlier = sum((step.cost for step in history.values()), Cost())
+    for step in record.book.steps:
+        before, started = array.cost, time.monotonic()
+        past = history.get(step.id, StepHistory())
+        try:
+            with record.run.step(step.id, array):
+                result = step.kind.run(array, step.plan, record.run)
+                metrics = result.metrics()
+            seconds = round(past.seconds + (0.0 if past.done else time.monotonic() - started), 3)
+            record.steps.append(StepRecord(step.id, result, metrics, past.cost + (array.cost - before), seconds))
+        finally:
+            record.cost = earlier + (array.cost - first)
+        record.save()
+
+
+def _note_ending(record: RunRecord, bench: Bench) -> None:
+    """Journal how the bench was left: what was done to make it safe, in which order, and what came of it."""
+    with suppress(StorageError):  # what ends the run has been said, or will be by the next line
+        record.run.note("bench_left", ending=[str(step) for step in bench.ending])
+
+
+def _end_early(record: RunRecord, error: BaseException, console: Console | None) -> None:
+    record.seconds = record.run.seconds
+    event = "run_interrupted" if isinstance(error, KeyboardInterrupt) else "run_failed"
+    # The failure itself is what must be heard, not one of keeping it or of the report about it.
+    with suppress(StorageError):
+        record.run.note(event, error=describe_failure(error), steps_done=[step.id for step in record.steps])
+    with suppress(StorageError):
+        record.save()
+    with suppress(Exception):
+        record.write_report(error)
+    if console is not None:
+        done = f"{len(record.steps)} of {len(record.book.steps)} steps were finished"
+        console.print(f"The run ended early: {done} and are kept in {record.directory}", soft_wrap=True)
+        console.print(f"To go on from there: xbarlab resume {record.directory}", soft_wrap=True)
+
+
+def _finish(
+    record: RunRecord, forecasts: list[tuple[str, str, Forecast]], check: bool, console: Console | None
+) -> Outcome:
+    record.save()
+    report = record.write_report()
+    summary, checks = record.summary, record.checks
+    missed = [item.metric for item in checks if not item.passed]
+    record.run.note("run_done", missed=missed)
+    if console is not None:
+        from .tables import results_table
+
+        console.print(results_table(summary, checks, width=console.width))
+        for note in missing_metrics(checks, summary, [step.id for step in record.steps]):
+            console.print(note, soft_wrap=True)
+        if checks:
+            met = len(checks) - len(missed)
+            console.print(
+                f"{met} of {len(checks)} expectations met" + (f"; missed: {', '.join(missed)}" if missed else "")
+            )
+        console.print(f"Report: {report}", soft_wrap=True)
+    code = EXPECTATION_FAILED if check and missed else 0
+    return Outcome(code, forecasts, record.directory, report, summary, checks)
+
+
+def _release(folder: Path) -> None:
+    """Take back a folder if nothing was written into it."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+@contextmanager
+def console_for(quiet: bool) -> Generator[Console | None]:
+    """Give a console to print on; None when nothing is to be printed."""
+    if quiet:
+        yield None
+        return
+    from .tables import make_console
+
+    console = make_console()
+    yield console
+    sys.stdout.flush()

@@ -1,0 +1,105 @@
+"""What a run shows a person in the terminal: results, expectations, the forecast of a dry run."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ...analysis.quantities import HIGH, LOW, describe, format_value
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ...analysis.report.report import Check
+    from ...protocols.plan import Forecast
+
+NARROW = 110
+
+
+def results_table(summary: Mapping[str, float], checks: Sequence[Check], *, width: int) -> Table:
+    """Return metric, value with unit and 95 % interval, what was expected, and the definition when there is room."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table.add_column("metric", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("95 % interval", no_wrap=True)
+    if checks:
+        table.add_column("expected", no_wrap=True)
+    wide = width >= NARROW
+    if wide:
+        table.add_column("definition", style="dim", ratio=1)
+    by_key = {check.metric: check for check in checks}
+    keys = [key for key in summary if not describe(key).bound]
+    keys += [key for key in by_key if key not in summary]
+    for key in keys:
+        quantity = describe(key)
+        value = summary.get(key, by_key[key].value if key in by_key else math.nan)
+        low, high = (summary.get(key + end, math.nan) for end in (LOW, HIGH))
+        unknown = math.isnan(low) and math.isnan(high)
+        interval = "" if unknown else f"{format_value(low, quantity.unit)} … {format_value(high, quantity.unit)}"
+        cells = [key, format_value(value, quantity.unit), interval]
+        if checks:
+            cells.append(verdict(by_key[key]) if key in by_key else "")
+        if wide:
+            cells.append(textwrap.shorten(quantity.definition, 160, placeholder=" …"))
+        table.add_row(*cells)
+    return table
+
+
+def verdict(check: Check) -> str:
+    """Return ``≥ 95 % ok`` or ``≥ 95 % MISSED`` with rich colours."""
+    mark = "[green]ok[/green]" if check.passed else "[bold red]MISSED[/bold red]"
+    return f"{check.expectation} {mark}"
+
+
+def forecast_table(steps: Sequence[tuple[str, str, Forecast]]) -> Table:
+    """Return what every step (id, kind, forecast) would do at most, with the sum."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    total = sum(forecast.seconds for _, _, forecast in steps)
+    largest = max((forecast.volts_max for _, _, forecast in steps), default=0.0)
+    table.add_column("step", footer="at most")
+    table.add_column("does")
+    table.add_column("cells", justify="right")
+    table.add_column("largest volts", justify="right", footer=f"{largest:.3g} V")
+    table.add_column("pulses", justify="right", footer=f"{sum(f.pulses for _, _, f in steps):,}")
+    table.add_column("bench time", justify="right", footer=duration(total))
+    for step_id, kind, forecast in steps:
+        table.add_row(
+            step_id,
+            kind,
+            f"{forecast.cells:,}",
+            f"{forecast.volts_max:.3g} V",
+            f"{forecast.pulses:,}",
+            duration(forecast.seconds),
+        )
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Write a time span for people: ``80 ms``, ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if seconds < 1.0:
+        return format_value(seconds, "s", 2)
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if seconds < 3600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console that prints paths and numbers as they are, and wide tables into files."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(stderr=stderr, highlight=False, width=160)
+    return console
