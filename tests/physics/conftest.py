@@ -13,7 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
-import xbarlab.mockhw.profile as profiles
+from xbarlab.mockhw import profiles
+from xbarlab.mockhw.chip.profile import make_model, parse_profile
 
 Floats = NDArray[np.float64]
 
@@ -22,8 +23,8 @@ class Chip:
     """A model with its profile; every call acts on all cells unless told otherwise."""
 
     def __init__(self, raw: dict[str, Any], size: int, seed: int) -> None:
-        self.profile = profiles.parse_profile(raw)
-        self.model = profiles.make_model(self.profile, size, seed)
+        self.profile = parse_profile(raw)
+        self.model = make_model(self.profile, size, seed)
         self.size = size
         self.now = 0.0
 
@@ -53,7 +54,7 @@ class Chip:
 
 @cache
 def _shipped(name: str) -> dict[str, Any]:
-    return YAML(typ="safe").load(Path(profiles.__file__).parent / "profiles" / f"{name}.yaml")
+    return YAML(typ="safe").load(Path(profiles.__file__).parent / f"{name}.yaml")
 
 
 def raw_profile(name: str, **changes: float) -> dict[str, Any]:
