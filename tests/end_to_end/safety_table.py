@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import json
 import os
 import re
@@ -24,7 +23,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 HERE = Path(__file__).parent
@@ -117,21 +115,11 @@ def run_tests(*arguments: str) -> Tests:
     return Tests(done.stdout, **outcomes)
 
 
-def load(name: str) -> Any:
-    """Return a script of this folder as a module."""
-    spec = importlib.util.spec_from_file_location(f"xbarlab_{name}", HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    sys.modules[spec.name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 # -- the proofs --------------------------------------------------------------------------------------------------------
 
 
 def limits(_: argparse.Namespace) -> Proof:
-    tests = run_tests("tests/unit/test_limits_everywhere.py", "tests/wire/test_limits_on_the_wire.py")
+    tests = run_tests("tests/unit/instruments/test_limits_everywhere.py", "tests/wire/test_limits_on_the_wire.py")
     asked = tests.number(r"limits everywhere: ([\d,]+) requests")
     total = asked[0] if len(asked) == 1 else 0.0
     return Proof(
@@ -144,7 +132,8 @@ def limits(_: argparse.Namespace) -> Proof:
 
 
 def faults(_: argparse.Namespace) -> Proof:
-    matrix = load("fault_matrix")
+    import fault_matrix as matrix
+
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XBARLAB_WEAR"] = folder
         judged = matrix.run_matrix(Path(folder))
@@ -168,7 +157,9 @@ def faults(_: argparse.Namespace) -> Proof:
 
 
 def kills(chosen: argparse.Namespace) -> Proof:
-    cases = load("kill_matrix").kill_matrix(chosen.kills, 0, show=True)
+    from kill_matrix import kill_matrix
+
+    cases = kill_matrix(chosen.kills, 0, show=True)
     passed = sum(case.passed for case in cases)
     lost, twice = sum(case.missing for case in cases), sum(case.repeated for case in cases)
     return Proof(
@@ -182,7 +173,7 @@ def kills(chosen: argparse.Namespace) -> Proof:
 
 
 def files(_: argparse.Namespace) -> Proof:
-    tests = run_tests("tests/unit/test_output_trouble.py", "tests/unit/test_work.py")
+    tests = run_tests("tests/unit/runbooks/test_output_trouble.py", "tests/unit/protocols/test_work.py")
     missing = tests.missing(TROUBLES)
     return Proof(
         "files",
@@ -208,7 +199,7 @@ def fuzz(_: argparse.Namespace) -> Proof:
 
 
 def host(_: argparse.Namespace) -> Proof:
-    tests = run_tests("tests/unit/test_tcp_host_hostile.py", "tests/unit/test_token.py")
+    tests = run_tests("tests/unit/mockhw/test_tcp_host_hostile.py", "tests/unit/instruments/test_token.py")
     peaks = tests.number(r"([\d.]+) MiB at most$")
     missing = tests.missing(ATTACKS)
     return Proof(
@@ -222,7 +213,8 @@ def host(_: argparse.Namespace) -> Proof:
 
 
 def soak(chosen: argparse.Namespace) -> Proof:
-    module = load("soak")
+    import soak as module
+
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XBARLAB_WEAR"] = folder
         lived = module.run_soak(Path(folder), chosen.hours, minutes=60.0)

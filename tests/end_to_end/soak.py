@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib.util
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+import fault_matrix as matrix
 from xbarlab.mockhw.faults import Fault
 
 WALL_MINUTES = 15.0
@@ -42,20 +42,6 @@ _LONG = {
     "mock_tio2": 'dc_sweep: {cells: "0,0", cycles: 3, positive: 1.4, negative: -1.6, step: 0.05, dwell: 0.5,'
     " compliance: 650e-6, reset_compliance: 2e-3}",
 }
-
-
-def _load_matrix() -> Any:
-    name = "xbarlab_fault_matrix"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("fault_matrix.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-matrix = _load_matrix()
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-
-def _load(name: str) -> Any:
-    module_name = f"xbarlab_{name}"
-    if module_name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(module_name, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[module_name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[module_name]
-
-
-matrix = _load("fault_matrix")
+import fault_matrix as matrix
+from soak import run_soak
 
 
 def assert_all_right(judged: list[Any]) -> None:
@@ -70,5 +57,5 @@ def test_the_whole_matrix(tmp_path: Path, bench: str) -> None:
 
 @pytest.mark.long
 def test_a_short_soak(tmp_path: Path) -> None:
-    soak = _load("soak").run_soak(tmp_path, 0.5, seed=2, minutes=10.0)
+    soak = run_soak(tmp_path, 0.5, seed=2, minutes=10.0)
     assert not soak.failures, soak.failures

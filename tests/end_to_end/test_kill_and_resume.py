@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from kill_matrix import RUNBOOKS, command, kill_matrix, row
 from xbarlab.protocols.keeping.joined import joined
 from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.runbooks import stations
-
-from .kill_matrix import RUNBOOKS, command, kill_matrix, row
 
 SHIPPED = Path(stations.__file__).parent
 CHANGES = [text for change in RUNBOOKS["first_light_1t1r"][2] for text in ("--set", change)]

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-
-def _load() -> Any:
-    name = "xbarlab_safety_table"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("safety_table.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-safety = _load()
+import safety_table as safety
 
 
 def said_by_pytest(said: str = "", passed: tuple[str, ...] = ("test_a",), **others: list[str]) -> Any:

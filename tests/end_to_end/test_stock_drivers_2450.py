@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,26 +12,16 @@ from pyvisa.errors import VisaIOError
 from qcodes.dataset import Measurement, initialise_or_create_database_at, load_or_create_experiment
 from qcodes.instrument_drivers.Keithley import Keithley2450
 
+from support import resistor_bench
 from xbarlab.mockhw.front_ends import visa_library
 from xbarlab.mockhw.front_ends.tcp_host import serve
-
-
-def _resistor_bench() -> ModuleType:
-    if "xbarlab_resistor_bench" not in sys.modules:
-        path = Path(__file__).parents[1] / "resistor_bench.py"
-        spec = importlib.util.spec_from_file_location("xbarlab_resistor_bench", path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["xbarlab_resistor_bench"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["xbarlab_resistor_bench"]
 
 
 @pytest.fixture(params=["tcp", "in process"])
 def bench_and_smu(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Any, Keithley2450]]:
-    module = _resistor_bench()
+    module = resistor_bench
     bench = module.ResistorBench(1e4)
     address = module.ADDRESSES[0]
     if request.param == "in process":

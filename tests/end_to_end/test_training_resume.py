@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from kill_matrix import board_is_off, killed_after, lines, served, start
 from xbarlab.protocols.keeping.journal import read_journal
-
-from .kill_matrix import board_is_off, killed_after, lines, served, start
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import types
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board import link as board_link
@@ -19,19 +17,6 @@ from xbarlab.instruments.capabilities import CrossbarArray, PulseMap, VerifyRequ
 from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, UnconfirmedError, UnsupportedError
 
-
-def _load_fake() -> Any:
-    if "xbarlab_fake_board" not in sys.modules:
-        path = Path(__file__).parents[1] / "fake_board.py"
-        spec = importlib.util.spec_from_file_location("xbarlab_fake_board", path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["xbarlab_fake_board"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["xbarlab_fake_board"]
-
-
-fake = _load_fake()
 OK = b'0,"No error"\n'
 ON = (b"*ESR?;:OUTP ON;:SYST:ERR?\n", b"0;" + OK)
 LSB = fake.CAPABILITY["dac"]["volts_lsb"]

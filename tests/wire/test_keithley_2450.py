@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 from pyvisa.errors import InvalidSession
 from qcodes.parameters import Parameter
 
+from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW
 from xbarlab.instruments.drivers import guarded_visa as probe_visa
@@ -21,19 +20,6 @@ from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu, Point
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError
 from xbarlab.instruments.limits import Limits
 
-
-def _load_fake() -> Any:
-    if "xbarlab_fake_board" not in sys.modules:
-        path = Path(__file__).parents[1] / "fake_board.py"
-        spec = importlib.util.spec_from_file_location("xbarlab_fake_board", path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["xbarlab_fake_board"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["xbarlab_fake_board"]
-
-
-fake = _load_fake()
 E = b";:SYST:ERR?\n"
 OK = b'0,"No error;0;0 0"\n'
 NO = b';0,"No error;0;0 0"\n'

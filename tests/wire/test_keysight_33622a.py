@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from qcodes.parameters import Parameter
 
+from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.drivers import guarded_visa as probe_visa
 from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser, PulseTrain
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
 from xbarlab.instruments.limits import Limits
 
-
-def _load_fake() -> Any:
-    if "xbarlab_fake_board" not in sys.modules:
-        path = Path(__file__).parents[1] / "fake_board.py"
-        spec = importlib.util.spec_from_file_location("xbarlab_fake_board", path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["xbarlab_fake_board"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["xbarlab_fake_board"]
-
-
-fake = _load_fake()
 E = b";:SYST:ERR?\n"
 OK = b'+0,"No error"\n'
 LIMITS = Limits().narrowed({"set_volts_max": 2.5, "reset_volts_max": 2.0, "count_max": 50_000}, source="tio2.chip.yaml")

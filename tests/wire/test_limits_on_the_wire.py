@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,25 +13,13 @@ from qcodes.parameters import Parameter
 from qcodes.station import Station
 from qcodes.validators import Numbers
 
+from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import PulseMap, VerifyRequest
 from xbarlab.instruments.errors import UnsupportedError
 
-
-def _load_fake() -> Any:
-    if "xbarlab_fake_board" not in sys.modules:
-        path = Path(__file__).parents[1] / "fake_board.py"
-        spec = importlib.util.spec_from_file_location("xbarlab_fake_board", path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["xbarlab_fake_board"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["xbarlab_fake_board"]
-
-
-fake = _load_fake()
 LIMITS = {"set_volts_max": 3.0, "reset_volts_max": 2.0, "read_volts_max": 0.3, "gate_max": 2.5, "vmm_volts_max": 0.25}
 CELL = Block(0, 1, 0, 1)
 

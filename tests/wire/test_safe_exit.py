@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from support import fake_board as fake
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import PulseMap
@@ -22,19 +22,6 @@ from xbarlab.instruments.station.station import Bench, load_station
 from xbarlab.instruments.wire import exchange
 from xbarlab.instruments.wire.interrupts import uninterrupted
 
-
-def _load_fake() -> Any:
-    if "xbarlab_fake_board" not in sys.modules:
-        path = Path(__file__).parents[1] / "fake_board.py"
-        spec = importlib.util.spec_from_file_location("xbarlab_fake_board", path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["xbarlab_fake_board"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["xbarlab_fake_board"]
-
-
-fake = _load_fake()
 OFF = ["ABOR", "SOUR:ZERO", "OUTP OFF"]
 LONG = PulseMap(Block(0, 8, 0, 4), 1.0, 1e-2, 1.0, 10)
 

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import struct
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from support import resistor_bench
 from xbarlab.mockhw.instrument import advance_to
 from xbarlab.mockhw.instruments.keithley_2450.specs import AMPS, OVERFLOW, VOLTS
 
 
-def _resistor_bench() -> ModuleType:
-    if "xbarlab_resistor_bench" not in sys.modules:
-        path = Path(__file__).parents[1] / "resistor_bench.py"
-        spec = importlib.util.spec_from_file_location("xbarlab_resistor_bench", path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules["xbarlab_resistor_bench"] = module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules["xbarlab_resistor_bench"]
-
-
 def make_bench(ohms: float = 1e4, **options: Any) -> Any:
-    return _resistor_bench().ResistorBench(ohms, **options)
+    return resistor_bench.ResistorBench(ohms, **options)
 
 
 @pytest.fixture

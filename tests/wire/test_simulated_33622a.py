@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pytest
 
+from support.notebook_chip import Bench
 from xbarlab.mockhw.instrument import advance_to
 from xbarlab.mockhw.instruments.keysight_33622a.instrument import Keysight33622A
 from xbarlab.mockhw.instruments.keysight_33622a.waveform import ShapeSettings, stairs
-
-from .notebook_chip import Bench
 
 NO_ERROR = '+0,"No error"'
 

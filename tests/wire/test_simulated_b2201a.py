@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from support.notebook_chip import Bench
 from xbarlab.mockhw.instrument import advance_to
 from xbarlab.mockhw.instruments.keysight_b2201a.instrument import KeysightB2201A
 from xbarlab.mockhw.probe_circuit.relays import Relays
 from xbarlab.mockhw.scpi.tree import Command
-
-from .notebook_chip import Bench
 
 MS = 1e-3
 
