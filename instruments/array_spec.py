@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,60 @@ from ..common.errors import RefusedError
 from .block import Block
 from .errors import UnsupportedError
 from .limits import Limits, refuse_bad_number
+
+_Class = TypeVar("_Class", bound=type)
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """A kind of ability: its ``name`` in ``spec.supports``, and what an array ``needs`` to have it."""
+
+    name: str
+    needs: str
+
+
+_ABILITIES: dict[type, Ability] = {}
+
+
+def ability(name: str, *, needs: str) -> Callable[[_Class], _Class]:
+    """Make a Protocol of one verb a kind of ability, called ``name`` in ``spec.supports``.
+
+    Parameters
+    ----------
+    needs : str
+        What it takes, for the sentence with which an array that lacks it refuses.
+    """
+
+    def named(kind: _Class) -> _Class:
+        for other, known in _ABILITIES.items():
+            if known.name == name and (other.__module__, other.__qualname__) != (kind.__module__, kind.__qualname__):
+                raise RefusedError(
+                    f"ability {name!r} of {kind.__module__}.{kind.__qualname__} is that of "
+                    f"{other.__module__}.{other.__qualname__} already: choose another name"
+                )
+        _ABILITIES[kind] = Ability(name=name, needs=needs)
+        return kind
+
+    return named
+
+
+def ability_of(kind: type) -> Ability:
+    """Return what a kind of ability is called and needs; refuse what is none."""
+    try:
+        return _ABILITIES[kind]
+    except (KeyError, TypeError):
+        known = ", ".join(one.__name__ for one in _ABILITIES)
+        raise RefusedError(
+            f"{getattr(kind, '__name__', repr(kind))} is no kind of ability: choose from {known}"
+        ) from None
+
+
+def lacking(array: str, kind: type, supports: Iterable[str], *, otherwise: str = "") -> UnsupportedError:
+    """Return the refusal of an ability that ``array`` lacks; ``otherwise`` says what does without."""
+    wanted = ability_of(kind)
+    can = ", ".join(sorted(supports)) or "reads and pulses only"
+    needs = f"{wanted.needs}; {otherwise}" if otherwise else wanted.needs
+    return UnsupportedError(f"{array} does not support {wanted.name}: it would need {needs}; it supports {can}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +97,7 @@ class ArraySpec:
         Time to connect a cell, where a slot serves one.
     sweep_by_host : tuple of str
         Write schemes in which the host steps a sweep point by point, because no instrument can do so alone.
-    supports : names of optional abilities.
+    supports : names of the array's parts (:class:`~.abilities.Parts`): what it can do besides reading and pulsing.
     bad_cells : (row, col) the chip file knows to be bad; protocols leave them alone.
     parts : tuple of Block
         Where the array is several boards: the rectangles in which there are cells, one per board, none elsewhere.
@@ -87,11 +141,14 @@ class ArraySpec:
         """The whole array."""
         return Block(0, self.rows, 0, self.cols)
 
-    def require(self, ability: str, needs: str) -> None:
-        """Refuse an ability this array lacks, saying what it ``needs``."""
-        if ability not in self.supports:
-            can = ", ".join(sorted(self.supports)) or "reads and pulses only"
-            raise UnsupportedError(f"{self.name} does not support {ability}: it would need {needs}; it supports {can}")
+    def can(self, kind: type) -> bool:
+        """Return whether the array has an ability: ``spec.can(Sweeps)``."""
+        return ability_of(kind).name in self.supports
+
+    def require(self, kind: type, *, otherwise: str = "") -> None:
+        """Refuse an ability this array lacks, saying what it would need, and what does without (``otherwise``)."""
+        if not self.can(kind):
+            raise lacking(self.name, kind, self.supports, otherwise=otherwise)
 
     def check_average(self, average: int, *, channel: str) -> None:
         """Refuse a number of conversions this array cannot average."""

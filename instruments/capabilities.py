@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,8 @@ from .array_spec import ArraySpec
 from .block import Block
 
 FloatArray = NDArray[np.float64]
+Kind = TypeVar("Kind")
+"""The Protocol of an ability."""
 
 FLAG_OVERFLOW = 1
 FLAG_COMPLIANCE = 2
@@ -176,7 +178,7 @@ class Clock(Protocol):
 
 @runtime_checkable
 class CrossbarArray(Protocol):
-    """An array of memristors that can be read and pulsed. Everything beyond is in ``spec.supports``."""
+    """An array of memristors that can be read and pulsed. Everything beyond is an ``ability``."""
 
     @property
     def spec(self) -> ArraySpec:
@@ -205,44 +207,20 @@ class CrossbarArray(Protocol):
         """Measure a block at ``volts`` [V] (default: ``spec.read_volts``)."""
         ...
 
-    def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
-        """Measure one cell over time."""
-        ...
-
     def pulse(self, pulses: PulseMap) -> Delivered:
         """Apply pulses and return when they have been delivered."""
         ...
 
-    def sweep(
-        self,
-        row: int,
-        col: int,
-        volts: ArrayLike,
-        *,
-        compliance: float,
-        dwell: float,
-        gate: ArrayLike | None = None,
-        scheme: str | None = None,
-    ) -> IVTrace:
-        """Drive one cell through ``volts`` [V], current held at or below ``compliance`` [A]."""
-        ...
-
-    def vmm(self, volts: ArrayLike, *, reverse: bool = False, full_scale: float | None = None) -> NDArray[np.float32]:
-        """Return currents [batch, cols] A for row voltages [batch, rows] V (reverse: columns in, rows out).
-
-        ``full_scale`` [A] is the largest current to expect, one of ``spec.vmm_ranges`` (rounded up); None keeps what
-        is set. A current beyond it is NaN.
-        """
-        ...
-
-    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int) -> Delivered:
-        """Pulse cells in proportion to xᵢ·dⱼ by stochastic coincidence, ``pulses`` turns."""
-        ...
-
-    def program_verify(self, request: VerifyRequest) -> Verified:
-        """Run the board's own read-verify (``onboard_verify``)."""
-        ...
-
     def idle(self) -> None:
         """Stop what runs, 0 V first, then disconnect. Safe to call in any state, twice too."""
+        ...
+
+    def ability(self, kind: type[Kind]) -> Kind:
+        """Return the part that can do more: ``array.ability(Sweeps).sweep(…)``; the kinds are in ``abilities``.
+
+        Raises
+        ------
+        UnsupportedError
+            When this array lacks it, saying what it would need; ``spec.supports`` lists what it has.
+        """
         ...

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...common.errors import RefusedError
+from ..abilities import Samples, Sweeps, VerifiesOnBoard
 from ..block import Block
 from ..capabilities import Delivered, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
 from ..limits import numbers, refuse_bad_number, scalar
@@ -114,7 +115,7 @@ class CrossbarBoard(BoardParallel):
     def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
         """Measure one cell at ``rate`` [1/s] for ``seconds`` [s] at ``volts`` [V], gate at ``spec.read_gate``."""
         spec, can = self._spec, self.capability
-        spec.require("sample", "a converter that streams one line (SAMPle?)")
+        spec.require(Samples)
         self._require_cell(row, col)
         where = f"cell ({row}, {col})"
         volts = self._limits.one("read_volts", volts, channel=where)
@@ -235,7 +236,7 @@ class CrossbarBoard(BoardParallel):
         ``gate`` [V] is one value or one per point, default ``spec.read_gate``.
         """
         spec = self._spec
-        spec.require("sweep", "a source with current compliance on the cell's lines (SWEep:RUN)")
+        spec.require(Sweeps)
         spec.require_scheme(scheme, writing=True)
         self._require_cell(row, col)
         where = f"cell ({row}, {col}) point "
@@ -269,7 +270,7 @@ class CrossbarBoard(BoardParallel):
     def program_verify(self, request: VerifyRequest) -> Verified:
         """Run the board's own read-verify staircase."""
         spec, limits = self._spec, self._limits
-        spec.require("onboard_verify", "firmware with PROGram:VERify; the read_verify protocol does the same from here")
+        spec.require(VerifiesOnBoard, otherwise="the read_verify protocol does the same from here")
         block = request.block
         self._require_block(block)
         where = f"read-verify {block} "

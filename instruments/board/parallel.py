@@ -11,6 +11,7 @@ from qcodes.parameters import ManualParameter
 from qcodes.validators import Numbers
 
 from ...common.errors import RefusedError
+from ..abilities import Multiplies, MultipliesReversed, UpdatesByOuterProduct
 from ..capabilities import Delivered
 from ..chip.wear_ledger import WearLedger
 from ..limits import numbers, refuse_bad_number
@@ -56,9 +57,9 @@ class BoardParallel(BoardLink):
         One vector in gives one vector out. An overflow of the converter is NaN: choose a larger ``full_scale`` [A].
         """
         spec, can = self._spec, self.capability
-        spec.require("vmm", "drivers on all rows and converters on all columns at once (VMM:FORWard?)")
+        spec.require(Multiplies)
         if reverse:
-            spec.require("reverse", "drivers on all columns and converters on all rows (VMM:REVerse?)")
+            spec.require(MultipliesReversed)
         encode, decode = self._vmm_codec or self._load_codec()
         given = np.asarray(volts) if isinstance(volts, np.ndarray) else numbers(volts, "vmm_volts", channel="vmm input")
         if given.dtype != np.float32:  # which is kept: it holds every code
@@ -86,6 +87,10 @@ class BoardParallel(BoardLink):
         current = np.empty(raw.shape, np.float32)
         decode(np.ascontiguousarray(raw), self._polarity * self._full_scale() / 32767.0, current)
         return current[0] if given.ndim == 1 else current
+
+    def vmm_reversed(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
+        """Return the currents [batch, rows] [A] of column voltages [batch, cols] [V]."""
+        return self.vmm(volts, reverse=True, full_scale=full_scale)
 
     def _vmm_chunk(self, codes: NDArray[np.int16], reverse: bool) -> NDArray[np.int16]:
         batch = len(codes)
@@ -125,7 +130,7 @@ class BoardParallel(BoardLink):
             is the number that were delivered.
         """
         spec, can = self._spec, self.capability
-        spec.require("outer_update", "a board with a stochastic bit generator (UPDate:OUTer), or pulse() per cell")
+        spec.require(UpdatesByOuterProduct, otherwise="pulse() per cell does without")
         xs, ds = self._fraction(x, spec.rows, "x"), self._fraction(d, spec.cols, "d")
         if isinstance(pulses, bool) or not (isinstance(pulses, int | np.integer) and pulses >= 1):
             raise RefusedError(f"pulses {pulses!r} is not a whole number of at least 1")
@@ -194,7 +199,7 @@ class BoardParallel(BoardLink):
 
     def seed_updates(self, seed: int) -> None:
         """Seed the board's bit generator, 0 to 2³² − 1."""
-        self._spec.require("outer_update", "a board with a stochastic bit generator")
+        self._spec.require(UpdatesByOuterProduct)
         refuse_bad_number("seed", seed, 0, 2**32 - 1, "", channel="UPD:SEED")
         self._act(f"UPD:SEED {int(seed)}")
 

@@ -12,8 +12,9 @@ from qcodes.parameters import Parameter, create_on_off_val_mapping
 from qcodes.validators import Enum, Ints, MultiType, Numbers
 
 from ...common.errors import RefusedError
+from ..abilities import Parts
 from ..array_spec import ArraySpec
-from ..capabilities import Identity
+from ..capabilities import Identity, Kind
 from ..chip.line_map import LineMap
 from ..limits import Limits, NamedLimits
 from ..wire.command_guard import CommandGuard, Rule
@@ -154,12 +155,13 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
             self._polarity = chip.polarity
         source = limits.source if isinstance(limits, NamedLimits) else f"the limits given to {self.name}"
         self._limits = allowed.narrowed(limits, source=source)
+        self._parts = Parts.of(self.name, self, can.abilities(self._polarity))
         self._spec = can.spec(
             self.name,
             self._limits,
             shape=None if chip is None else (chip.rows, chip.cols),
-            polarity=self._polarity,
             bad_cells=() if chip is None else chip.all_bad_cells,
+            supports=self._parts.names,
         )
         self._guard = CommandGuard(RULES, lambda: self._limits)
 
@@ -167,6 +169,10 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
     def spec(self) -> ArraySpec:
         """What this array is and can do."""
         return self._spec
+
+    def ability(self, kind: type[Kind]) -> Kind:
+        """Return what this board can do beyond reading and pulsing, or refuse saying what it would need."""
+        return self._parts.ability(kind)
 
     @property
     def limits(self) -> Limits:

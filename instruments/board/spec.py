@@ -166,14 +166,28 @@ class BoardCapability:
             narrower["width_min"] = self.width_min
         return own.narrowed(narrower, source="the board (its capability record)")
 
+    def abilities(self, polarity: int) -> frozenset[str]:
+        """Return what a driver offers of what this board says it can do.
+
+        Parameters
+        ----------
+        polarity : +1 or -1
+            −1: SET needs a negative cell voltage. The board's own read-verify cannot be turned around, so it is not
+            offered then.
+        """
+        lacks = set[str]() if polarity > 0 else {"onboard_verify"}
+        if "vmm" not in self.supports:
+            lacks.add("reverse")  # the record's group vmm says what both may be given
+        return self.supports - lacks
+
     def spec(
         self,
         name: str,
         limits: Limits,
         *,
         shape: tuple[int, int] | None = None,
-        polarity: int = 1,
         bad_cells: tuple[tuple[int, int], ...] = (),
+        supports: frozenset[str] = frozenset(),
     ) -> ArraySpec:
         """Return what a protocol sees.
 
@@ -181,12 +195,9 @@ class BoardCapability:
         ----------
         shape : (rows, cols)
             Of the chip, when it is smaller than the board.
-        polarity : +1 or -1
-            −1: SET needs a negative cell voltage. The board's own read-verify cannot be turned around, so it is not
-            offered then.
+        supports : names of the parts made from :meth:`abilities`
         """
         rows, cols = shape or (self.rows, self.cols)
-        supports = self.supports if polarity > 0 else self.supports - {"onboard_verify"}
         return ArraySpec(
             name=name,
             rows=rows,

@@ -8,12 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...common.errors import RefusedError
+from ..abilities import (
+    Multiplies,
+    MultipliesReversed,
+    Samples,
+    Sweeps,
+    UpdatesByOuterProduct,
+    VerifiesOnBoard,
+)
 from ..block import Block
 from ..capabilities import Delivered, FloatArray, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
 from ..limits import numbers
 from .boards import Done, JoinedBoards
 
-_EVERYWHERE = "it on every one of the joined boards"
+_EVERYWHERE = "on every one of the joined boards"
 
 
 class JoinedArrays(JoinedBoards):
@@ -65,10 +73,10 @@ class JoinedArrays(JoinedBoards):
 
     def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
         """Measure one cell at ``rate`` [1/s] for ``seconds`` [s] at ``volts`` [V]."""
-        self._spec.require("sample", _EVERYWHERE)
+        self._spec.require(Samples, otherwise=_EVERYWHERE)
         board, part = self._home(row, col)
         self._spec.limits.one("read_volts", volts, channel=f"cell ({row}, {col})")
-        trace = board.sample(row - part.row0, col - part.col0, volts, rate=rate, seconds=seconds)
+        trace = board.ability(Samples).sample(row - part.row0, col - part.col0, volts, rate=rate, seconds=seconds)
         return replace(trace, row=row, col=col)
 
     # -- pulsing -----------------------------------------------------------------------------------------------------
@@ -135,7 +143,7 @@ class JoinedArrays(JoinedBoards):
     ) -> IVTrace:
         """Drive one cell through ``volts`` [V], ``dwell`` [s] each, current at or below ``compliance`` [A]."""
         spec = self._spec
-        spec.require("sweep", _EVERYWHERE)
+        spec.require(Sweeps, otherwise=_EVERYWHERE)
         scheme = spec.require_scheme(scheme, writing=True)
         board, part = self._home(row, col)
         where = f"cell ({row}, {col}) point "
@@ -143,7 +151,7 @@ class JoinedArrays(JoinedBoards):
         spec.check_sweep(points.size, compliance, dwell, channel=f"sweep of cell ({row}, {col})")
         spec.limits.check_points(points.ravel(), compliance, dwell, channel=where)
         with self._after(Done(Block(row, 1, col, 1)), (slice(0, 1), slice(0, 1)), board):
-            trace = board.sweep(
+            trace = board.ability(Sweeps).sweep(
                 row - part.row0, col - part.col0, volts, compliance=compliance, dwell=dwell, gate=gate, scheme=scheme
             )
         return replace(trace, row=row, col=col)
@@ -157,9 +165,9 @@ class JoinedArrays(JoinedBoards):
         as they are driven; None keeps what was asked for last.
         """
         spec = self._spec
-        spec.require("vmm", _EVERYWHERE)
+        spec.require(Multiplies, otherwise=_EVERYWHERE)
         if reverse:
-            spec.require("reverse", _EVERYWHERE)
+            spec.require(MultipliesReversed, otherwise=_EVERYWHERE)
         given = volts if isinstance(volts, np.ndarray) else numbers(volts, "vmm_volts", channel="vmm input")
         if given.dtype != np.float32:
             given = numbers(given, "vmm_volts", channel="vmm input")
@@ -176,8 +184,15 @@ class JoinedArrays(JoinedBoards):
             inputs, out = reversed(part.slices) if reverse else part.slices
             mine = vectors[:, inputs]
             if mine.any():
-                current[:, out] = board.vmm(mine, reverse=reverse, full_scale=self._full_scale)
+                if reverse:
+                    current[:, out] = board.ability(MultipliesReversed).vmm_reversed(mine, full_scale=self._full_scale)
+                else:
+                    current[:, out] = board.ability(Multiplies).vmm(mine, full_scale=self._full_scale)
         return current[0] if given.ndim == 1 else current
+
+    def vmm_reversed(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
+        """Return the currents [batch, rows] [A] of column voltages [batch, cols] [V]."""
+        return self.vmm(volts, reverse=True, full_scale=full_scale)
 
     def _range_of(self, wanted: float) -> float:
         """Return the least range all boards have that holds ``wanted`` [A]."""
@@ -197,7 +212,7 @@ class JoinedArrays(JoinedBoards):
         d is 0 is left alone. The boards draw independently; each takes the drive from its own ``update_…`` parameters.
         """
         spec = self._spec
-        spec.require("outer_update", _EVERYWHERE)
+        spec.require(UpdatesByOuterProduct, otherwise=_EVERYWHERE)
         xs, ds = (numbers(values, name, channel="outer_update") for values, name in ((x, "x"), (d, "d")))
         for values, size, name in ((xs, spec.rows, "x"), (ds, spec.cols, "d")):
             if values.shape != (size,):
@@ -210,12 +225,15 @@ class JoinedArrays(JoinedBoards):
             rows, cols = part.slices
             if xs[rows].any() and ds[cols].any():
                 with self._after(done, part.slices, board):
-                    done.add(part.slices, board.outer_update(xs[rows], ds[cols], pulses=pulses))
+                    done.add(
+                        part.slices,
+                        board.ability(UpdatesByOuterProduct).outer_update(xs[rows], ds[cols], pulses=pulses),
+                    )
         return done.delivered()
 
     def program_verify(self, request: VerifyRequest) -> Verified:
         """Run the boards' own read-verify; boards without a target are left alone, and NaN comes back for them."""
-        self._spec.require("onboard_verify", _EVERYWHERE)
+        self._spec.require(VerifiesOnBoard, otherwise=_EVERYWHERE)
         block, target = request.block, np.asarray(request.target, dtype=np.float64)
         self._require_block(block)
         if target.shape != block.shape:
@@ -229,6 +247,8 @@ class JoinedArrays(JoinedBoards):
         for board, local, at in self._split(block):
             if not np.isnan(target[at]).all():
                 with self._after(done, at, board):
-                    said = board.program_verify(replace(request, block=local, target=target[at]))
+                    said = board.ability(VerifiesOnBoard).program_verify(
+                        replace(request, block=local, target=target[at])
+                    )
                 conductance[at], finished[at], done.count[at] = said.conductance, said.done, said.pulses
         return Verified(block, conductance, done.count, finished)

@@ -10,9 +10,10 @@ from typing import Any, cast
 import numpy as np
 
 from ...common.errors import RefusedError, XbarlabError
+from ..abilities import Parts
 from ..array_spec import ArraySpec
 from ..block import Block
-from ..capabilities import Clock, Cost, CrossbarArray, Delivered
+from ..capabilities import Clock, Cost, CrossbarArray, Delivered, Kind
 from ..clock import WallClock
 from ..errors import UnconfirmedError, UnsupportedError
 from ..wire.interrupts import uninterrupted
@@ -37,6 +38,7 @@ class JoinedBoards:
             [board.spec for board in boards], name or " + ".join(board.spec.name for board in boards)
         )
         self.name = self._spec.name
+        self._parts = Parts.of(self.name, self, self._spec.supports)
         self._exists = replace(self._spec, bad_cells=()).healthy_mask(self._spec.whole)
         self._full_scale: float | None = None
         if self._spec.simulated:
@@ -51,6 +53,10 @@ class JoinedBoards:
     def spec(self) -> ArraySpec:
         """What this array is and can do; ``spec.parts`` says where its boards are."""
         return self._spec
+
+    def ability(self, kind: type[Kind]) -> Kind:
+        """Return what all boards can do beyond reading and pulsing, or refuse saying what they would need."""
+        return self._parts.ability(kind)
 
     @property
     def clock(self) -> Clock:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...common.errors import RefusedError, XbarlabError
+from ..abilities import Parts
 from ..array_spec import ArraySpec
 from ..block import Block
-from ..capabilities import Clock, Cost
+from ..capabilities import Clock, Cost, Kind
 from ..chip.wear_ledger import WearLedger
 from ..clock import SimulatedClock, WallClock
 from ..limits import Limits, numbers, refuse_bad_number
@@ -107,7 +108,10 @@ class ProbeBench:
             smu.configure(nplc=nplc)
         self._nplc, self._sweep_nplc = nplc, sweep_nplc
         reading, point = (column_smu.reading_seconds(cycles) for cycles in (nplc, sweep_nplc))
-        self._spec = probe_spec(name, chip, allowed, reading=reading, point=point, gap=gap, simulated=simulated)
+        self._parts = Parts.of(name, self, {"sweep"})
+        self._spec = probe_spec(
+            name, chip, allowed, reading=reading, point=point, gap=gap, simulated=simulated, supports=self._parts.names
+        )
         self.wear = WearLedger(name, (chip.rows, chip.cols))
         """What the chip's cells have borne; a bench hands over the account of its chip."""
         self._tied: frozenset[Path] = frozenset()
@@ -119,6 +123,10 @@ class ProbeBench:
     def spec(self) -> ArraySpec:
         """What this array is and can do."""
         return self._spec
+
+    def ability(self, kind: type[Kind]) -> Kind:
+        """Return what this bench can do beyond reading and pulsing, or refuse saying what it would need."""
+        return self._parts.ability(kind)
 
     @property
     def clock(self) -> Clock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..capabilities import Delivered, Trace, Verified, VerifyRequest
+from ..abilities import Multiplies
 from .diagnosis import ProbeDiagnosis, diagnose_lines
 from .pulses import ProbePulses
 from .reads import ProbeReads
@@ -35,28 +35,6 @@ class ProbedArray(ProbeReads, ProbePulses, ProbeSweeps):
                 self._lines, smu, lambda paths: self._tie(paths, smu), smu_input=self._lines.inputs.column_smu
             )
 
-    # -- what this bench cannot --------------------------------------------------------------------------------------
-
-    def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
-        """Refuse: sampling in time is not built for this bench."""
-        self._spec.require("sample", "a digitiser, or the buffered sampling of its SMU behind this method")
-        raise NotImplementedError
-
-    def vmm(self, volts: ArrayLike, *, reverse: bool = False, full_scale: float | None = None) -> NDArray[np.float32]:
-        """Refuse: it takes a driver on every row and a converter on every column."""
-        self._spec.require(
-            "vmm", "a driver on every row and a converter on every column at once, as an array board has"
-        )
-        raise NotImplementedError
-
-    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int) -> Delivered:
-        """Refuse: it takes a pulser on every line."""
-        self._spec.require("outer_update", "a pulser on every line, as an array board has")
-        raise NotImplementedError
-
-    def program_verify(self, request: VerifyRequest) -> Verified:
-        """Refuse: nothing on this bench runs a loop by itself."""
-        self._spec.require(
-            "onboard_verify", "firmware that runs read-verify; the read_verify protocol does so from here"
-        )
-        raise NotImplementedError
+    def vmm(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
+        """Multiply where the bench can, the short way; see :class:`~..abilities.Multiplies`."""
+        return self.ability(Multiplies).vmm(volts, full_scale=full_scale)

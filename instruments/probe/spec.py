@@ -28,7 +28,15 @@ _SELECT_SECONDS = 0.1
 
 
 def probe_spec(
-    name: str, chip: Chip, limits: Limits, *, reading: float, point: float, gap: float, simulated: bool
+    name: str,
+    chip: Chip,
+    limits: Limits,
+    *,
+    reading: float,
+    point: float,
+    gap: float,
+    simulated: bool,
+    supports: frozenset[str],
 ) -> ArraySpec:
     """Return the record of a probe station with ``chip`` on its matrix.
 
@@ -38,6 +46,7 @@ def probe_spec(
         Time of a reading, and the least time of a point of a sweep.
     gap : float [s]
         Rest between the pulses of a train.
+    supports : names of the array's parts
     """
     return ArraySpec(
         name=name,
@@ -63,7 +72,7 @@ def probe_spec(
         slot_serves="cell",
         select_seconds=_SELECT_SECONDS,
         sweep_by_host=(HALF,),
-        supports=frozenset({"sweep"}),
+        supports=supports,
         bad_cells=chip.all_bad_cells,
         simulated=simulated,
         sweep_points_max=2500,

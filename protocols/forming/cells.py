@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...analysis.measurements.forming_stats import forming_voltage
+from ...instruments.abilities import Sweeps
 from ...instruments.block import Block
 from ...instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray, IVTrace, PulseMap
 from ..keeping.array_state import ArrayState
@@ -125,7 +126,7 @@ class CellForming(ArrayState):
         point = 0
         for segment in plan.segments:
             if plan.method == "ramp":
-                piece = self._array.sweep(
+                piece = self._array.ability(Sweeps).sweep(
                     cell.row0, cell.col0, segment,
                     compliance=plan.compliance, dwell=plan.dwell, gate=spec.sweep_gate(plan.gate), scheme=plan.scheme,
                 )  # fmt: skip

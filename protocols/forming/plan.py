@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from ...instruments.abilities import Sweeps
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import FloatArray
@@ -121,7 +122,7 @@ class FormingPlan(Plan):
         spec.require_scheme(self.scheme, writing=True)
         spec.check_average(4, channel="forming")
         if self.method == "ramp":
-            spec.require("sweep", "a source that can step one cell through a list of voltages with a current limit")
+            spec.require(Sweeps)
             spec.limits.check("pulse_volts", self.stop_volts, channel="forming.stop_volts")
             spec.check_sweep(self.segment_points, self.compliance, self.dwell, channel="forming")
             spec.check_gate(self.gate, channel="forming.gate")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ...instruments.abilities import Sweeps
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray, IVTrace
@@ -48,7 +49,7 @@ class DcSweepPlan(Plan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and sweeps beyond the limits."""
-        spec.require("sweep", "a source that can step one cell through a list of voltages with a current limit")
+        spec.require(Sweeps)
         Block.parse(self.cells, spec)
         spec.require_scheme(self.scheme, writing=True)
         limits = spec.limits
@@ -198,7 +199,9 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
     set_gate, reset_gate = (array.spec.sweep_gate(gate) for gate in (plan.set_gate, plan.reset_gate))
 
     def half(row: int, col: int, points: FloatArray, compliance: float, gate: float | None) -> IVTrace:
-        return array.sweep(row, col, points, compliance=compliance, dwell=plan.dwell, gate=gate, scheme=plan.scheme)
+        return array.ability(Sweeps).sweep(
+            row, col, points, compliance=compliance, dwell=plan.dwell, gate=gate, scheme=plan.scheme
+        )
 
     total = len(cells) * plan.cycles
     with keep.work("dc_sweep", axes, variables, meta, label="loops", total=total) as work:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...instruments.abilities import VerifiesOnBoard
 from ...instruments.block import Block
 from ...instruments.capabilities import CrossbarArray, VerifyRequest
 from ..keeping.array_state import ArrayState
@@ -37,7 +38,7 @@ class BoardLoop(ArrayState):
         """Let the board program what is active, and look again later."""
         array, block, state, plan = self._array, self._block, self._state, self._plan
         set_ramp, reset_ramp = plan.set.ramp("gate", array.spec), plan.reset.ramp("volts", array.spec)
-        done = array.program_verify(
+        done = array.ability(VerifiesOnBoard).program_verify(
             VerifyRequest(
                 block=block,
                 target=np.where(state.active, state.target, np.nan),

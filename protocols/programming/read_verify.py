@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from ...common.errors import RefusedError
+from ...instruments.abilities import VerifiesOnBoard
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import CrossbarArray, FloatArray
@@ -45,7 +46,7 @@ class ReadVerifyPlan(ProgrammingPlan):
         """Refuse, besides what programming would, a board engine where there is none."""
         super().check(spec)
         if self.engine == "board":
-            spec.require("onboard_verify", "firmware that runs read-verify; engine 'host' does the same from here")
+            spec.require(VerifiesOnBoard, otherwise="engine 'host' does the same from here")
             if spec.gate_axis is None:
                 raise RefusedError(
                     "read_verify.engine 'board' turns the gate of a SET, and this array has no gates: use engine 'host'"
@@ -53,7 +54,7 @@ class ReadVerifyPlan(ProgrammingPlan):
 
     def by_board(self, spec: ArraySpec) -> bool:
         """Whether the board runs the loop; where it cannot, the host does."""
-        return self.engine != "host" and "onboard_verify" in spec.supports and spec.gate_axis is not None
+        return self.engine != "host" and spec.can(VerifiesOnBoard) and spec.gate_axis is not None
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when every cell uses up its pulses, the wait before the last re-read included."""

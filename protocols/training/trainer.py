@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...common.errors import RefusedError
+from ...instruments.abilities import MultipliesReversed
 from ...instruments.capabilities import FloatArray
 from .layers.array_layers import ArrayLayer, array_layers, refresh_layers
-from .layers.array_weights import REVERSE_NEEDS, ArrayWeights
+from .layers.array_weights import REVERSE_OTHERWISE, ArrayWeights
 from .rules.update_rules import UpdateRule
 
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -59,7 +60,7 @@ class ArrayTrainer:
     ) -> None:
         rule.check(weights.array.spec)
         if reverse:
-            weights.array.spec.require("reverse", REVERSE_NEEDS)
+            weights.array.spec.require(MultipliesReversed, otherwise=REVERSE_OTHERWISE)
         self.layers: list[ArrayLayer] = array_layers(model)
         if not self.layers:
             raise RefusedError("no layer of this model is on an array: convert it first")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from ...analysis.quantities import format_value
 from ...common.errors import RefusedError
+from ...instruments.abilities import Multiplies
 from ...instruments.array_spec import ArraySpec
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _known_resistor(measured: float | None, nominal: float | None) -> Finding:
 def _limits(spec: ArraySpec) -> list[Finding]:
     limits = spec.limits
     gated = spec.gate_axis is not None
-    idle = {"gate_max": not gated, "vmm_volts_max": "vmm" not in spec.supports}
+    idle = {"gate_max": not gated, "vmm_volts_max": not spec.can(Multiplies)}
     shown = ", ".join(f"{name} {value:g}" for name, value in asdict(limits).items() if not idle.get(name, False))
     try:
         limits.check("read_volts", spec.read_volts, channel=f"{spec.name} read")

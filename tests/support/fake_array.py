@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from xbarlab.instruments.abilities import Parts
 from xbarlab.instruments.array_spec import ArraySpec
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, Cost, Delivered, Identity, IVTrace, PulseMap, Reading
@@ -87,6 +88,9 @@ class FakeArray:
         self.idled = 0
         self._fail_at, self._error = fail_at, error or InstrumentError("the board reported -365, watchdog expired")
 
+    def ability(self, kind):
+        return Parts.of(self.spec.name, self, self.spec.supports).ability(kind)
+
     def _act(self, name: str, slots: int, pulses: int = 0) -> None:
         self.actions.append(name)
         if self._fail_at == len(self.actions):
@@ -100,9 +104,6 @@ class FakeArray:
         g = self.g[cells.slices].copy()
         flags = np.zeros(cells.shape, dtype=np.uint8)
         return Reading(cells, volts, g * volts, g, np.full(cells.shape, 2e-8), flags)
-
-    def sample(self, row, col, volts, *, rate, seconds):
-        raise NotImplementedError
 
     def pulse(self, pulses: PulseMap) -> Delivered:
         block = pulses.block
@@ -130,15 +131,6 @@ class FakeArray:
             current[index] = np.clip(self.g[row, col] * value, -compliance, compliance)
         flags = np.zeros(points.size, dtype=np.uint8)
         return IVTrace(row, col, points, np.zeros_like(points), current, flags, compliance, dwell)
-
-    def vmm(self, volts, *, reverse=False):
-        raise NotImplementedError
-
-    def outer_update(self, x, d, *, pulses):
-        raise NotImplementedError
-
-    def program_verify(self, request):
-        raise NotImplementedError
 
     def idle(self) -> None:
         self.idled += 1

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....common.errors import RefusedError
+from ....instruments.abilities import Multiplies, MultipliesReversed
 from ....instruments.capabilities import CrossbarArray, FloatArray
 from .weight_mapping import FloorPlan, LayerRequest, Tile
 
 Float32Array = NDArray[np.float32]
 InputScale = Literal["fixed", "vector"]
 ReadBack = Literal["cells", "products"]
-REVERSE_NEEDS = "drivers on all columns and converters on all rows; backward by the host does without"
+REVERSE_OTHERWISE = "backward by the host does without"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class ArrayWeights:
         read_back: ReadBack = "cells",
     ) -> None:
         spec = array.spec
-        spec.require("vmm", "drivers on all rows and converters on all columns at once: training multiplies on it")
+        spec.require(Multiplies)
         if (plan.rows, plan.cols) != (spec.rows, spec.cols):
             raise RefusedError(
                 f"the floor plan is for {plan.rows} × {plan.cols} cells, the array has {spec.rows} × {spec.cols}"
@@ -78,6 +79,8 @@ class ArrayWeights:
             boards = f"{len(plan.parts) or 1} board(s), the array is {len(spec.parts) or 1}"
             raise RefusedError(f"the floor plan is for {boards}: plan_floor takes parts=array.spec.parts")
         self.array, self.plan, self.siemens = array, plan, siemens
+        self._vmm = array.ability(Multiplies).vmm
+        self._vmm_reversed = array.ability(MultipliesReversed).vmm_reversed if spec.can(MultipliesReversed) else None
         self.input_volts = spec.read_volts if input_volts is None else input_volts
         spec.limits.check("vmm_volts", self.input_volts, channel="training input")
         # A hair below the limit, which float32 could round a voltage over.
@@ -207,10 +210,13 @@ class ArrayWeights:
 
         ``ranges`` holds the layer's range, and learns that it was too small.
         """
+        vmm = self._vmm
+        if reverse:
+            vmm = self._vmm_reversed or self.array.ability(MultipliesReversed).vmm_reversed
         if not self._ranges:
-            return self.array.vmm(volts, reverse=reverse)
+            return vmm(volts)
         at = ranges[layer]
-        current = self.array.vmm(volts, full_scale=self._ranges[at], reverse=reverse)
+        current = vmm(volts, full_scale=self._ranges[at])
         flat = current.reshape(-1)
         total = flat.dot(flat)
         if total == total:  # one NaN would make it one, and NaN differs from itself  # noqa: PLR0124
@@ -219,7 +225,7 @@ class ArrayWeights:
         bad = ~np.isfinite(current[:, lines]).all(1)
         while bad.any() and at + 1 < len(self._ranges):
             at += 1
-            current[bad] = self.array.vmm(volts[bad], full_scale=self._ranges[at], reverse=reverse)
+            current[bad] = vmm(volts[bad], full_scale=self._ranges[at])
             bad = ~np.isfinite(current[:, lines]).all(1)
             ranges[layer] = at  # what overflowed once will again
         return np.nan_to_num(current, nan=self._ranges[at])

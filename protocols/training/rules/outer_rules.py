@@ -14,16 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....common.errors import RefusedError
+from ....instruments.abilities import UpdatesByOuterProduct
 from ....instruments.array_spec import ArraySpec
 from ....instruments.capabilities import FloatArray
 from ..layers.array_weights import ArrayWeights
 from ..layers.weight_mapping import FloorPlan, Tile
 from .update_rules import Changes, Samples, StepCost
 
-NEEDS = (
-    "pulsers on all rows and columns at once with a bit generator (UPDate:OUTer); manhattan and "
-    "mixed_precision do without"
-)
+OTHERWISE = "manhattan and mixed_precision do without"
 
 
 @dataclass
@@ -53,7 +51,7 @@ class OuterProduct:
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse an array without outer-product updates."""
-        spec.require("outer_update", NEEDS)
+        spec.require(UpdatesByOuterProduct, otherwise=OTHERWISE)
 
     def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
         """Leave the cells as they are; refuse pairs over columns, which share their rows' pulses."""
@@ -89,7 +87,7 @@ class OuterProduct:
         rows, cols = np.zeros(weights.plan.rows), np.zeros(weights.plan.cols)
         rows[tile.plus_rows], rows[tile.minus_rows] = x, -x
         cols[tile.plus_cols] = d
-        weights.array.outer_update(rows, cols, pulses=self.turns)
+        weights.array.ability(UpdatesByOuterProduct).outer_update(rows, cols, pulses=self.turns)
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
         """Per sample: one transaction per tile, 4 slots per turn whatever the size, at most one pulse per turn."""
@@ -202,7 +200,7 @@ class TikiTaka(OuterProduct):
             if 0 <= at < len(tile.plus_rows):
                 rows[tile.plus_rows[at]], rows[tile.minus_rows[at]] = 1.0, -1.0
                 cols[tile.plus_cols] = sign[tile.outputs]
-                weights.array.outer_update(rows, cols, pulses=1)
+                weights.array.ability(UpdatesByOuterProduct).outer_update(rows, cols, pulses=1)
                 rows[:], cols[:] = 0.0, 0.0
 
     def step_cost(self, floor: FloorPlan) -> StepCost:

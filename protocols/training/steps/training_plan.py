@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ....common.errors import RefusedError
+from ....instruments.abilities import Multiplies, MultipliesReversed
 from ....instruments.array_spec import ArraySpec
 from ...plan import Forecast, Plan
-from ..layers.array_weights import REVERSE_NEEDS, ReadBack
+from ..layers.array_weights import REVERSE_OTHERWISE, ReadBack
 from ..layers.weight_mapping import FloorPlan, LayerRequest, good_lines, plan_floor
 from ..rules.outer_rules import OuterProduct, StreamingEigenupdate
 from ..rules.update_rules import Manhattan, MixedPrecision, RowParallel, TwoPulse, UpdateRule
@@ -151,7 +152,7 @@ class TrainingPlan(Plan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse an array that cannot multiply, pulses beyond its limits, layers that do not fit; and no torch."""
-        spec.require("vmm", "drivers on all rows and converters on all columns at once: training multiplies on it")
+        spec.require(Multiplies)
         if not self.gate_low <= self.gate_start <= self.gate_high:
             raise RefusedError(
                 f"gate_start {self.gate_start:g} V is outside gate_low {self.gate_low:g} V to gate_high "
@@ -159,7 +160,7 @@ class TrainingPlan(Plan):
             )
         self.update_rule().check(spec)
         if self.backward == "array":
-            spec.require("reverse", REVERSE_NEEDS)
+            spec.require(MultipliesReversed, otherwise=REVERSE_OTHERWISE)
         spec.check_average(self.read_average, channel="training.read_average")
         self.floor(spec)
         require_torch()

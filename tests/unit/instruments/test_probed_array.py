@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.abilities import Samples
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import CrossbarArray, Identity, PulseMap
 from xbarlab.instruments.chip.chip_file import parse_chip
@@ -295,7 +296,7 @@ def test_refusals_send_nothing(bench: Bench) -> None:
         lambda: array.sweep(0, 0, [1.0], compliance=3e-3, dwell=1e-2),
         lambda: array.sweep(0, 9, [1.0], compliance=1e-3, dwell=1e-2),
         lambda: array.sweep(0, 0, [[1.0]], compliance=1e-3, dwell=1e-2),
-        lambda: array.sample(0, 0, 0.1, rate=1e3, seconds=1.0),
+        lambda: array.ability(Samples),
         lambda: array.vmm(np.zeros((1, 4))),
     ):
         with pytest.raises(RefusedError):
