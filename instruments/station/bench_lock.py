@@ -61,7 +61,8 @@ class BenchLock:
             self._held.append((lock, owner))
             with suppress(OSError):
                 owner.write_text(
-                    json.dumps({"pid": os.getpid(), "station": self._holder, "since": f"{datetime.now():%F %T}"})
+                    json.dumps({"pid": os.getpid(), "station": self._holder, "since": f"{datetime.now():%F %T}"}),
+                    encoding="utf-8",
                 )
 
     def release(self) -> None:
@@ -75,7 +76,7 @@ class BenchLock:
 
 def _owner(path: Path) -> str:
     try:
-        said = json.loads(path.read_text())
+        said = json.loads(path.read_text(encoding="utf-8"))
         return f"process {said['pid']} (station {said['station']}, since {said['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -73,7 +73,7 @@ class Checkpoint:
         """Set both files aside: the step begins anew."""
         for path in (self.snapshot_file, self.pieces_file):
             if path.exists():
-                os.replace(path, path.with_name(f"{path.name}.old"))
+                path.replace(path.with_name(f"{path.name}.old"))
 
     def _unpacked(self, path: Path, content: bytes) -> NamedArrays:
         try:

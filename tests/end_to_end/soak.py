@@ -88,13 +88,13 @@ class Soak:
 def measure(hours: float) -> Sample:
     """Look at this process; garbage is collected first, for what is only waiting for that is no leak."""
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
     return Sample(
         hours,
         pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
         tracemalloc.get_traced_memory()[0] / 1e6,
-        len(os.listdir("/proc/self/fd")),
+        len(list(Path("/proc/self/fd").iterdir())),
         threading.active_count(),
         _locks_held(),
         len(children),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,8 +205,8 @@ def test_a_torn_last_line_is_ignored_and_the_journal_stays_readable(tmp_path: Pa
         at, rows, _ = carry_out(resumed(folder))
         assert_whole(at, rows)
         assert_whole(*carry_out(resumed(folder))[:2])  # and once more, behind the torn line
-        for name in os.listdir(folder / "state"):
-            (folder / "state" / name).unlink()
+        for path in (folder / "state").iterdir():
+            path.unlink()
         break_down = Run(tmp_path / f"fresh{cut}", quiet=True)
         with pytest.raises(Killed):
             carry_out(break_down, stop="unit 3")
@@ -340,7 +339,7 @@ def test_two_protocols_in_one_step_do_not_share_their_state(tmp_path: Path) -> N
             assert work.begin("only")
             work.add({"unit": 0}, g=np.full(3, value))
             work.done(g=np.full(3, value))
-    assert sorted(os.listdir(tmp_path / "run" / "state")) == ["step.pieces", "step_2.pieces"]
+    assert sorted(path.name for path in (tmp_path / "run" / "state").iterdir()) == ["step.pieces", "step_2.pieces"]
 
 
 def test_an_unknown_step_is_refused_with_those_there_are(tmp_path: Path) -> None:
