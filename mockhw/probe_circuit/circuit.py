@@ -1,6 +1,6 @@
 """A probe station's cables: which instrument terminal is tied to which line of the chip, and what flows.
 
-Instruments own :class:`Terminal` objects and change them only through :meth:`Terminal.set`, so that the chip has
+Instruments own :class:`.Terminal` objects and change them only through :meth:`.Terminal.set`, so that the chip has
 lived under the old bias up to that moment. The switch matrix moves relays; relays moved under voltage pay for it.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from ..passive_chip.chip import Bias, PassiveChip, Solution
 from .relays import Path, Relays
+from .terminal import Terminal
 from .waves import Stretch, Wave, live_through
 
 if TYPE_CHECKING:
@@ -25,46 +26,6 @@ if TYPE_CHECKING:
 
 GROUND: Final = "ground"
 _GROUND_OHMS: Final = 0.05
-
-
-class Terminal:
-    """One output of an instrument.
-
-    Attributes
-    ----------
-    name : str
-        As the bench file's wiring names it.
-    on : bool
-        False: high impedance.
-    volts : float [V]
-        Open-circuit voltage.
-    ohms : float [Ω]
-        Output resistance.
-    limit : float [A]
-        Largest current it delivers or sinks.
-    delay : float [s]
-        How late the limit acts: until then the charge of the cable is unlimited.
-    """
-
-    def __init__(
-        self, circuit: ProbeCircuit, name: str, *, ohms: float = 0.0, delay: float = 0.0, on: bool = False
-    ) -> None:
-        self._circuit = circuit
-        self.name = name
-        self.on = on
-        self.volts = 0.0
-        self.ohms = ohms
-        self.limit = math.inf
-        self.delay = delay
-
-    def set(self, now: float, **changes: float | bool) -> None:
-        """Change ``on``, ``volts``, ``ohms`` or ``limit`` at time ``now`` [s]."""
-        self._circuit.settle(now)
-        for name, value in changes.items():
-            if not hasattr(self, name):
-                raise AttributeError(name)
-            setattr(self, name, value)
-        self._circuit.changed(ties="on" in changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .circuit import Terminal
+    from .terminal import Terminal
 
 _MOST_PERIODS: Final = 100
 """A wave without end is lived through in so many stretched periods at most: the time at each level is kept."""

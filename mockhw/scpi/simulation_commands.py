@@ -9,13 +9,13 @@ from .arguments import Number
 from .tree import Command
 
 if TYPE_CHECKING:
-    from ..instrument import SimulatedInstrument
+    from ..sim_clock import SimClock
 
 
-def simulation_commands(instrument: SimulatedInstrument, info: Callable[[], bytes]) -> list[Command]:
+def simulation_commands(clock: SimClock, advance: Callable[[float], None], info: Callable[[], bytes]) -> list[Command]:
     """Return ``SIMulation:…``: the bench's clock, and ``info``, a block of JSON on chip and seed."""
     return [
-        Command("SIMulation:CLOCk?", lambda: f"{instrument.clock.now:.15g}"),
-        Command("SIMulation:CLOCk:ADVance", instrument.advance, (Number("seconds", "S", 0.0, 1e9),)),
+        Command("SIMulation:CLOCk?", lambda: f"{clock.now:.15g}"),
+        Command("SIMulation:CLOCk:ADVance", advance, (Number("seconds", "S", 0.0, 1e9),)),
         Command("SIMulation:INFO?", info),
     ]

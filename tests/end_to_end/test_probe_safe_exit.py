@@ -24,7 +24,8 @@ from xbarlab.instruments.station.station import Bench
 from xbarlab.mockhw.bench.bench import MockBench, bench_for, forget_bench, fresh_bench
 from xbarlab.mockhw.front_ends.tcp_host import serve
 from xbarlab.mockhw.instruments.keithley_2450.instrument import Keithley2450
-from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit, Terminal
+from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit
+from xbarlab.mockhw.probe_circuit.terminal import Terminal
 from xbarlab.mockhw.probe_circuit.relays import Relays
 from xbarlab.runbooks.stations import find_bench, find_station
 

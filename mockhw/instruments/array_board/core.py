@@ -17,14 +17,15 @@ from ...sim_clock import SimClock
 from .actions import QueryAction, SlotAction, SweepAction
 from .reads import ReadPoint, ReadUnit
 from .spec import BoardSpec, block
-from .verify import VerifyAction
 
 if TYPE_CHECKING:
     from ...chip.virtual_chip import VirtualChip
 
 _SWEEPING, _READING, _PULSING, _VERIFYING = 8, 16, 256, 512
 _CONDITION: Final = {"SWEEP": _SWEEPING, "MAP": _PULSING, "OUTER": _PULSING, "VERIFY": _VERIFYING}
-_COMPLIANCE, _WATCHDOG = 2, 512
+COMPLIANCE_REACHED, CONVERTER_OVERFLOW = 2, 256
+"""Bits of the QUEStionable register."""
+_WATCHDOG: Final = 512
 _BLOCK_SILENCE: Final = 5.0
 
 
@@ -71,16 +72,13 @@ class BoardCore(SimulatedInstrument):
         self._wall = wall
         self._info = block(json.dumps({"profile": profile_name, "seed": seed}).encode())
         self._capability = spec.block()
-        self._reads = ReadUnit(chip, spec, seed)
-        self._bits = np.random.default_rng([seed, 0x75_70_64])
+        self.reads = ReadUnit(chip, spec, seed)
+        self.bits = np.random.default_rng([seed, 0x75_70_64])
         self.output = False
         self.watchdog_seconds = 10.0
         self._watchdog_at = wall() + self.watchdog_seconds
         self._block_until = math.inf
-        self._last: SlotAction | None = None
-        self._sweep: SweepAction | None = None
-        self._program: VerifyAction | None = None
-        self._map: bytes | None = None
+        self.last: SlotAction | None = None
         self._disturbances: set[str] = set()
         self._defaults()
         super().__init__(address, clock, log)
@@ -93,8 +91,8 @@ class BoardCore(SimulatedInstrument):
         self.vmm_gate = spec.read_gate
         self.read_range: float | None = None
         self.average = 1
-        self._vmm_index = len(spec.vmm_ranges) - 1
-        self._vmm_code_max = spec.vmm_code_max
+        self.vmm_index = len(spec.vmm_ranges) - 1
+        self.vmm_code_max = spec.vmm_code_max
 
     # --- the instrument -----------------------------------------------------------------------
 
@@ -112,7 +110,7 @@ class BoardCore(SimulatedInstrument):
         """Do ``*RST``: abort, OFF, defaults."""
         hold = self.set_output(on=False)
         self._defaults()
-        self._last, self._sweep, self._program, self._map = None, None, None, None
+        self.last = None
         self.set_watchdog(10.0)
         return hold
 
@@ -143,7 +141,7 @@ class BoardCore(SimulatedInstrument):
         if isinstance(action, SlotAction):
             self.log.add(self.clock.now, self.address, f"{'cut' if cut else 'end'} {action.kind}")
             if isinstance(action, SweepAction) and bool(action.limited.any()):
-                status.questionable.latch(_COMPLIANCE)
+                status.questionable.latch(COMPLIANCE_REACHED)
 
     def on_lost(self) -> None:
         """Go OFF at once when the client is gone (§8.2)."""
@@ -181,7 +179,7 @@ class BoardCore(SimulatedInstrument):
 
     def shift_offset(self, amps: float) -> bool:
         """Let every converter read ``amps`` [A] too much from now on."""
-        self._reads.shift_offset(amps)
+        self.reads.shift_offset(amps)
         return True
 
     # --- states -------------------------------------------------------------------------------
@@ -224,7 +222,7 @@ class BoardCore(SimulatedInstrument):
         self.start(action)
         self.session.status.operation.set(_CONDITION.get(action.kind, _READING))
         if isinstance(action, SlotAction):
-            self._last = action
+            self.last = action
             self.log.add(self.session.time, self.address, f"start {action.kind} {action.slots} slots")
             if action.next_event <= self.session.time:
                 self.settle(self.session.time)
@@ -258,12 +256,12 @@ class BoardCore(SimulatedInstrument):
 
     def set_vmm_range(self, full_scale: float) -> None:
         """``SENSe:VMM:RANGe``."""
-        self._vmm_index = self.spec.vmm_ranges.index(_round_up(full_scale, self.spec.vmm_ranges))
+        self.vmm_index = self.spec.vmm_ranges.index(_round_up(full_scale, self.spec.vmm_ranges))
 
     @property
     def vmm_range(self) -> float:
         """Full scale of VMM converters [A]."""
-        return self.spec.vmm_ranges[self._vmm_index]
+        return self.spec.vmm_ranges[self.vmm_index]
 
     @property
     def read_point(self) -> ReadPoint:

@@ -27,7 +27,8 @@ from .settings import Settings
 from .specs import AMPS, OVERFLOW, UNITS, VOLTS, Range, Unit, range_for
 
 if TYPE_CHECKING:
-    from ...probe_circuit.circuit import Measured, ProbeCircuit, Terminal
+    from ...probe_circuit.circuit import Measured, ProbeCircuit
+    from ...probe_circuit.terminal import Terminal
 
 _OVERHEAD: Final = 150e-6  # assumed: per reading, beside the conversions
 _AUTOZERO_CONVERSIONS: Final = (
@@ -38,7 +39,7 @@ _FLOATING_AMPS: Final = 1e-12  # what a current source at 0 A may drive
 
 
 class SourceMeterCore(SimulatedInstrument):
-    """Source, limit, converter and buffers; the commands are in :class:`Keithley2450`."""
+    """Source, limit, converter and buffers; the commands are in :class:`.Keithley2450`."""
 
     def __init__(
         self,
@@ -89,6 +90,14 @@ class SourceMeterCore(SimulatedInstrument):
             self.limited = False
             self.log.add(now, self.address, "output off")
             self.drive(now)
+
+    def set_output(self, on: bool) -> None:
+        """``:OUTPut``: off also ends what runs."""
+        if on:
+            self.turn_on(self.now)
+            return
+        self.abort()
+        self.turn_off(self.now)
 
     def set_level(self, function: str, level: float) -> None:
         """Program a level [V or A].

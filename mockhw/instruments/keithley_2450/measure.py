@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...scpi.device import Hold, Reply
-    from .instrument import Keithley2450
+    from .core import SourceMeterCore
+    from .readings import Readings
+    from .trigger import TriggerModel
 
 _BUFFER: Final = Text("buffer", optional=True)
 _ELEMENTS: Final = 13
@@ -27,20 +29,26 @@ _DEFAULT: Final = DEFAULT_BUFFERS[0]
 _DELAY: Final = Number("delay", low=0.0, high=1e4, optional=True)
 
 
-def measure_commands(smu: Keithley2450) -> list[Command]:
+def measure_commands(smu: SourceMeterCore, readings: Readings, trigger: TriggerModel) -> list[Command]:
     """Return the commands that make and hand out readings."""
-    return [*_readings(smu), *_buffers(smu), *_statistics(smu), *_format(smu), *_trigger(smu)]
+    return [
+        *_readings(smu, readings),
+        *_buffers(smu, readings),
+        *_statistics(readings),
+        *_format(smu),
+        *_trigger(readings, trigger),
+    ]
 
 
-def _readings(smu: Keithley2450) -> list[Command]:
+def _readings(smu: SourceMeterCore, readings: Readings) -> list[Command]:
     asked: tuple[Parameter, ...] = (_BUFFER, Element())
 
     def measuring(function: str | None) -> Callable[..., Hold]:
-        return lambda *chosen: smu.measure(function, *chosen)
+        return lambda *chosen: readings.measure(function, *chosen)
 
     return [
-        Command("READ?", smu.read, asked, repeat=_ELEMENTS),
-        Command("FETCh?", smu.fetch, asked, repeat=_ELEMENTS),
+        Command("READ?", readings.read, asked, repeat=_ELEMENTS),
+        Command("FETCh?", readings.fetch, asked, repeat=_ELEMENTS),
         Command("MEASure?", measuring(None), asked, repeat=_ELEMENTS),
         Command("MEASure:CURRent[:DC]?", measuring("CURR"), asked, repeat=_ELEMENTS),
         Command("MEASure:VOLTage[:DC]?", measuring("VOLT"), asked, repeat=_ELEMENTS),
@@ -49,7 +57,7 @@ def _readings(smu: Keithley2450) -> list[Command]:
     ]
 
 
-def _buffers(smu: Keithley2450) -> list[Command]:
+def _buffers(smu: SourceMeterCore, readings: Readings) -> list[Command]:
     def make(name: str, size: int, style: str = "STAN") -> None:
         if name in smu.buffers:
             raise ScpiError(1115, "Parameter error: TRACe:MAKE cannot take an existing reading buffer name")
@@ -58,22 +66,22 @@ def _buffers(smu: Keithley2450) -> list[Command]:
     def delete(name: str) -> None:
         if name in DEFAULT_BUFFERS:
             raise ScpiError(1115, "Parameter error: TRACe:DELete cannot take a default buffer")
-        del smu.buffers[smu.buffer(name).name]
+        del smu.buffers[readings.buffer(name).name]
 
     def data(start: int, end: int, name: str = _DEFAULT, *elements: str) -> Reply:
-        return smu.written(smu.buffer(name), start, elements, end)
+        return readings.written(readings.buffer(name), start, elements, end)
 
     def fill_mode(mode: str, name: str = _DEFAULT) -> None:
-        smu.buffer(name).continuous = mode == "CONT"
+        readings.buffer(name).continuous = mode == "CONT"
 
     def clear(name: str = _DEFAULT) -> None:
-        smu.buffer(name).clear()
+        readings.buffer(name).clear()
 
     def resize(places: int, name: str = _DEFAULT) -> None:
-        smu.buffer(name).resize(places)
+        readings.buffer(name).resize(places)
 
     def telling(what: Callable[[ReadingBuffer], object]) -> Callable[..., str]:
-        return lambda *name: str(what(smu.buffer(*name)))
+        return lambda *name: str(what(readings.buffer(*name)))
 
     size = Integer("size", low=SMALLEST, high=LARGEST)
     style = Style("style", ("STANdard", "COMPact", "FULL"), optional=True)
@@ -89,18 +97,18 @@ def _buffers(smu: Keithley2450) -> list[Command]:
         Command("TRACe:ACTual:END?", telling(lambda buffer: len(buffer.records)), one),
         Command("TRACe:FILL:MODE", fill_mode, (Choice("mode", ("CONTinuous", "ONCE")), _BUFFER)),
         Command("TRACe:FILL:MODE?", telling(lambda buffer: "CONT" if buffer.continuous else "ONCE"), one),
-        Command("TRACe:TRIGger", smu.fill, one),
+        Command("TRACe:TRIGger", readings.fill, one),
         Command(
             "TRACe:DATA?", data, (Integer("start", low=1), Integer("end", low=1), _BUFFER, Element()), repeat=_ELEMENTS
         ),
     ]
 
 
-def _statistics(smu: Keithley2450) -> list[Command]:
+def _statistics(readings: Readings) -> list[Command]:
     def telling(what: Callable[[NDArray[np.float64]], float]) -> Callable[..., str]:
         def tell(name: str = _DEFAULT) -> str:
-            readings = [record.reading for record in smu.buffer(name).records]
-            values = np.array([value for value in readings if abs(value) < OVERFLOW_BOUND])
+            found = [record.reading for record in readings.buffer(name).records]
+            values = np.array([value for value in found if abs(value) < OVERFLOW_BOUND])
             return number_text(float(what(values)) if values.size else 0.0)
 
         return tell
@@ -115,7 +123,7 @@ def _statistics(smu: Keithley2450) -> list[Command]:
     ]
 
 
-def _format(smu: Keithley2450) -> list[Command]:
+def _format(smu: SourceMeterCore) -> list[Command]:
     def data(word: str) -> None:
         smu.settings.data_format = word
 
@@ -137,17 +145,17 @@ def _format(smu: Keithley2450) -> list[Command]:
     ]
 
 
-def _trigger(smu: Keithley2450) -> list[Command]:
+def _trigger(readings: Readings, trigger: TriggerModel) -> list[Command]:
     def loop(count: int, delay: float = 0.0, name: str = _DEFAULT) -> None:
-        smu.load(LoopPlan(count, 0.0, delay, smu.buffer(name).name))
+        trigger.load(LoopPlan(count, 0.0, delay, readings.buffer(name).name))
 
     def duration(seconds: float, delay: float = 0.0, name: str = _DEFAULT) -> None:
-        smu.load(LoopPlan(0, seconds, delay, smu.buffer(name).name))
+        trigger.load(LoopPlan(0, seconds, delay, readings.buffer(name).name))
 
     def load(template: str, first: float = math.nan, delay: float = 0.0, name: str = _DEFAULT) -> None:
         known = template.replace(" ", "").upper()
         if known == "EMPTY":
-            smu.load(None)
+            trigger.load(None)
         elif known not in ("SIMPLELOOP", "DURATIONLOOP"):
             raise ScpiError(-241, f"the simulator has no trigger model {template}")
         elif math.isnan(first):
@@ -160,10 +168,10 @@ def _trigger(smu: Keithley2450) -> list[Command]:
     count = Integer("count", low=1, high=268435455)
     seconds = Number("duration", low=167e-9, high=1e5)
     return [
-        Command("INITiate[:IMMediate]", smu.initiate),
-        Command("TRIGger:STATe?", smu.trigger_state),
+        Command("INITiate[:IMMediate]", trigger.initiate),
+        Command("TRIGger:STATe?", trigger.state),
         Command("TRIGger:LOAD", load, (Text("template"), Number("first", optional=True), _DELAY, _BUFFER)),
         Command("TRIGger:LOAD:LOOP:SIMPle", loop, (count, _DELAY, _BUFFER)),
         Command("TRIGger:LOAD:LOOP:DURation", duration, (seconds, _DELAY, _BUFFER)),
-        Command("TRIGger:LOAD:EMPTy", lambda: smu.load(None)),
+        Command("TRIGger:LOAD:EMPTy", lambda: trigger.load(None)),
     ]

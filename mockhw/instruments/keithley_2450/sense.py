@@ -13,7 +13,7 @@ from .source import fit_limit, user_delay
 from .specs import RANGES, range_for
 
 if TYPE_CHECKING:
-    from .instrument import Keithley2450
+    from .core import SourceMeterCore
 
 _WORDS: Final = {"CURR": "CURRent[:DC]", "VOLT": "VOLTage[:DC]", "RES": "RESistance"}
 _NAMES: Final = {"CURR": '"CURR:DC"', "VOLT": '"VOLT:DC"', "RES": '"RES"'}
@@ -22,7 +22,7 @@ _ROOT: Final = "[:SENSe[1]]"
 _LARGEST_COUNT: Final = 300_000
 
 
-def sense_commands(smu: Keithley2450) -> list[Command]:
+def sense_commands(smu: SourceMeterCore) -> list[Command]:
     """Return the commands of the converter."""
     table = _common(smu)
     for function in _WORDS:
@@ -30,7 +30,7 @@ def sense_commands(smu: Keithley2450) -> list[Command]:
     return table
 
 
-def _common(smu: Keithley2450) -> list[Command]:
+def _common(smu: SourceMeterCore) -> list[Command]:
     def select(function: str) -> None:
         smu.settings.sense_function = function
 
@@ -50,7 +50,7 @@ def _common(smu: Keithley2450) -> list[Command]:
     ]
 
 
-def _range(smu: Keithley2450, function: str) -> list[Command]:
+def _range(smu: SourceMeterCore, function: str) -> list[Command]:
     root = f"{_ROOT}:{_WORDS[function]}:RANGe"
     ranges = RANGES[function]
 
@@ -99,7 +99,7 @@ def _range(smu: Keithley2450, function: str) -> list[Command]:
     return table
 
 
-def _speed(smu: Keithley2450, function: str) -> list[Command]:
+def _speed(smu: SourceMeterCore, function: str) -> list[Command]:
     root = f"{_ROOT}:{_WORDS[function]}"
 
     def kept() -> SenseSettings:
@@ -128,7 +128,7 @@ def _speed(smu: Keithley2450, function: str) -> list[Command]:
     ]
 
 
-def _filter(smu: Keithley2450, function: str) -> list[Command]:
+def _filter(smu: SourceMeterCore, function: str) -> list[Command]:
     root = f"{_ROOT}:{_WORDS[function]}"
 
     def kept() -> SenseSettings:
@@ -168,7 +168,7 @@ def _filter(smu: Keithley2450, function: str) -> list[Command]:
     ]
 
 
-def _wires(smu: Keithley2450, function: str) -> list[Command]:
+def _wires(smu: SourceMeterCore, function: str) -> list[Command]:
     root = f"{_ROOT}:{_WORDS[function]}"
 
     def four_wire(on: bool) -> None:

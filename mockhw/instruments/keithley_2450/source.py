@@ -11,14 +11,14 @@ from .settings import DEFAULT_CURRENT_LIMIT, DEFAULT_VOLTAGE_LIMIT, SourceSettin
 from .specs import RANGES, range_for
 
 if TYPE_CHECKING:
-    from .instrument import Keithley2450
+    from .core import SourceMeterCore
 
 WORDS: Final = {"VOLT": "VOLTage", "CURR": "CURRent"}
 _HIGH_VOLTAGE_AMPS: Final = 0.105  # on the 200 V range
 _PROTECTIONS: Final = (2, 5, 10, 20, 40, 60, 80, 100, 120, 140, 160, 180)
 
 
-def source_commands(smu: Keithley2450) -> list[Command]:
+def source_commands(smu: SourceMeterCore) -> list[Command]:
     """Return the commands of the source."""
     table = [*_output(smu), *_protection(smu)]
     for function in WORDS:
@@ -26,7 +26,7 @@ def source_commands(smu: Keithley2450) -> list[Command]:
     return table
 
 
-def _output(smu: Keithley2450) -> list[Command]:
+def _output(smu: SourceMeterCore) -> list[Command]:
     def switch(on: bool) -> None:
         smu.set_output(on=on)
 
@@ -61,7 +61,7 @@ def _output(smu: Keithley2450) -> list[Command]:
     ]
 
 
-def _protection(smu: Keithley2450) -> list[Command]:
+def _protection(smu: SourceMeterCore) -> list[Command]:
     def put(word: str) -> None:
         smu.settings.protection = None if word == "NONE" else float(word[4:])
         smu.drive(smu.now)
@@ -78,7 +78,7 @@ def _protection(smu: Keithley2450) -> list[Command]:
     ]
 
 
-def _level(smu: Keithley2450, function: str) -> list[Command]:
+def _level(smu: SourceMeterCore, function: str) -> list[Command]:
     root = f"SOURce[1]:{WORDS[function]}"
     highest = RANGES[function][-1]
 
@@ -117,7 +117,7 @@ def _level(smu: Keithley2450, function: str) -> list[Command]:
     ]
 
 
-def _limit(smu: Keithley2450, function: str) -> list[Command]:
+def _limit(smu: SourceMeterCore, function: str) -> list[Command]:
     volts = function == "VOLT"
     root = f"SOURce[1]:{WORDS[function]}:{'ILIMit' if volts else 'VLIMit'}[:LEVel]"
 
@@ -139,7 +139,7 @@ def _limit(smu: Keithley2450, function: str) -> list[Command]:
     ]  # fmt: skip
 
 
-def fit_limit(smu: Keithley2450) -> None:
+def fit_limit(smu: SourceMeterCore) -> None:
     """Change a limit that does not go with its ranges, and say so (manual, page 2-100)."""
     for function, other in (("VOLT", "CURR"), ("CURR", "VOLT")):
         source, sense = smu.settings.source[function], smu.settings.sense[other]
@@ -151,7 +151,7 @@ def fit_limit(smu: Keithley2450) -> None:
             source.limit = fitting
 
 
-def _delay(smu: Keithley2450, function: str) -> list[Command]:
+def _delay(smu: SourceMeterCore, function: str) -> list[Command]:
     root = f"SOURce[1]:{WORDS[function]}:DELay"
 
     def kept() -> SourceSettings:
@@ -189,7 +189,7 @@ def user_delay(which: int) -> int:
     return which - 1
 
 
-def _switches(smu: Keithley2450, function: str) -> list[Command]:
+def _switches(smu: SourceMeterCore, function: str) -> list[Command]:
     root = f"SOURce[1]:{WORDS[function]}"
 
     def readback(on: bool) -> None:

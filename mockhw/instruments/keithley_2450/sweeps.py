@@ -15,7 +15,9 @@ from .source import WORDS, fit_limit
 from .specs import RANGES, range_for
 
 if TYPE_CHECKING:
-    from .instrument import Keithley2450
+    from .core import SourceMeterCore
+    from .readings import Readings
+    from .trigger import TriggerModel
 
 _MESSAGE_LENGTH: Final = 100  # manual: values of one :SOURce:LIST message
 _LIST_LENGTH: Final = 2500
@@ -23,15 +25,15 @@ _SHORTEST_DELAY: Final = 50e-6
 _DEFAULT: Final = DEFAULT_BUFFERS[0]
 
 
-def sweep_commands(smu: Keithley2450) -> list[Command]:
+def sweep_commands(smu: SourceMeterCore, readings: Readings, trigger: TriggerModel) -> list[Command]:
     """Return the commands of lists and sweeps."""
     table: list[Command] = []
     for function in WORDS:
-        table += [*_list(smu, function), *_sweep(smu, function)]
+        table += [*_list(smu, function), *_sweep(smu, readings, trigger, function)]
     return table
 
 
-def _list(smu: Keithley2450, function: str) -> list[Command]:
+def _list(smu: SourceMeterCore, function: str) -> list[Command]:
     root = f"SOURce[1]:LIST:{WORDS[function]}"
     top = RANGES[function][-1].top
 
@@ -55,7 +57,7 @@ def _list(smu: Keithley2450, function: str) -> list[Command]:
     ]
 
 
-def _sweep(smu: Keithley2450, function: str) -> list[Command]:
+def _sweep(smu: SourceMeterCore, readings: Readings, trigger: TriggerModel, function: str) -> list[Command]:
     root = f"SOURce[1]:SWEep:{WORDS[function]}"
     top = RANGES[function][-1].top
     lowest = RANGES[function][0].full_scale
@@ -82,7 +84,7 @@ def _sweep(smu: Keithley2450, function: str) -> list[Command]:
         elif ranging == "AUTO":
             source.autorange = True
         points = levels + levels[::-1] if dual else levels
-        smu.load(SweepPlan(points, max(0.0, delay), count, ranging, abort, smu.buffer(name).name))
+        trigger.load(SweepPlan(points, max(0.0, delay), count, ranging, abort, readings.buffer(name).name))
 
     def linear(start: float, stop: float, points: int, *rest: Any) -> None:
         plan(np.linspace(start, stop, points).tolist(), *rest)

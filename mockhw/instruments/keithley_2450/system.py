@@ -10,17 +10,17 @@ from ...scpi.tree import Command, number
 from .buffer import when
 
 if TYPE_CHECKING:
-    from .instrument import Keithley2450
+    from .core import SourceMeterCore
 
 _SCREENS: Final = ("HOME", "READing_table", "GRAPh", "HISTogram", "SWIPE_USER", "PROCessing")
 
 
-def system_commands(smu: Keithley2450) -> list[Command]:
+def system_commands(smu: SourceMeterCore) -> list[Command]:
     """Return the commands of the instrument as a whole."""
     return [*_system(smu), *_language(), *_display(smu), *_terminals(smu)]
 
 
-def _system(smu: Keithley2450) -> list[Command]:
+def _system(smu: SourceMeterCore) -> list[Command]:
     def clear_events() -> None:
         status = smu.session.status
         status.event = status.operation.event = status.questionable.event = 0
@@ -52,7 +52,7 @@ def _language() -> list[Command]:
     ]
 
 
-def _display(smu: Keithley2450) -> list[Command]:
+def _display(smu: SourceMeterCore) -> list[Command]:
     def nothing(*_: object) -> None:
         return
 
@@ -73,7 +73,7 @@ def _display(smu: Keithley2450) -> list[Command]:
     ]
 
 
-def _terminals(smu: Keithley2450) -> list[Command]:
+def _terminals(smu: SourceMeterCore) -> list[Command]:
     def choose(word: str) -> None:
         if word != smu.settings.terminals:
             smu.set_output(on=False)  # the instrument switches its output off before it changes terminals

@@ -6,32 +6,29 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ...scpi.arguments import Boolean, Choice, Parameter, Text
-from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from .channel import Channel
 from .levels import SMALLEST_VPP
-from .numbers import BOUND, Amplitude, Quantity, numeric_commands, real
+from .numbers import BOUND, Amplitude, Quantity, real
 
 if TYPE_CHECKING:
-    from .instrument import Keysight33622A
+    from .generator import Generator
 
 _FUNCTIONS: Final = ("SINusoid", "SQUare", "TRIangle", "RAMP", "PULSe", "PRBS", "NOISe", "ARBitrary", "DC")
 
 
-def generator_commands(box: Keysight33622A) -> list[Command]:
+def generator_commands(box: Generator) -> list[Command]:
     """Return every command of ``box``."""
     return [
-        *numeric_commands(box),
         *_levels(box),
         *_words(box),
         *_flags(box),
         *_output(box),
         *_triggers(box),
-        *simulation_commands(box, box.info),
     ]
 
 
-def _levels(box: Keysight33622A) -> list[Command]:
+def _levels(box: Generator) -> list[Command]:
     """Return what sets volts: limits and words depend on all the other levels."""
 
     def level(
@@ -85,7 +82,7 @@ def _levels(box: Keysight33622A) -> list[Command]:
     ]
 
 
-def _words(box: Keysight33622A) -> list[Command]:
+def _words(box: Generator) -> list[Command]:
     def choice(pattern: str, words: tuple[str, ...], name: str, put: Callable[[Channel, str], None]) -> list[Command]:
         def write(number: int, word: str) -> None:
             put(box.channel(number), word)
@@ -122,7 +119,7 @@ def _words(box: Keysight33622A) -> list[Command]:
     ]  # fmt: skip
 
 
-def _flags(box: Keysight33622A) -> list[Command]:
+def _flags(box: Generator) -> list[Command]:
     def flag(pattern: str, get: Callable[[Channel], bool], put: Callable[[Channel, bool], None]) -> list[Command]:
         def write(number: int, on: bool) -> None:
             put(box.channel(number), on)
@@ -163,7 +160,7 @@ def _flags(box: Keysight33622A) -> list[Command]:
     ]
 
 
-def _output(box: Keysight33622A) -> list[Command]:
+def _output(box: Generator) -> list[Command]:
     """Return what belongs to the instrument and not to a channel."""
 
     def keep(pattern: str, parameter: Parameter, name: str, show: Callable[[Any], str]) -> list[Command]:
@@ -190,7 +187,7 @@ def _output(box: Keysight33622A) -> list[Command]:
     ]
 
 
-def _triggers(box: Keysight33622A) -> list[Command]:
+def _triggers(box: Generator) -> list[Command]:
     def synchronize(number: int) -> None:
         box.channel(number)
         box.synchronize()

@@ -12,7 +12,7 @@ from ...scpi.tree import Command
 from .channel import EDGE_DEFAULT, EDGE_MIN, FREQUENCY_MAX, FREQUENCY_MIN, WIDTH_MIN, Channel
 
 if TYPE_CHECKING:
-    from .instrument import Keysight33622A
+    from .generator import Generator
 
 _INFINITY: Final = 9.9e37
 _ENDLESS: Final = {"INF": math.inf, "INFINITY": math.inf}
@@ -59,12 +59,12 @@ class Setting:
     endless: bool = False
 
 
-def numeric_commands(box: Keysight33622A) -> list[Command]:
+def numeric_commands(box: Generator) -> list[Command]:
     """Return the commands and queries of every numeric setting that is not a voltage level."""
     return [command for setting in _settings(box) for command in _numeric(box, setting)]
 
 
-def _settings(box: Keysight33622A) -> list[Setting]:
+def _settings(box: Generator) -> list[Setting]:
     source, burst, pulse, trigger = "[SOURce#]:", "[SOURce#]:BURSt:", "[SOURce#]:FUNCtion:PULSe:", "TRIGger#:"
 
     def fixed(low: float, high: float, default: float) -> Callable[[Channel], tuple[float, float, float]]:
@@ -146,7 +146,7 @@ def _settings(box: Keysight33622A) -> list[Setting]:
     ]  # fmt: skip
 
 
-def _numeric(box: Keysight33622A, setting: Setting) -> list[Command]:
+def _numeric(box: Generator, setting: Setting) -> list[Command]:
     words = _ENDLESS if setting.endless else None
 
     def resolve(channel: Channel, value: float | str) -> float:

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING
 from ...scpi.arguments import Boolean, Choice, Integer, Text
 from ...scpi.device import Hold
 from ...scpi.errors import ScpiError
-from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from .channels import INPUTS, Card, CardNumber, ChannelList, Ports
 
 if TYPE_CHECKING:
     from .card import CardState, PortMode
-    from .instrument import Entries, KeysightB2201A
+    from .matrix import Entries, Matrix
 
 _CARD = Card()
 _ONE_CARD = Card(everything=False)
 _LIST = ChannelList()
 
 
-def matrix_commands(box: KeysightB2201A) -> list[Command]:
+def matrix_commands(box: Matrix) -> list[Command]:
     """Return every command of ``box``."""
     return [
         *_route(box),
@@ -30,7 +29,6 @@ def matrix_commands(box: KeysightB2201A) -> list[Command]:
         *_couple(box),
         *_diagnosis(box),
         *_system(box),
-        *simulation_commands(box, box.info),
     ]
 
 
@@ -39,7 +37,7 @@ def _flags(values: list[bool]) -> str:
 
 
 def _per_card(
-    box: KeysightB2201A,
+    box: Matrix,
     pattern: str,
     parameter: Boolean | Choice | Integer | Ports,
     get: Callable[[CardState], str],
@@ -58,7 +56,7 @@ def _per_card(
     return [Command(pattern, write, (_CARD, parameter)), Command(pattern + "?", read, (_ONE_CARD,))]
 
 
-def _route(box: KeysightB2201A) -> list[Command]:
+def _route(box: Matrix) -> list[Command]:
     def is_open(entries: Entries) -> str:
         return _flags([not closed for closed in box.closed(entries)])
 
@@ -92,7 +90,7 @@ def _route(box: KeysightB2201A) -> list[Command]:
     ]
 
 
-def _symbols(box: KeysightB2201A) -> list[Command]:
+def _symbols(box: Matrix) -> list[Command]:
     def channel(number: CardNumber, output: int, text: str) -> None:
         for card in box.chosen(number):
             card.path(1, output)
@@ -118,7 +116,7 @@ def _symbols(box: KeysightB2201A) -> list[Command]:
     ]
 
 
-def _mode(box: KeysightB2201A, name: str, which: Callable[[CardState], PortMode]) -> list[Command]:
+def _mode(box: Matrix, name: str, which: Callable[[CardState], PortMode]) -> list[Command]:
     root = f"[ROUTe]:{name}"
 
     def set_mode(card: CardState, on: object) -> None:
@@ -155,7 +153,7 @@ def _mode(box: KeysightB2201A, name: str, which: Callable[[CardState], PortMode]
     ]
 
 
-def _couple(box: KeysightB2201A) -> list[Command]:
+def _couple(box: Matrix) -> list[Command]:
     def quoted(ports: frozenset[int]) -> str:
         return f"'{','.join(map(str, sorted(ports)))}'"
 
@@ -187,7 +185,7 @@ def _couple(box: KeysightB2201A) -> list[Command]:
     ]
 
 
-def _diagnosis(box: KeysightB2201A) -> list[Command]:
+def _diagnosis(box: Matrix) -> list[Command]:
     def forget(number: CardNumber) -> None:
         for slot in list(box.tested) if number == "ALL" else [box.slot(number)]:
             box.tested.pop(slot, None)
@@ -204,7 +202,7 @@ def _diagnosis(box: KeysightB2201A) -> list[Command]:
     ]
 
 
-def _system(box: KeysightB2201A) -> list[Command]:
+def _system(box: Matrix) -> list[Command]:
     def power_on(number: CardNumber) -> Hold | None:
         for card in box.chosen(number):
             card.reset()
