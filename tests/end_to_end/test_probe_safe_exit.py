@@ -25,8 +25,8 @@ from xbarlab.mockhw.bench.bench import MockBench, bench_for, forget_bench, fresh
 from xbarlab.mockhw.front_ends.tcp_host import serve
 from xbarlab.mockhw.instruments.keithley_2450.instrument import Keithley2450
 from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit
-from xbarlab.mockhw.probe_circuit.terminal import Terminal
 from xbarlab.mockhw.probe_circuit.relays import Relays
+from xbarlab.mockhw.probe_circuit.terminal import Terminal
 from xbarlab.runbooks.stations import find_bench, find_station
 
 ZERO = 2e-3  # a 2450 set to 0 V is off by part of a millivolt
