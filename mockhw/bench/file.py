@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ...common.errors import RefusedError
+from ...common.yaml_files import load_yaml
 from ..faults import KINDS, FaultKind, FaultPlace, StuckHow
 from ..instruments.array_board.spec import SUPPORTS
 
@@ -170,13 +172,10 @@ def load_bench_file(path: Path) -> BenchFile:
     """
     if not path.is_file():
         raise BenchFileError(f"bench file {path} does not exist")
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        raw: object = YAML(typ="safe").load(path)
-    except (YAMLError, RecursionError) as error:
-        raise BenchFileError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from error
+        raw: object = load_yaml(path, "bench file", is_not="not valid YAML")
+    except RefusedError as error:
+        raise BenchFileError(str(error)) from error
     return parse_bench_file(raw, path.name)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError, model_validator
 
+from ...common.errors import RefusedError
+from ...common.yaml_files import load_yaml
 from .. import profiles
 from ..device_models.behavioural_parameters import GateVoltageParameters, StepParameters
 from ..device_models.filament.parameters import FilamentParameters, Section
@@ -151,13 +153,10 @@ def load_profile(name_or_path: str | Path, changes: Mapping[str, Mapping[str, An
         raise ProfileError(
             f"profile {text!r} is neither a file nor shipped; shipped profiles are {', '.join(shipped) or 'none'}"
         )
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        raw: object = YAML(typ="safe").load(path)
-    except (YAMLError, RecursionError) as error:
-        raise ProfileError(f"{path.name} is not valid YAML: {' '.join(str(error).split())}") from error
+        raw: object = load_yaml(path, "profile", is_not="not valid YAML")
+    except RefusedError as error:
+        raise ProfileError(str(error)) from error
     if changes and isinstance(raw, dict):
         raw = _changed(cast("dict[str, Any]", raw), changes, path.name)
     return parse_profile(raw, path.name)

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from ...common.files import read_arrays
 from ..faults import StuckHow
 
 # Assumed, no source: what a torn electrode and a shorted cell conduct [S].
@@ -53,8 +54,7 @@ def stick_cell(chip: LivingChip, row: int, col: int, how: StuckHow) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "chip.npz"
         chip.save(file)
-        with np.load(file, allow_pickle=False) as saved:
-            life: dict[str, Any] = {name: saved[name] for name in saved.files}
+        life: dict[str, Any] = read_arrays(file, "chip's state")
         _edit(life, row * chip.cols + col, how)
         np.savez(file, **life)
         chip.load(file)

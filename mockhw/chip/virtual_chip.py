@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...common.files import parse_json, read_arrays
 from ..device_models.base import DeviceModel, FloatArray, IntArray
 from .array_product import ArrayProduct, take_product
 from .crossbar_network import Wires, read_rows, row_drop
@@ -283,16 +284,16 @@ class VirtualChip:
         ValueError
             When the file holds another chip.
         """
-        with np.load(path, allow_pickle=False) as saved:
-            if "life" not in saved.files:
-                raise ValueError(f"{path} holds no chip; give a file written by VirtualChip.save")
-            life: dict[str, Any] = json.loads(str(saved["life"]))
-            mine = {"format": _FORMAT, "profile": self.profile.name, "rows": self.rows, "cols": self.cols}
-            for name, value in mine.items():
-                if life.get(name) != value:
-                    raise ValueError(f"{path} holds a chip with {name} {life.get(name)!r}, this one has {value!r}")
-            self.model.restore({name[6:]: saved[name] for name in saved.files if name.startswith("model.")})
-            self._noise.restore(saved["noise"])
+        saved = read_arrays(Path(path), "chip's state")
+        if "life" not in saved:
+            raise ValueError(f"{path} holds no chip; give a file written by VirtualChip.save")
+        life: dict[str, Any] = parse_json(str(saved["life"]))
+        mine = {"format": _FORMAT, "profile": self.profile.name, "rows": self.rows, "cols": self.cols}
+        for name, value in mine.items():
+            if life.get(name) != value:
+                raise ValueError(f"{path} holds a chip with {name} {life.get(name)!r}, this one has {value!r}")
+        self.model.restore({name[6:]: saved[name] for name in saved if name.startswith("model.")})
+        self._noise.restore(saved["noise"])
         self.seed = int(life["seed"])
         self._born_before = float(life["now"]) - self._clock.now
         self._disturbed = float(life["disturbed"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...common.files import parse_json, read_arrays
 from ..chip.crossbar_network import Wires
 from ..device_models.graded.kernel import read_factors
 from ..device_models.graded.parameters import GradedParameters
@@ -200,19 +201,19 @@ class PassiveChip:
         ValueError
             When the file holds another chip.
         """
-        with np.load(path, allow_pickle=False) as saved:
-            if "life" not in saved.files:
-                raise ValueError(f"{path} holds no chip; give a file written by PassiveChip.save")
-            life: dict[str, Any] = json.loads(str(saved["life"]))
-            mine = {"format": _FORMAT, "profile": self.profile.name, "rows": self.rows, "cols": self.cols}
-            for name, value in mine.items():
-                if life.get(name) != value:
-                    raise ValueError(f"{path} holds a chip with {name} {life.get(name)!r}, this one has {value!r}")
-            wanted = [*(f"model.{name}" for name in self._names()), *(f"net.{name}" for name in _SOLUTION)]
-            missing = [name for name in wanted if name not in saved.files]
-            if missing:
-                raise ValueError(f"{path} does not fit this model: missing {missing}")
-            arrays = {name: saved[name] for name in wanted}
+        saved = read_arrays(Path(path), "chip's state")
+        if "life" not in saved:
+            raise ValueError(f"{path} holds no chip; give a file written by PassiveChip.save")
+        life: dict[str, Any] = parse_json(str(saved["life"]))
+        mine = {"format": _FORMAT, "profile": self.profile.name, "rows": self.rows, "cols": self.cols}
+        for name, value in mine.items():
+            if life.get(name) != value:
+                raise ValueError(f"{path} holds a chip with {name} {life.get(name)!r}, this one has {value!r}")
+        wanted = [*(f"model.{name}" for name in self._names()), *(f"net.{name}" for name in _SOLUTION)]
+        missing = [name for name in wanted if name not in saved]
+        if missing:
+            raise ValueError(f"{path} does not fit this model: missing {missing}")
+        arrays = {name: saved[name] for name in wanted}
         for name in self._names():
             self._cells[name] = arrays[f"model.{name}"]
         for name in _SOLUTION:

@@ -9,9 +9,12 @@ from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
 from ...common.errors import RefusedError
+from ...common.files import read_array, read_text
 from ...instruments.block import Block
 from ...instruments.capabilities import FloatArray
 from ..plan import Plan
+
+_TEXT_MAX = 64 << 20
 
 
 class Levels(Plan):
@@ -48,10 +51,11 @@ def load_target(path: Path, block: Block) -> FloatArray:
         raise RefusedError(
             f"target map {path} does not exist: give a .npy or .csv file with {block.shape} conductances"
         )
+    if path.suffix == ".npy":
+        return check_target(read_array(path, "target map"), block, f"target map {path}")
+    text = read_text(path, "target map", most=_TEXT_MAX)
     try:
-        target = (
-            np.load(path, allow_pickle=False) if path.suffix == ".npy" else np.loadtxt(path, delimiter=",", ndmin=2)
-        )
+        target = np.loadtxt(text.splitlines(), delimiter=",", ndmin=2)
     except ValueError as error:
         raise RefusedError(f"target map {path} cannot be read: {error}") from None
     return check_target(target, block, f"target map {path}")
