@@ -225,18 +225,18 @@ def form_cells(array: CrossbarArray, plan: FormingPlan, block: Block, keep: Run)
         f"a ramp that limits the current to {plan.compliance * 1e6:g} µA" if plan.method == "ramp" else "rising pulses"
     )
     return FormingResult(
-        block,
-        job.outcome,
-        job.v_form,
-        job.before,
-        job.after,
-        job.after_reset,
-        job.after_set,
-        job.pulses,
-        job.works,
-        job.watch.disturbed if plan.check_neighbours else None,
-        traces,
-        ONE_BY_ONE.format(how=how),
+        block=block,
+        outcome=job.outcome,
+        v_form=job.v_form,
+        before=job.before,
+        after=job.after,
+        after_reset=job.after_reset,
+        after_set=job.after_set,
+        pulses=job.pulses,
+        works=job.works,
+        disturbed=job.watch.disturbed if plan.check_neighbours else None,
+        traces=traces,
+        text=ONE_BY_ONE.format(how=how),
     )
 
 

@@ -113,7 +113,15 @@ def _form_at_once(array: CrossbarArray, plan: FormingPlan, block: Block, keep: R
         default=UNFORMED,
     ).astype("U16")
     return FormingResult(
-        block, outcome, at.v_form, at.before, at.after, at.after_reset, at.after_set, at.pulses, at.works
+        block=block,
+        outcome=outcome,
+        v_form=at.v_form,
+        before=at.before,
+        after=at.after,
+        after_reset=at.after_reset,
+        after_set=at.after_set,
+        pulses=at.pulses,
+        works=at.works,
     )
 
 

@@ -30,7 +30,7 @@ ONE_BY_ONE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FormingResult:
     """Outcome, forming voltage [V] (nan where none), conductance before and after [S], pulses, all [rows, cols].
 

@@ -1,36 +1,30 @@
-"""The life of a run: a folder, a journal, one dataset per step, what the steps learn of the chip, and the cost."""
+"""The life of a run: a folder, a journal, one dataset per step, and what the steps cost."""
 
 from __future__ import annotations
 
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...analysis.report.report import Section
 from ...common.errors import RefusedError
-from ...instruments.array_spec import ArraySpec
-from ...instruments.block import Block
 from ...instruments.capabilities import Cost, CrossbarArray
 from .checkpoint import Checkpoint
+from .chip_knowledge import ChipKnowledge
 from .dataset import Axis, DatasetWriter, Variable
 from .journal import Journal, StepHistory, is_torn, read_journal, step_histories
+from .live_picture import LivePicture
 from .progress import ProgressBar
-from .storage import StorageError, append_file, replace_file, writing
+from .storage import StorageError, append_file, writing
 from .work import Work
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 JOURNAL, STATE, DATABASE = "journal.jsonl", "state", "data.db"
-WATCH_SECONDS = 10.0
 
 
 class Result(Protocol):
@@ -46,7 +40,13 @@ class Result(Protocol):
 
 
 class Run:
-    """What a protocol leaves behind and what it shares with the next one.
+    """A folder and the record in it: what a protocol leaves behind and shares with the next one.
+
+    In a notebook::
+
+        with Run("runs/monday") as run, open_bench("my.station.yaml") as bench:
+            with run.step("iv", bench.array):
+                result = dc_sweep(bench.array, DcSweepPlan(cells="0:2,0:2"), run)
 
     Parameters
     ----------
@@ -60,13 +60,17 @@ class Run:
     ----------
     history : dict of str to StepHistory
         What earlier sessions did, by step id.
+    chip : ChipKnowledge
+        What the steps so far have learnt of the chip.
+    live : LivePicture
+        A picture of the step that is being done.
     at_unit : callable, optional
         Called when a unit of work is done, before its state is kept.
     """
 
     def __init__(
         self,
-        directory: Path | None,
+        directory: str | Path | None,
         *,
         title: str = "xbarlab run",
         sample: str = "chip",
@@ -75,18 +79,17 @@ class Run:
         station: Any = None,
         resumed: bool = False,
     ) -> None:
+        directory = Path(directory) if directory is not None else None
         self.directory = directory
         self.title, self.sample, self.seed, self.quiet, self.station = title, sample, seed, quiet, station
-        self.healthy: NDArray[np.bool_] | None = None
-        self.shorted: NDArray[np.bool_] | None = None
-        self.baseline_pulses: NDArray[np.float64] | None = None
+        self.chip = ChipKnowledge()
+        self.live = LivePicture(directory, quiet=quiet)
         self.database = directory / DATABASE if directory is not None else None
         self.step_id = "step"
         self.history: dict[str, StepHistory] = {}
         self.at_unit: Callable[[], None] | None = None
         self._spent: Callable[[], Cost] = Cost
         self._works: Counter[str] = Counter()
-        self._watched = time.monotonic()
         self._journal = Journal(directory / JOURNAL) if directory is not None else None
         if directory is None:
             return
@@ -108,6 +111,19 @@ class Run:
             append_file(path, b"\n")
         last = entries[-1]
         return Journal(path, seconds=float(last["seconds"]), last_time=float(last.get("epoch", 0.0)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(StorageError) if error is not None else nullcontext():
+            if error is None:
+                self.note("run_done", missed=[])
+            else:
+                event = "run_interrupted" if isinstance(error, KeyboardInterrupt) else "run_failed"
+                self.note(event, error=f"{type(error).__name__}: {error}")
 
     @classmethod
     def of(cls, run: Run | None) -> Run:
@@ -205,23 +221,6 @@ class Run:
             at_unit=self.at_unit,
         )
 
-    def watch(self, draw: Callable[[], Figure]) -> None:
-        """Draw how a long step stands into ``live_<step>.png``, at most every ``WATCH_SECONDS``; tell where it is once.
-
-        A picture that cannot be written is no reason to end a measurement.
-        """
-        now = time.monotonic()
-        if self.directory is None or now - self._watched < WATCH_SECONDS:
-            return
-        from ...analysis.plots.plots import png_bytes
-
-        path = self.directory / f"live_{self.step_id}.png"
-        first, self._watched = not path.exists(), now
-        with suppress(StorageError):
-            replace_file(path, png_bytes(draw()))
-        if first and not self.quiet:
-            print(f"{self.step_id}: watch {path}", file=sys.stderr)
-
     def progress(self, label: str, total: float) -> ProgressBar:
         """Return a progress bar for ``total`` units of work."""
         return ProgressBar(f"{self.step_id}: {label}", total, quiet=self.quiet or self.directory is None)
@@ -245,18 +244,6 @@ class Run:
             metadata={**tags, **(metadata or {})},
             station=self.station,
         )
-
-    def note_yield(self, spec: ArraySpec, block: Block, healthy: NDArray[np.bool_], shorted: NDArray[np.bool_]) -> None:
-        """Take in a yield map of one block; blocks mapped before keep what was found there."""
-        before = self.healthy if self.healthy is not None else spec.healthy_mask(spec.whole)
-        shorts = self.shorted if self.shorted is not None else np.zeros(before.shape, np.bool_)
-        self.healthy, self.shorted = before.copy(), shorts.copy()
-        self.healthy[block.slices] = healthy
-        self.shorted[block.slices] = shorted
-
-    def healthy_of(self, array: CrossbarArray) -> NDArray[np.bool_]:
-        """Return the healthy map [rows, cols]: what this run's yield maps found, elsewhere what the chip file knows."""
-        return self.healthy if self.healthy is not None else array.spec.healthy_mask(array.spec.whole)
 
 
 def cost_fields(cost: Cost) -> dict[str, float]:

@@ -74,7 +74,7 @@ def _half(peak: float, step: float) -> FloatArray:
     return np.concatenate([up, up[-2::-1]])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DcSweepResult:
     """Loops [cells, cycles, points]: volts [V], current [A], flags; ``cells`` as (row, col)."""
 
@@ -219,4 +219,11 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
             work.done(f"cell ({row}, {col})", **loop)
         shape = (len(cells), plan.cycles, points)
         volts, current, flags = (work.stack(name).reshape(shape) for name in ("volts", "current", "flags"))
-    return DcSweepResult(cells, volts, current, flags, array.spec.read_volts, plan.compliance)
+    return DcSweepResult(
+        cells=cells,
+        volts=volts,
+        current=current,
+        flags=flags,
+        read_volts=array.spec.read_volts,
+        compliance=plan.compliance,
+    )

@@ -81,7 +81,7 @@ class HalfSelectPlan(Plan):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HalfSelectResult:
     """Trains, and the map of cells that changed by ``CHANGE_RATIO`` without being written [array rows, cols]."""
 
@@ -267,4 +267,10 @@ def half_select_disturb(array: CrossbarArray, plan: HalfSelectPlan, run: Run | N
     noise = float(np.median(noises)) if noises.size else 0.0
     rows, cols = np.concatenate([mates.row for mates in lines]), np.concatenate([mates.col for mates in lines])
     trains = HalfSelectTrains(counts, change, rows, cols, noise)
-    return HalfSelectResult(plan, spec.require_scheme(plan.scheme, writing=True), trains, g, disturbed)
+    return HalfSelectResult(
+        plan=plan,
+        scheme=spec.require_scheme(plan.scheme, writing=True),
+        trains=trains,
+        conductance=g,
+        disturbed=disturbed,
+    )

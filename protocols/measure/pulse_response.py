@@ -80,7 +80,7 @@ class PulseResponsePlan(Plan):
         return Forecast(block.size, max(self.set_volts, self.reset_volts), block.size * trains * self.pulses, seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PulseResponseResult:
     """Trains of every cell; ``cells`` as (row, col)."""
 
@@ -226,4 +226,6 @@ def pulse_response(array: CrossbarArray, plan: PulseResponsePlan, run: Run | Non
         trains = work.stack("readings")
     rows, cols = np.nonzero(mask)
     cells = [(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)]
-    return PulseResponseResult(cells, Trains(counts, np.moveaxis(trains[..., rows, cols], -1, 0)), plan)
+    return PulseResponseResult(
+        cells=cells, trains=Trains(counts, np.moveaxis(trains[..., rows, cols], -1, 0)), plan=plan
+    )

@@ -45,7 +45,7 @@ class ReadArrayPlan(Plan):
         return Forecast(block.size, volts, 0, spec.read_seconds(block, self.average))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadArrayResult:
     """A conductance map."""
 
@@ -142,7 +142,7 @@ def read_array(array: CrossbarArray, plan: ReadArrayPlan, run: Run | None = None
         current, conductance, stderr, flags = (
             np.concatenate(work.pieces(name)) for name in ("current", "conductance", "stderr", "flags")
         )
-    return ReadArrayResult(Reading(block, volts, current, conductance, stderr, flags))
+    return ReadArrayResult(reading=Reading(block, volts, current, conductance, stderr, flags))
 
 
 def _parts(block: Block, seconds: float) -> list[Block]:

@@ -81,7 +81,7 @@ class ReadSchemesPlan(Plan):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadSchemesResult:
     """Conductance [S] per scheme, [schemes, rows, cols] of the block; the array's own scheme comes first."""
 
@@ -192,4 +192,4 @@ def read_schemes(array: CrossbarArray, plan: ReadSchemesPlan, run: Run | None = 
             bring(array, block, spec.healthy_mask(block), -1, plan.prepare, plan.scheme)
             work.done()
         read = work.stack("conductance")
-    return ReadSchemesResult(cells, schemes, read, volts, prepared)
+    return ReadSchemesResult(block=cells, schemes=schemes, conductance=read, volts=volts, prepared=prepared)

@@ -96,7 +96,7 @@ class YieldMapPlan(Plan):
         return Forecast(block.size, max(self.set_volts, self.reset_volts), pulses, seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class YieldMapResult:
     """Conductance before, after RESET and after SET [S], and the class of every cell, all [rows, cols] of the block."""
 
@@ -213,6 +213,8 @@ def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) 
             work.add({"cycle": attempt}, before=at.before, after_reset=at.after_reset, after_set=at.after_set)
             at.todo = at.todo & (at.categories != SWITCHING)
             work.done(f"{int(at.todo.sum())} cells left")
-    result = YieldMapResult(block, at.before, at.after_reset, at.after_set, at.categories)
-    keep.note_yield(array.spec, block, result.healthy & array.spec.healthy_mask(block), result.categories == SHORT)
+    result = YieldMapResult(
+        block=block, before=at.before, after_reset=at.after_reset, after_set=at.after_set, categories=at.categories
+    )
+    keep.chip.note_yield(array.spec, block, result.healthy & array.spec.healthy_mask(block), result.categories == SHORT)
     return result

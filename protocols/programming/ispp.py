@@ -60,7 +60,7 @@ class IsppPlan(ProgrammingPlan):
         return Forecast(one.cells, one.volts_max, runs * one.pulses, runs * one.seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class IsppResult:
     """The scan: one line per staircase, and pulses per cell of the best."""
 
@@ -122,7 +122,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
     keep = Run.of(run)
     block = Block.parse(plan.cells, array.spec)
     wanted = plan.targets(block, keep)
-    healthy = keep.healthy_of(array)[block.slices]
+    healthy = keep.chip.healthy_of(array)[block.slices]
     set_ramp, reset_ramp = plan.ramps(array.spec)
     scan = list(product(plan.set_starts, plan.set_steps, plan.reset_steps))
     variables = [
@@ -183,8 +183,8 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
     success = frame["success_fraction"].to_numpy()
     good = np.isnan(success) | (success >= np.nanmax(success, initial=0.0) - EQUAL_SUCCESS)
     best = int(np.nanargmin(frame["pulses_per_cell"].where(good).to_numpy()))
-    keep.baseline_pulses = pulses[best]
-    return IsppResult(block, frame, best, pulses[best])
+    keep.chip.baseline_pulses = pulses[best]
+    return IsppResult(block=block, frame=frame, best=best, best_pulses=pulses[best])
 
 
 def _same_start(

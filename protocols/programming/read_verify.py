@@ -62,7 +62,7 @@ class ReadVerifyPlan(ProgrammingPlan):
         return Forecast(one.cells, one.volts_max, one.pulses, one.seconds + self.reread_after)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReadVerifyResult:
     """Targets, conductances [S], pulses and verdicts, all [rows, cols] of the block.
 
@@ -258,21 +258,21 @@ def read_verify(
             record(seen.later, nothing, nothing)
             work.done("", total)
     levels = plan.levels.values if plan.target_file is None and target is None else np.empty(0)
-    healthy = keep.healthy_of(array)[block.slices]
+    healthy = keep.chip.healthy_of(array)[block.slices]
     return ReadVerifyResult(
-        block,
-        plan.spacing,
-        levels,
-        wanted,
-        seen.at_end,
-        seen.later,
-        plan.reread_after,
-        state.sets,
-        state.resets,
-        state.pulses,
-        state.verdict,
-        healthy,
-        seen.readings - 2,
-        loop.left.tolist(),
-        keep.baseline_pulses,
+        block=block,
+        spacing=plan.spacing,
+        levels=levels,
+        target=wanted,
+        at_end=seen.at_end,
+        later=seen.later,
+        later_after=plan.reread_after,
+        sets=state.sets,
+        resets=state.resets,
+        pulses=state.pulses,
+        verdict=state.verdict,
+        healthy=healthy,
+        iterations=seen.readings - 2,
+        reopened=loop.left.tolist(),
+        baseline_pulses=keep.chip.baseline_pulses,
     )

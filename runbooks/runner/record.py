@@ -28,7 +28,7 @@ RUN_KEYS = ("transactions", "slots", "pulses", "chip_seconds", "seconds", "seed"
 PACKAGES = ("xbarlab", "qcodes", "numpy")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class StepRecord:
     """What one step gave and cost: ``seconds`` [s] of wall clock."""
 
@@ -39,7 +39,7 @@ class StepRecord:
     seconds: float
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RunRecord:
     """The numbers of a run as they come in; ``save`` may be called after every step.
 

@@ -76,7 +76,7 @@ def resume_run(
             run.at_unit = note_mocks(folder, bench.file)
             if console is not None:
                 _say_where(run, book, console)
-            return RunRecord(book, run, origin_of(bench, station_file), wear_of(bench))
+            return RunRecord(book=book, run=run, origin=origin_of(bench, station_file), wear=wear_of(bench))
 
         return conduct(book, station_file, None, begin, check=check or card.check, console=console)
 
@@ -88,7 +88,9 @@ def _is_finished(entries: Sequence[Entry]) -> bool:
 def _finished(folder: Path) -> Outcome:
     summary_file, report = folder / "summary.json", folder / "report.html"
     summary = json.loads(summary_file.read_text(encoding="utf-8")) if summary_file.is_file() else {}
-    return Outcome(0, [], folder, report if report.is_file() else None, summary)
+    return Outcome(
+        exit_code=0, forecasts=[], directory=folder, report=report if report.is_file() else None, summary=summary
+    )
 
 
 def _station_of(card: RunCard, station: str | Path | None) -> Path:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 EXPECTATION_FAILED = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a run ended.
 
@@ -100,7 +100,7 @@ def run_runbook(
             card.write(folder)
             run.note("plans_checked", runbook=str(book.path), station=str(station_file), steps=card.steps)
             run.at_unit = note_mocks(folder, bench.file)
-            return RunRecord(book, run, origin_of(bench, station_file), wear_of(bench))
+            return RunRecord(book=book, run=run, origin=origin_of(bench, station_file), wear=wear_of(bench))
 
         try:
             return conduct(book, station_file, seed, begin, check=check, console=console)
@@ -188,7 +188,7 @@ def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Cons
         console.print(
             "Dry run: only identity and capability were asked for; no action was sent, the array stayed at 0 V."
         )
-    return Outcome(0, forecasts)
+    return Outcome(exit_code=0, forecasts=forecasts)
 
 
 def wear_of(bench: Bench) -> Callable[[], Section] | None:
@@ -234,7 +234,11 @@ def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
                 result = step.kind.run(array, step.plan, record.run)
                 metrics = result.metrics()
             seconds = round(past.seconds + (0.0 if past.done else time.monotonic() - started), 3)
-            record.steps.append(StepRecord(step.id, result, metrics, past.cost + (array.cost - before), seconds))
+            record.steps.append(
+                StepRecord(
+                    id=step.id, result=result, metrics=metrics, cost=past.cost + (array.cost - before), seconds=seconds
+                )
+            )
         finally:
             record.cost = earlier + (array.cost - first)
         record.save()
@@ -283,7 +287,9 @@ def _finish(
             )
         console.print(f"Report: {report}", soft_wrap=True)
     code = EXPECTATION_FAILED if check and missed else 0
-    return Outcome(code, forecasts, record.directory, report, summary, checks)
+    return Outcome(
+        exit_code=code, forecasts=forecasts, directory=record.directory, report=report, summary=summary, checks=checks
+    )
 
 
 def _release(folder: Path) -> None:

@@ -28,7 +28,7 @@ class Step:
     plan: Plan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Expectation:
     """A summary key (``metric`` or ``id.metric``) and the limits it should keep, both included."""
 
@@ -37,7 +37,7 @@ class Expectation:
     maximum: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Runbook:
     """A validated runbook.
 
@@ -96,12 +96,12 @@ def load_runbook(name: str | Path, *, overrides: Overrides = ()) -> Runbook:
     changes = parse_overrides(overrides)
     steps = _steps(front, changes)
     return Runbook(
-        path,
-        _text(front, "title", required=True) or "",
-        _text(front, "station", required=False),
-        steps,
-        _expectations(front, {step.id for step in steps}),
-        front.body,
+        path=path,
+        title=_text(front, "title", required=True) or "",
+        station=_text(front, "station", required=False),
+        steps=steps,
+        expect=_expectations(front, {step.id for step in steps}),
+        body=front.body,
     )
 
 
@@ -220,4 +220,4 @@ def _expectation(front: FrontMatter, key: str, limits: Any, ids: set[str]) -> Ex
     low, high = (float(limits[name]) if name in limits else None for name in LIMIT_KEYS)
     if low is not None and high is not None and low > high:
         raise front.refuse(f"expectation {key!r}: min {low:g} is above max {high:g}", "expect", key)
-    return Expectation(key, low, high)
+    return Expectation(key=key, minimum=low, maximum=high)

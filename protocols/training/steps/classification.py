@@ -77,7 +77,7 @@ class ClassifierPlan(TrainingPlan):
         super().check(spec)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassifierResult:
     """How the test set was classified.
 
@@ -169,7 +169,7 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
     def rate_of(step: int) -> float:
         return plan.rate * (1.0 + (plan.rate_end - 1.0) * step / max(1, total - 1))
 
-    floor = plan.floor(array.spec, keep.healthy_of(array), keep.shorted)
+    floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
     net = plan.network(weights)
     make = make_optimiser(plan.optimiser, plan.rate, plan.momentum)
@@ -205,7 +205,7 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
             _trained_twin(plan.twin_network(keep.seed), make, loss, total, batch_of, rate_of, label), test
         )
         figures["accuracy_over_twin"] = figures["test_accuracy"] / max(1e-9, figures["float_twin_accuracy"])
-    return ClassifierResult(title, record, data, confusion, figures)
+    return ClassifierResult(title=title, record=record, data=data, confusion=confusion, figures=figures)
 
 
 def _trained_twin(

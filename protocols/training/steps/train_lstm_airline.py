@@ -65,7 +65,7 @@ class AirlinePlan(TrainingPlan):
         return scaled_series(months) if self.preparation == "scaled" else differenced_series(months, self.window)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AirlineResult:
     """Forecasts [thousand] by the array and by its float twin, and what training took.
 
@@ -166,7 +166,7 @@ def _train(array: CrossbarArray, plan: AirlinePlan, run: Run | None) -> AirlineR
         f = forecast(model)
         return rmse(f, months, series.month, series.train), rmse(f, months, series.month, ~series.train)
 
-    floor = plan.floor(array.spec, keep.healthy_of(array), keep.shorted)
+    floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
     net = array_regressor(weights, plan.features, sigmoid=sigmoid)
     make = make_optimiser("sgd", plan.rate, plan.momentum)
@@ -204,4 +204,12 @@ def _train(array: CrossbarArray, plan: AirlinePlan, run: Run | None) -> AirlineR
         figures["float_twin_train_rmse"], figures["float_twin_test_rmse"] = errors(twin)
         figures["test_rmse_over_twin"] = test_error / figures["float_twin_test_rmse"]
     figures |= baselines(months)
-    return AirlineResult(record, months, series.month, series.train, np.median(passes, axis=0), twin_forecast, figures)
+    return AirlineResult(
+        record=record,
+        months=months,
+        month=series.month,
+        train=series.train,
+        forecast=np.median(passes, axis=0),
+        twin_forecast=twin_forecast,
+        figures=figures,
+    )

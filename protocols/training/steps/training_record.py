@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Advance = Callable[[int], "dict[str, float] | None"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
     """How training went.
 
@@ -187,7 +187,7 @@ def train_in_units(
             history.note(float(np.median(losses[first:])), plan.patience)
             value_said = f", {name.replace('_', ' ')} {value:.4g}"
             work.done(f"loss {losses[-1]:.4g}{value_said}", last)
-            keep.watch(partial(_view, trainer, history, name.replace("_", " ")))
+            keep.live.show(keep.step_id, partial(_view, trainer, history, name.replace("_", " ")))
         if work.begin("finish"):
             trainer.finish()
             work.done("", len(losses))
@@ -195,16 +195,16 @@ def train_in_units(
             ((name, _),) = evaluate().items()
     whole = trainer.weights.conductance[block.slices].copy()
     return TrainingRecord(
-        trainer.weights.plan,
-        history.losses,
-        history.curve_step,
-        history.curve,
-        name.replace("_", " "),
-        whole,
-        trainer.travelled.copy(),
-        trainer.steps,
-        spent,
-        done,
+        floor=trainer.weights.plan,
+        losses=history.losses,
+        curve_step=history.curve_step,
+        curve=history.curve,
+        curve_name=name.replace("_", " "),
+        conductance=whole,
+        travelled=trainer.travelled.copy(),
+        steps=trainer.steps,
+        step_cost=spent,
+        measured_steps=done,
     )
 
 

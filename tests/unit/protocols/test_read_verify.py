@@ -106,7 +106,7 @@ def test_no_healthy_cell_at_all_still_gives_a_result() -> None:
     array = AnalogArray()
     array.dead[:] = True
     run = Run(None)
-    run.healthy = np.zeros(array.g.shape, dtype=bool)
+    run.chip.healthy = np.zeros(array.g.shape, dtype=bool)
     result = read_verify(array, ReadVerifyPlan(cells="all"), run)
     assert np.isnan(result.metrics()["programmed_fraction"])
     assert repr(result)
@@ -126,7 +126,7 @@ def test_ispp_on_a_dead_block_ends_in_a_result_and_not_in_a_traceback() -> None:
     array = AnalogArray()
     array.dead[:] = True
     run = Run(None)
-    run.healthy = np.zeros(array.g.shape, dtype=bool)
+    run.chip.healthy = np.zeros(array.g.shape, dtype=bool)
     result = ispp(array, IsppPlan(cells="all", set_steps=(0.2,), reset_steps=(0.1,)), run)
     assert np.isnan(result.metrics()["ispp_programmed_fraction"])
 
@@ -147,10 +147,10 @@ def test_yield_maps_of_two_blocks_add_up() -> None:
     array.dead[0, 0] = array.dead[7, 5] = True
     for cells in ("0:4,0:6", "4:8,0:6"):
         yield_map(array, YieldMapPlan(cells=cells), run)
-    assert run.healthy is not None
-    assert not run.healthy[0, 0]
-    assert not run.healthy[7, 5]
-    assert run.healthy.sum() == 46
+    assert run.chip.healthy is not None
+    assert not run.chip.healthy[0, 0]
+    assert not run.chip.healthy[7, 5]
+    assert run.chip.healthy.sum() == 46
 
 
 def test_the_table_has_a_line_per_cell_with_the_chips_own_numbers() -> None:

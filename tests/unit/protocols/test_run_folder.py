@@ -4,9 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import xbarlab
 from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.keeping.dataset import Axis, Variable
+from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.protocols.keeping.run import Run
+
+from .fake_array import FakeArray
 
 AXES = [
     Axis("cycle", "Cycle"),
@@ -80,3 +84,28 @@ def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest
     with run.dataset("map", AXES, [Variable("g", "G", "S")]) as data:
         data.add({"cycle": 0}, g=np.zeros((3, 2)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_notebook_runs_into_a_folder_by_name_and_goes_on_later(tmp_path: Path) -> None:
+    array, plan = FakeArray(), xbarlab.ReadArrayPlan(cells="all")
+    folder = str(tmp_path / "monday")
+    with xbarlab.Run(folder, quiet=True) as run, run.step("read", array):
+        first = xbarlab.read_array(array, plan, run)
+    events = [line["event"] for line in read_journal(tmp_path / "monday" / "journal.jsonl")]
+    assert events[0] == "run_started"
+    assert events[-2:] == ["step_done", "run_done"]
+    acted = len(array.actions)
+    with xbarlab.Run(folder, quiet=True, resumed=True) as run, run.step("read", array):
+        again = xbarlab.read_array(array, plan, run)
+    assert len(array.actions) == acted, "what is done is not measured again"
+    assert again.metrics() == first.metrics()
+    with pytest.raises(KeyboardInterrupt), xbarlab.Run(tmp_path / "cut", quiet=True):
+        raise KeyboardInterrupt
+    assert read_journal(tmp_path / "cut" / "journal.jsonl")[-1]["event"] == "run_interrupted"
+
+
+@pytest.mark.parametrize("name", sorted(xbarlab._HOMES))
+def test_every_public_name_is_where_the_package_says(name: str) -> None:
+    if name.startswith("train_") or name.endswith("_checkpoint"):
+        pytest.importorskip("torch")
+    assert getattr(xbarlab, name).__name__ == name

@@ -68,8 +68,8 @@ def test_a_good_runbook_is_read_with_types(book: Path) -> None:
     assert form.width == 200e-9
     assert iv.cycles == 3
     assert runbook.expect == (
-        Expectation("formed_fraction", 0.95, None),
-        Expectation("iv.v_set_mean", 0.4, 1.2),
+        Expectation(key="formed_fraction", minimum=0.95, maximum=None),
+        Expectation(key="iv.v_set_mean", minimum=0.4, maximum=1.2),
     )
     assert runbook.body.startswith("# When to run this")
 
