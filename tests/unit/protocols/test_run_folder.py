@@ -4,13 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.fake_array import FakeArray
+
 import xbarlab
 from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.keeping.dataset import Axis, Variable
 from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.protocols.keeping.run import Run
 
-from .fake_array import FakeArray
 
 AXES = [
     Axis("cycle", "Cycle"),
