@@ -4,14 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.fake_array import FakeArray
-
 import xbarlab
+from support.fake_array import FakeArray
 from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.keeping.dataset import Axis, Variable
 from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.protocols.keeping.run import Run
-
 
 AXES = [
     Axis("cycle", "Cycle"),
