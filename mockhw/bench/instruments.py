@@ -97,5 +97,4 @@ def make_probe_instrument(
 
 
 def _info(chip: PassiveChip, profile: str) -> Callable[[], bytes]:
-    told = {"profile": profile, "seed": chip.seed}
-    return lambda: block(json.dumps(told).encode())
+    return lambda: block(json.dumps({"profile": profile, "seed": chip.seed, "birth": chip.birth}).encode())

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.files import parse_json, read_arrays
 from ..device_models.base import DeviceModel, FloatArray, IntArray
 from .array_product import ArrayProduct, take_product
 from .crossbar_network import Wires, read_rows, row_drop
+from .life_file import load_life, new_birth, save_life
 from .normal_stream import Float32Array, NormalStream
 from .row_ladder import order_passes
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from ..sim_clock import SimClock
     from .profile import Profile
 
-_FORMAT = 1
 # The VMM matrices serve until the time since the last disturbance has grown by this fraction (retention goes
 # with the logarithm of time), but at least for this long.
 _STALE_FRACTION, _STALE_SECONDS = 0.05, 10e-3
@@ -47,6 +44,8 @@ class VirtualChip:
 
     Attributes
     ----------
+    birth : str
+        Which chip this is: made with it, kept with its state; another one of the same seed has another.
     rows, cols : int
     cell : str
         ``"1T1R"``.
@@ -60,6 +59,7 @@ class VirtualChip:
     def __init__(self, profile: Profile, *, seed: int, clock: SimClock, model: DeviceModel | None = None) -> None:
         self.profile = profile
         self.seed = seed
+        self.birth = new_birth()
         self.rows: int = profile.rows
         self.cols: int = profile.cols
         self.cell: str = profile.cell
@@ -254,27 +254,15 @@ class VirtualChip:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the chip's state to an ``.npz`` file, whole or not at all."""
-        path = Path(path)
         life = {
-            "format": _FORMAT,
-            "profile": self.profile.name,
-            "rows": self.rows,
-            "cols": self.cols,
+            **self._kind,
+            "birth": self.birth,
             "seed": self.seed,
             "now": self.now,
             "disturbed": self._disturbed,
         }
-        arrays: dict[str, Any] = {f"model.{name}": values for name, values in self.model.state().items()}
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
-            try:
-                np.savez(file, life=np.array(json.dumps(life)), noise=self._noise.state(), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                file.close()
-                Path(file.name).unlink()
-                raise
-        Path(file.name).replace(path)
+        arrays = {f"model.{name}": values for name, values in self.model.state().items()}
+        save_life(Path(path), life, {"noise": self._noise.state(), **arrays})
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Take up the life saved in ``path``; the time the bench was off does not count.
@@ -282,22 +270,23 @@ class VirtualChip:
         Raises
         ------
         ValueError
-            When the file holds another chip.
+            When the file is damaged, or holds another chip.
         """
-        saved = read_arrays(Path(path), "chip's state")
-        if "life" not in saved:
-            raise ValueError(f"{path} holds no chip; give a file written by VirtualChip.save")
-        life: dict[str, Any] = parse_json(str(saved["life"]))
-        mine = {"format": _FORMAT, "profile": self.profile.name, "rows": self.rows, "cols": self.cols}
-        for name, value in mine.items():
-            if life.get(name) != value:
-                raise ValueError(f"{path} holds a chip with {name} {life.get(name)!r}, this one has {value!r}")
-        self.model.restore({name[6:]: saved[name] for name in saved if name.startswith("model.")})
-        self._noise.restore(saved["noise"])
+        life, arrays = load_life(Path(path), self._kind)
+        if "noise" not in arrays:
+            raise ValueError(f"{path} does not fit this model: missing noise")
+        self.model.restore({name[6:]: values for name, values in arrays.items() if name.startswith("model.")})
+        self._noise.restore(cast("Any", arrays["noise"]))
+        self.birth = life["birth"]
         self.seed = int(life["seed"])
         self._born_before = float(life["now"]) - self._clock.now
         self._disturbed = float(life["disturbed"])
         self._products = {}
+
+    @property
+    def _kind(self) -> dict[str, Any]:
+        """What a file must say of the chip that takes it up."""
+        return {"profile": self.profile.name, "rows": self.rows, "cols": self.cols}
 
     def _moved(self) -> None:
         self._products = {}

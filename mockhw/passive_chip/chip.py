@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.files import parse_json, read_arrays
 from ..chip.crossbar_network import Wires
+from ..chip.life_file import load_life, new_birth, save_life
 from ..device_models.graded.kernel import read_factors
 from ..device_models.graded.parameters import GradedParameters
 from ..device_models.graded.population import draw_cells, make_law
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from ..chip.profile import Profile
     from ..sim_clock import SimClock
 
-_FORMAT = 1
 _SOLUTION = ("volts", "inner", "amps", "slope")
 _READ_VOLTS = 1e-9  # accuracy [V] of node voltages when a current is reported
 
@@ -50,6 +47,8 @@ class PassiveChip:
 
     Attributes
     ----------
+    birth : str
+        Which chip this is: made with it, kept with its state; another one of the same seed has another.
     rows, cols : int
     cell : str
         ``"passive"``.
@@ -66,6 +65,7 @@ class PassiveChip:
             )
         self.profile = profile
         self.seed = seed
+        self.birth = new_birth()
         self.rows: int = profile.rows
         self.cols: int = profile.cols
         self.cell: str = profile.cell
@@ -169,29 +169,12 @@ class PassiveChip:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the chip's state to an ``.npz`` file, whole or not at all."""
-        path = Path(path)
-        life = {
-            "format": _FORMAT,
-            "profile": self.profile.name,
-            "rows": self.rows,
-            "cols": self.cols,
-            "seed": self.seed,
-            "now": self.now,
-        }
+        life = {**self._kind, "birth": self.birth, "seed": self.seed, "now": self.now}
         arrays: dict[str, Any] = {f"model.{name}": self._cells[name] for name in self._names()}
         # The solution and stale factors decide the last digits; whoever goes on here or there shall get the same.
         arrays |= {f"net.{name}": getattr(self._net, name) for name in _SOLUTION}
         self._net.fresh[0] = 0
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
-            try:
-                np.savez(file, life=np.array(json.dumps(life)), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                file.close()
-                Path(file.name).unlink()
-                raise
-        Path(file.name).replace(path)
+        save_life(Path(path), life, arrays)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Take up the life saved in ``path``; the time the bench was off does not count.
@@ -199,28 +182,26 @@ class PassiveChip:
         Raises
         ------
         ValueError
-            When the file holds another chip.
+            When the file is damaged, or holds another chip.
         """
-        saved = read_arrays(Path(path), "chip's state")
-        if "life" not in saved:
-            raise ValueError(f"{path} holds no chip; give a file written by PassiveChip.save")
-        life: dict[str, Any] = parse_json(str(saved["life"]))
-        mine = {"format": _FORMAT, "profile": self.profile.name, "rows": self.rows, "cols": self.cols}
-        for name, value in mine.items():
-            if life.get(name) != value:
-                raise ValueError(f"{path} holds a chip with {name} {life.get(name)!r}, this one has {value!r}")
+        life, arrays = load_life(Path(path), self._kind)
         wanted = [*(f"model.{name}" for name in self._names()), *(f"net.{name}" for name in _SOLUTION)]
-        missing = [name for name in wanted if name not in saved]
+        missing = [name for name in wanted if name not in arrays]
         if missing:
             raise ValueError(f"{path} does not fit this model: missing {missing}")
-        arrays = {name: saved[name] for name in wanted}
         for name in self._names():
             self._cells[name] = arrays[f"model.{name}"]
         for name in _SOLUTION:
             getattr(self._net, name)[:] = arrays[f"net.{name}"]
+        self.birth = life["birth"]
         self.seed = int(life["seed"])
         self._born_before = float(life["now"]) - self._clock.now
         show_all(self._law, self._cells, self._net)
+
+    @property
+    def _kind(self) -> dict[str, Any]:
+        """What a file must say of the chip that takes it up."""
+        return {"profile": self.profile.name, "rows": self.rows, "cols": self.cols}
 
     def _names(self) -> list[str]:
         return [name for name in self._cells.dtype.names if name not in ("pad", BUILD)]
