@@ -43,6 +43,7 @@ class Block:
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < name.startswith("n"):
                 least = 1 if name.startswith("n") else 0
                 raise RefusedError(f"cells: {name} is {value!r}; it must be a whole number of at least {least}")
+            object.__setattr__(self, name, int(value))  # an int8 would wrap in row0 + nrows
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,7 +69,7 @@ class Block:
 
     def moved(self, rows: int, cols: int) -> Block:
         """Return the rectangle moved by ``rows`` and ``cols``."""
-        return Block(self.row0 + rows, self.nrows, self.col0 + cols, self.ncols)
+        return Block(self.row0 + int(rows), self.nrows, self.col0 + int(cols), self.ncols)
 
     def __str__(self) -> str:
         return f"{self.row0}:{self.row0 + self.nrows},{self.col0}:{self.col0 + self.ncols}"

@@ -12,6 +12,7 @@ from ...common.errors import RefusedError
 from ...common.files import read_array, read_text
 from ...instruments.block import Block
 from ...instruments.capabilities import FloatArray
+from ...instruments.limits import numbers
 from ..plan import Plan
 
 _TEXT_MAX = 64 << 20
@@ -63,10 +64,7 @@ def load_target(path: Path, block: Block) -> FloatArray:
 
 def check_target(target: ArrayLike, block: Block, name: str) -> FloatArray:
     """Return a target map [S] as float64; refuse another shape, and what is no conductance. nan leaves a cell alone."""
-    try:
-        values = np.asarray(target, dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise RefusedError(f"{name} does not hold numbers: {error}") from None
+    values = numbers(target, "a target", channel=name)
     if values.shape != block.shape:
         raise RefusedError(f"{name} has shape {values.shape}, the cells {block} need {block.shape}")
     if np.isinf(values).any() or (values < 0).any():

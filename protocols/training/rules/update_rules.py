@@ -212,9 +212,9 @@ class TwoPulse:
             self.written = self.gate.copy()
         array, block = weights.array, weights.block
         if (fall & used).any():
-            array.pulse(PulseMap(block, -self.reset_volts, self.width, self.reset_gate, fall & used))
+            array.pulse(PulseMap(block, -self.reset_volts, self.width, self.reset_gate, (fall & used).astype(np.int64)))
         if (rise & used).any():
-            array.pulse(PulseMap(block, self.set_volts, self.width, self.gate, rise & used))
+            array.pulse(PulseMap(block, self.set_volts, self.width, self.gate, (rise & used).astype(np.int64)))
         # A refreshed cell is SET at a gate that rose a little or not at all; one that fell unseen keeps what it has.
         self.written = np.where(rise & (fall | (self.gate >= self.written)), self.gate, self.written)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.abilities import Sweeps, UpdatesByOuterProduct
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.spec import BoardCapability
 from xbarlab.instruments.capabilities import Cost
@@ -84,8 +85,10 @@ def test_the_spec_knows_its_bad_cells(spec: Any) -> None:
 
 
 def test_missing_abilities_and_schemes_say_what_there_is(spec: Any) -> None:
-    with pytest.raises(UnsupportedError, match="would need wings; it supports reads and pulses only"):
-        spec.require("flight", "wings")
+    with pytest.raises(UnsupportedError, match=r"does not support sweep: it would need a source.*; it supports reads"):
+        spec.require(Sweeps)
+    with pytest.raises(UnsupportedError, match=r"it would need pulsers .*; wings do without; it supports"):
+        spec.require(UpdatesByOuterProduct, otherwise="wings do without")
     with pytest.raises(UnsupportedError, match=r"'third'.*ground, half"):
         spec.require_scheme("third", writing=True)
     assert spec.require_scheme("half", writing=True) == "half"
@@ -101,8 +104,8 @@ def test_costs_add_and_subtract() -> None:
 def test_turned_polarity_loses_the_boards_own_verify() -> None:
     text = RECORD.replace('"supports": []', '"supports": ["onboard_verify"]')
     can = BoardCapability.from_json(text, source="board")
-    assert "onboard_verify" in can.spec("b", can.limits()).supports
-    assert "onboard_verify" not in can.spec("b", can.limits(), polarity=-1).supports
+    assert can.abilities(1) == {"onboard_verify"}
+    assert can.abilities(-1) == set()
 
 
 def test_line_map_moves_there_and_back() -> None:
@@ -157,3 +160,15 @@ def test_clocks_refuse_nonsense(seconds: float) -> None:
     for clock in (WallClock(), SimulatedClock(_Link())):
         with pytest.raises(RefusedError, match="wait"):
             clock.wait(seconds)
+
+
+def test_a_block_of_small_integers_does_not_wrap() -> None:
+    block = Block(np.int8(100), np.int8(100), np.uint8(200), np.uint8(100))
+    assert block == Block(100, 100, 200, 100)
+    assert block.slices == (slice(100, 200), slice(200, 300))
+    assert block.size == 10_000
+    assert all(type(value) is int for value in (block.row0, block.nrows, block.col0, block.ncols))
+    assert block.moved(np.int8(100), 0) == Block(200, 100, 200, 100)
+    for odd in (np.True_, np.float64(1.0), np.ma.masked, np.array(1), "1"):
+        with pytest.raises(RefusedError, match="must be a whole number"):
+            Block(odd, 1, 0, 1)

@@ -43,7 +43,7 @@ def array(bench: Any) -> JoinedArrays:
 def set_all(array: Any) -> None:
     gates = np.random.default_rng(2).uniform(0.7, 1.6, (array.spec.rows, array.spec.cols))
     there = array.spec.healthy_mask(array.spec.whole)
-    array.pulse(PulseMap(array.spec.whole, 2.5, 500e-9, gates, there))
+    array.pulse(PulseMap(array.spec.whole, 2.5, 500e-9, gates, there.astype(int)))
 
 
 def fakes(**second: Any) -> tuple[FakeArray, FakeArray, JoinedArrays]:
@@ -166,7 +166,7 @@ def test_what_one_board_would_refuse_reaches_none(array: JoinedArrays) -> None:
     volts[30, 20] = 99.0
     there = array.spec.healthy_mask(array.spec.whole)
     with pytest.raises(RefusedError, match=r"pulse_volts 99 V at pulse map 0:36,0:22, cell \[30, 20\]"):
-        array.pulse(PulseMap(array.spec.whole, volts, 500e-9, 1.0, there))
+        array.pulse(PulseMap(array.spec.whole, volts, 500e-9, 1.0, there.astype(int)))
     assert array.cost == before
 
 
@@ -226,7 +226,7 @@ def test_idle_reaches_every_board_and_then_says_what_failed(monkeypatch: pytest.
 
 def test_a_board_that_fails_after_another_has_pulsed_leaves_nothing_unsaid() -> None:
     there = joined_spec([fake_spec(), fake_spec()], "both")
-    everywhere = PulseMap(there.whole, 1.0, 1e-6, 1.0, there.healthy_mask(there.whole))
+    everywhere = PulseMap(there.whole, 1.0, 1e-6, 1.0, there.healthy_mask(there.whole).astype(int))
     one, _, joined = fakes(fail_at=1, error=RefusedError("its wear budget is used up"))
     with pytest.raises(UnconfirmedError, match=r"wear budget is used up; in one \+ two, cells 0:16,0:12") as told:
         joined.pulse(everywhere)

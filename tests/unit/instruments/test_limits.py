@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xbarlab.common.errors import RefusedError, XbarlabError, unknown
 from xbarlab.instruments.errors import InstrumentError
-from xbarlab.instruments.limits import Limits, refuse_bad_number
+from xbarlab.instruments.limits import Limits, numbers, refuse_bad_number
 
 NAMES = [field.name for field in fields(Limits)]
 
@@ -121,6 +124,37 @@ def test_what_is_no_number_is_refused_in_one_sentence(value: Any) -> None:
         "seconds", value, 0.0, 10.0, "s", channel="x")):  # fmt: skip
         with pytest.raises(RefusedError, match="give plain numbers in SI units"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (np.ma.masked_array([1.0, 2.0], [False, True]), "a masked array"),
+        (np.ma.masked_array([1.0, 2.0]), "a masked array"),
+        ([np.ma.masked_array([1.0], [True])], "a masked array"),
+        ([np.ma.masked, 1.0], "a masked array"),
+        (np.ma.masked, "a masked array"),
+        (np.array([True, False]), "an array of true and false"),
+        ([True, 1.0], "True among numbers"),
+        ([np.array([False])], "an array of true and false"),
+        (np.array([1.0, 2.0], dtype=object), "an array of objects"),
+        (np.array(["2026-01-01"], dtype="datetime64[s]"), "an array of dates"),
+        (np.array([1, 2], dtype="timedelta64[s]"), "an array of spans of time"),
+        (np.array([1j]), "an array of complex numbers"),
+        (np.zeros(2, dtype=[("volts", "f8")]), "a structured array"),
+        (np.zeros(2).view(type("Quantity", (np.ndarray,), {})), r"an array of a kind of its own \(Quantity\)"),
+        (SimpleNamespace(magnitude=1.0, units="mV"), "a SimpleNamespace with a unit"),
+    ],
+)
+def test_what_numpy_makes_numbers_of_without_a_word_is_refused_by_name(value: Any, what: str) -> None:
+    with pytest.raises(RefusedError, match=f"volts is {what} at x: give plain numbers in SI units"):
+        numbers(value, "volts", channel="x")
+
+
+def test_what_is_numbers_to_numpy_stays_numbers(tmp_path: Path) -> None:
+    np.save(tmp_path / "volts.npy", np.ones(2))
+    for value in ([1, 10**30], (1.0, np.float32(2)), pd.Series([1, 2]), np.load(tmp_path / "volts.npy", mmap_mode="r")):
+        assert numbers(value, "volts", channel="x").dtype == np.float64
 
 
 @pytest.mark.parametrize("value", [np.float32(1), np.int8(1), np.longdouble(1), np.array(1.0), 1, -0.0])
