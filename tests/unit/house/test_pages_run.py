@@ -1,0 +1,52 @@
+"""What pages show as code does what they say: it is run as it stands there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xbarlab
+from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.capabilities import CrossbarArray
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def shown(page: str, name: str) -> str:
+    """Return the file ``name`` that a page shows."""
+    blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = [text for called, text in blocks if called == name]
+    return text
+
+
+@pytest.fixture
+def my_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "my_array.py").write_text(shown("add-an-instrument.md", "my_array.py"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    import my_array  # pyright: ignore[reportMissingImports]
+
+    array = my_array.MyArray("box", limits={"set_volts_max": 2.0})
+    yield array
+    array.close()
+    del sys.modules["my_array"]
+
+
+def test_the_array_of_the_page_is_an_array(my_array) -> None:
+    assert isinstance(my_array, CrossbarArray)
+    result = xbarlab.read_array(my_array, xbarlab.ReadArrayPlan(cells="0:4,0:4"), run=None)
+    assert result.metrics()["g_read_median"] == pytest.approx(1e-5)
+    block = xbarlab.Block(0, 1, 0, 2)
+    my_array.pulse(xbarlab.PulseMap(block, volts=1.5, width=1e-6, gate=0.0, count=[[2, 0]]))
+    np.testing.assert_allclose(my_array.read(block).conductance / 1e-5, [[np.exp(0.15), 1.0]])
+    assert (my_array.cost.pulses, my_array.cost.transactions) == (2, 3)
+
+
+def test_the_array_of_the_page_keeps_limits(my_array) -> None:
+    pulses = xbarlab.PulseMap(xbarlab.Block(0, 1, 0, 1), volts=2.5, width=1e-6, gate=0.0, count=1)
+    with pytest.raises(RefusedError, match=r"2\.5 V .* above the limit 2 V .*the limit is set by the station file"):
+        my_array.pulse(pulses)
+    assert my_array.cost.pulses == 0
