@@ -69,17 +69,30 @@ def lacking(array: str, kind: type, supports: Iterable[str], *, otherwise: str =
     return UnsupportedError(f"{array} does not support {wanted.name}: it would need {needs}; it supports {can}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArraySpec:
     """What an array is and can do; a protocol decides from this alone.
 
+    Only name, size and kind of cell must be given.
+
     Attributes
     ----------
+    name : str
+    rows, cols : int
+    cell : "1T1R" | "passive"
+        With a transistor each, or without.
     gate_axis : "row" | "col" | None
         Which lines carry the gates. "col": a slot holds cells of one row that share an amplitude, each with its own
         gate voltage; "row": cells of one row that share a gate voltage, each with its own amplitude.
     volts_lsb, gate_lsb : float [V]; width_tick : float [s]
         Resolution of what is commanded.
+    edge : float [s]
+        Edges of its pulses, the shortest where they differ; None where they are not known.
+    limits : Limits
+        What may be applied to a cell.
+    read_volts, read_gate : float [V]
+        What reads are done with unless told otherwise.
+    adc_bits : int
     read_ranges, vmm_ranges : tuple of float [A]
     average_max : int
         Conversions per cell of one read.
@@ -108,19 +121,20 @@ class ArraySpec:
     rows: int
     cols: int
     cell: Literal["1T1R", "passive"]
-    gate_axis: Literal["row", "col"] | None
-    limits: Limits
-    volts_lsb: float
-    gate_lsb: float
-    width_tick: float
-    read_volts: float
-    read_gate: float
-    read_ranges: tuple[float, ...]
-    adc_bits: int
-    average_max: int
-    slot_overhead: float
-    read_slot_seconds: float
-    vmm_slot_seconds: float
+    gate_axis: Literal["row", "col"] | None = None
+    limits: Limits = field(default_factory=Limits)
+    volts_lsb: float = 1e-3
+    gate_lsb: float = 1e-3
+    width_tick: float = 1e-9
+    edge: float | None = None
+    read_volts: float = 0.2
+    read_gate: float = 0.0
+    read_ranges: tuple[float, ...] = ()
+    adc_bits: int = 16
+    average_max: int = 1000
+    slot_overhead: float = 0.0
+    read_slot_seconds: float = 0.0
+    vmm_slot_seconds: float = 0.0
     read_schemes: tuple[str, ...] = ("ground",)
     write_schemes: tuple[str, ...] = ("ground",)
     scheme_needs: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -152,7 +166,8 @@ class ArraySpec:
 
     def check_average(self, average: int, *, channel: str) -> None:
         """Refuse a number of conversions this array cannot average."""
-        if not (isinstance(average, int | np.integer) and 1 <= average <= self.average_max):
+        whole = isinstance(average, int | np.integer) and not isinstance(average, bool)
+        if not (whole and 1 <= average <= self.average_max):
             raise RefusedError(
                 f"{channel}: average {average!r} is not a whole number of 1 to {self.average_max}: choose one inside"
             )

@@ -13,8 +13,9 @@ from qcodes.validators import Numbers
 from ...common.errors import RefusedError
 from ..abilities import Multiplies, MultipliesReversed, UpdatesByOuterProduct
 from ..capabilities import Delivered
+from ..chip.requests import check_drive, checked_outer, checked_vectors, refuse_vectors
 from ..chip.wear_ledger import WearLedger
-from ..limits import numbers, refuse_bad_number
+from ..limits import refuse_bad_number
 from ..wire.wire_text import block_header
 from .codec import largest_code
 from .link import BoardLink
@@ -61,17 +62,12 @@ class BoardParallel(BoardLink):
         if reverse:
             spec.require(MultipliesReversed)
         encode, decode = self._vmm_codec or self._load_codec()
-        given = np.asarray(volts) if isinstance(volts, np.ndarray) else numbers(volts, "vmm_volts", channel="vmm input")
-        if given.dtype != np.float32:  # which is kept: it holds every code
-            given = numbers(given, "vmm_volts", channel="vmm input")
+        given = checked_vectors(spec, volts, reverse=reverse)
         vectors = np.ascontiguousarray(given[np.newaxis] if given.ndim == 1 else given)
-        lines = spec.cols if reverse else spec.rows
-        if vectors.ndim != 2 or vectors.shape[1] != lines or len(vectors) == 0:
-            raise RefusedError(f"vmm needs [batch, {lines}] voltages, not shape {given.shape}")
         codes = np.empty(vectors.shape, _CODE)
         largest = self._limits.vmm_volts_max
         if not encode(vectors, largest, self._polarity / can.vmm_volts_lsb, self._vmm_code, codes):
-            self._limits.check("vmm_volts", vectors, channel="vmm input ")
+            refuse_vectors(spec, vectors)
         if full_scale is not None:
             self._choose_full_scale(full_scale)
         if self._lines is not None:
@@ -131,10 +127,7 @@ class BoardParallel(BoardLink):
         """
         spec, can = self._spec, self.capability
         spec.require(UpdatesByOuterProduct, otherwise="pulse() per cell does without")
-        xs, ds = self._fraction(x, spec.rows, "x"), self._fraction(d, spec.cols, "d")
-        if isinstance(pulses, bool) or not (isinstance(pulses, int | np.integer) and pulses >= 1):
-            raise RefusedError(f"pulses {pulses!r} is not a whole number of at least 1")
-        self._limits.check("count", int(pulses), channel="outer_update", unit="pulses")
+        xs, ds, turns = checked_outer(spec, x, d, pulses)
         width, set_volts, reset_volts, set_gate, reset_gate = self._update_drive()
         if self._polarity < 0:
             # The board SETs where x·d > 0 with a positive voltage: turn the product and swap the two drives.
@@ -149,10 +142,10 @@ class BoardParallel(BoardLink):
         up = product > 0
         volts = np.where(up, set_volts, -reset_volts) * (product != 0)
         # What the board will draw is not known; counted is what may be expected, before it leaves.
-        self.wear.add(spec.whole, volts, np.abs(product) * pulses, self._limits)
+        self.wear.add(spec.whole, volts, np.abs(product) * turns, self._limits)
         x_block, d_block = (np.rint(32767.0 * values).astype("<i2").tobytes() for values in (board_x, board_d))
         totals = np.zeros(3)
-        left = int(pulses)
+        left = turns
         with self._acting():
             while left > 0:
                 slots = min(left, can.update_slots_max)
@@ -164,23 +157,15 @@ class BoardParallel(BoardLink):
                 totals += (last.slots_done, last.pulses_done, last.seconds_done)
                 left -= slots
         return Delivered(
-            spec.whole,
-            volts,
-            np.full(product.shape, width),
-            np.where(up, set_gate, reset_gate) * (product != 0),
-            np.rint(np.abs(product) * pulses).astype(np.int64),
-            int(totals[0]),
-            int(totals[1]),
-            float(totals[2]),
+            block=spec.whole,
+            volts=volts,
+            width=np.full(product.shape, width),
+            gate=np.where(up, set_gate, reset_gate) * (product != 0),
+            count=np.rint(np.abs(product) * turns).astype(np.int64),
+            slots=int(totals[0]),
+            pulses=int(totals[1]),
+            seconds=float(totals[2]),
         )
-
-    def _fraction(self, values: ArrayLike, size: int, name: str) -> FloatArray:
-        array = numbers(values, name, channel="outer_update")
-        if array.shape != (size,):
-            raise RefusedError(f"{name} has shape {array.shape}, {self.name} needs ({size},)")
-        if not (np.abs(array) <= 1.0).all():
-            raise RefusedError(f"{name} holds {float(array[~(np.abs(array) <= 1.0)][0]):g}: values are −1 to 1")
-        return array
 
     def _update_drive(self) -> tuple[float, float, float, float, float]:
         for name in _UPDATE_NEEDS:
@@ -194,7 +179,7 @@ class BoardParallel(BoardLink):
             raise RefusedError("update_set_volts and update_reset_volts are magnitudes: give positive numbers")
         self._limits.check("pulse_volts", [up, -down], channel="update_set_volts, update_reset_volts ")
         self._limits.check("gate", [set_gate, reset_gate], channel="update_set_gate, update_reset_gate ")
-        self._check_drive([up, -down], width, channel="update_set_volts, update_reset_volts ")
+        check_drive(self._spec, [up, -down], width, channel="update_set_volts, update_reset_volts ")
         return width, up, down, set_gate, reset_gate
 
     def seed_updates(self, seed: int) -> None:

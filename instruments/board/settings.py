@@ -6,16 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self, cast
 
-from numpy.typing import ArrayLike
 from qcodes.instrument import VisaInstrument
 from qcodes.parameters import Parameter, create_on_off_val_mapping
 from qcodes.validators import Enum, Ints, MultiType, Numbers
 
-from ...common.errors import RefusedError
 from ..abilities import Parts
 from ..array_spec import ArraySpec
 from ..capabilities import Identity, Kind
 from ..chip.line_map import LineMap
+from ..chip.requests import vmm_range
 from ..limits import Limits, NamedLimits
 from ..wire.command_guard import CommandGuard, Rule
 from ..wire.visa import BoardVisaMixin
@@ -179,16 +178,6 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
         """What may be applied: the driver's limits, narrowed by board, chip and station."""
         return self._limits
 
-    def _check_drive(self, volts: ArrayLike, width: ArrayLike, *, channel: str) -> None:
-        """Refuse pulses whose energy or slew is above the limits, and a slew this board cannot tell."""
-        edge = self.capability.edge
-        if edge is None and self._limits.slew_max < Limits().slew_max:
-            raise RefusedError(
-                f"slew_max {self._limits.slew_max:g} V/s cannot be kept by {self.name}: its capability record does not "
-                f"say how long the edges of its pulses are (width.edge); {self._limits.whose('slew_max')}"
-            )
-        self._limits.check_pulses(volts, width, channel=channel, edge=edge)
-
     # -- settings ----------------------------------------------------------------------------------------------------
 
     def _configure(self, wanted: Mapping[str, float]) -> None:
@@ -226,13 +215,7 @@ class BoardSettings(BoardVisaMixin, VisaInstrument):
 
     def _choose_full_scale(self, wanted: float) -> None:
         """Set the range of the product's converters that holds ``wanted`` [A]."""
-        ranges = self._spec.vmm_ranges
-        chosen = next((full_scale for full_scale in ranges if full_scale >= wanted * (1.0 - 1e-9)), None)
-        if not wanted > 0.0 or chosen is None:
-            known = ", ".join(f"{full_scale:g}" for full_scale in ranges)
-            raise RefusedError(
-                f"vmm full_scale {wanted:g} A is not above 0 and within the ranges {known} A of {self.name}"
-            )
+        chosen = vmm_range(self._spec, wanted)
         if self._vmm_full_scale != chosen:
             self._configure({"SENS:VMM:RANG": chosen})
             self._vmm_full_scale = chosen

@@ -208,6 +208,7 @@ class BoardCapability:
             volts_lsb=self.volts_lsb,
             gate_lsb=self.gate_lsb,
             width_tick=self.width_tick,
+            edge=self.edge,
             read_volts=min(READ_VOLTS_DEFAULT, limits.read_volts_max),
             read_gate=min(self.read_gate_default, limits.gate_max),
             read_ranges=self.read_ranges,
