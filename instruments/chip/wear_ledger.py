@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...common.errors import RefusedError
 from ..block import Block
 from ..wire.interrupts import uninterrupted
-from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, Account, WearStore
+from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, Account, RunSession, WearStore
 
 if TYPE_CHECKING:
     from ..limits import Limits
@@ -284,6 +285,21 @@ class WearLedger:
         """Return the account in a few numbers; those of cells are of the cell that has most."""
         with self._lock:
             return wear_summary(self._account, self._total)
+
+    def note_run(self, run: str, session: str, folder: str) -> None:
+        """Note which session of a run works on this chip now; logs when that cannot be done."""
+        with self._lock:
+            if self._store is not None:
+                try:
+                    self._store.note_run(self._chip, run, session, folder)
+                except sqlite3.Error as error:
+                    log.warning("the wear ledger %s cannot be written (%s)", self._store.path, error)
+
+    def run_session(self, run: str) -> RunSession | None:
+        """Return the last session of a run on this chip, None where nothing is known of it."""
+        with self._lock, suppress(sqlite3.Error):
+            return None if self._store is None else self._store.run_session(self._chip, run)
+        return None
 
     def remaining(self, limits: Limits) -> NDArray[np.float64]:
         """Return the pulses every cell may still get, [rows, cols]."""

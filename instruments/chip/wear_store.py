@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS cells (
     chip TEXT NOT NULL REFERENCES chips (id), row INTEGER NOT NULL, col INTEGER NOT NULL,
     {", ".join(f"{name} REAL NOT NULL DEFAULT 0" for name in PLANES)}, PRIMARY KEY (chip, row, col)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (
+    chip TEXT NOT NULL REFERENCES chips (id), run TEXT NOT NULL, session TEXT NOT NULL, folder TEXT NOT NULL,
+    begun TEXT NOT NULL, PRIMARY KEY (chip, run)
+) WITHOUT ROWID;
 """
 _ADD = (
     f"INSERT INTO cells (chip, row, col, {', '.join(PLANES)}) VALUES (?, ?, ?, {', '.join('?' * len(PLANES))}) "
@@ -74,6 +78,15 @@ class Account:
     crashes: int = 0
     budget: float | None = None
     budget_source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSession:
+    """The last session of a run on a chip: its id, the folder it was kept in, and when it began (UTC)."""
+
+    session: str
+    folder: str
+    begun: str
 
 
 def wear_file(setting: str | None = None, *, beside: Path | None = None) -> Path:
@@ -187,6 +200,21 @@ class WearStore:
                 "last_use = max(coalesce(last_use, ''), ?) WHERE id = ?",
                 (reserved, now, now, now, chip),
             )
+
+    def note_run(self, chip: str, run: str, session: str, folder: str) -> None:
+        """Note which session of a run works on a chip now: a copy of the run's folder knows nothing of it."""
+        with self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO runs (chip, run, session, folder, begun) VALUES (?, ?, ?, ?, ?)",
+                (chip, run, session, folder, f"{datetime.now(UTC):%F %T}"),
+            )
+
+    def run_session(self, chip: str, run: str) -> RunSession | None:
+        """Return the last session of a run on a chip."""
+        found = self._connection.execute(
+            "SELECT session, folder, begun FROM runs WHERE chip = ? AND run = ?", (chip, run)
+        ).fetchone()
+        return None if found is None else RunSession(*found)
 
     def close(self) -> None:
         """Close the database."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chip.wear_ledger import WearLedger
+from ..chip.wear_store import RunSession
 
 if TYPE_CHECKING:
     from ..array_spec import ArraySpec
@@ -70,6 +71,16 @@ class JoinedWear:
             for name, plane in one.items():
                 made[name][part.slices] = plane
         return made
+
+    def note_run(self, run: str, session: str, folder: str) -> None:
+        """Note which session of a run works on these chips now."""
+        for ledger in self.ledgers:
+            ledger.note_run(run, session, folder)
+
+    def run_session(self, run: str) -> RunSession | None:
+        """Return the last session of a run on any of the chips."""
+        found = [session for ledger in self.ledgers if (session := ledger.run_session(run)) is not None]
+        return max(found, key=lambda session: session.begun, default=None)
 
     def flush(self) -> None:
         """Write what is not written yet."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.errors import RefusedError, unknown
+from .data_check import datasets_in
 from .journal import read_journal, step_histories
 from .run import DATABASE, JOURNAL
 
@@ -63,6 +64,7 @@ def database(directory: Path) -> Generator[Any]:
     path = directory / DATABASE
     if not path.is_file():
         raise RefusedError(f"{directory} holds no data: there is no {path.name}")
+    datasets_in(path)  # or QCoDeS makes a traceback of a damaged file
     from qcodes.dataset import connect
 
     with closing(connect(path)) as connection:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...instruments.capabilities import Cost
+from .journal_lines import Entry, encoded, read_lines
 from .storage import StorageError, append_file
 
 log = logging.getLogger(__name__)
-
-Entry = dict[str, Any]
 
 SESSION_STARTS = ("run_started", "run_resumed")
 CLOCK_SLACK = 2.0  # a time service may step the clock by this much [s] without anybody caring
@@ -56,6 +52,12 @@ class StepHistory:
             self.started = True
             self.datasets.setdefault(entry["dataset"], 0)
         elif event == "unit_done":
+            if entry["order"] != len(self.units) + 1:
+                raise StorageError(
+                    f"the journal has unit {entry['unit']!r} of step {entry['step']!r} as number {entry['order']} "
+                    f"after {len(self.units)} others: units are missing or stand twice, the file was changed. Put it "
+                    "back as it was, or begin a new run; what was measured is in data.db beside it"
+                )
             self.units[entry["unit"]] = entry
             if entry.get("dataset"):
                 self.datasets[entry["dataset"]] = max(self.datasets.get(entry["dataset"], 0), int(entry["blocks"]))
@@ -86,10 +88,13 @@ class Journal:
         Wall-clock time that earlier sessions of the run took.
     last_time : float [s]
         Wall clock of the last line, to notice when somebody sets it back.
+    lines : int
+        How many lines the file has already.
     """
 
-    def __init__(self, path: Path, *, seconds: float = 0.0, last_time: float = 0.0) -> None:
+    def __init__(self, path: Path, *, seconds: float = 0.0, last_time: float = 0.0, lines: int = 0) -> None:
         self.path = path
+        self._lines = lines
         self._before, self._last_time = seconds, last_time
         self._started = time.monotonic()
 
@@ -116,46 +121,29 @@ class Journal:
     def _write(self, entry: Entry, now: float) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(now))
         line = {"time": stamp, "epoch": round(now, 3), "seconds": round(self.seconds, 3), **entry}
-        append_file(self.path, (json.dumps(line, default=_plain) + "\n").encode())
+        append_file(self.path, encoded(self._lines + 1, line))
+        self._lines += 1
 
 
 def read_journal(path: Path) -> list[Entry]:
-    """Return the lines of a journal; a last one that was torn by a kill or a power cut is left out.
+    """Return the entries of a journal; a last line that was torn by a kill or a power cut is left out.
 
     Raises
     ------
     StorageError
-        When a line in the middle cannot be read: that is not what a kill does.
+        A line in the middle is missing or damaged: that is not what a kill does.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise StorageError(f"{path} cannot be read: {error.strerror}: give the folder of a run") from error
-    entries: list[Entry] = []
-    torn = 0
-    for number, line in enumerate(lines, start=1):
-        entry = _parsed(line)
-        # Resuming ends a torn line and begins its own, so a torn one is the last or stands before a resume.
-        if torn and entry is not None and entry["event"] != "run_resumed":
-            raise StorageError(
-                f"{path}:{torn}: this line cannot be read, and it is not the last: the file was changed or the disk "
-                "is failing; the measured data are in data.db beside it"
-            )
-        if entry is not None:
-            entries.append(entry)
-            torn = 0
-        elif line.strip(b" \r\0"):
-            torn = torn or number
-    return entries
-
-
-def is_torn(path: Path) -> bool:
-    """Whether the last line was not written to its end."""
-    return not path.read_bytes().endswith(b"\n")
+    return [line.entry for line in read_lines(path) if line.entry is not None]
 
 
 def step_histories(entries: list[Entry]) -> dict[str, StepHistory]:
-    """Return what was done of each step, by step id."""
+    """Return what was done of each step, by step id.
+
+    Raises
+    ------
+    StorageError
+        A unit is missing among those of its step.
+    """
     found: dict[str, StepHistory] = {}
     for entry in entries:
         if entry["event"] in SESSION_STARTS:
@@ -166,19 +154,3 @@ def step_histories(entries: list[Entry]) -> dict[str, StepHistory]:
     for history in found.values():
         history.close_session()
     return found
-
-
-def _parsed(line: bytes) -> Entry | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and "event" in entry and "seconds" in entry else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return str(value)

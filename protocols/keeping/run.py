@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -18,7 +19,8 @@ from ...instruments.capabilities import Cost, CrossbarArray
 from .checkpoint import Checkpoint
 from .chip_knowledge import ChipKnowledge
 from .dataset import Axis, DatasetWriter, Variable
-from .journal import Journal, StepHistory, is_torn, read_journal, step_histories
+from .journal import Journal, StepHistory, step_histories
+from .journal_lines import FORMAT, read_lines
 from .live_picture import LivePicture
 from .progress import ProgressBar
 from .storage import StorageError, append_file, writing
@@ -60,6 +62,8 @@ class Run:
     ----------
     history : dict of str to StepHistory
         What earlier sessions did, by step id.
+    id, session : str
+        Of the run, which it keeps for life, and of this session of it.
     chip : ChipKnowledge
         What the steps so far have learnt of the chip.
     live : LivePicture
@@ -82,6 +86,7 @@ class Run:
         directory = Path(directory) if directory is not None else None
         self.directory = directory
         self.title, self.sample, self.seed, self.quiet, self.station = title, sample, seed, quiet, station
+        self.id, self.session = secrets.token_hex(8), secrets.token_hex(4)
         self.chip = ChipKnowledge()
         self.live = LivePicture(directory, quiet=quiet)
         self.database = directory / DATABASE if directory is not None else None
@@ -95,22 +100,28 @@ class Run:
             return
         if resumed:
             self._journal = self._take_up(directory)
-            self.note("run_resumed", title=title, seed=seed)
         else:
             claim_folder(directory)
-            self.note("run_started", title=title, seed=seed)
+            self.note("run_started", format=FORMAT, run=self.id, session=self.session, title=title, seed=seed)
 
     def _take_up(self, directory: Path) -> Journal:
-        """Read what earlier sessions did, and end a line that the last one could not."""
+        """Read what earlier sessions did, end a line that the last one could not, and begin a session."""
         path = directory / JOURNAL
-        entries = read_journal(path)
+        lines = read_lines(path)
+        entries = [line.entry for line in lines if line.entry is not None]
         if not entries:
             raise RefusedError(f"{directory} holds no run: its journal is empty")
         self.history = step_histories(entries)
-        if is_torn(path):
+        self.id = next((str(entry["run"]) for entry in entries if "run" in entry), self.id)
+        if not path.read_bytes().endswith(b"\n"):
             append_file(path, b"\n")
-        last = entries[-1]
-        return Journal(path, seconds=float(last["seconds"]), last_time=float(last.get("epoch", 0.0)))
+        last, torn = entries[-1], lines[-1].number if lines[-1].entry is None else None
+        epoch = float(last.get("epoch", 0.0))
+        journal = Journal(path, seconds=float(last["seconds"]), last_time=epoch, lines=len(lines))
+        journal.append(
+            "run_resumed", format=FORMAT, run=self.id, session=self.session, title=self.title, seed=self.seed, torn=torn
+        )
+        return journal
 
     def __enter__(self) -> Self:
         return self

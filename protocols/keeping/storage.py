@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
 
 from ...common.errors import XbarlabError
 
@@ -85,3 +90,20 @@ def append_file(path: Path, content: bytes) -> tuple[int, int]:
                 os.truncate(path, start)
             raise
         return start, start + len(content)
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as strict JSON: what is no number is null, and numpy's numbers and arrays are plain ones."""
+    return json.dumps(_strict(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = cast("Any", value).tolist()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _strict(part) for key, part in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_strict(part) for part in cast("list[Any]", value)]
+    return value if value is None or isinstance(value, str | bool | int) else str(value)

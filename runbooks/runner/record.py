@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 import re
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...instruments.capabilities import Cost
 from ...protocols.keeping.run import Result, Run, cost_fields
-from ...protocols.keeping.storage import replace_file, writing
+from ...protocols.keeping.storage import json_text, replace_file, writing
 from .schema import Expectation, Runbook
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class RunRecord:
 
     def save(self) -> None:
         """Write ``summary.json`` in one move, so that a reader never meets half a file."""
-        replace_file(self.directory / "summary.json", (json.dumps(self.summary, indent=2) + "\n").encode())
+        replace_file(self.directory / "summary.json", (json_text(self.summary, indent=2) + "\n").encode())
 
     def write_report(self, failure: BaseException | None = None) -> Path:
         """Write ``figures/*.png`` and ``report.html``; after a failure, of the steps that were finished."""

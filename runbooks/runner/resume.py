@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...common.errors import RefusedError, unknown
+from ...common.files import read_json
 from ...instruments.station.station_file import read_station
-from ...protocols.keeping.journal import Entry, read_journal
-from ...protocols.keeping.run import JOURNAL, Run
+from ...protocols.keeping.data_check import refuse_lost_data
+from ...protocols.keeping.journal import read_journal, step_histories
+from ...protocols.keeping.journal_lines import Entry
+from ...protocols.keeping.run import DATABASE, JOURNAL, Run
 from ..stations import find_station
 from .mock_chips import note_mocks, refuse_lost_chips
 from .record import RunRecord, versions
 from .run_card import RunCard, read_card
-from .runner import Outcome, chip_id, conduct, console_for, origin_of, simulations, wear_of
+from .runner import Outcome, chip_id, conduct, console_for, note_run, origin_of, simulations, wear_of
 from .schema import Runbook
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ...instruments.chip.wear_ledger import WearLedger
     from ...instruments.station.station import Bench
 
 
@@ -56,6 +60,8 @@ def resume_run(
             if console is not None:
                 console.print(f"The run in {folder} is finished: there is nothing to go on with.", soft_wrap=True)
             return _finished(folder)
+        card.refuse_changes(folder, entries)
+        refuse_lost_data(folder / DATABASE, step_histories(entries).values())
         book = card.book(folder)
         for step_id in repeat:
             if step_id not in [step.id for step in book.steps]:
@@ -66,10 +72,12 @@ def resume_run(
 
         def begin(bench: Bench) -> RunRecord:
             _refuse_other_chip(card, bench, station_file)
+            _refuse_copy(folder, card, entries, bench)
             run = Run(
                 folder, title=book.title, sample=card.chip, seed=card.seed or 0, quiet=quiet, station=bench.station,
                 resumed=True,
             )  # fmt: skip
+            note_run(bench, run)
             run.note("bench_taken_up", station=str(station_file), versions=versions(), begun_with=card.versions)
             for step_id in repeat:
                 run.repeat(step_id)
@@ -87,7 +95,8 @@ def _is_finished(entries: Sequence[Entry]) -> bool:
 
 def _finished(folder: Path) -> Outcome:
     summary_file, report = folder / "summary.json", folder / "report.html"
-    summary = json.loads(summary_file.read_text(encoding="utf-8")) if summary_file.is_file() else {}
+    told: dict[str, Any] = read_json(summary_file, "summary") if summary_file.is_file() else {}
+    summary = {name: math.nan if value is None else float(value) for name, value in told.items()}
     return Outcome(
         exit_code=0, forecasts=[], directory=folder, report=report if report.is_file() else None, summary=summary
     )
@@ -117,6 +126,17 @@ def _refuse_other_chip(card: RunCard, bench: Bench, station_file: Path) -> None:
                 f"the simulated chip behind {name} is another one than this run was begun on: {differences}; going on "
                 "would mix two chips"
             )
+
+
+def _refuse_copy(folder: Path, card: RunCard, entries: Sequence[Entry], bench: Bench) -> None:
+    """Refuse a folder whose run was gone on with in another one: this one does not know what the chip has had since."""
+    wear = cast("WearLedger | None", bench.wear)
+    last = wear.run_session(card.run) if wear is not None and card.run else None
+    if last is not None and last.session not in {str(entry.get("session")) for entry in entries}:
+        raise RefusedError(
+            f"this run was gone on with in {last.folder} on {last.begun} UTC, and {folder} is a copy from before: what "
+            f"the chip has had since is not in it. Go on there (xbarlab resume {last.folder}), or begin a new run"
+        )
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -4,59 +4,116 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...common.errors import RefusedError
-from ...protocols.keeping.storage import replace_file
+from ...common.files import read_json
+from ...protocols.keeping.journal_lines import Entry
+from ...protocols.keeping.storage import json_text, replace_file
 from ...protocols.registry import step_kind
 from .parameters import Overrides
 from .record import versions
 from .schema import Runbook, Step, load_runbook
 
 CARD, COPY = "run.json", "runbook.md"
+FORMAT = 2
 DIFFERENCE_LINES = 20
 
 
-@dataclass(frozen=True)
-class RunCard:
+class CardStep(BaseModel):
+    """Id, name and resolved parameters of a step, overrides included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: str
+    step: str
+    plan: dict[str, Any]
+
+
+class RunCard(BaseModel):
     """What a run was begun with.
 
     Attributes
     ----------
+    format : int
+        Format 1 had no ``run``, ``births``, ``plugins`` and ``digest``; it is read.
+    run : str
+        Id of the run, which its journal and the accounts of its chips have too.
     runbook, station : str
         The files it was begun from.
     text, sha256 : str
         The runbook as it was, which ``runbook.md`` in the folder must still be.
-    steps : list of dict
-        Id, step and resolved parameters, overrides included.
     chip : str
         Id of the chip.
+    births : dict
+        Birth ids of the chips, by the instrument or bench that told them.
     simulation : dict
         What simulated instruments said of their chips.
     seed : int, optional
         As given.
+    preset : str
+        Name of the runbook's preset, "" for none.
+    plugins : dict
+        Plug-in file → its sha256.
+    digest : str
+        Of everything else in the card.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: int = 1
+    run: str = ""
     runbook: str
     station: str
     text: str
-    steps: list[dict[str, Any]]
+    steps: list[CardStep]
     chip: str
     sha256: str = ""
     seed: int | None = None
     check: bool = False
-    overrides: list[str] = field(default_factory=list[str])
-    simulation: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
-    versions: list[str] = field(default_factory=versions)
+    overrides: list[str] = Field(default_factory=list)
+    preset: str = ""
+    births: dict[str, str] = Field(default_factory=dict)
+    simulation: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    plugins: dict[str, str] = Field(default_factory=dict)
+    versions: list[str] = Field(default_factory=versions)
+    digest: str = ""
 
     def write(self, folder: Path) -> None:
         """Write ``run.json`` and the copy of the runbook into a run's folder."""
         replace_file(folder / COPY, self.text.encode())
-        card = {**asdict(self), "sha256": _digest(self.text)}
-        replace_file(folder / CARD, (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
+        replace_file(folder / CARD, (json_text(self.model_dump(mode="json"), indent=1) + "\n").encode())
+
+    def sealed(self) -> RunCard:
+        """Return the card with its digest."""
+        return self.model_copy(update={"digest": self.own_digest()})
+
+    def own_digest(self) -> str:
+        """Return the sha256 of everything in the card but the digest."""
+        return _digest(json_text(self.model_dump(mode="json", exclude={"digest"})))
+
+    def refuse_changes(self, folder: Path, entries: Sequence[Entry]) -> None:
+        """Refuse a card that is not as it was written when the run began, saying what differs from the journal."""
+        begun = next((entry for entry in entries if entry["event"] == "run_started"), {})
+        planned = next((entry for entry in entries if entry["event"] == "plans_checked"), {})
+        if self.run and begun.get("run", self.run) != self.run:
+            raise RefusedError(
+                f"{folder / CARD} is of run {self.run}, the journal beside it of run {begun['run']}: they do not "
+                "belong together; put back the one that was there"
+            )
+        differences = [*_changed_seed(self, begun), *_changed_steps(self.steps, planned.get("steps"))]
+        sealed = self.format < 2 or (self.digest == self.own_digest() == planned.get("card", self.digest))
+        if differences or not sealed:
+            what = ", ".join(differences) or "its digest is another one than what it was begun with"
+            raise RefusedError(
+                f"{folder / CARD} was changed since the run was begun: {what}; a run goes on as it was begun. Put back "
+                "what it was, or begin a new run"
+            )
 
     def book(self, folder: Path) -> Runbook:
         """Return the runbook with the parameters the run was begun with; refuse a copy that was changed since."""
@@ -72,11 +129,11 @@ class RunCard:
             raise RefusedError(f"{folder / CARD} was changed: its runbook does not have the hash noted beside it")
         steps: list[Step] = []
         for entry in self.steps:
-            kind = step_kind(str(entry["step"]))
+            kind = step_kind(entry.step)
             try:
-                steps.append(Step(str(entry["id"]), kind, kind.plan(**entry["plan"])))
+                steps.append(Step(entry.id, kind, kind.plan(**entry.plan)))
             except RefusedError as error:
-                raise RefusedError(f"step {entry['id']!r} of {folder / CARD}: {error}") from error
+                raise RefusedError(f"step {entry.id!r} of {folder / CARD}: {error}") from error
         return replace(load_runbook(copy), path=Path(self.runbook), steps=tuple(steps))
 
 
@@ -85,26 +142,36 @@ def card_of(
     station: Path,
     chip: str,
     *,
+    run: str,
     seed: int | None,
     check: bool,
     overrides: Overrides,
     simulation: dict[str, dict[str, Any]],
+    births: dict[str, str],
 ) -> RunCard:
     """Return the card of a run that begins now."""
-    given = [f"{key}={value}" for key, value in overrides.items()] if isinstance(overrides, dict) else list(overrides)
+    given = (
+        [f"{key}={value}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else list(overrides)
+    )
+    text = book.path.read_text(encoding="utf-8-sig")
     return RunCard(
+        format=FORMAT,
+        run=run,
         runbook=str(book.path.resolve()),
         station=str(station),
-        text=book.path.read_text(encoding="utf-8-sig"),
+        text=text,
+        sha256=_digest(text),
         steps=[
-            {"id": step.id, "step": step.kind.name, "plan": step.plan.model_dump(mode="json")} for step in book.steps
+            CardStep(id=step.id, step=step.kind.name, plan=step.plan.model_dump(mode="json")) for step in book.steps
         ],
         chip=chip,
         seed=seed,
         check=check,
         overrides=[str(item) for item in given],
+        preset=book.preset,
+        births=births,
         simulation=simulation,
-    )
+    ).sealed()
 
 
 def read_card(folder: Path) -> RunCard:
@@ -117,10 +184,51 @@ def read_card(folder: Path) -> RunCard:
             f"{folder} holds no {CARD}: it is not the folder of a run, or the run ended before its first step; run it "
             "anew into a new folder"
         )
+    told: Any = read_json(path, "run card")
+    if not isinstance(told, dict):
+        raise RefusedError(f"{path} is no run card: it was changed, or the disk is failing")
+    found = cast("dict[str, Any]", told)
+    number = found.get("format", 1)
+    if type(number) is not int or not 1 <= number <= FORMAT:
+        raise RefusedError(
+            f"{path} is of format {number!r}, this xbarlab reads formats 1 to {FORMAT}: go on with the one that began "
+            "the run"
+        )
     try:
-        return RunCard(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise RefusedError(f"{path} cannot be read: {error}: it was changed, or the disk is failing") from error
+        return RunCard(**found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RefusedError(
+            f"{path} cannot be read: {where}: {first['msg']}: it was changed, or the disk is failing"
+        ) from error
+
+
+def _changed_seed(card: RunCard, begun: Mapping[str, Any]) -> list[str]:
+    was, now = begun.get("seed"), card.seed or 0
+    return [] if was is None or was == now else [f"seed was {was} and is {now}"]
+
+
+def _changed_steps(now: Sequence[CardStep], was: Any) -> list[str]:
+    """Return what differs between the parameters in the card and those the journal has from the beginning."""
+    if not isinstance(was, list):
+        return []
+    before: dict[str, Any] = {str(step.get("id")): step for step in cast("list[dict[str, Any]]", was)}
+    found = [f"step {name!r} is gone" for name in before if name not in {step.id for step in now}]
+    for step in now:
+        old = before.get(step.id)
+        if old is None:
+            found.append(f"step {step.id!r} is new")
+            continue
+        if old["step"] != step.step:
+            found.append(f"step {step.id!r} was {old['step']} and is {step.step}")
+        plan: dict[str, Any] = old["plan"]
+        for key in dict.fromkeys([*plan, *step.plan]):
+            if plan.get(key) != step.plan.get(key):
+                found.append(f"{step.id}.{key} was {plan.get(key)} and is {step.plan.get(key)}")
+    if not found and list(before) != [step.id for step in now]:
+        found.append("the steps stand in another order")
+    return found
 
 
 def _digest(text: str) -> str:

@@ -95,10 +95,13 @@ def run_runbook(
             chip = chip_id(bench)
             run = Run(folder, title=book.title, sample=chip, seed=seed or 0, quiet=quiet, station=bench.station)
             card = card_of(
-                book, station_file, chip, seed=seed, check=check, overrides=overrides, simulation=simulations(bench)
-            )
+                book, station_file, chip, run=run.id, seed=seed, check=check, overrides=overrides,
+                simulation=simulations(bench), births=births(bench),
+            )  # fmt: skip
             card.write(folder)
-            run.note("plans_checked", runbook=str(book.path), station=str(station_file), steps=card.steps)
+            steps = [step.model_dump(mode="json") for step in card.steps]
+            run.note("plans_checked", runbook=str(book.path), station=str(station_file), steps=steps, card=card.digest)
+            note_run(bench, run)
             run.at_unit = note_mocks(folder, bench.file)
             return RunRecord(book=book, run=run, origin=origin_of(bench, station_file), wear=wear_of(bench))
 
@@ -191,6 +194,13 @@ def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Cons
     return Outcome(exit_code=0, forecasts=forecasts)
 
 
+def note_run(bench: Bench, run: Run) -> None:
+    """Let the account of the chip know which run, in which folder, works on it now."""
+    ledger = cast("Any", bench.wear)
+    if ledger is not None and run.directory is not None:
+        ledger.note_run(run.id, run.session, str(run.directory.resolve()))
+
+
 def wear_of(bench: Bench) -> Callable[[], Section] | None:
     """Return what makes the report's section on the wear of the chip on ``bench``, None where nobody counts."""
     ledger = cast("object", bench.wear)
@@ -221,6 +231,12 @@ def chip_id(bench: Bench) -> str:
 def simulations(bench: Bench) -> dict[str, dict[str, Any]]:
     """Return what simulated instruments say of themselves and their chip, by name."""
     return {name: dict(identity.simulation) for name, identity in bench.identities.items() if identity.simulation}
+
+
+def births(bench: Bench) -> dict[str, str]:
+    """Return the birth ids of the chips on a bench, by the instrument that told it; chips may have none."""
+    told = {name: str(getattr(identity, "birth", "") or "") for name, identity in bench.identities.items()}
+    return {name: birth for name, birth in told.items() if birth}
 
 
 def _carry_out(record: RunRecord, array: CrossbarArray) -> None:

@@ -15,7 +15,8 @@ from ...protocols.registry import StepKind, step_kind, step_names
 from .front_matter import FrontMatter, read_front_matter
 from .parameters import Overrides, change, check_type, parse_overrides
 
-KEYS = ("title", "station", "steps", "expect")
+KEYS = ("format", "title", "station", "steps", "presets", "expect")
+FORMAT = 1
 LIMIT_KEYS = ("min", "max")
 
 
@@ -46,6 +47,7 @@ class Runbook:
     path : the file.
     station : as written in the file; resolved from the file's folder.
     body : the Markdown an operator reads.
+    preset : name of the preset whose values hold, "" for none.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Runbook:
     steps: tuple[Step, ...]
     expect: tuple[Expectation, ...]
     body: str
+    preset: str = ""
 
     @property
     def name(self) -> str:
@@ -93,6 +96,7 @@ def load_runbook(name: str | Path, *, overrides: Overrides = ()) -> Runbook:
     for key in front.data:
         if key not in KEYS:
             raise front.refuse(unknown("key", key, KEYS), key)
+    _refuse_format(front)
     changes = parse_overrides(overrides)
     steps = _steps(front, changes)
     return Runbook(
@@ -103,6 +107,12 @@ def load_runbook(name: str | Path, *, overrides: Overrides = ()) -> Runbook:
         expect=_expectations(front, {step.id for step in steps}),
         body=front.body,
     )
+
+
+def _refuse_format(front: FrontMatter) -> None:
+    number = front.data.get("format", FORMAT)
+    if type(number) is not int or not 1 <= number <= FORMAT:
+        raise front.refuse(f"'format' = {number!r}: this xbarlab reads runbooks of format {FORMAT}", "format")
 
 
 def _text(front: FrontMatter, key: str, *, required: bool) -> str | None:
