@@ -41,6 +41,7 @@ _HOMES = {
     "joined": "protocols.keeping.joined",
     "Plan": "protocols.plan",
     "Forecast": "protocols.plan",
+    "step": "protocols.step",
     "DcSweepPlan": "protocols.measure.dc_sweep",
     "DcSweepResult": "protocols.measure.dc_sweep",
     "dc_sweep": "protocols.measure.dc_sweep",

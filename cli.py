@@ -339,19 +339,26 @@ def export(
 @app.command("list")
 def list_shipped(
     what: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="runbooks, stations, profiles or steps; all by default.")
+        str | None,
+        typer.Argument(
+            metavar="[KIND]",
+            help="runbooks, stations, profiles, steps, instruments, rules, models or analyses; all by default.",
+        ),
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="With the parameters of every step.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="With the parameters of every step, which imports it.")
+    ] = False,
 ) -> None:
-    """List shipped runbooks, stations, profiles and steps.
+    """List shipped runbooks, stations and profiles, and what anybody offers by name; runs nobody's code.
 
     \b
     xbarlab list
     xbarlab list steps --verbose
     """
-    from .runbooks.commands.listing import listing
+    from .runbooks.commands.listing import listing, refuse_taken_twice
 
     _say(listing(what, verbose=verbose))
+    refuse_taken_twice()
 
 
 def _say(lines: Sequence[str]) -> None:

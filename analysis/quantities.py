@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..common.errors import RefusedError
+
 LOW, HIGH = "_ci95_low", "_ci95_high"
 FRACTION, COUNT, PULSES = "fraction", "count", "pulses/cell"
 THOUSAND = "thousand"
@@ -124,6 +126,30 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "seed": ("", "seed of everything random on the host and, in process, on the mock chip"),
 }
 
+_DEFINED: dict[str, tuple[str, str]] = {}
+
+
+def define(name: str, definition: str) -> None:
+    """Say what a metric of somebody else's step is; a unit may stand at the end: ``"largest change of a cell [S]"``.
+
+    Raises
+    ------
+    RefusedError
+        For what is no name, has no definition, or is defined here already as something else.
+    """
+    text, _, rest = definition.strip().rpartition(" [")
+    text, unit = (text.strip(), rest[:-1]) if rest.endswith("]") and text else (definition.strip(), "")
+    unit = "" if unit == "1" else unit
+    if not name.isidentifier() or name.endswith((LOW, HIGH)):
+        raise RefusedError(f"metric {name!r} must be a word of letters, digits and _, without {LOW} or {HIGH}")
+    if not text:
+        raise RefusedError(f"metric {name!r} has no definition: say in one sentence what it is")
+    if name in QUANTITIES and QUANTITIES[name] != (unit, text):
+        raise RefusedError(f"metric {name!r} is taken: it is “{QUANTITIES[name][1]}”; choose another name")
+    if name not in QUANTITIES:
+        _DEFINED[name] = (unit, text)
+
+
 SI_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 _PREFIXED_UNITS = {"V", "A", "S", "Ω", "W", "J", "F", "Hz", "s"}
 
@@ -159,7 +185,7 @@ def describe(key: str) -> Quantity:
     step, _, rest = key.rpartition(".")
     bound = "low" if rest.endswith(LOW) else "high" if rest.endswith(HIGH) else ""
     name = rest.removesuffix(LOW).removesuffix(HIGH)
-    unit, definition = QUANTITIES.get(name, ("", ""))
+    unit, definition = QUANTITIES.get(name) or _DEFINED.get(name, ("", ""))
     return Quantity(key, step, name, bound, unit, definition)
 
 

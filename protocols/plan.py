@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import nan
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..common.errors import RefusedError, unknown
 from ..instruments.array_spec import ArraySpec
+from ..instruments.block import Block
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a plan would do at most: cells touched, largest |V|, pulses, bench time [s]."""
+    """What a plan would do at most: cells touched, largest |V|, pulses, bench time [s]; NaN where it does not say."""
 
-    cells: int
+    cells: float
     volts_max: float
-    pulses: int
+    pulses: float
     seconds: float
 
 
@@ -34,12 +36,17 @@ class Plan(BaseModel):
             raise RefusedError(explain(error, type(self))) from None
 
     def check(self, spec: ArraySpec) -> None:
-        """Refuse, before anything is sent, what this array or its limits do not allow."""
-        raise NotImplementedError
+        """Refuse, before anything is sent, what this array or its limits do not allow; here: cells outside of it."""
+        self._cells(spec)
 
     def forecast(self, spec: ArraySpec) -> Forecast:
-        """Return what this plan would do at most on this array."""
-        raise NotImplementedError
+        """Return what this plan would do at most on this array; here: how many cells, and no word on the rest."""
+        block = self._cells(spec)
+        return Forecast(cells=block.size if block is not None else nan, volts_max=nan, pulses=nan, seconds=nan)
+
+    def _cells(self, spec: ArraySpec) -> Block | None:
+        cells: object = getattr(self, "cells", None)
+        return Block.parse(cells, spec) if isinstance(cells, str) else None
 
 
 def explain(error: ValidationError, plan: type[BaseModel]) -> str:

@@ -15,7 +15,9 @@ import numpy as np
 
 from ...analysis.report.report import Section
 from ...common.errors import RefusedError
+from ...instruments.block import Block
 from ...instruments.capabilities import Cost, CrossbarArray
+from .cell_work import CellWork, axis_values
 from .checkpoint import Checkpoint
 from .chip_knowledge import ChipKnowledge
 from .dataset import Axis, DatasetWriter, Variable
@@ -231,6 +233,25 @@ class Run:
             spent=lambda: cost_fields(self._spent()),
             at_unit=self.at_unit,
         )
+
+    def measure(self, axis: str, values: Sequence[float], cells: Block, **quantities: str) -> CellWork:
+        """Return work (a context manager) that measures the same quantities of the same cells for every value.
+
+        Parameters
+        ----------
+        axis, values : what is varied, a word of letters, and one number for every unit of work.
+        cells : Block
+        quantities : unit of each quantity, by name: ``conductance="S"``.
+        """
+        numbers = axis_values(axis, values)
+        axes = [
+            Axis(axis, axis.replace("_", " ").capitalize()),
+            Axis("row", "Row", values=np.arange(cells.row0, cells.row0 + cells.nrows, dtype=np.int16)),
+            Axis("col", "Column", values=np.arange(cells.col0, cells.col0 + cells.ncols, dtype=np.int16)),
+        ]
+        variables = [Variable(name, name.replace("_", " ").capitalize(), unit) for name, unit in quantities.items()]
+        work = self.work(self.step_id, axes, variables, label=axis, total=len(numbers))
+        return CellWork(work, axis, numbers, cells, quantities)
 
     def progress(self, label: str, total: float) -> ProgressBar:
         """Return a progress bar for ``total`` units of work."""

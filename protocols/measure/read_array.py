@@ -110,7 +110,7 @@ def map_axes(block: Block) -> list[Axis]:
 
 
 def read_array(array: CrossbarArray, plan: ReadArrayPlan, run: Run | None = None) -> ReadArrayResult:
-    """Measure every cell of a block once.
+    """Measure every cell of a block once and map its conductance.
 
     A unit of work is the block, or one row where it is read row by row; nothing depends on what was before.
 

@@ -1,4 +1,4 @@
-"""What is shipped, in one line each: runbooks, stations, profiles, and the steps a runbook may name."""
+"""What there is, in one line each: shipped runbooks, stations and profiles, and what anybody offers under a name."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from ...common import plugins
 from ...common.errors import RefusedError, unknown
-from ...protocols.registry import step_about, step_kind, step_names
+from ...protocols.registry import step_kind
 from ..runner.front_matter import read_front_matter
 from ..runner.schema import list_runbooks
 from ..stations import list_stations
@@ -23,6 +24,10 @@ def listing(kind: str | None = None, *, verbose: bool = False) -> list[str]:
         "stations": _stations,
         "profiles": _profiles,
         "steps": lambda: _steps(verbose),
+        "instruments": lambda: _offers(plugins.INSTRUMENTS),
+        "rules": lambda: _offers(plugins.UPDATE_RULES),
+        "models": lambda: _offers(plugins.DEVICE_MODELS),
+        "analyses": lambda: _offers(plugins.ANALYSES),
     }
     if kind is not None and kind not in kinds:
         raise RefusedError(unknown("kind", kind, kinds))
@@ -59,16 +64,38 @@ def _profiles() -> list[str]:
     return _columns(found)
 
 
+def _offers(group: str) -> list[str]:
+    """Return who offers what, and what it is; nothing is imported, and a name taken twice is said, not chosen from."""
+    rows: list[tuple[str, str, str]] = []
+    for name, entries in plugins.offered(group).items():
+        rows += [(name, entry.origin, "TAKEN TWICE" if len(entries) > 1 else entry.about()) for entry in entries]
+    wide = max((len(origin) for _, origin, _ in rows), default=0)
+    return _columns((name, f"{origin:<{wide}}  {text}") for name, origin, text in rows)
+
+
+def refuse_taken_twice() -> None:
+    """Refuse, once everything is listed, what two packages offer under one name."""
+    for group in plugins.KINDS:
+        for entries in plugins.offered(group).values():
+            plugins.refuse_twice(entries)
+
+
 def _steps(verbose: bool) -> list[str]:
     if not verbose:
-        return _columns((name, step_about(name)) for name in step_names())
+        return _offers(plugins.STEPS)
     lines: list[str] = []
-    for name in step_names():
+    for name, entries in plugins.offered(plugins.STEPS).items():
+        if len(entries) > 1:
+            continue  # refuse_taken_twice() says it
         rows = [
             (f"{key}: {_type(field.annotation)} = {_default(field)}", field.description or "")
             for key, field in step_kind(name).plan.model_fields.items()
         ]
-        lines += [*([""] if lines else []), f"{name}: {step_about(name)}", *(f"    {line}" for line in _columns(rows))]
+        lines += [
+            *([""] if lines else []),
+            f"{name} ({entries[0].origin}): {entries[0].about()}",
+            *(f"    {line}" for line in _columns(rows)),
+        ]
     return lines
 
 

@@ -64,23 +64,29 @@ def forecast_table(steps: Sequence[tuple[str, str, Forecast]]) -> Table:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_footer=True)
     total = sum(forecast.seconds for _, _, forecast in steps)
-    largest = max((forecast.volts_max for _, _, forecast in steps), default=0.0)
+    volts = [forecast.volts_max for _, _, forecast in steps]
+    largest = math.nan if any(map(math.isnan, volts)) else max(volts, default=0.0)
     table.add_column("step", footer="at most")
     table.add_column("does")
     table.add_column("cells", justify="right")
-    table.add_column("largest volts", justify="right", footer=f"{largest:.3g} V")
-    table.add_column("pulses", justify="right", footer=f"{sum(f.pulses for _, _, f in steps):,}")
-    table.add_column("bench time", justify="right", footer=duration(total))
+    table.add_column("largest volts", justify="right", footer=_said(largest, "{:.3g} V"))
+    table.add_column("pulses", justify="right", footer=_said(sum(f.pulses for _, _, f in steps)))
+    table.add_column("bench time", justify="right", footer="not said" if math.isnan(total) else duration(total))
     for step_id, kind, forecast in steps:
         table.add_row(
             step_id,
             kind,
-            f"{forecast.cells:,}",
-            f"{forecast.volts_max:.3g} V",
-            f"{forecast.pulses:,}",
-            duration(forecast.seconds),
+            _said(forecast.cells),
+            _said(forecast.volts_max, "{:.3g} V"),
+            _said(forecast.pulses),
+            "not said" if math.isnan(forecast.seconds) else duration(forecast.seconds),
         )
     return table
+
+
+def _said(number: float, form: str = "{:,.0f}") -> str:
+    """Write a number of a forecast; one that a plan does not say is not a zero."""
+    return "not said" if math.isnan(number) else form.format(number)
 
 
 def duration(seconds: float) -> str:

@@ -63,5 +63,5 @@ class CnnPlan(ClassifierPlan):
 
 
 def train_cnn_mnist(array: CrossbarArray, plan: CnnPlan, run: Run | None = None) -> ClassifierResult:
-    """Train the network on the array; a unit of work is ``checkpoint_every`` steps."""
+    """Train a 1,015-weight CNN in situ on handwritten digits; a unit of work is ``checkpoint_every`` steps."""
     return train_classifier(array, plan, run, "Convolutional network trained on the array: handwritten digits")

@@ -57,5 +57,8 @@ class ConvLstmPlan(ClassifierPlan):
 
 
 def train_convlstm_sequence(array: CrossbarArray, plan: ConvLstmPlan, run: Run | None = None) -> ClassifierResult:
-    """Train the network on the array; a unit of work is ``checkpoint_every`` steps."""
+    """Train an 850-weight convolutional LSTM in situ on sequences of digits.
+
+    A unit of work is ``checkpoint_every`` steps.
+    """
     return train_classifier(array, plan, run, "Convolutional LSTM trained on the array: order of digits")

@@ -135,7 +135,7 @@ class AirlineResult:
 
 
 def train_lstm_airline(array: CrossbarArray, plan: AirlinePlan, run: Run | None = None) -> AirlineResult:
-    """Train the LSTM on the array; a unit of work is ``checkpoint_every`` steps."""
+    """Train an LSTM in situ to forecast airline passengers; a unit of work is ``checkpoint_every`` steps."""
     plan.check(array.spec)
     with one_thread():
         return _train(array, plan, run)

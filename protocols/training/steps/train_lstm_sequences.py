@@ -59,5 +59,5 @@ class SequencesPlan(ClassifierPlan):
 
 
 def train_lstm_sequences(array: CrossbarArray, plan: SequencesPlan, run: Run | None = None) -> ClassifierResult:
-    """Train the LSTM on the array; a unit of work is ``checkpoint_every`` steps."""
+    """Train an LSTM in situ to classify sequences; a unit of work is ``checkpoint_every`` steps."""
     return train_classifier(array, plan, run, f"LSTM trained on the array: {plan.task.replace('_', ' ')}")

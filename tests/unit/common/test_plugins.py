@@ -46,7 +46,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_shipped_says_where_it_comes_from_and_what_it_is() -> None:
     (entry,) = plugins.offered(plugins.STEPS)["read_array"]
     assert entry.origin.startswith("xbarlab ")
-    assert entry.about() == "Measure every cell of a block once."
+    assert entry.about() == "Measure every cell of a block once and map its conductance."
     assert "CrossbarBoard" in plugins.names(plugins.INSTRUMENTS)
 
 

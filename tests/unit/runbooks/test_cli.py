@@ -343,7 +343,9 @@ def test_list_shows_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
         "profiles:",
         "ta_hfo2_1t1r",
         "steps:",
-        "read_verify",
+        "read_verify xbarlab",
+        "instruments:",
+        "CrossbarBoard xbarlab",
     ):
         assert words in " ".join(out.split())
     _, out, _ = run_cli(capsys, "list", "steps", "--verbose")
