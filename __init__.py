@@ -34,6 +34,7 @@ _HOMES = {
     "resume_run": "runbooks.runner.resume",
     "load_runbook": "runbooks.runner.schema",
     "Bench": "instruments.station.station",
+    "catch_terminations": "instruments.station.terminations",
     "CrossbarArray": "instruments.capabilities",
     "PulseMap": "instruments.capabilities",
     "Block": "instruments.block",

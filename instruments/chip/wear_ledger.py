@@ -8,13 +8,14 @@ import threading
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...common.errors import RefusedError
 from ..block import Block
+from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
 from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, Account, RunSession, WearStore
 
@@ -265,6 +266,20 @@ class WearLedger:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+    def disown(self) -> None:
+        """Forget the database without closing it: for a forked child, whose parent writes there."""
+        keep(self._store)
+        self._store = None
+
+    def __copy__(self) -> NoReturn:
+        raise RefusedError(f"the account of chip {self._chip} has one book and is not copied")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        self.__copy__()
 
     def __enter__(self) -> Self:
         return self

@@ -91,3 +91,8 @@ class JoinedWear:
         """Write everything and let go of the databases."""
         for ledger in self.ledgers:
             ledger.close()
+
+    def disown(self) -> None:
+        """Forget the databases without closing them: for a forked child."""
+        for ledger in self.ledgers:
+            ledger.disown()

@@ -5,22 +5,25 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import os
 import re
-import signal
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from weakref import WeakSet
 
 from ...common.errors import RefusedError, XbarlabError, unknown
 from ..capabilities import Clock, CrossbarArray, Identity
 from ..clock import WallClock
+from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
 from .bench_lock import BenchLock
 from .station_file import ComposedArray, StationFile, known_arguments, read_station
+from .terminations import TERMINATIONS
 
 if TYPE_CHECKING:
     from qcodes.station import Station
@@ -60,7 +63,7 @@ class Bench:
 
     def __init__(self, file: StationFile) -> None:
         self.file = file
-        self._lock = BenchLock(file.resources, holder=str(file.path))
+        self._lock = BenchLock((*file.resources, *file.states), holder=str(file.path))
         self._station: Station | None = None
         self._station_before: Station | None = None
         self._array: CrossbarArray | None = None
@@ -69,7 +72,7 @@ class Bench:
         self._wear: WearLedger | JoinedWear | None = None
         self._identities: dict[str, Identity] = {}
         self._names: list[str] = []
-        self._signals_before: dict[int, Any] = {}
+        self._closing = threading.RLock()
         self._is_open = False
         self._ending: tuple[SafeStep, ...] = ()
         self._incidents: list[str] = []
@@ -147,9 +150,15 @@ class Bench:
         """Take the bench, open its instruments and make them safe."""
         if self._is_open:
             raise RefusedError(f"the bench of {self.file.path.name} is open already")
-        self._lock.acquire()
+        # Where nothing would make it safe, nothing is opened.
+        TERMINATIONS.enter(self, self.close, name=self.file.path.name)
+        try:
+            self._lock.acquire()
+        except BaseException:
+            TERMINATIONS.leave(self)
+            raise
         self._is_open = True
-        self._catch_signals()
+        _open_benches.add(self)
         # As the last resort: a notebook that never leaves its ``with``.
         atexit.register(self.close)
         try:
@@ -161,27 +170,57 @@ class Bench:
 
     def close(self) -> None:
         """Idle the array, close the instruments, give the bench back. Safe to call twice."""
-        if not self._is_open:
-            return
-        with uninterrupted():
-            self._is_open = False
-            ending: list[SafeStep] = []
-            if self._array is not None:
-                with _logged("idle"):
-                    self._array.idle()
-                    ending += getattr(self._array, "ending", ())
-            self._close_instruments(ending)
-            self._ending = tuple(ending)
-            self._array = self._clock = self._station = None
-            if self._wear is not None:
-                with _logged("closing the wear ledger"):
-                    self._wear.close()  # it can still be asked, for the report
-            if self._chip_lock is not None:
-                self._chip_lock.release()
-                self._chip_lock = None
-            self._lock.release()
-            atexit.unregister(self.close)
-            self._restore_signals()
+        # Another thread may be closing it: who comes second waits until it is done.
+        with self._closing:
+            if not self._is_open:
+                return
+            with uninterrupted():
+                self._close()
+        # Behind what holds signals back, which puts the handlers in again that it found.
+        TERMINATIONS.leave(self)
+
+    def _close(self) -> None:
+        self._is_open = False
+        ending: list[SafeStep] = []
+        if self._array is not None:
+            with _logged("idle"):
+                self._array.idle()
+                ending += getattr(self._array, "ending", ())
+        self._close_instruments(ending)
+        self._ending = tuple(ending)
+        self._array = self._clock = self._station = None
+        if self._wear is not None:
+            with _logged("closing the wear ledger"):
+                self._wear.close()  # it can still be asked, for the report
+        if self._chip_lock is not None:
+            self._chip_lock.release()
+            self._chip_lock = None
+        self._lock.release()
+        atexit.unregister(self.close)
+        _open_benches.discard(self)
+
+    def disown(self) -> None:
+        """Forget everything that is open, and close nothing: for a forked child, whose parent owns it."""
+        self._is_open = False
+        keep((self._array, self._station, self._wear))
+        self._array = self._clock = self._station = None
+        self._names.clear()
+        if self._wear is not None:
+            self._wear.disown()
+        for lock in (self._lock, self._chip_lock):
+            if lock is not None:
+                lock.forget()
+        self._chip_lock = None
+        atexit.unregister(self.close)
+
+    def __copy__(self) -> NoReturn:
+        raise RefusedError(f"{self!r} owns its instruments and is not copied: hand over the bench itself")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        self.__copy__()
+
+    def __reduce__(self) -> NoReturn:
+        self.__copy__()
 
     def _open_instruments(self) -> None:
         from qcodes.instrument import Instrument
@@ -306,29 +345,21 @@ class Bench:
         if self._station is not None and Station.default is self._station:
             Station.default = self._station_before
 
-    # -- signals ----------------------------------------------------------------------------------------------------
 
-    def _catch_signals(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in _TERMINATIONS:
-                if signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
-                    self._signals_before[number] = signal.signal(number, _interrupt)
-
-    def _restore_signals(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number, before in self._signals_before.items():
-                with suppress(ValueError, TypeError):
-                    signal.signal(number, before)
-            self._signals_before.clear()
+# Those a forked child must let go of.
+_open_benches: WeakSet[Bench] = WeakSet()
 
 
-# Termination and a closed terminal, where the system has them.
-_TERMINATIONS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+def _in_child() -> None:
+    for bench in list(_open_benches):
+        with suppress(Exception):
+            bench.disown()
+    _open_benches.clear()
+    TERMINATIONS.forget()
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Let a termination take the way of Ctrl-C, which every protocol knows."""
-    raise KeyboardInterrupt(f"terminated by {signal.Signals(number).name}")
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 class _logged:  # noqa: N801 - used like a function

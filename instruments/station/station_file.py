@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ...common.errors import RefusedError, unknown
 from ...common.yaml_files import read_yaml, refuse_unknown_keys
 from ..limits import Limits, NamedLimits
+from .resource_names import canonical_resource
 
 if TYPE_CHECKING:
     from ..chip.chip_file import Chip
@@ -68,9 +69,11 @@ class StationFile:
     boards : dict of str to Chip or None
         Instrument → chip on it, where several boards are joined to one array; else empty.
     resources : tuple of str
-        What to lock: one entry per instrument that another process could open too.
+        One entry per instrument that another process could open too.
     resource_of : dict of str to str
         Instrument → its entry there.
+    states : tuple of str
+        Files in which chips of mock benches live on; two bench files may name the same.
     wear : str, optional
         Where the wear ledger is, as it was written.
     """
@@ -86,6 +89,7 @@ class StationFile:
     wear: str | None = None
     boards: dict[str, Chip | None] = field(default_factory=dict[str, "Chip | None"])
     resource_of: dict[str, str] = field(default_factory=dict[str, str])
+    states: tuple[str, ...] = ()
 
     def account(self, *, simulated: bool, board: str | None = None) -> str | None:
         """Return what a chip's wear is kept under; None where it is a fresh one each time, or has no name.
@@ -100,7 +104,7 @@ class StationFile:
         if not simulated:
             return chip.id
         # A rehearsal with a real chip's file is no wear of that chip; two mock benches have two chips.
-        resource = next(iter(self.resources), None) if board is None else self.resource_of.get(board)
+        resource = next(iter(self.resource_of.values()), None) if board is None else self.resource_of.get(board)
         return f"{chip.id} (simulated, {resource})" if resource else None
 
 
@@ -155,12 +159,14 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
         allowed = allowed.narrowed(chip.limits, source=chip.source)
     named = NamedLimits(limits, f"{path}: xbarlab.limits")
     allowed.narrowed(named, source=named.source)
-    resource_of = _resources(instruments, path)
+    resource_of, states = _resources(instruments, path)
     wear = ours.get("wear")
     if wear is not None and (not isinstance(wear, str) or not wear.strip()):
         raise RefusedError(f"{path}: xbarlab.wear is {wear!r}: name a folder, or a file that ends in .sqlite")
     resources = tuple(resource_of.values())
-    return StationFile(path, instruments, array, composed, chip, clock, named, resources, wear, boards, resource_of)
+    return StationFile(
+        path, instruments, array, composed, chip, clock, named, resources, wear, boards, resource_of, states
+    )
 
 
 def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:
@@ -249,35 +255,46 @@ def _resolved(visalib: str, folder: Path, where: str) -> str:
     return visalib
 
 
-def _resources(instruments: Mapping[str, Mapping[str, Any]], path: Path) -> dict[str, str]:
-    """Return what to lock for each instrument that another process could open too."""
-    found: dict[str, str] = {}
+def _resources(instruments: Mapping[str, Mapping[str, Any]], path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return what to lock for each instrument that another process could open too, and the state files of mock chips.
+
+    An instrument has one name there, however its address is spelled.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    shared: dict[str, str] = {}
+    states: set[str] = set()
     for name, settings in instruments.items():
         address = settings.get("address", settings["init"].get("address"))
         if address is None:
             continue
         visalib = str(settings["init"].get("visalib") or "")
+        resource = canonical_resource(str(address))
+        private = False
         # What a socket or GPIB address means does not depend on who opens it; on a mock bench it does.
-        resource = f"{address} of {visalib.rpartition('@')[0]}" if visalib.endswith(_IN_PROCESS) else str(address)
+        if visalib.endswith(_IN_PROCESS):
+            file = visalib.rpartition("@")[0].partition("?")[0]
+            resource = f"{resource} of {Path(file).resolve() if file else ''}"
+            state = _state_file(file)
+            private = state is None
+            states |= {f"chip state {state}"} if state is not None else set()
         if resource in found:
-            raise RefusedError(
-                f"{path}: {found[resource]} and {name} have the same address {resource}: give each its own"
-            )
-        found[resource] = name
-    private = [r for r, name in found.items() if _is_private(str(instruments[name]["init"].get("visalib") or ""))]
-    return {name: resource for resource, name in found.items() if resource not in private}
+            first, spelled = found[resource]
+            same = "" if spelled == str(address) else f", there spelled {spelled}"
+            raise RefusedError(f"{path}: {first} and {name} have the same address {address}{same}: give each its own")
+        found[resource] = name, str(address)
+        if not private:
+            shared[name] = resource
+    return shared, tuple(sorted(states))
 
 
-def _is_private(visalib: str) -> bool:
-    """Whether every process that opens this gets a bench of its own: a mock bench without a ``state:`` file."""
-    if not visalib.endswith(_IN_PROCESS):
-        return False
-    file = visalib.rpartition("@")[0].partition("?")[0]
-    if not file:
-        return True
-    bench = read_yaml(Path(file), "bench file")
+def _state_file(bench_file: str) -> Path | None:
+    """Return where the chip of a mock bench lives on; None where every process gets a bench of its own."""
+    if not bench_file:
+        return None
+    bench = read_yaml(Path(bench_file), "bench file")
     chip = bench.get("chip")
-    return not (bench.get("state") or (isinstance(chip, Mapping) and cast("Mapping[str, Any]", chip).get("state")))
+    state = bench.get("state") or (isinstance(chip, Mapping) and cast("Mapping[str, Any]", chip).get("state"))
+    return (Path(bench_file).parent / str(state)).resolve() if state else None
 
 
 def _mapping(value: object, where: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pyvisa.constants import ResourceAttribute, StatusCode
 from pyvisa.errors import VisaIOError
 
+from .forked import watch_forks
+
 if TYPE_CHECKING:
     from pyvisa.resources import MessageBasedResource
 
@@ -252,6 +254,8 @@ def port_of(handle: MessageBasedResource) -> Port:
     sessions: dict[Any, Any] = getattr(handle.visalib, "sessions", {})
     session = sessions.get(handle.session) if isinstance(sessions, dict) else None
     link = getattr(session, "interface", None)
+    port: Port = VisaPort(handle)
     if type(session).__module__.startswith("pyvisa_py.") and isinstance(link, socket.socket):
-        return SocketPort(handle, link)
-    return VisaPort(handle)
+        port = SocketPort(handle, link)
+    watch_forks(port)
+    return port

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 import fault_matrix as matrix
+from xbarlab.instruments.station.bench_lock import lock_folder
 from xbarlab.mockhw.faults import Fault
 
 WALL_MINUTES = 15.0
@@ -104,7 +105,7 @@ def measure(hours: float) -> Sample:
 def _locks_held() -> int:
     """Count the locks that name this process as their holder."""
     held = 0
-    for owner in (Path(tempfile.gettempdir()) / "xbarlab-locks").glob("*.json"):
+    for owner in lock_folder().glob("*.json"):
         try:
             held += json.loads(owner.read_text())["pid"] == os.getpid()
         except (OSError, ValueError):

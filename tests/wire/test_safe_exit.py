@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,11 +16,13 @@ from typing import Any
 import pytest
 
 from support import fake_board as fake
+from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
 from xbarlab.instruments.station.station import Bench, load_station
+from xbarlab.instruments.station.terminations import SIGNALS, Terminations, catch_terminations
 from xbarlab.instruments.wire import exchange
 from xbarlab.instruments.wire.interrupts import uninterrupted
 
@@ -138,8 +142,35 @@ def test_sigterm_takes_the_same_way(bench: Any) -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_outside_the_main_thread_no_handler_is_touched(bench: Any) -> None:
+def in_thread(run: Callable[[], None]) -> list[BaseException]:
+    caught: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            run()
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=body, name="worker")
+    thread.start()
+    thread.join()
+    return caught
+
+
+def test_outside_the_main_thread_a_bench_nobody_would_make_safe_is_refused(bench: Any) -> None:
     make, board = bench
+    before = [signal.getsignal(number) for number in SIGNALS]
+    (error,) = in_thread(lambda: make().open())
+    assert isinstance(error, RefusedError)
+    assert "thread 'worker'" in str(error)
+    assert "catch_terminations()" in str(error)
+    assert board.sent == []
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_outside_the_main_thread_a_bench_opens_where_terminations_are_caught(bench: Any) -> None:
+    make, board = bench
+    before = [signal.getsignal(number) for number in SIGNALS]
     seen: list[object] = []
 
     def run() -> None:
@@ -147,12 +178,91 @@ def test_outside_the_main_thread_no_handler_is_touched(bench: Any) -> None:
             open_bench.array.read(Block(0, 1, 0, 1))
             seen.append(signal.getsignal(signal.SIGTERM))
 
-    before = signal.getsignal(signal.SIGTERM)
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert seen == [before]
+    with catch_terminations():
+        held = signal.getsignal(signal.SIGTERM)
+        assert in_thread(run) == []
+    assert seen == [held]
     assert told(board)[-3:] == OFF
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_catching_terminations_is_asked_for_in_the_main_thread() -> None:
+    (error,) = in_thread(catch_terminations)
+    assert isinstance(error, RefusedError)
+    assert "main thread" in str(error)
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, lambda *_: None])
+def test_a_closed_bench_gives_every_handler_back(bench: Any, handler: Any) -> None:
+    make, _ = bench
+    kept = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        with make() as open_bench:
+            open_bench.array.read(Block(0, 1, 0, 1))
+        assert [signal.getsignal(number) for number in SIGNALS] == [handler] * len(SIGNALS)
+    finally:
+        for number, before in kept.items():
+            signal.signal(number, before)
+
+
+def test_benches_closed_in_the_order_they_were_opened_give_the_first_handler_back() -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    own, first, second = Terminations(), object(), object()
+    own.enter(first, lambda: None, name="a")
+    own.enter(second, lambda: None, name="b")
+    own.leave(first)
+    assert [signal.getsignal(number) for number in SIGNALS] != before
+    own.leave(second)
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_a_handler_somebody_set_meanwhile_stays() -> None:
+    kept = {number: signal.getsignal(number) for number in SIGNALS}
+    own, bench = Terminations(), object()
+
+    def theirs(*_: object) -> None:
+        """A web server's."""
+
+    try:
+        own.enter(bench, lambda: None, name="a")
+        signal.signal(signal.SIGTERM, theirs)
+        own.leave(bench)
+        assert signal.getsignal(signal.SIGTERM) is theirs
+    finally:
+        for number, before in kept.items():
+            signal.signal(number, before)
+
+
+def test_a_bench_of_another_thread_is_interrupted_then_closed_when_a_termination_arrives() -> None:
+    own, arrived, opened, ended = Terminations(), [], threading.Event(), threading.Event()
+    kept = signal.signal(signal.SIGTERM, lambda *_: arrived.append("theirs"))
+
+    def work() -> None:
+        bench = object()
+        own.enter(bench, lambda: arrived.append("closed from here"), name="a")
+        opened.set()
+        try:
+            for _ in range(6000):
+                time.sleep(0.01)
+        except KeyboardInterrupt:
+            arrived.append("interrupted")
+        finally:
+            own.leave(bench)
+            ended.set()
+
+    try:
+        with contextlib.ExitStack() as stack:
+            own.hold()
+            stack.callback(own.let_go)
+            thread = threading.Thread(target=work)
+            thread.start()
+            assert opened.wait(10.0)
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert ended.wait(10.0)
+            thread.join()
+    finally:
+        signal.signal(signal.SIGTERM, kept)
+    assert arrived == ["interrupted", "theirs"]
 
 
 def test_a_dead_link_is_told_once(bench: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tempfile
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     module = types.ModuleType("fake_lab")
     module.Board = make
     monkeypatch.setitem(sys.modules, "fake_lab", module)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("XBARLAB_LOCKS", str(tmp_path / "xbarlab-locks"))
     monkeypatch.setenv("XBARLAB_WEAR", str(tmp_path))
     return tmp_path
 
