@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...common.errors import RefusedError
-from ..abilities import (
-    Multiplies,
-    MultipliesReversed,
-    Samples,
-    Sweeps,
-    UpdatesByOuterProduct,
-    VerifiesOnBoard,
-)
+from ..abilities import Multiplies, MultipliesReversed
+from ..array_spec import ArraySpec
 from ..block import Block
-from ..capabilities import Delivered, FloatArray, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
-from ..limits import numbers
-from .boards import Done, JoinedBoards
+from ..capabilities import Clock, Cost, CrossbarArray, Delivered, Kind, PulseMap, Reading
+from ..chip.requests import checked_pulses, checked_read
+from ..clock import WallClock
+from ..errors import UnsupportedError
+from ..wire.safe_state import SafeStep
+from .boards import Boards, Done
+from .clock import JoinedClock
+from .parts import joined_abilities
 
-_EVERYWHERE = "on every one of the joined boards"
 
-
-class JoinedArrays(JoinedBoards):
+class JoinedArrays:
     """Boards one after the other on the diagonal of one array.
 
     Board k's rows come after those of board k − 1, its columns likewise (``spec.parts``). A row of one board and a
@@ -43,10 +41,61 @@ class JoinedArrays(JoinedBoards):
     Raises
     ------
     RefusedError
-        When they differ in what cannot be joined: see :func:`~.joined_spec.joined_spec`.
+        When they differ in what cannot be joined: see :func:`~.spec.joined_spec`.
     """
 
-    # -- reading -----------------------------------------------------------------------------------------------------
+    def __init__(self, arrays: Sequence[CrossbarArray], *, name: str | None = None) -> None:
+        boards: list[CrossbarArray] = []
+        for array in arrays:
+            boards += array.boards if isinstance(array, JoinedArrays) else [array]
+        self._boards = Boards(boards, name)
+        self._parts = joined_abilities(self._boards)
+        self._spec = replace(self._boards.spec, supports=self._parts.names)
+        self.name = self._spec.name
+        if self._spec.simulated:
+            self._clock: Clock = JoinedClock([board.clock for board in boards])
+        else:
+            # A board that waits declares the silence on all of them.
+            self.clock = WallClock(self)
+
+    # -- about itself ------------------------------------------------------------------------------------------------
+
+    @property
+    def boards(self) -> tuple[CrossbarArray, ...]:
+        """The boards, in their order."""
+        return self._boards.all
+
+    @property
+    def spec(self) -> ArraySpec:
+        """What this array is and can do; ``spec.parts`` says where its boards are."""
+        return self._spec
+
+    def ability(self, kind: type[Kind]) -> Kind:
+        """Return what all boards can do besides reading and pulsing, or refuse saying what they would need."""
+        return self._parts.ability(kind)
+
+    @property
+    def clock(self) -> Clock:
+        """One time for all boards."""
+        return self._clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._clock = clock
+        for board in self.boards:
+            board.clock = clock  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def cost(self) -> Cost:
+        """Totals of all boards; ``chip_seconds`` add up, chip by chip."""
+        return sum((board.cost for board in self.boards), Cost())
+
+    @property
+    def ending(self) -> tuple[SafeStep, ...]:
+        """What the last :meth:`idle` came to, board by board."""
+        return tuple(step for board in self.boards for step in getattr(board, "ending", ()))
+
+    # -- reading and pulsing -----------------------------------------------------------------------------------------
 
     def read(
         self,
@@ -58,28 +107,19 @@ class JoinedArrays(JoinedBoards):
         scheme: str | None = None,
     ) -> Reading:
         """Measure a block at ``volts`` [V], one transaction per board it meets; NaN where there is no cell."""
-        scheme = self._spec.require_scheme(scheme, writing=False)
-        self._require_block(cells)
-        amplitude = self._spec.read_volts if volts is None else volts
-        self._spec.limits.one("read_volts", amplitude, channel="read")
-        self._spec.check_average(average, channel="read")
+        boards = self._boards
+        boards.require(cells)
+        asked = checked_read(self._spec, cells, volts, average=average, gate=gate, scheme=scheme)
         current, conductance, stderr = (np.full(cells.shape, np.nan) for _ in range(3))
         flags = np.zeros(cells.shape, dtype=np.uint8)
-        for board, local, at in self._split(cells):
-            reading = board.read(local, amplitude, average=average, gate=gate, scheme=scheme)
-            current[at], conductance[at], stderr[at] = reading.current, reading.conductance, reading.stderr
-            flags[at] = reading.flags
-        return Reading(cells, float(amplitude), current, conductance, stderr, flags)
-
-    def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
-        """Measure one cell at ``rate`` [1/s] for ``seconds`` [s] at ``volts`` [V]."""
-        self._spec.require(Samples, otherwise=_EVERYWHERE)
-        board, part = self._home(row, col)
-        self._spec.limits.one("read_volts", volts, channel=f"cell ({row}, {col})")
-        trace = board.ability(Samples).sample(row - part.row0, col - part.col0, volts, rate=rate, seconds=seconds)
-        return replace(trace, row=row, col=col)
-
-    # -- pulsing -----------------------------------------------------------------------------------------------------
+        with boards.lock:
+            for board, local, at in boards.split(cells):
+                reading = board.read(local, asked.volts, average=asked.average, gate=gate, scheme=asked.scheme)
+                current[at], conductance[at], stderr[at] = reading.current, reading.conductance, reading.stderr
+                flags[at] = reading.flags
+        return Reading(
+            block=cells, volts=asked.volts, current=current, conductance=conductance, stderr=stderr, flags=flags
+        )
 
     def pulse(self, pulses: PulseMap) -> Delivered:
         """Apply a pulse map, board after board; boards without a pulse in it are left alone.
@@ -89,166 +129,53 @@ class JoinedArrays(JoinedBoards):
         RefusedError
             Before anything is written: a value outside the joint limits, or a pulse for a cell that does not exist.
         """
-        scheme = self._spec.require_scheme(pulses.scheme, writing=True)
-        block = pulses.block
-        self._require_block(block)
-        volts, width, gate, count = self._checked(pulses)
+        boards, block = self._boards, pulses.block
+        boards.require(block)
+        asked = checked_pulses(self._spec, pulses)
+        boards.require_each(block, asked.count > 0, "no pulse can be given")
         done = Done(block)
-        for board, local, at in self._split(block):
-            if count[at].any():
-                share = PulseMap(local, volts[at], width[at], gate[at], count[at], scheme)
-                with self._after(done, at, board):
-                    done.add(at, board.pulse(share))
+        with boards.lock:
+            for board, local, at in boards.split(block):
+                if asked.count[at].any():
+                    with boards.after(done, at, board):
+                        done.add(at, board.pulse(asked.part(local, at)))
         return done.delivered()
-
-    def _checked(self, pulses: PulseMap) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Return volts, width, gate and count of the block's shape, within the joint limits."""
-        limits, block = self._spec.limits, pulses.block
-        where = f"pulse map {block}, cell "
-        try:
-            volts, width, gate, count = (
-                np.broadcast_to(numbers(getattr(pulses, name), name, channel=where), block.shape)
-                for name in ("volts", "width", "gate", "count")
-            )
-        except RefusedError:
-            raise
-        except ValueError as error:
-            raise RefusedError(f"a pulse map for a block of {block.nrows} × {block.ncols} cells: {error}") from error
-        limits.check("count", count, channel=where, unit="pulses")
-        active = count > 0
-        lost = active & ~self._exists[block.slices]
-        if lost.any():
-            row, col = (int(n[0]) for n in np.nonzero(lost))
-            raise RefusedError(f"no pulse can be given: {self._nowhere(block.row0 + row, block.col0 + col)}")
-        # Other members of cells that are left alone are not looked at, here as on a board.
-        volts, gate = np.where(active, volts, 0.0), np.where(active, gate, 0.0)
-        width = np.where(active, width, limits.width_min)
-        limits.check("pulse_volts", volts, channel=where)
-        limits.check("width", width, channel=where, unit="s")
-        limits.check_pulses(volts, width, channel=where)
-        if self._spec.gate_axis is not None:
-            limits.check("gate", gate, channel=where)
-        return volts, width, gate, count
-
-    def sweep(
-        self,
-        row: int,
-        col: int,
-        volts: ArrayLike,
-        *,
-        compliance: float,
-        dwell: float,
-        gate: ArrayLike | None = None,
-        scheme: str | None = None,
-    ) -> IVTrace:
-        """Drive one cell through ``volts`` [V], ``dwell`` [s] each, current at or below ``compliance`` [A]."""
-        spec = self._spec
-        spec.require(Sweeps, otherwise=_EVERYWHERE)
-        scheme = spec.require_scheme(scheme, writing=True)
-        board, part = self._home(row, col)
-        where = f"cell ({row}, {col}) point "
-        points = spec.limits.check("pulse_volts", np.atleast_1d(np.asarray(volts)), channel=where)
-        spec.check_sweep(points.size, compliance, dwell, channel=f"sweep of cell ({row}, {col})")
-        spec.limits.check_points(points.ravel(), compliance, dwell, channel=where)
-        with self._after(Done(Block(row, 1, col, 1)), (slice(0, 1), slice(0, 1)), board):
-            trace = board.ability(Sweeps).sweep(
-                row - part.row0, col - part.col0, volts, compliance=compliance, dwell=dwell, gate=gate, scheme=scheme
-            )
-        return replace(trace, row=row, col=col)
-
-    # -- all lines at once -------------------------------------------------------------------------------------------
 
     def vmm(self, volts: ArrayLike, *, reverse: bool = False, full_scale: float | None = None) -> NDArray[np.float32]:
-        """Return currents [batch, cols] [A] for row voltages [batch, rows] [V]; reverse: columns in, rows out.
-
-        A board whose inputs are all 0 V is not driven, and its currents are 0 A. ``full_scale`` [A] is set on boards
-        as they are driven; None keeps what was asked for last.
-        """
-        spec = self._spec
-        spec.require(Multiplies, otherwise=_EVERYWHERE)
+        """Multiply, the short way: :class:`~..abilities.Multiplies`, or with ``reverse`` the other direction."""
         if reverse:
-            spec.require(MultipliesReversed, otherwise=_EVERYWHERE)
-        given = volts if isinstance(volts, np.ndarray) else numbers(volts, "vmm_volts", channel="vmm input")
-        if given.dtype != np.float32:
-            given = numbers(given, "vmm_volts", channel="vmm input")
-        vectors = given[np.newaxis] if given.ndim == 1 else given
-        lines, outputs = (spec.cols, spec.rows) if reverse else (spec.rows, spec.cols)
-        if vectors.ndim != 2 or vectors.shape[1] != lines or len(vectors) == 0:
-            raise RefusedError(f"vmm needs [batch, {lines}] voltages, not shape {given.shape}")
-        if not np.abs(vectors).max() <= spec.limits.vmm_volts_max:
-            spec.limits.check("vmm_volts", vectors, channel="vmm input ")
-        if full_scale is not None:
-            self._full_scale = self._range_of(full_scale)
-        current = np.zeros((len(vectors), outputs), dtype=np.float32)
-        for board, part in zip(self.boards, spec.parts, strict=True):
-            inputs, out = reversed(part.slices) if reverse else part.slices
-            mine = vectors[:, inputs]
-            if mine.any():
-                if reverse:
-                    current[:, out] = board.ability(MultipliesReversed).vmm_reversed(mine, full_scale=self._full_scale)
-                else:
-                    current[:, out] = board.ability(Multiplies).vmm(mine, full_scale=self._full_scale)
-        return current[0] if given.ndim == 1 else current
+            return self.ability(MultipliesReversed).vmm_reversed(volts, full_scale=full_scale)
+        return self.ability(Multiplies).vmm(volts, full_scale=full_scale)
 
-    def vmm_reversed(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
-        """Return the currents [batch, rows] [A] of column voltages [batch, cols] [V]."""
-        return self.vmm(volts, reverse=True, full_scale=full_scale)
+    # -- to the safe state -------------------------------------------------------------------------------------------
 
-    def _range_of(self, wanted: float) -> float:
-        """Return the least range all boards have that holds ``wanted`` [A]."""
-        ranges = sorted(self._spec.vmm_ranges)
-        chosen = next((full for full in ranges if full >= wanted * (1.0 - 1e-9)), None)
-        if not wanted > 0.0 or chosen is None:
-            known = ", ".join(f"{full:g}" for full in ranges)
-            raise RefusedError(
-                f"vmm full_scale {wanted:g} A is not above 0 and within the ranges {known} A of {self.name}"
-            )
-        return chosen
+    def idle(self) -> None:
+        """Stop every board, 0 V first, then disconnect. All are told, also when one raises; then that is raised."""
+        with self._boards.lock.idling():
+            self._boards.tell(lambda board: board.idle())
 
-    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int) -> Delivered:
-        """Pulse cells in proportion to xᵢ·dⱼ, −1 to 1 each ([rows], [cols]), by coincidences on each board.
+    def close(self) -> None:
+        """Idle every board, then close those that can be closed."""
+        try:
+            self.idle()
+        finally:
+            self._boards.tell(lambda board: getattr(board, "close", lambda: None)())
 
-        Where row and column are of different boards there is no cell, and nothing happens. A board whose part of x or
-        d is 0 is left alone. The boards draw independently; each takes the drive from its own ``update_…`` parameters.
-        """
-        spec = self._spec
-        spec.require(UpdatesByOuterProduct, otherwise=_EVERYWHERE)
-        xs, ds = (numbers(values, name, channel="outer_update") for values, name in ((x, "x"), (d, "d")))
-        for values, size, name in ((xs, spec.rows, "x"), (ds, spec.cols, "d")):
-            if values.shape != (size,):
-                raise RefusedError(f"{name} has shape {values.shape}, {self.name} needs ({size},)")
-            if not (np.abs(values) <= 1.0).all():
-                raise RefusedError(f"{name} holds {float(values[~(np.abs(values) <= 1.0)][0]):g}: values are −1 to 1")
-        spec.limits.check("count", pulses, channel="outer_update", unit="pulses")
-        done = Done(spec.whole)
-        for board, part in zip(self.boards, spec.parts, strict=True):
-            rows, cols = part.slices
-            if xs[rows].any() and ds[cols].any():
-                with self._after(done, part.slices, board):
-                    done.add(
-                        part.slices,
-                        board.ability(UpdatesByOuterProduct).outer_update(xs[rows], ds[cols], pulses=pulses),
-                    )
-        return done.delivered()
+    def declare_silence(self, seconds: float) -> None:
+        """Tell every board that has a watchdog that nothing will be sent for ``seconds`` [s]."""
+        for board in self.boards:
+            tell: Callable[[float], object] | None = getattr(board, "declare_silence", None)
+            if tell is not None:
+                tell(seconds)
 
-    def program_verify(self, request: VerifyRequest) -> Verified:
-        """Run the boards' own read-verify; boards without a target are left alone, and NaN comes back for them."""
-        self._spec.require(VerifiesOnBoard, otherwise=_EVERYWHERE)
-        block, target = request.block, np.asarray(request.target, dtype=np.float64)
-        self._require_block(block)
-        if target.shape != block.shape:
-            raise RefusedError(f"targets have shape {target.shape}, the block {block.shape}")
-        lost = ~np.isnan(target) & ~self._exists[block.slices]
-        if lost.any():
-            row, col = (int(n[0]) for n in np.nonzero(lost))
-            raise RefusedError(f"no target can be reached: {self._nowhere(block.row0 + row, block.col0 + col)}")
-        done = Done(block)
-        conductance, finished = np.full(block.shape, np.nan), np.zeros(block.shape, dtype=np.bool_)
-        for board, local, at in self._split(block):
-            if not np.isnan(target[at]).all():
-                with self._after(done, at, board):
-                    said = board.ability(VerifiesOnBoard).program_verify(
-                        replace(request, block=local, target=target[at])
-                    )
-                conductance[at], finished[at], done.count[at] = said.conductance, said.done, said.pulses
-        return Verified(block, conductance, done.count, finished)
+    def diagnose(self) -> Any:
+        """Let every board measure itself; return the worst of each: offset [A], reference [Ω] and open lines [Ω]."""
+        for board in self.boards:
+            if not hasattr(board, "diagnose"):
+                raise UnsupportedError(f"{board.spec.name} cannot measure itself: check each board by itself")
+        with self._boards.lock:
+            found = [cast("Any", board).diagnose() for board in self.boards]
+        offset = max((one.offset for one in found), key=abs)
+        known = [one for one in found if one.reference is not None and one.reference_nominal is not None]
+        off = max(known, key=lambda one: abs(one.reference / one.reference_nominal - 1.0), default=found[0])
+        return replace(off, offset=offset, open=min(one.open for one in found))

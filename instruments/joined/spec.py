@@ -56,6 +56,7 @@ def joined_spec(specs: Sequence[ArraySpec], name: str) -> ArraySpec:
         volts_lsb=max(spec.volts_lsb for spec in specs),
         gate_lsb=max(spec.gate_lsb for spec in specs),
         width_tick=max(spec.width_tick for spec in specs),
+        edge=_shortest_edge(specs),
         read_ranges=_shared(specs, "read_ranges", wanted=True),
         vmm_ranges=_shared(specs, "vmm_ranges", wanted="vmm" in supports),
         read_schemes=_shared(specs, "read_schemes", wanted=True),
@@ -99,6 +100,12 @@ def _narrowest(specs: Sequence[ArraySpec]) -> Limits:
             if yours > mine if name.endswith("_min") else yours < mine:
                 limits = limits.narrowed({name: yours}, source=spec.limits.origins.get(name, f"board {spec.name}"))
     return limits
+
+
+def _shortest_edge(specs: Sequence[ArraySpec]) -> float | None:
+    """Return the edge [s] of the fastest board, for the slew; None where one does not say."""
+    edges = [spec.edge for spec in specs if spec.edge is not None]
+    return min(edges) if len(edges) == len(specs) else None
 
 
 def _shared(specs: Sequence[ArraySpec], member: str, *, wanted: bool) -> tuple[object, ...]:

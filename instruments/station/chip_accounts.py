@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..chip.wear_ledger import WearLedger
 from ..chip.wear_store import WearStore, wear_file
-from ..joined.boards import JoinedBoards
+from ..joined.array import JoinedArrays
 from ..joined.wear import JoinedWear
 from .bench_lock import BenchLock
 
@@ -28,7 +28,7 @@ def own_chips(file: StationFile, array: CrossbarArray) -> tuple[BenchLock | None
     """
     simulated = array.spec.simulated
     owned: list[tuple[CrossbarArray, Chip | None, str | None]]
-    if isinstance(array, JoinedBoards):
+    if isinstance(array, JoinedArrays):
         named = zip(array.boards, file.boards.items(), strict=True)
         owned = [(board, chip, file.account(simulated=simulated, board=name)) for board, (name, chip) in named]
     else:

@@ -13,6 +13,7 @@ import pytest
 from support.fake_array import FakeArray, fake_spec
 from support.training_bench import write_two_boards
 from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.abilities import Samples, Sweeps, UpdatesByOuterProduct, VerifiesOnBoard
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import Cost, CrossbarArray, PulseMap, VerifyRequest
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, UnconfirmedError
@@ -132,11 +133,11 @@ def test_reads_and_pulses_over_a_border(array: JoinedArrays) -> None:
 
 def test_one_cell_by_its_own_lines(array: JoinedArrays) -> None:
     set_all(array)
-    trace = array.sample(18, 14, 0.1, rate=1e4, seconds=0.01)
+    trace = array.ability(Samples).sample(18, 14, 0.1, rate=1e4, seconds=0.01)
     assert (trace.row, trace.col) == (18, 14)
     truth = array.read(Block(18, 1, 14, 1), average=64).conductance[0, 0]
     assert trace.current.mean() / 0.1 == pytest.approx(truth, rel=0.02)
-    swept = array.sweep(18, 14, [0.0, 0.1, 0.2], compliance=1e-4, dwell=1e-3)
+    swept = array.ability(Sweeps).sweep(18, 14, [0.0, 0.1, 0.2], compliance=1e-4, dwell=1e-3)
     assert (swept.row, swept.col) == (18, 14)
     assert swept.current[1] / 0.1 == pytest.approx(truth, rel=0.05)
 
@@ -147,8 +148,8 @@ def test_cells_between_boards_do_not_exist(array: JoinedArrays) -> None:
         lambda: array.pulse(PulseMap(array.spec.whole, 1.0, 1e-6, 1.0, 1)),
         lambda: array.pulse(PulseMap(Block(14, 4, 10, 5), 1.0, 1e-6, 1.0, np.eye(4, 5, 2))),
         lambda: array.read(Block(3, 1, 14, 1)),
-        lambda: array.sample(3, 14, 0.1, rate=1e3, seconds=0.01),
-        lambda: array.sweep(3, 14, [0.1], compliance=1e-4, dwell=1e-3),
+        lambda: array.ability(Samples).sample(3, 14, 0.1, rate=1e3, seconds=0.01),
+        lambda: array.ability(Sweeps).sweep(3, 14, [0.1], compliance=1e-4, dwell=1e-3),
     ]
     for act in asked:
         with pytest.raises(RefusedError, match=r"does not exist.*0:16,0:12 \(left\) and 16:36,12:22 \(right\)"):
@@ -179,7 +180,7 @@ def test_boards_verify_their_own_cells(array: JoinedArrays) -> None:
         reset_volts=(1.7, 1.7, 0.1), reset_gate=5.0,
     )  # fmt: skip
     before = array.cost.transactions
-    done = array.program_verify(request)
+    done = array.ability(VerifiesOnBoard).program_verify(request)
     assert array.cost.transactions - before == 2
     assert done.conductance[0, 0] == pytest.approx(200e-6, abs=11e-6)
     assert done.conductance[3, 4] == pytest.approx(250e-6, abs=11e-6)
@@ -188,11 +189,11 @@ def test_boards_verify_their_own_cells(array: JoinedArrays) -> None:
     assert np.isnan(done.conductance[0, 4])
     before = array.cost.transactions
     target[3, 4] = np.nan
-    array.program_verify(replace(request, target=target))
+    array.ability(VerifiesOnBoard).program_verify(replace(request, target=target))
     assert array.cost.transactions - before == 1
     target[0, 4] = 1e-4
     with pytest.raises(RefusedError, match=r"no target can be reached: cell \(14, 14\) does not exist"):
-        array.program_verify(replace(request, target=target))
+        array.ability(VerifiesOnBoard).program_verify(replace(request, target=target))
 
 
 def test_costs_add_up_and_idle_boards_cost_nothing() -> None:
@@ -540,11 +541,16 @@ def test_outer_products_reach_the_board_of_each_piece(tmp_path: Path) -> None:
             part = tile.inputs, tile.outputs
             assert np.corrcoef(moved[part].ravel(), wanted[part].ravel())[0, 1] > 0.9
         before = array.cost.transactions
-        done = array.outer_update(np.ones(36), np.ones(22), pulses=2)  # a whole update, on both boards at once
+        done = array.ability(UpdatesByOuterProduct).outer_update(
+            np.ones(36),
+            np.ones(22),
+            pulses=2,
+            # a whole update, on both boards at once
+        )
         assert array.cost.transactions - before == 2
         assert (done.count > 0).sum() == 16 * 12 + 20 * 10
         with pytest.raises(RefusedError, match="values are −1 to 1"):
-            array.outer_update(np.full(36, 2.0), np.ones(22), pulses=1)
+            array.ability(UpdatesByOuterProduct).outer_update(np.full(36, 2.0), np.ones(22), pulses=1)
 
 
 def test_a_plan_that_does_not_know_of_the_boards_is_refused(array: JoinedArrays) -> None:
