@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...common.errors import RefusedError
 from ...common.yaml_files import load_yaml
 from ..faults import KINDS, FaultKind, FaultPlace, StuckHow
-from ..instruments.array_board.spec import SUPPORTS
+from ..instruments.array_board.spec import FEATURES, SUPPORTS
 
 
 class BenchFileError(ValueError):
@@ -54,6 +54,8 @@ class ArrayBoardEntry(_Section):
     address : str
         VISA resource name.
     serial : str
+    protocol : int
+        Revision of the board protocol it speaks: 1 for an old board.
     lacks : tuple of str
         Capabilities this board does not have.
     """
@@ -61,7 +63,14 @@ class ArrayBoardEntry(_Section):
     kind: Literal["array_board"]
     address: str
     serial: str = "MOCK-0001"
-    lacks: tuple[Literal["sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify"], ...] = ()
+    protocol: Literal[1, 2] = 1
+    lacks: tuple[
+        Literal[
+            "sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify",
+            "long_counts", "outer_tiles", "products",
+        ],
+        ...,
+    ] = ()  # fmt: skip
 
 
 class Keithley2450Entry(_Section):
@@ -225,5 +234,5 @@ def _sentence(item: dict[str, Any]) -> str:
     if path[0] == "faults" and path[-1] == "kind":
         return f"{where}: {item['input']!r} is no fault; known are {', '.join(KINDS)}"
     if "lacks" in path:
-        return f"{where}: {item['input']!r} is no capability; known are {', '.join(SUPPORTS)}"
+        return f"{where}: {item['input']!r} is no capability; known are {', '.join(SUPPORTS + FEATURES)}"
     return f"{where}: {item['msg']}, got {item['input']!r}"

@@ -26,13 +26,14 @@ def make_board(
 ) -> SimulatedInstrument:
     """Return an array board with ``chip`` in its socket."""
     from ..instruments.array_board.board import ArrayBoard
-    from ..instruments.array_board.spec import SUPPORTS, BoardSpec
+    from ..instruments.array_board.spec import BoardSpec, supported
 
     spec = BoardSpec(
         rows=chip.rows,
         cols=chip.cols,
         gate_axis=chip.gate_axis,
-        supports=tuple(name for name in SUPPORTS if name not in entry.lacks),
+        revision=entry.protocol,
+        supports=supported(entry.protocol, entry.lacks),
     )
     if spec.read_gate > spec.gate_max:
         spec = replace(spec, read_gate=spec.gate_max)

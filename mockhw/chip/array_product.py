@@ -7,10 +7,13 @@ from typing import Final
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from ..device_models.base import DeviceModel
 from .crossbar_network import Shape, Wires, effective_conductance
 from .normal_stream import Float32Array
+
+BoolArray = NDArray[np.bool_]
 
 # Two voltages inside the usual read range fix the cubic term of the cells: I = V·(g1 + g3·V²).
 _LOW, _HIGH = 0.1, 0.3
@@ -94,16 +97,22 @@ class ArrayProduct:
         return mean, variance
 
 
-def take_product(model: DeviceModel, shape: Shape, wires: Wires, gate: float, now: float) -> ArrayProduct:
+def take_product(
+    model: DeviceModel, shape: Shape, wires: Wires, gate: float, now: float, conducts: BoolArray | None = None
+) -> ArrayProduct:
     """Return the rows-to-columns product of an array in its present state.
 
     Wires enter exactly for small signals. For noise and bend, a cell is said to keep the share
     ``w = G_eff/G`` of its voltage, and as much of its current to arrive: changes of G arrive as w², currents
     that go with V³ as w⁴. That is exact for a cell alone on its lines, and right to a tenth on loaded ones.
+
+    ``conducts``, [size], says which cells have an open gate; None: all.
     """
     every = np.arange(model.size, dtype=np.int64)
     low = model.conductance(every, _LOW, gate, now)
     high = model.conductance(every, _HIGH, gate, now)
+    if conducts is not None:
+        low, high = np.where(conducts, low, 0.0), np.where(conducts, high, 0.0)
     bend = (high - low) / (_HIGH**2 - _LOW**2)
     cell = low - bend * _LOW**2
     weight = effective_conductance(
@@ -115,6 +124,8 @@ def take_product(model: DeviceModel, shape: Shape, wires: Wires, gate: float, no
     )
     share = np.clip(np.divide(weight.ravel(), cell, out=np.ones_like(cell), where=cell > 0.0), 0.0, 1.0)
     sigma = model.noise_sigma(every, low) * share**2
+    if conducts is not None:
+        sigma = np.where(conducts, sigma, 0.0)
     cubic = (bend * share**4).reshape(shape).astype(np.float32)
     if float(np.max(np.abs(bend))) * _HIGH**2 <= 1e-6 * float(np.max(np.abs(cell))):
         cubic = np.empty((0, 0), dtype=np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..device_models.base import DeviceModel, FloatArray, IntArray
-from .array_product import ArrayProduct, take_product
+from .array_product import ArrayProduct, BoolArray, take_product
 from .crossbar_network import Wires, read_rows, row_drop
 from .life_file import load_life, new_birth, save_life
 from .normal_stream import Float32Array, NormalStream
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # The VMM matrices serve until the time since the last disturbance has grown by this fraction (retention goes
 # with the logarithm of time), but at least for this long.
 _STALE_FRACTION, _STALE_SECONDS = 0.05, 10e-3
+_MOST_PRODUCTS = 64
 
 
 class VirtualChip:
@@ -83,7 +84,7 @@ class VirtualChip:
         self._born_before = 0.0  # chip time minus clock time, set when a saved life is taken up
         self._disturbed = self.now
         self._noise = NormalStream([seed, 0x76_6D_6D])
-        self._products: dict[bool, ArrayProduct] = {}
+        self._products: dict[tuple[bool, bytes], ArrayProduct] = {}
         self._expires = 0.0
         self._every = np.arange(self.rows * self.cols, dtype=np.int64)
 
@@ -196,7 +197,9 @@ class VirtualChip:
         self._noise.add(current, variance)
         return current
 
-    def vmm_moments(self, volts: Float32Array, gate: float, *, reverse: bool) -> tuple[Float32Array, Float32Array]:
+    def vmm_moments(
+        self, volts: Float32Array, gate: float, *, reverse: bool, lines: BoolArray | None = None
+    ) -> tuple[Float32Array, Float32Array]:
         """Multiply voltage vectors by the array, all lines at once: what is measured on average, and its spread.
 
         The array is taken as a matrix that already holds the wires, plus a cubic term where cells are not ohmic,
@@ -212,26 +215,41 @@ class VirtualChip:
             Voltage of all gates.
         reverse : bool
             Drive the columns at their sense ends and sense the rows at their driver ends.
+        lines : array, bool, optional
+            Which lines of ``gate_axis`` have that gate voltage; the gates of the others are closed. None: all.
 
         Returns
         -------
         mean, variance : array, [batch, outputs], float32 [A], [A²]
             Current into the virtual ground of each column, or row when ``reverse``.
         """
-        product = self._products.get(reverse)
+        chosen = b"" if lines is None or lines.all() else lines.tobytes()
+        product = self._products.get((reverse, chosen))
         if product is None or product.gate != gate or self.now > self._expires:
-            product = self._take_product(gate, reverse)
+            product = self._take_product(gate, reverse, chosen)
         return product.moments(volts)
 
-    def _take_product(self, gate: float, reverse: bool) -> ArrayProduct:
-        forward = self._products.get(False)
+    def _take_product(self, gate: float, reverse: bool, chosen: bytes) -> ArrayProduct:
+        forward = self._products.get((False, chosen))
         if forward is None or forward.gate != gate or self.now > self._expires:
-            forward = take_product(self.model, (self.rows, self.cols), self.wires, gate, self.now)
-            self._products = {False: forward}
-            self._expires = self.now + max(_STALE_SECONDS, _STALE_FRACTION * (self.now - self._disturbed))
+            if forward is not None or self.now > self._expires or len(self._products) >= _MOST_PRODUCTS:
+                self._products = {}
+            forward = take_product(
+                self.model, (self.rows, self.cols), self.wires, gate, self.now, self._conducts(chosen)
+            )
+            if not self._products:
+                self._expires = self.now + max(_STALE_SECONDS, _STALE_FRACTION * (self.now - self._disturbed))
+            self._products[False, chosen] = forward
         if reverse:
-            self._products[True] = forward.turned()
-        return self._products[reverse]
+            self._products[True, chosen] = forward.turned()
+        return self._products[reverse, chosen]
+
+    def _conducts(self, chosen: bytes) -> BoolArray | None:
+        """Return which cells have their gates open when the lines ``chosen`` have."""
+        if not chosen:
+            return None
+        lines = np.frombuffer(chosen, dtype=np.bool_)
+        return np.tile(lines, self.rows) if self.gate_axis == "col" else np.repeat(lines, self.cols)
 
     def sample(self, row: int, col: int, volts: float, gate: float, rate: float, count: int) -> FloatArray:
         """Measure ``count`` currents [A] of one cell at ``volts`` [V], ``rate`` [1/s]; all other cells off."""

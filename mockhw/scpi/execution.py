@@ -57,6 +57,10 @@ class MessageExecution(ABC):
         self.status = StatusModel()
         self.time = clock.now
         """Simulated time of the unit that is being executed [s]; behind the clock only while catching up."""
+        self.message = 0
+        """How many messages have been begun: which one is being executed."""
+        self.aborted = 0
+        """Which message was held last when an abort released it."""
         self.faults: FaultPlan | None = None
         self.dropped = False
         """Set by a fault: the connection is gone once what is in the output queue has left."""
@@ -195,6 +199,7 @@ class MessageExecution(ABC):
                     if not self._inbox or self._full:
                         return worked
                     program, self._blocks = self._inbox.popleft()
+                    self.message += 1
                     if isinstance(program, bytes):
                         program = self.reader.compile(program)
                     if not self._inbox:
@@ -282,6 +287,7 @@ class MessageExecution(ABC):
         """A message arrives while an earlier one is held or its reply unread."""
         programs = (self.reader.compile(p) if isinstance(p, bytes) else p for p, _ in arrived)
         if self._hold is not None and any(program.aborts for program in programs):
+            self.aborted = self.message
             self._device.abort()
             self.run()
             return

@@ -38,6 +38,8 @@ class Command:
         Whether a call with these arguments must break into a parser that is held.
     repeat : int
         How many more times the last parameter may be given: lists of values.
+    missing : str
+        What hardware it would need: it is refused (-241) once its syntax is right, whatever its arguments are.
     """
 
     pattern: str
@@ -45,6 +47,7 @@ class Command:
     parameters: tuple[Parameter, ...] = ()
     aborts: Callable[..., bool] | None = None
     repeat: int = 0
+    missing: str = ""
 
     @property
     def is_query(self) -> bool:
@@ -167,7 +170,14 @@ class CommandTree:
             raise ScpiError(-109, f"{header} needs {parameters[len(tokens)].name}")
         if len(tokens) > len(parameters):
             parameters += (parameters[-1],) * (len(tokens) - len(parameters))
-        values = tuple(p.convert(t) for p, t in zip(parameters, tokens, strict=False))
+        try:
+            values = tuple([p.convert(t) for p, t in zip(parameters, tokens, strict=False)])
+        except ScpiError as error:
+            if not command.missing or error.code > -200:
+                raise
+            values = ()
+        if command.missing:
+            raise ScpiError(-241, command.missing)
         has_block = any(isinstance(v, BlockRef) for v in values)
         return Unit(command, command.handler, numbers + values, has_block, command.is_query)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,21 +29,35 @@ class QueryAction(Hold):
     ----------
     kind : str
         What the board says it is doing.
-    ends_at : float [s]
-        Simulated time at which the reply is ready.
+    start : float [s]
+        Simulated time at which it begins.
+    seconds : float [s]
+    slots : int
+        What it costs.
     work : callable
         Makes the reply.
     """
 
-    __slots__ = ("ends_at", "kind", "result", "work")
+    __slots__ = ("ends_at", "kind", "result", "seconds", "seconds_done", "slots", "work")
+    pulses_done: ClassVar[int] = 0
 
-    def __init__(self, kind: str, ends_at: float, work: Callable[[], Reply]) -> None:
+    def __init__(self, kind: str, start: float, seconds: float, slots: int, work: Callable[[], Reply]) -> None:
         self.until = None
         self.finish = self._deliver
         self.kind = kind
-        self.ends_at = ends_at
+        self.seconds = seconds
+        self.slots = slots
+        self.ends_at = start + seconds
         self.work = work
+        self.seconds_done = 0.0
         self.result: Reply | None = None
+
+    @property
+    def slots_done(self) -> int:
+        """Slots that are over."""
+        if self.seconds_done >= self.seconds:
+            return self.slots
+        return int(self.seconds_done / self.seconds * self.slots + 1e-6)
 
     @property
     def next_event(self) -> float:
@@ -51,19 +67,22 @@ class QueryAction(Hold):
     def run_to(self, now: float) -> bool:
         """Measure if the time has come."""
         if now < self.ends_at:
+            self.seconds_done = now - (self.ends_at - self.seconds)
             return False
+        self.seconds_done = self.seconds
         self.result = self.work()
         return True
 
     def cut(self, now: float) -> float:
         """Measure nothing."""
+        self.seconds_done = min(self.seconds, max(0.0, now - (self.ends_at - self.seconds)))
         return now
 
     def _deliver(self) -> Reply | None:
         return self.result
 
 
-class SlotAction:
+class SlotAction(ABC):
     """Common part of the actions ``PULSe:LAST?`` reports on.
 
     Attributes
@@ -92,6 +111,14 @@ class SlotAction:
     def next_event(self) -> float:
         """When it does something that others can notice [s]."""
         return self.ends_at
+
+    @abstractmethod
+    def run_to(self, now: float) -> bool:
+        """Do everything that has finished by ``now`` [s] and return whether it is over."""
+
+    @abstractmethod
+    def cut(self, now: float) -> float:
+        """Finish what cannot be stopped, leave the rest undone, return when that is over [s]."""
 
 
 class MapAction(SlotAction):
@@ -122,18 +149,31 @@ class MapAction(SlotAction):
         self.slots_done, self.pulses_done, self.seconds_done = plan.slots_done, plan.pulses_done, plan.seconds_done
 
 
-class OuterAction(SlotAction):
-    """``UPDate:OUTer``: four phases per turn, one for each pair of signs; rows and columns fire at random.
+@dataclass(frozen=True, slots=True, eq=False)
+class OuterProduct:
+    """One outer product on a rectangle: its corner, and update vectors −1…1 of its rows and its columns."""
 
-    Coincidences of one call are handed to the chip as one train per cell, which lets cells of a row share its
-    wire though they need not have fired in the same turn.
+    row0: int
+    col0: int
+    x: FloatArray
+    d: FloatArray
+
+
+class OuterAction(SlotAction):
+    """``UPDate:OUTer`` and ``UPDate:OUTer:TILes``: per product and turn four phases, one for each pair of signs.
+
+    In each turn rows and columns fire at random, drawn when a product's first slot comes. Coincidences of one call
+    and product are handed to the chip as one train per cell, which lets cells of a row share its wire though they
+    need not have fired in the same turn.
 
     Parameters
     ----------
-    x, d : array, float
-        Update vectors, −1…1.
-    fires_x, fires_d : array, [turns, lines], bool
-        Which lines fire in which turn.
+    products : sequence of OuterProduct
+        One after the other.
+    turns : int
+        Of each product.
+    bits : Generator
+        Draws which lines fire.
     raise_, lower : tuple of float
         (volts [V], gate [V]) of the pulses that raise and lower the conductance.
     width : float [s]
@@ -146,20 +186,25 @@ class OuterAction(SlotAction):
         chip: VirtualChip,
         spec: BoardSpec,
         start: float,
-        vectors: tuple[FloatArray, FloatArray],
-        fires: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+        products: Sequence[OuterProduct],
+        turns: int,
+        bits: np.random.Generator,
         raise_: tuple[float, float],
         lower: tuple[float, float],
         width: float,
     ) -> None:
         super().__init__("OUTER", start)
         self._chip = chip
-        self._x, self._d = vectors
-        self._fires_x, self._fires_d = fires
+        self._cols = spec.cols
+        self._products = products
+        self._turns = turns
+        self._bits = bits
+        self._drawn = -1
+        self._fires: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
         self._raise, self._lower = raise_, lower
         self._width = width
         self._slot_seconds = width + spec.slot_overhead
-        self.slots = 4 * len(self._fires_x)
+        self.slots = 4 * turns * len(products)
         self.seconds = self.slots * self._slot_seconds
 
     def run_to(self, now: float) -> bool:
@@ -175,20 +220,37 @@ class OuterAction(SlotAction):
         return max(now, self.start + slots * self._slot_seconds)
 
     def _fire(self, upto: int) -> None:
-        if upto <= self.slots_done:
-            return
-        count = np.zeros((self._x.size, self._d.size))
+        each = 4 * self._turns
+        while self.slots_done < upto:
+            product, done = divmod(self.slots_done, each)
+            until = min(each, upto - product * each)
+            self._fire_product(product, done, until)
+            self.slots_done = product * each + until
+        self.seconds_done = self.slots_done * self._slot_seconds
+
+    def _fires_of(self, number: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which rows and which columns of a product fire in which turn, [turns, lines]."""
+        if self._fires is None or self._drawn != number:
+            x, d = self._products[number].x, self._products[number].d
+            fires_x = self._bits.random((self._turns, x.size)) < np.abs(x)
+            fires_d = self._bits.random((self._turns, d.size)) < np.abs(d)
+            self._drawn, self._fires = number, (fires_x, fires_d)
+        return self._fires
+
+    def _fire_product(self, number: int, done: int, upto: int) -> None:
+        product = self._products[number]
+        x, d = product.x, product.d
+        fires_x, fires_d = self._fires_of(number)
+        count = np.zeros((x.size, d.size))
         for phase, (x_sign, d_sign) in enumerate(self._PHASES):
-            turns = slice((self.slots_done - phase + 3) // 4, (upto - phase + 3) // 4)
-            rows = self._fires_x[turns] & (np.sign(self._x) == x_sign)
-            cols = self._fires_d[turns] & (np.sign(self._d) == d_sign)
+            turns = slice((done - phase + 3) // 4, (upto - phase + 3) // 4)
+            rows = fires_x[turns] & (np.sign(x) == x_sign)
+            cols = fires_d[turns] & (np.sign(d) == d_sign)
             count += rows.T.astype(np.float64) @ cols.astype(np.float64)
-        self.slots_done = upto
-        self.seconds_done = upto * self._slot_seconds
         row, col = np.nonzero(count)
         if not row.size:
             return
-        lower = self._x[row] * self._d[col] < 0.0
+        lower = x[row] * d[col] < 0.0
         slot = 2 * row + lower
         order = np.argsort(slot, kind="stable")
         row, col, lower, slot = row[order], col[order], lower[order], slot[order]
@@ -196,7 +258,7 @@ class OuterAction(SlotAction):
         self.pulses_done += int(times.sum())
         self._chip.pulse(
             slot.astype(np.int64),
-            (row * self._d.size + col).astype(np.int64),
+            ((row + product.row0) * self._cols + col + product.col0).astype(np.int64),
             np.where(lower, -self._lower[0], self._raise[0]),
             np.full(row.size, self._width),
             np.where(lower, self._lower[1], self._raise[1]),

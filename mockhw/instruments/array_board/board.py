@@ -9,6 +9,7 @@ from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from .core import BoardCore
 from .diagnosis import Diagnosis
+from .periphery import periphery_commands
 from .products import Products
 from .pulsing import Pulsing
 from .reading import Reading
@@ -32,6 +33,7 @@ class ArrayBoard(BoardCore):
             *Products(self).commands(),
             *self._verifying.commands(),
             *Diagnosis(self).commands(),
+            *periphery_commands(self),
             *simulation_commands(self.clock, self.advance, self.info),
         ]
 

@@ -13,6 +13,7 @@ import numpy as np
 from ...instrument import Action, BenchLog, SimulatedInstrument
 from ...scpi.device import Hold, Reply
 from ...scpi.errors import ScpiError
+from ...scpi.tree import number
 from ...sim_clock import SimClock
 from .actions import QueryAction, SlotAction, SweepAction
 from .reads import ReadPoint, ReadUnit
@@ -79,6 +80,11 @@ class BoardCore(SimulatedInstrument):
         self._watchdog_at = wall() + self.watchdog_seconds
         self._block_until = math.inf
         self.last: SlotAction | None = None
+        """The last action that was no query: what ``PULSe:LAST?`` tells."""
+        self.latest: SlotAction | QueryAction | None = None
+        """The last action of all, with the tag it was started under and what became of it."""
+        self.latest_tag, self.latest_state = 0, "DONE"
+        self._tag = (0, 0)
         self._disturbances: set[str] = set()
         self._defaults()
         super().__init__(address, clock, log)
@@ -136,6 +142,7 @@ class BoardCore(SimulatedInstrument):
     def on_done(self, action: Action, *, cut: bool) -> None:
         """Lower the condition bits of what has ended; the watchdog counts from here."""
         self._feed_watchdog()
+        self.latest_state = "CUT" if cut else "DONE"
         status = self.session.status
         status.operation.clear(_CONDITION.get(action.kind, _READING))
         if isinstance(action, SlotAction):
@@ -215,31 +222,60 @@ class BoardCore(SimulatedInstrument):
         self.abort()
         return max(self.free_at, self.clock.now)
 
-    def begin(self, action: Action) -> None:
-        """Start an action, or say why not."""
-        if not self.output:
-            raise ScpiError(-221, "output is off")
-        self.start(action)
-        self.session.status.operation.set(_CONDITION.get(action.kind, _READING))
-        if isinstance(action, SlotAction):
-            self.last = action
-            self.log.add(self.session.time, self.address, f"start {action.kind} {action.slots} slots")
-            if action.next_event <= self.session.time:
-                self.settle(self.session.time)
+    @property
+    def tag(self) -> int:
+        """The tag of the message that is being executed, 0 when it has none."""
+        message, tag = self._tag
+        return tag if message == self.session.message else 0
+
+    def set_tag(self, tag: int) -> str:
+        """``TAG?``."""
+        self._tag = (self.session.message, tag)
+        return str(tag)
+
+    def begin(self, action: SlotAction) -> None:
+        """Start an action that :meth:`may_begin`."""
+        self._enter(action)
+        self.last = action
+        self.log.add(self.session.time, self.address, f"start {action.kind} {action.slots} slots")
+        if action.next_event <= self.session.time:
+            self.settle(self.session.time)
 
     def may_begin(self) -> None:
         """Refuse an action in the wrong state before anything else is looked at."""
         if not self.output:
             raise ScpiError(-221, "output is off")
+        self.may_start()
+
+    def may_start(self) -> None:
+        """Refuse an action while another one runs, and behind an abort in the same message (§10.4)."""
         if self.action is not None:
             raise ScpiError(-213, f"{self.action.kind} is still running")
+        if self.session.aborted == self.session.message:
+            raise ScpiError(-213, "the message was aborted")
 
-    def measure(self, kind: str, seconds: float, work: Callable[[], Reply]) -> Hold:
-        """Start a measurement that :meth:`may_begin` and takes ``seconds`` [s]; its reply comes at the end."""
-        action = QueryAction(kind, self.session.time + seconds, work)
-        self.action = action
-        self.session.status.operation.set(_READING)
+    def measure(self, kind: str, seconds: float, slots: int, work: Callable[[], Reply]) -> Hold:
+        """Start a measurement that :meth:`may_begin`; its reply comes after ``seconds`` [s]."""
+        return self.hold(QueryAction(kind, self.session.time, seconds, slots, work))
+
+    def hold(self, action: QueryAction) -> Hold:
+        """Start a measurement that :meth:`may_begin`."""
+        self._enter(action)
         return action
+
+    def _enter(self, action: SlotAction | QueryAction) -> None:
+        self.action = self.latest = action
+        self.latest_tag, self.latest_state = self.tag, "RUN"
+        self.session.status.operation.set(_CONDITION.get(action.kind, _READING))
+
+    def told_latest(self) -> str:
+        """``ACTion:LAST?``."""
+        last = self.latest
+        if last is None:
+            return "0,NONE,DONE,0,0,0,0,0"
+        seconds = f"{number(last.seconds)},{number(last.seconds_done)}"
+        done = f"{last.slots},{last.slots_done},{last.pulses_done}"
+        return f"{self.latest_tag},{last.kind},{self.latest_state},{done},{seconds}"
 
     def needs(self, capability: str) -> None:
         """Refuse what this board lacks."""

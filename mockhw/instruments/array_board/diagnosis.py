@@ -38,18 +38,19 @@ class Diagnosis:
         """``DIAGnostic:OFFSet?``."""
         self._board.may_begin()
         point = self._board.read_point
-        return self._board.measure("DIAGNOSIS", _DIAGNOSIS_SECONDS, lambda: number(self._board.reads.offset(point)))
+        return self._board.measure("DIAGNOSIS", _DIAGNOSIS_SECONDS, 1, lambda: number(self._board.reads.offset(point)))
 
     def reference(self) -> Hold:
         """``DIAGnostic:REFerence?``."""
         self._board.may_begin()
         nominal = self._board.spec.reference_ohm
         return self._board.measure(
-            "DIAGNOSIS", _DIAGNOSIS_SECONDS, lambda: f"{number(self._board.reads.reference())},{number(nominal)}"
+            "DIAGNOSIS", _DIAGNOSIS_SECONDS, 1, lambda: f"{number(self._board.reads.reference())},{number(nominal)}"
         )
 
     def open(self) -> Hold:
         """``DIAGnostic:OPEN?``."""
         if self._board.output:
             raise ScpiError(-221, "the array is connected; OUTPut OFF first")
-        return Hold(self._board.session.time + _DIAGNOSIS_SECONDS, lambda: number(self._board.reads.open_ohm()))
+        self._board.may_start()
+        return self._board.measure("DIAGNOSIS", _DIAGNOSIS_SECONDS, 1, lambda: number(self._board.reads.open_ohm()))

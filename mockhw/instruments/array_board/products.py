@@ -10,6 +10,7 @@ from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, number, setting
 from .adc import OVERFLOW, codes_to_volts
 from .core import CONVERTER_OVERFLOW, BoardCore
+from .requests import Product, Requests
 from .spec import block
 
 
@@ -32,7 +33,16 @@ class Products:
             ),
             Command("VMM:FORWard?", self.forward, (batch, Block("codes"))),
             Command("VMM:REVerse?", self.reverse, (batch, Block("codes"))),
+            *self._revision_2(),
         ]
+
+    def _revision_2(self) -> list[Command]:
+        spec = self._board.spec
+        if spec.revision < 2:
+            return []
+        number_of = Integer("n", low=1, high=spec.vmm_products_max)
+        blocks = (Block("table"), Block("masks"), Block("codes"))
+        return [Command("VMM:PRODucts?", self.several, (number_of, *blocks), missing=spec.missing("products"))]
 
     def forward(self, batch: int, payload: memoryview) -> Hold:
         """``VMM:FORWard?``."""
@@ -48,8 +58,7 @@ class Products:
         spec = self._board.spec
         if "vmm" not in spec.supports:
             self._board.needs("vmm")
-        if not self._board.output or self._board.action is not None:
-            self._board.may_begin()
+        self._board.may_begin()
         if len(payload) != 2 * batch * inputs:
             raise ScpiError(-161, f"{len(payload)} bytes, {batch} x {inputs} codes need {2 * batch * inputs}")
         volts, bad = codes_to_volts(payload, spec.volts_lsb, self._board.vmm_code_max)
@@ -70,4 +79,33 @@ class Products:
                 self._board.session.status.questionable.latch(CONVERTER_OVERFLOW)
             return block(codes.tobytes())
 
-        return self._board.measure("VMM", batch * spec.vmm_slot, work)
+        return self._board.measure("VMM", batch * spec.vmm_slot, batch, work)
+
+    def several(self, often: int, table: memoryview, masks: memoryview, payload: memoryview) -> Hold:
+        """``VMM:PRODucts?``."""
+        board, spec = self._board, self._board.spec
+        requests = Requests(often, table, masks, spec)
+        board.may_begin()
+        products = requests.products(payload, board.vmm_index, board.vmm_code_max)
+        gate, saturate = board.vmm_gate, board.suffers("overflow")
+
+        def work() -> bytes:
+            return block(b"".join([self._one(product, gate, saturate=saturate) for product in products]))
+
+        vectors = sum(product.batch for product in products)
+        return board.measure("VMM", vectors * spec.vmm_slot, vectors, work)
+
+    def _one(self, product: Product, gate: float, *, saturate: bool) -> bytes:
+        board = self._board
+        reverse = product.reverse
+        inputs, outputs = (product.cols, product.rows) if reverse else (product.rows, product.cols)
+        volts = np.zeros((product.batch, inputs.size), dtype=np.float32)
+        volts[:, inputs] = product.volts
+        lines = product.cols if board.spec.gate_axis == "col" else product.rows
+        mean, variance = board.chip.vmm_moments(volts, gate, reverse=reverse, lines=lines)
+        codes = board.reads.vmm.codes(mean, variance, product.index)[0][:, outputs]
+        if saturate:
+            codes[:] = OVERFLOW
+        if (codes == OVERFLOW).any():
+            board.session.status.questionable.latch(CONVERTER_OVERFLOW)
+        return codes.tobytes()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...scpi.arguments import Block, Integer, Number
-from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, number
-from .actions import MapAction, OuterAction
+from .actions import MapAction, OuterAction, OuterProduct
 from .core import BoardCore
 from .parameters import RECTANGLE
 from .slots import Rectangle, SlotPlan, parse_map
-
-FloatArray = NDArray[np.float64]
+from .tiles import parse_tiles, parse_vector
 
 
 class Pulsing:
@@ -32,6 +29,7 @@ class Pulsing:
         return [
             Command("PULSe:MAP", self.pulse_map, (*RECTANGLE, Block("map"))),
             Command("PULSe:LAST?", self.last),
+            *self._revision_2(width, amplitude, gate),
             Command(
                 "UPDate:OUTer",
                 self.outer_update,
@@ -40,10 +38,33 @@ class Pulsing:
             Command("UPDate:SEED", self.seed, (Integer("seed", low=0, high=2**32 - 1),)),
         ]
 
-    def pulse_map(self, row0: int, nrows: int, col0: int, ncols: int, payload: memoryview) -> None:
-        """``PULSe:MAP``."""
+    def _revision_2(self, width: Number, amplitude: Number, gate: Number) -> list[Command]:
+        spec = self._board.spec
+        if spec.revision < 2:
+            return []
+        turns = Integer("turns", low=1, high=spec.update_slots_max)
+        blocks = (Block("tiles"), Block("x"), Block("d"))
+        return [
+            Command(
+                "PULSe:MAP:LONG",
+                lambda *arguments: self.pulse_map(*arguments, long=True),
+                (*RECTANGLE, Block("map")),
+                missing=spec.missing("long_counts"),
+            ),
+            Command(
+                "UPDate:OUTer:TILes",
+                self.tiles,
+                (turns, width, amplitude, gate, amplitude, gate, *blocks),
+                missing=spec.missing("outer_tiles"),
+            ),
+        ]
+
+    def pulse_map(
+        self, row0: int, nrows: int, col0: int, ncols: int, payload: memoryview, *, long: bool = False
+    ) -> None:
+        """``PULSe:MAP``, with ``long`` ``PULSe:MAP:LONG``."""
         self._board.may_begin()
-        pulses = parse_map(payload, Rectangle(row0, nrows, col0, ncols).check(self._board.spec))
+        pulses = parse_map(payload, Rectangle(row0, nrows, col0, ncols).check(self._board.spec), long=long)
         pulses.check(self._board.spec)
         self._board.begin(MapAction(SlotPlan(pulses, self._board.spec), self._board.chip, self._board.session.time))
 
@@ -70,26 +91,45 @@ class Pulsing:
         board, spec = self._board, self._board.spec
         board.needs("outer_update")
         board.may_begin()
-        x = self._vector(x_block, "x", spec.rows)
-        d = self._vector(d_block, "d", spec.cols)
-        fires_x = board.bits.random((slots, x.size)) < np.abs(x)
-        fires_d = board.bits.random((slots, d.size)) < np.abs(d)
-        width = board.ticks(width) * spec.tick
-        raise_ = (board.volts_code(vset) * spec.volts_lsb, board.gate_code(gset) * spec.gate_lsb)
-        lower = (board.volts_code(vreset) * spec.volts_lsb, board.gate_code(greset) * spec.gate_lsb)
-        now = board.session.time
-        board.begin(OuterAction(board.chip, spec, now, (x, d), (fires_x, fires_d), raise_, lower, width))
+        x = parse_vector(x_block, "x", spec.rows)
+        d = parse_vector(d_block, "d", spec.cols)
+        self._update([OuterProduct(0, 0, x, d)], slots, width, (vset, gset), (vreset, greset))
+
+    def tiles(
+        self,
+        turns: int,
+        width: float,
+        vset: float,
+        gset: float,
+        vreset: float,
+        greset: float,
+        tiles_block: memoryview,
+        x_block: memoryview,
+        d_block: memoryview,
+    ) -> None:
+        """``UPDate:OUTer:TILes``."""
+        self._board.may_begin()
+        products = parse_tiles(tiles_block, x_block, d_block, self._board.spec)
+        self._update(products, turns, width, (vset, gset), (vreset, greset))
+
+    def _update(
+        self,
+        products: list[OuterProduct],
+        turns: int,
+        seconds: float,
+        raising: tuple[float, float],
+        lowering: tuple[float, float],
+    ) -> None:
+        board, spec = self._board, self._board.spec
+        width = board.ticks(seconds) * spec.tick
+        raise_, lower = (
+            (board.volts_code(volts) * spec.volts_lsb, board.gate_code(gate) * spec.gate_lsb)
+            for volts, gate in (raising, lowering)
+        )
+        start = board.session.time
+        board.begin(OuterAction(board.chip, spec, start, products, turns, board.bits, raise_, lower, width))
 
     def seed(self, value: int) -> None:
         """``UPDate:SEED``."""
         self._board.needs("outer_update")
         self._board.bits = np.random.default_rng(value)
-
-    @staticmethod
-    def _vector(payload: memoryview, name: str, size: int) -> FloatArray:
-        if len(payload) != 2 * size:
-            raise ScpiError(-161, f"{name}: {len(payload)} bytes, {size} lines need {2 * size}")
-        codes = np.frombuffer(payload, dtype="<i2")
-        if codes.min() < -32767:
-            raise ScpiError(-222, f"{name} -32768 below -32767 at line {int(codes.argmin())}")
-        return codes / 32767.0

@@ -8,6 +8,8 @@ from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, number, setting
 from .core import COMPLIANCE_REACHED, CONVERTER_OVERFLOW, BoardCore
 from .parameters import RECTANGLE, attribute, cell
+from .reads import MapReading
+from .repeat import RepeatAction
 from .slots import Rectangle
 from .spec import block
 
@@ -36,6 +38,7 @@ class Reading:
             *attribute(board, "SENSe:AVERage", Integer("average", "", 1, spec.average_max, 1), "average"),
             Command("READ:MAP?", self.read_map, RECTANGLE),
             Command("FETCh:MAP?", self.fetch_map),
+            *self._revision_2(),
             Command(
                 "SAMPle?",
                 self.sample,
@@ -58,14 +61,45 @@ class Reading:
 
         def work() -> bytes:
             reading = self._board.reads.read_map(where, point, saturate=saturate, limited=limited)
-            if reading.overflow:
-                self._board.session.status.questionable.latch(CONVERTER_OVERFLOW)
-            if limited:
-                self._board.session.status.questionable.latch(COMPLIANCE_REACHED)
-            self._map = reading.block()
-            return self._map
+            return self._keep(reading, limited=limited)
 
-        return self._board.measure("READ", point.slots(nrows) * self._board.spec.read_slot, work)
+        slots = point.slots(nrows)
+        return self._board.measure("READ", slots * self._board.spec.read_slot, slots, work)
+
+    def _revision_2(self) -> list[Command]:
+        spec = self._board.spec
+        if spec.revision < 2:
+            return []
+        often = Integer("n", low=1, high=spec.reads_max)
+        return [
+            Command("READ:REPeat?", self.repeat, (*RECTANGLE, often), missing=spec.missing("long_counts")),
+        ]
+
+    def repeat(self, row0: int, nrows: int, col0: int, ncols: int, often: int) -> Hold:
+        """``READ:REPeat?``."""
+        board = self._board
+        if often < board.average:
+            raise ScpiError(-222, f"n {often} below the average of {board.average}")
+        board.may_begin()
+        where = Rectangle(row0, nrows, col0, ncols).check(board.spec)
+        saturate, limited = board.suffers("overflow"), board.suffers("compliance")
+        start = board.session.time
+
+        def convert() -> bytes:
+            reading = board.reads.read_map(where, point, saturate=saturate, limited=limited, rerange=False)
+            return self._keep(reading, limited=limited)
+
+        point = board.read_point
+        return board.hold(RepeatAction(board.chip, board.spec, start, where, point, often, convert))
+
+    def _keep(self, reading: MapReading, *, limited: bool) -> bytes:
+        status = self._board.session.status.questionable
+        if reading.overflow:
+            status.latch(CONVERTER_OVERFLOW)
+        if limited:
+            status.latch(COMPLIANCE_REACHED)
+        self._map = reading.block()
+        return self._map
 
     def fetch_map(self) -> bytes:
         """``FETCh:MAP?``."""
@@ -81,4 +115,4 @@ class Reading:
         def work() -> bytes:
             return block(self._board.reads.sample((row, col), volts, gate, rate, count).astype("<f4").tobytes())
 
-        return self._board.measure("SAMPLE", self._board.spec.read_slot + count / rate, work)
+        return self._board.measure("SAMPLE", self._board.spec.read_slot + count / rate, count + 1, work)

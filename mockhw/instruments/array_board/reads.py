@@ -93,11 +93,12 @@ class ReadUnit:
             bank.shift_offset(amps)
 
     def read_map(
-        self, where: Rectangle, point: ReadPoint, *, saturate: bool = False, limited: bool = False
+        self, where: Rectangle, point: ReadPoint, *, saturate: bool = False, limited: bool = False, rerange: bool = True
     ) -> MapReading:
         """Measure a rectangle.
 
         ``saturate`` drives every converter into overflow, ``limited`` every line into its current limit: scripted.
+        With ``rerange`` an automatic range that overflows is left for the next larger one, else it stays.
         """
         shape = (where.nrows, where.ncols)
         bank = self._columns
@@ -113,7 +114,7 @@ class ReadUnit:
         for _ in range(point.average):
             current = self._read(where, point)
             once, beyond = bank.convert(current, chosen, where.col0)
-            while point.full_scale is None and (beyond & (chosen < bank.ranges.size - 1)).any():
+            while rerange and point.full_scale is None and (beyond & (chosen < bank.ranges.size - 1)).any():
                 # Automatic range: what overflows is converted again on the next range, within the slot (§4.3).
                 chosen = np.where(beyond, np.minimum(chosen + 1, bank.ranges.size - 1), chosen)
                 again, still = bank.convert(current, chosen, where.col0)

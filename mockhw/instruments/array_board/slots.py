@@ -80,6 +80,7 @@ class PulseCodes:
         for name, codes, low, high, lsb in (
             ("volts", self.volts, -32767, 32767, spec.volts_lsb),
             ("gate", self.gate, 0, 32767, spec.gate_lsb),
+            ("count", self.count, 1, spec.long_count_max, 1),
             ("width", self.ticks, spec.ticks_min, spec.ticks_max, spec.tick),
         ):
             if not codes.size or (int(codes.min()) >= low and int(codes.max()) <= high):
@@ -91,18 +92,18 @@ class PulseCodes:
             raise ScpiError(-222, f"{name} {value * lsb:.6g} {word} {bound * lsb:.6g} at {place}")
 
 
-def parse_map(payload: memoryview, where: Rectangle) -> PulseCodes:
-    """Read the planes of a ``PULSe:MAP`` block.
+def parse_map(payload: memoryview, where: Rectangle, *, long: bool = False) -> PulseCodes:
+    """Read the planes of a ``PULSe:MAP`` block, or with ``long`` those of ``PULSe:MAP:LONG``.
 
     Raises
     ------
     ScpiError
         -161 when its length does not fit the rectangle.
     """
-    n = where.size
-    if len(payload) != 10 * n:
-        raise ScpiError(-161, f"{len(payload)} bytes, {where.nrows} x {where.ncols} cells need {10 * n}")
-    count = np.frombuffer(payload, dtype="<u2", count=n, offset=4 * n)
+    n, each, counts = where.size, *((12, "<u4") if long else (10, "<u2"))
+    if len(payload) != each * n:
+        raise ScpiError(-161, f"{len(payload)} bytes, {where.nrows} x {where.ncols} cells need {each * n}")
+    count = np.frombuffer(payload, dtype=counts, count=n, offset=4 * n)
     cells = np.flatnonzero(count)
     whole = cells.size == n
 
@@ -116,8 +117,8 @@ def parse_map(payload: memoryview, where: Rectangle) -> PulseCodes:
         col + where.col0,
         plane("<i2", 0),
         plane("<i2", 2 * n),
-        plane("<u4", 6 * n),
-        plane("<u2", 4 * n),
+        plane("<u4", (each - 4) * n),
+        plane(counts, 4 * n),
     )
 
 

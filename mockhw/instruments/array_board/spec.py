@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
 SUPPORTS: Final = ("sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify")
+FEATURES: Final = ("long_counts", "outer_tiles", "products")
+"""What the mock board has of revision 2; a board of revision 1 has none of it."""
+_NEEDS: Final = {"outer_tiles": "outer_update", "products": "vmm"}
+REVISIONS: Final = (1, 2)
+
+
+def supported(revision: int, lacks: Collection[str]) -> tuple[str, ...]:
+    """Return what a board of ``revision`` supports that ``lacks`` some of it, and what goes with that."""
+    names = SUPPORTS if revision == 1 else SUPPORTS + FEATURES
+    return tuple(name for name in names if name not in lacks and _NEEDS.get(name, "") not in lacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,7 @@ class BoardSpec:
     rows: int
     cols: int
     gate_axis: str
+    revision: int = 1
     supports: tuple[str, ...] = SUPPORTS
     volts_lsb: float = 5.0 / 32768
     volts_max: float = 5.0
@@ -49,6 +61,11 @@ class BoardSpec:
     batch_max: int = 65536
     vmm_slot: float = 1e-6
     update_slots_max: int = 127
+    long_count_max: int = 1_000_000_000
+    reads_max: int = 1_000_000_000
+    tiles_max: int = 1024
+    tile_products_max: int = 65536
+    vmm_products_max: int = 1024
     disconnect_seconds: float = 1e-5
     reference_ohm: float = 10e3
 
@@ -67,10 +84,16 @@ class BoardSpec:
         """Largest input code of a vector."""
         return int(self.vmm_volts_max / self.volts_lsb * (1.0 + 1e-12))
 
+    def missing(self, feature: str) -> str:
+        """Return what to say when a command of ``feature`` comes, empty when the board has it."""
+        if feature in self.supports:
+            return ""
+        return f"this board has no {feature}; it has {', '.join(self.supports) or 'nothing'}"
+
     def record(self) -> dict[str, Any]:
         """Return the capability record."""
-        return {
-            "protocol": "xbarlab-board/1",
+        record: dict[str, Any] = {
+            "protocol": f"xbarlab-board/{self.revision}",
             "rows": self.rows,
             "cols": self.cols,
             "cell": "1T1R",
@@ -113,6 +136,13 @@ class BoardSpec:
             "schemes": ["ground"],
             "supports": list(self.supports),
         }
+        if "long_counts" in self.supports:
+            record["long"] = {"count_max": self.long_count_max, "reads_max": self.reads_max}
+        if "outer_tiles" in self.supports:
+            record["update"] |= {"tiles_max": self.tiles_max, "products_max": self.tile_products_max}
+        if "products" in self.supports:
+            record["vmm"]["products_max"] = self.vmm_products_max
+        return record
 
     def block(self) -> bytes:
         """Return the capability record as a reply block."""

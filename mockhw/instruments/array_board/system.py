@@ -27,6 +27,15 @@ def system_commands(board: BoardCore) -> list[Command]:
             board.set_watchdog,
         ),
         Command("SYSTem:WATChdog:SUSPend", board.suspend_watchdog, (Number("silence", "S", 0.0, 1e6),)),
+        *(_revision_2(board) if board.spec.revision >= 2 else ()),
+    ]
+
+
+def _revision_2(board: BoardCore) -> list[Command]:
+    return [
+        Command("TAG?", board.set_tag, (Integer("tag", low=1, high=2**32 - 1),)),
+        Command("ACTion:LAST?", board.told_latest),
+        Command("CHIP:BIRTh?", lambda: f'"{board.chip.birth}"'),
     ]
 
 

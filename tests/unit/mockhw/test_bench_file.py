@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,22 @@ def test_a_chip_lives_on_in_its_state_file(tmp_path: Path) -> None:
     after = fresh_bench(path, seed=5).chip.truth()
     for name, values in before.items():
         assert np.array_equal(values, after[name], equal_nan=values.dtype.kind == "f"), name
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_a_board_speaks_the_revision_its_entry_says(tmp_path: Path, protocol: int) -> None:
+    board = f"  - {{kind: array_board, address: '{ADDRESS}', protocol: {protocol}, lacks: [outer_tiles, vmm]}}\n"
+    instrument = fresh_bench(write(tmp_path, instruments=board)).instruments[ADDRESS]
+    instrument.receive(b"SYST:CAP?\n")
+    reply = instrument.wait_for_reply()
+    assert reply is not None
+    record = json.loads(reply[2 + int(reply[1:2]) :])
+    assert record["protocol"] == f"xbarlab-board/{protocol}"
+    features = {"long_counts"} if protocol == 2 else set()
+    assert set(record["supports"]) == {"sample", "sweep", "reverse", "outer_update", "onboard_verify"} | features
+
+
+def test_a_revision_there_is_none_of_is_refused(tmp_path: Path) -> None:
+    board = f"  - {{kind: array_board, address: '{ADDRESS}', protocol: 3}}\n"
+    with pytest.raises(BenchFileError, match=r"instruments.*protocol.*1.*2"):
+        bench_for(write(tmp_path, instruments=board))
