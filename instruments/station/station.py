@@ -389,6 +389,13 @@ def _station_class() -> type[Station]:
             if filenames:
                 super().load_config_files(*filenames)
 
+        def snapshot_base(self, update: Any = False, params_to_skip_update: Any = None) -> dict[Any, Any]:
+            """Ask the instruments only when told to ask for everything.
+
+            From QCoDeS 0.59 on a stock ``Measurement`` asks for whatever has no valid value.
+            """
+            return super().snapshot_base(update in (True, "All"), params_to_skip_update)
+
     return XbarlabStation
 
 
