@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import xbarlab
+from support.fake_array import FakeArray
+from xbarlab.common import plugins
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import CrossbarArray
 
@@ -50,3 +52,21 @@ def test_the_array_of_the_page_keeps_limits(my_array) -> None:
     with pytest.raises(RefusedError, match=r"2\.5 V .* above the limit 2 V .*the limit is set by the station file"):
         my_array.pulse(pulses)
     assert my_array.cost.pulses == 0
+
+
+def test_the_protocol_of_the_page_measures_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "relaxation.py").write_text(shown("add-a-protocol.md", "relaxation.py"), encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    page = (DOCS / "add-a-protocol.md").read_text(encoding="utf-8")
+    (notebook,) = re.findall(r"```python\n(from xbarlab import Run, open_bench\n.*?)```", page, re.DOTALL)
+    with plugins.scope():
+        import relaxation  # pyright: ignore[reportMissingImports]
+
+        exec(notebook, {**vars(relaxation)})
+        array = FakeArray()
+        result = relaxation.relaxation(array, relaxation.RelaxationPlan(cells="0:4,0:4", volts=2.5))
+    del sys.modules["relaxation"]
+    assert result.metrics() == {"relaxed_median": 1.0}
+    assert array.actions == ["pulse", "read", "read", "read"]
+    assert (tmp_path / "relaxation_run" / "data.db").is_file()
