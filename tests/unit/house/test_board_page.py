@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from xbarlab.mockhw.instruments.array_board.spec import FEATURES
+
 PAGE = (Path(__file__).parents[3] / "docs" / "board-protocol.md").read_text(encoding="utf-8")
 
 
@@ -61,3 +63,12 @@ def test_every_command_of_revision_2_is_in_the_table_of_features() -> None:
         for header in new
         if not any(header.startswith(word.rstrip("?,")) for word in listed.split() if ":" in word)
     ]
+
+
+def test_the_page_says_which_features_the_mock_board_has() -> None:
+    table = PAGE.split("### 10.1", 1)[1].split("### 10.2", 1)[0]
+    named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
+    assert len(named) == 7
+    (said,) = re.findall(r"simulated board of the mock bench has (.*?) when its bench file", table)
+    assert set(re.findall(r"`(\w+)`", said)) == set(FEATURES)
+    assert set(FEATURES) <= set(named)
