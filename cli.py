@@ -93,6 +93,9 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="ID.KEY=VALUE", help="Change a parameter of a step; repeatable."),
     ] = None,
+    preset: Annotated[
+        str, typer.Option(metavar="NAME", help="Values the runbook has under that name, like quick; --set goes on top.")
+    ] = "",
     seed: SeedOption = None,
     check: CheckOption = False,
     dry_run: Annotated[
@@ -104,6 +107,7 @@ def run(
 
     \b
     xbarlab run first_light_1t1r --dry-run
+    xbarlab run first_light_1t1r --preset quick
     xbarlab run first_light_1t1r --station my.station.yaml --out runs/chip12
     xbarlab run first_light_1t1r --set form.stop_volts=3.0 --set iv.cells=0:4,0:4 --seed 3 --check
     """
@@ -116,6 +120,7 @@ def run(
         seed=seed,
         check=check,
         dry_run=dry_run,
+        preset=preset,
         overrides=changes or (),
         quiet=quiet,
     )

@@ -24,7 +24,12 @@ class RefusedError(XbarlabError, ValueError):
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """Return the sentence for an unknown ``name``, listing the alternatives and the nearest one."""
-    alternatives = sorted(known)
-    near = get_close_matches(str(name), alternatives, n=1)
+    return f"unknown {kind} {str(name)!r}{alternatives(name, known)}"
+
+
+def alternatives(name: object, known: Iterable[str]) -> str:
+    """Return the end of a sentence about an unknown ``name``: what there is, and the nearest one."""
+    names = sorted(known)
+    near = get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown {kind} {str(name)!r}: choose from {', '.join(alternatives) or 'nothing'}{hint}"
+    return f": choose from {', '.join(names) or 'nothing'}{hint}"

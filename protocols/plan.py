@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from math import nan
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..common.errors import RefusedError, unknown
+from ..analysis.quantities import HIGH, LOW
+from ..common.errors import RefusedError, alternatives
 from ..instruments.array_spec import ArraySpec
 from ..instruments.block import Block
+
+
+def with_intervals(*names: str) -> frozenset[str]:
+    """Return metrics that come with the two ends of their 95 % interval."""
+    return frozenset(name + end for name in names for end in ("", LOW, HIGH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,24 @@ class Forecast:
     seconds: float
 
 
+class ParameterError(RefusedError):
+    """What is wrong with one parameter of a plan: ``<what> '<where>'<rest>``.
+
+    Attributes
+    ----------
+    where : str
+        The parameter, with dots where it is a part of another one.
+    """
+
+    def __init__(self, what: str, where: str, rest: str) -> None:
+        super().__init__(f"{what} {where!r}{rest}")
+        self.where, self._what, self._rest = where, what, rest
+
+    def inside(self, key: str) -> ParameterError:
+        """Return the same of a parameter that is a part of ``key``."""
+        return ParameterError(self._what, f"{key}.{self.where}", self._rest)
+
+
 class Plan(BaseModel):
     """Base of all plans: immutable, unknown keys refused with the alternatives named, only finite numbers."""
 
@@ -33,7 +56,11 @@ class Plan(BaseModel):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            raise RefusedError(explain(error, type(self))) from None
+            raise explain(error, type(self)) from None
+
+    def measures(self) -> frozenset[str] | None:
+        """Return the names of the metrics this step can give; None where it does not say."""
+        return None
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse, before anything is sent, what this array or its limits do not allow; here: cells outside of it."""
@@ -49,26 +76,30 @@ class Plan(BaseModel):
         return Block.parse(cells, spec) if isinstance(cells, str) else None
 
 
-def explain(error: ValidationError, plan: type[BaseModel]) -> str:
-    """Return one clear sentence for what is wrong with the parameters of ``plan``."""
+def explain(error: ValidationError, plan: type[BaseModel]) -> RefusedError:
+    """Return what is wrong with the parameters of ``plan`` as one clear sentence, and which parameter it is."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "the plan"
     if first["type"] == "extra_forbidden":
-        return unknown("parameter", key, plan.model_fields)
+        return ParameterError("unknown parameter", key, alternatives(key, plan.model_fields))
     if first["type"] == "missing":
-        return f"parameter {key!r} is missing: it has no default"
+        return ParameterError("parameter", key, " is missing: it has no default")
     field = plan.model_fields.get(str(first["loc"][0])) if first["loc"] else None
     choices = get_args(field.annotation) if field is not None and first["type"] == "literal_error" else ()
     if choices:
-        return unknown(f"value of {key!r}", first["input"], [str(choice) for choice in choices])
+        found = f" {str(first['input'])!r}{alternatives(first['input'], map(str, choices))}"
+        return ParameterError("unknown value of", key, found)
     message = first["msg"].removeprefix("Value error, ")
     if not first["loc"]:
-        return message
-    if isinstance(first.get("ctx", {}).get("error"), RefusedError):  # a plan inside this one has said it
-        inner = re.sub(r"^((?:unknown )?(?:parameter|value of) ')", rf"\g<1>{key}.", message, count=1)
-        return inner if inner != message else f"parameter {key!r} is refused: {message}"
+        return RefusedError(message)
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, ParameterError):  # a plan inside this one has said it
+        return inner.inside(key)
+    if isinstance(inner, RefusedError):
+        return ParameterError("parameter", key, f" is refused: {message}")
     about = f" ({field.description})" if field is not None and field.description else ""
-    return f"parameter {key!r} = {first['input']!r} is refused: {message[0].lower()}{message[1:]}{about}"
+    said = f"{message[0].lower()}{message[1:]}{about}"
+    return ParameterError("parameter", key, f" = {first['input']!r} is refused: {said}")
 
 
 def check_pulse(spec: ArraySpec, *, volts: float, width: float, gate: float, channel: str) -> None:

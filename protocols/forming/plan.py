@@ -11,7 +11,7 @@ from ...instruments.abilities import Sweeps
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import FloatArray
-from ..plan import Forecast, Plan, check_pulse
+from ..plan import Forecast, Plan, check_pulse, with_intervals
 
 STEPS_MAX = 1000
 
@@ -115,6 +115,12 @@ class FormingPlan(Plan):
         points = self.segment_points if self.method == "ramp" else 1
         staircase = self.staircase
         return [staircase[start : start + points] for start in range(0, len(staircase), points)]
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives; neighbours are watched where cells are formed one by one."""
+        watched = self.check_neighbours and (self.method == "ramp" or self.one_by_one)
+        found = with_intervals("v_form_mean", "formed_fraction")
+        return found | {"disturbed_cells"} if watched else found
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array, pulses and ramps beyond the limits, and a scheme this array lacks."""

@@ -17,7 +17,7 @@ from ...instruments.block import Block
 from ...instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray, IVTrace
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
-from ..plan import Forecast, Plan
+from ..plan import Forecast, Plan, with_intervals
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,6 +46,11 @@ class DcSweepPlan(Plan):
     def loop(self) -> tuple[FloatArray, FloatArray]:
         """Voltages [V] of the positive and of the negative half, each from 0 out and back to 0."""
         return _half(self.positive, self.step), _half(self.negative, self.step)
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        spreads = (f"v_{way}_{what}" for way in ("set", "reset") for what in ("mean", "c2c_std", "d2d_std"))
+        return with_intervals(*spreads, "no_set_fraction", "no_reset_fraction", "r_on_median", "r_off_median")
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and sweeps beyond the limits."""

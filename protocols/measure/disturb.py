@@ -18,7 +18,7 @@ from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..keeping.work import Work
-from ..plan import Forecast, Plan, check_pulse
+from ..plan import Forecast, Plan, check_pulse, with_intervals
 from .neighbours import changed
 from .switching import SwitchPlan, bring
 
@@ -52,6 +52,10 @@ class HalfSelectPlan(Plan):
         """Pulses before each reading: spaced evenly on a logarithmic axis."""
         points = int(np.ceil(np.log10(self.pulses) * self.per_decade)) + 1
         return np.unique(np.round(np.geomspace(1, self.pulses, points)).astype(np.int64))
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        return with_intervals("half_select_change_median") | {"half_select_change_worst", "disturbed_cells"}
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array, pulses beyond the limits, and a scheme this array lacks."""

@@ -16,7 +16,7 @@ from ...instruments.block import Block
 from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
-from ..plan import Forecast, Plan, check_pulse
+from ..plan import Forecast, Plan, check_pulse, with_intervals
 from .read_array import map_axes
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class PulseResponsePlan(Plan):
     def counts(self) -> NDArray[np.int64]:
         """Pulses of a train given before each reading, 0 first."""
         return np.append(np.arange(0, self.pulses, self.read_every, dtype=np.int64), self.pulses)
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        ratios = "potentiation_ratio", "depression_ratio", "symmetry_point", "pulse_fit_failed_fraction"
+        return with_intervals(*ratios, "ltp_nonlinearity", "ltd_nonlinearity", "ltp_alpha", "ltd_alpha")
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array, pulses beyond the limits, and a scheme this array lacks."""

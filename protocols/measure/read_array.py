@@ -14,7 +14,7 @@ from ...instruments.capabilities import FLAG_OVERFLOW, CrossbarArray, Reading
 from ..keeping.dataset import Axis, Variable
 from ..keeping.progress import SHOW_AFTER
 from ..keeping.run import Run
-from ..plan import Forecast, Plan
+from ..plan import Forecast, Plan, with_intervals
 from .cell_table import cell_table
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ class ReadArrayPlan(Plan):
     cells: str = Field(default="all", description="rows,cols like '0:8,0:8', or 'all'")
     volts: float | None = Field(default=None, description="read voltage [V]; the chip's own by default")
     average: int = Field(default=1, ge=1, description="conversions per cell")
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        return with_intervals("g_read_median") | {"overflow_cells"}
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and reads beyond the limits."""

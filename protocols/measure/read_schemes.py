@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ...analysis.quantities import QUANTITIES
 from ...common.errors import RefusedError
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import CrossbarArray, FloatArray
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
-from ..plan import Forecast, Plan
+from ..plan import Forecast, Plan, with_intervals
 from .cell_table import cell_table
 from .read_array import map_axes
 from .switching import SwitchPlan, bring
@@ -50,6 +51,10 @@ class ReadSchemesPlan(Plan):
         chip = np.zeros((spec.rows, spec.cols), dtype=np.bool_)
         chip[cells.slices] = True
         return cells, block, chip[block.slices]
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        return with_intervals(*(name for name in QUANTITIES if name.startswith("read_error_")))
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array, reads and pulses beyond the limits, and neighbours that are none."""

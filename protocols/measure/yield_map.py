@@ -15,7 +15,7 @@ from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ..keeping.array_state import Fields
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
-from ..plan import Forecast, Plan, check_pulse
+from ..plan import Forecast, Plan, check_pulse, with_intervals
 from .cell_table import cell_table
 from .read_array import map_axes
 
@@ -77,6 +77,10 @@ class YieldMapPlan(Plan):
     )
     borders: Borders = Field(default=Borders(), description="conductances that divide the classes")
     scheme: str | None = Field(default=None, description="bias scheme of the pulses; the array's own by default")
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        return with_intervals("yield_fraction", "pulse_r_on_median", "pulse_r_off_median")
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and pulses beyond the limits."""

@@ -17,7 +17,7 @@ from ...instruments.limits import refuse_bad_number
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..measure.read_array import map_axes
-from ..plan import Forecast
+from ..plan import Forecast, with_intervals
 from .programming_plan import ProgrammingPlan
 from .staircases import FixedStaircase, Ramp
 from .verify_loop import VerifyLoop
@@ -45,6 +45,10 @@ class IsppPlan(ProgrammingPlan):
     on_above: float = Field(
         default=20e-6, gt=0, description="a cell found above this is on, and is again at every start [S]"
     )
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        return with_intervals("ispp_pulses_per_cell") | {"ispp_programmed_fraction", "ispp_success_fraction"}
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse, besides what read–verify would, starts outside the SET ramp."""

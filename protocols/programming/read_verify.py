@@ -19,7 +19,7 @@ from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..measure.cell_table import cell_table
 from ..measure.read_array import map_axes
-from ..plan import Forecast
+from ..plan import Forecast, with_intervals
 from .onboard_verify import BoardLoop
 from .programming_plan import ProgrammingPlan
 from .staircases import LearningStaircase
@@ -41,6 +41,11 @@ class ReadVerifyPlan(ProgrammingPlan):
     engine: Literal["host", "board", "auto"] = Field(
         default="host", description="who runs the loop: 'auto' takes the board's own staircase where it has one"
     )
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives; the delay of the last re-read is a part of a name."""
+        fractions = "programmed_fraction", f"programmed_fraction_{self.reread_after:g}s", "success_fraction"
+        return with_intervals(*fractions, "programming_sigma", "pulses_per_cell") | {"cells_attempted", "iterations"}
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse, besides what programming would, a board engine where there is none."""

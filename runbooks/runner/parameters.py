@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ...common.errors import RefusedError, unknown
+from ...protocols.plan import ParameterError
 from .front_matter import scalar
 
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf(?:inity)?)", re.IGNORECASE)
@@ -95,13 +96,13 @@ def check_type(plan: type[BaseModel], key: str, value: Any, *, inside: str = "")
         text = isinstance(leaf, str) and not wanted & {str, Any} and bool(numeric or bool in wanted)
         number = type(leaf) in {int, float} and bool in wanted and not numeric
         if isinstance(leaf, str) and text and numeric and _NOT_FINITE.fullmatch(leaf.strip()):
-            raise RefusedError(f"parameter {name!r} = {leaf} is refused: only finite numbers are taken{about}")
+            raise ParameterError("parameter", name, f" = {leaf} is refused: only finite numbers are taken{about}")
         if flag or text or number:
             kind = "a number is" if numeric else "true or false is"
             if numeric and not isinstance(value, list) and _is_list(field.annotation):
                 kind = "numbers in brackets, like [1, 2], are"
             shown = str(leaf).lower() if flag else repr(leaf)
-            raise RefusedError(f"parameter {name!r} = {shown} is of the wrong type: {kind} wanted{about}")
+            raise ParameterError("parameter", name, f" = {shown} is of the wrong type: {kind} wanted{about}")
 
 
 def _is_list(annotation: Any) -> bool:

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from ...instruments.capabilities import Cost
 from ...protocols.keeping.run import Result, Run, cost_fields
 from ...protocols.keeping.storage import json_text, replace_file, writing
-from .schema import Expectation, Runbook
+from .expectations import RUN_KEYS, Expectation
+from .schema import Runbook
 
 if TYPE_CHECKING:
     from ...analysis.report.report import Check, Section
 
-RUN_KEYS = ("transactions", "slots", "pulses", "chip_seconds", "seconds", "seed", "steps_planned", "steps_done")
 PACKAGES = ("xbarlab", "qcodes", "numpy")
 
 

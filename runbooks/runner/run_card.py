@@ -134,7 +134,7 @@ class RunCard(BaseModel):
                 steps.append(Step(entry.id, kind, kind.plan(**entry.plan)))
             except RefusedError as error:
                 raise RefusedError(f"step {entry.id!r} of {folder / CARD}: {error}") from error
-        return replace(load_runbook(copy), path=Path(self.runbook), steps=tuple(steps))
+        return replace(load_runbook(copy, preset=self.preset), path=Path(self.runbook), steps=tuple(steps))
 
 
 def card_of(

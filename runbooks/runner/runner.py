@@ -60,6 +60,7 @@ def run_runbook(
     seed: int | None = None,
     check: bool = False,
     dry_run: bool = False,
+    preset: str = "",
     overrides: Overrides = (),
     quiet: bool = False,
 ) -> Outcome:
@@ -73,6 +74,7 @@ def run_runbook(
     seed : seeds the host's choices and, for a mock in this process, its chip. ``None``: host 0, and the chip as it is.
     check : missed expectations make the exit code 1
     dry_run : print what would be done; only identity and capability are asked for
+    preset : name of a preset of the runbook, "" for none
     overrides : ``{"id.key": value}`` or ``["id.key=value"]``
     quiet : print nothing
 
@@ -83,7 +85,7 @@ def run_runbook(
     InstrumentError, ConnectionLostError
         The bench failed; the folder holds what was measured until then.
     """
-    book = _loaded(runbook, overrides)
+    book = _loaded(runbook, overrides, preset)
     station_file = _station_of(book, station)
     with console_for(quiet) as console:
         if dry_run:
@@ -163,11 +165,11 @@ def new_folder(name: str, root: Path = Path("runs")) -> Path:
     return folder
 
 
-def _loaded(runbook: str | Path | Runbook, overrides: Overrides) -> Runbook:
+def _loaded(runbook: str | Path | Runbook, overrides: Overrides, preset: str) -> Runbook:
     if not isinstance(runbook, Runbook):
-        return load_runbook(runbook, overrides=overrides)
-    if overrides:
-        raise RefusedError("overrides belong to load_runbook() when the runbook is already loaded")
+        return load_runbook(runbook, overrides=overrides, preset=preset)
+    if overrides or preset:
+        raise RefusedError("overrides and preset belong to load_runbook() when the runbook is already loaded")
     return runbook
 
 

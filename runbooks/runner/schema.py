@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ...common.errors import RefusedError, unknown
-from ...protocols.plan import Plan
+from ...protocols.plan import ParameterError, Plan
 from ...protocols.registry import StepKind, step_kind, step_names
+from .expectations import Expectation, read_expectations
 from .front_matter import FrontMatter, read_front_matter
-from .parameters import Overrides, change, check_type, parse_overrides
+from .parameters import Overrides, change, check_type
+from .presets import Change, Changes, chosen, read_presets, typed
 
 KEYS = ("format", "title", "station", "steps", "presets", "expect")
 FORMAT = 1
-LIMIT_KEYS = ("min", "max")
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,6 @@ class Step:
     id: str
     kind: StepKind
     plan: Plan
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expectation:
-    """A summary key (``metric`` or ``id.metric``) and the limits it should keep, both included."""
-
-    key: str
-    minimum: float | None
-    maximum: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +74,12 @@ def find_runbook(name: str | Path) -> Path:
     raise RefusedError(f"{unknown('runbook', text, shipped)}, or give the path of a file")
 
 
-def load_runbook(name: str | Path, *, overrides: Overrides = ()) -> Runbook:
-    """Read and validate a runbook.
+def load_runbook(name: str | Path, *, overrides: Overrides = (), preset: str = "") -> Runbook:
+    """Read and validate a runbook, all its presets too.
 
     Parameters
     ----------
+    preset : name of the preset whose values hold in place of the runbook's own, "" for none
     overrides : ``{"id.key": value}`` or texts ``"id.key=value"``
         Replace parameters of steps; they pass the same validation.
     """
@@ -97,15 +89,20 @@ def load_runbook(name: str | Path, *, overrides: Overrides = ()) -> Runbook:
         if key not in KEYS:
             raise front.refuse(unknown("key", key, KEYS), key)
     _refuse_format(front)
-    changes = parse_overrides(overrides)
-    steps = _steps(front, changes)
+    presets = read_presets(front)
+    picked = chosen(presets, preset, path.stem)
+    for other in presets.values():
+        if other.name != preset:
+            read_expectations(front, other, _steps(front, other.changes))
+    steps = _steps(front, {**picked.changes, **typed(overrides)})
     return Runbook(
         path=path,
         title=_text(front, "title", required=True) or "",
         station=_text(front, "station", required=False),
         steps=steps,
-        expect=_expectations(front, {step.id for step in steps}),
+        expect=read_expectations(front, picked, steps),
         body=front.body,
+        preset=preset,
     )
 
 
@@ -126,7 +123,7 @@ def _text(front: FrontMatter, key: str, *, required: bool) -> str | None:
     return value
 
 
-def _steps(front: FrontMatter, changes: Mapping[tuple[str, str], Any]) -> tuple[Step, ...]:
+def _steps(front: FrontMatter, changes: Changes) -> tuple[Step, ...]:
     listed = front.data.get("steps")
     if not isinstance(listed, list) or not listed:
         raise front.refuse("'steps' must be a list like '- {id: form, forming: {cells: all}}'", "steps")
@@ -135,10 +132,9 @@ def _steps(front: FrontMatter, changes: Mapping[tuple[str, str], Any]) -> tuple[
     for index, step_id in enumerate(ids):
         if step_id in ids[:index]:
             raise front.refuse(f"step id {step_id!r} is used twice: ids must be unique", "steps", index)
-    for step_id, parameter in changes:
+    for (step_id, _), one in changes.items():
         if step_id not in ids:
-            given = f"--set {step_id}.{parameter}={changes[step_id, parameter]}"
-            raise RefusedError(f"{given}: {unknown('step id', step_id, ids)}")
+            raise RefusedError(f"{one.said}: {unknown('step id', step_id, ids)}")
     return tuple(
         _step(front, index, step_id, name, {key: value for (owner, key), value in changes.items() if owner == step_id})
         for index, (step_id, name) in enumerate(heads)
@@ -173,7 +169,7 @@ def _head(front: FrontMatter, index: int, entry: Any) -> tuple[str, str]:
     return step_id, names[0]
 
 
-def _step(front: FrontMatter, index: int, step_id: str, name: str, changes: Mapping[str, Any]) -> Step:
+def _step(front: FrontMatter, index: int, step_id: str, name: str, changes: Mapping[str, Change]) -> Step:
     given: Any = front.data["steps"][index][name]
     if given is None:
         given = {}
@@ -181,53 +177,20 @@ def _step(front: FrontMatter, index: int, step_id: str, name: str, changes: Mapp
         raise front.refuse(f"parameters of {name!r} must be a map, not {given!r}", "steps", index, name)
     kind = step_kind(name)
     parameters: dict[str, Any] = dict(given)
-    for key, value in changes.items():
+    for key, one in changes.items():
         try:
-            change(kind.plan, parameters, key.split("."), value)
+            change(kind.plan, parameters, key.split("."), one.value)
         except RefusedError as error:
-            raise RefusedError(f"--set {step_id}.{key}={value}: {error}") from None
+            raise RefusedError(f"{one.said}: {error}") from None
     try:
         for key, value in parameters.items():
             check_type(kind.plan, key, value)
         return Step(step_id, kind, kind.plan(**parameters))
     except RefusedError as error:
-        blamed = _blamed(str(error), parameters)
-        for key, value in changes.items():
+        whole = error.where.split(".")[0] if isinstance(error, ParameterError) else ""
+        blamed = whole if whole in parameters else ""
+        for key, one in changes.items():
             if key.split(".")[0] == blamed:
-                raise RefusedError(f"--set {step_id}.{key}={value}: {error}") from None
+                raise RefusedError(f"{one.said}: {error}") from None
         path = ("steps", index, name, blamed) if blamed else ("steps", index, name)
         raise front.refuse(f"step {step_id!r} ({name}): {error}", *path) from None
-
-
-def _blamed(message: str, parameters: Mapping[str, Any]) -> str:
-    """Return the parameter a message is about, for its line; "" when it is about several."""
-    found = re.match(r"(?:unknown )?(?:parameter|value of) [\"']+([^\"'.]+)", message)
-    return found.group(1) if found and found.group(1) in parameters else ""
-
-
-def _expectations(front: FrontMatter, ids: set[str]) -> tuple[Expectation, ...]:
-    given = front.data.get("expect")
-    if given is None:
-        return ()
-    if not isinstance(given, dict):
-        raise front.refuse("'expect' must be a map like 'yield_fraction: {min: 0.95}'", "expect")
-    return tuple(_expectation(front, str(key), limits, ids) for key, limits in given.items())
-
-
-def _expectation(front: FrontMatter, key: str, limits: Any, ids: set[str]) -> Expectation:
-    owner, dot, _ = key.partition(".")
-    if dot and owner not in ids:
-        raise front.refuse(f"expectation {key!r}: {unknown('step id', owner, ids)}", "expect", key)
-    if not isinstance(limits, dict) or not limits:
-        raise front.refuse(f"expectation {key!r} must be a map with min or max, like '{{min: 0.95}}'", "expect", key)
-    for name, value in limits.items():
-        if name not in LIMIT_KEYS:
-            raise front.refuse(f"expectation {key!r}: {unknown('limit', name, LIMIT_KEYS)}", "expect", key, str(name))
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise front.refuse(
-                f"expectation {key!r}: {name} = {value!r} must be a finite number", "expect", key, str(name)
-            )
-    low, high = (float(limits[name]) if name in limits else None for name in LIMIT_KEYS)
-    if low is not None and high is not None and low > high:
-        raise front.refuse(f"expectation {key!r}: min {low:g} is above max {high:g}", "expect", key)
-    return Expectation(key=key, minimum=low, maximum=high)

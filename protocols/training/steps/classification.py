@@ -43,6 +43,11 @@ class ClassifierPlan(TrainingPlan):
     test_examples: int | None = Field(default=None, ge=1, description="only the first so many test; all by default")
     evaluations: int = Field(default=3, ge=1, description="passes over the test set behind the accuracy, its median")
 
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        found = super().measures() | {"test_accuracy", "train_accuracy", "majority_accuracy", "test_examples"}
+        return found | {"float_twin_accuracy", "accuracy_over_twin"} if self.twin else found
+
     def data(self) -> LabelledData:
         """Return the task's data, all of them."""
         raise NotImplementedError

@@ -39,6 +39,13 @@ class AirlinePlan(TrainingPlan):
         default=0, ge=0, description="steps at most, after the last, until the training loss is among the best tenth"
     )
 
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        simple = {"persistence_rmse", "seasonal_naive_rmse", "seasonal_ratio_rmse", "linear_ar13_rmse"}
+        found = super().measures() | {"test_rmse", "train_rmse"} | simple
+        twin = {"float_twin_train_rmse", "float_twin_test_rmse", "test_rmse_over_twin"}
+        return found | twin if self.twin else found
+
     @property
     def features(self) -> int:
         """Inputs per step."""

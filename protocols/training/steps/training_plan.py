@@ -120,6 +120,10 @@ class TrainingPlan(Plan):
             return Manhattan(**counted)
         return MixedPrecision(**counted) if self.rule == "mixed_precision" else RowParallel(**counted)
 
+    def measures(self) -> frozenset[str]:
+        """Return what every training gives; tasks add theirs."""
+        return frozenset({"steps", "weights", "cells_used", "transactions_per_step", "pulses_per_step"})
+
     def layers(self) -> list[LayerRequest]:
         """Return the layers of the task's network."""
         raise NotImplementedError

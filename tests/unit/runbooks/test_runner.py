@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.fake_array import FakeArray, FakeBench
+from xbarlab.analysis.report.report import Check
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.errors import InstrumentError
 from xbarlab.runbooks.runner import runner
@@ -108,14 +109,26 @@ def test_expectations_are_judged_and_only_check_makes_them_the_exit_code(
     assert journal(tmp_path / "b")[-1]["missed"] == ["yield_fraction"]
 
 
-def test_an_expectation_nobody_measured_fails_and_says_what_there_is(
+def test_an_expectation_no_step_measures_is_refused_before_the_bench_is_opened(
     bench: FakeBench, book: Path, tmp_path: Path
 ) -> None:
-    text = RUNBOOK.replace("  yield_fraction:", "  yeild_fraction: {min: 0.5}\n  g_read_median:")
-    book.write_text(text, encoding="utf-8")
-    outcome = run_runbook(book, out=tmp_path / "out", check=True, quiet=True)
-    assert outcome.exit_code == 1
-    notes = missing_metrics(outcome.checks, outcome.summary, ["virgin", "yield", "after"])
+    """D4: on a bench it would be found after hours; by the CLI it is exit code 2."""
+    for wrong, said in (
+        ("yeild_fraction", "did you mean 'yield_fraction'"),
+        ("g_read_median", "virgin.g_read_median or"),
+    ):
+        book.write_text(RUNBOOK.replace("  yield_fraction:", f"  {wrong}:"), encoding="utf-8")
+        with pytest.raises(RefusedError, match=said) as refused:
+            run_runbook(book, out=tmp_path / "out", check=True, quiet=True)
+        assert refused.value.exit_code == 2
+    assert bench.opened == 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_step_that_does_not_say_what_it_measures_is_judged_afterwards() -> None:
+    summary = {"yield_fraction": 0.5, "virgin.g_read_median": 1e-6, "after.g_read_median": 1e-6}
+    checks = [Check("yeild_fraction", float("nan"), 0.5), Check("g_read_median", float("nan"), 0.5)]
+    notes = missing_metrics(checks, summary, ["virgin", "yield", "after"])
     assert "did you mean 'yield_fraction'" in notes[0]
     assert "virgin.g_read_median or after.g_read_median" in notes[1]
 

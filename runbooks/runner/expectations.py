@@ -1,0 +1,105 @@
+"""What a runbook expects: limits of metrics that its steps can give, checked before anything is sent."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from ...common.errors import alternatives, unknown
+from .front_matter import FrontMatter, KeyPath
+from .presets import EXPECT, Preset
+
+if TYPE_CHECKING:
+    from .schema import Step
+
+LIMIT_KEYS = ("min", "max")
+RUN_KEYS = ("transactions", "slots", "pulses", "chip_seconds", "seconds", "seed", "steps_planned", "steps_done")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """A summary key (``metric`` or ``id.metric``) and the limits it should keep, both included."""
+
+    key: str
+    minimum: float | None
+    maximum: float | None
+
+
+def read_expectations(front: FrontMatter, preset: Preset, steps: Sequence[Step]) -> tuple[Expectation, ...]:
+    """Return what is expected, a preset's own limits in place of the runbook's."""
+    given = front.data.get(EXPECT)
+    if given is None:
+        given = {}
+    if not isinstance(given, dict):
+        raise front.refuse("'expect' must be a map like 'yield_fraction: {min: 0.95}'", EXPECT)
+    wanted: dict[str, tuple[Any, KeyPath]] = {
+        str(key): (limits, (EXPECT, str(key))) for key, limits in cast("dict[Any, Any]", given).items()
+    }
+    for key, limits in preset.expect.items():
+        path = ("presets", preset.name, EXPECT, key)
+        if limits is None and key not in wanted:
+            raise front.refuse(f"expectation {key!r}: {unknown('expectation', key, wanted)}", *path)
+        wanted[key] = limits, path
+    found: list[Expectation] = []
+    for key, (limits, path) in wanted.items():
+        if limits is None and path[0] == "presets":
+            continue
+        if (sentence := _impossible(key, steps)) is not None:
+            raise front.refuse(f"expectation {key!r}: {sentence}", *path)
+        found.append(_expectation(front, key, limits, path))
+    return tuple(found)
+
+
+def metrics_of(step: Step) -> frozenset[str] | None:
+    """Return the names of the metrics a step can give; None where it does not say."""
+    said = step.plan.measures()
+    if said is not None:
+        return said
+    declared: Mapping[str, str] | None = getattr(step.kind, "metrics", None)
+    return None if declared is None else frozenset(declared)
+
+
+def _impossible(key: str, steps: Sequence[Step]) -> str | None:
+    """Return why no run of these steps gives ``key``; None where one does, or may."""
+    by_step = {step.id: metrics_of(step) for step in steps}
+    owner, dot, metric = key.partition(".")
+    if dot:
+        if owner not in by_step:
+            return unknown("step id", owner, by_step)
+        known = by_step[owner]
+        kind = next(step.kind.name for step in steps if step.id == owner)
+        if known is None or metric in known:
+            return None
+        return f"step {owner!r} ({kind}) gives no metric {metric!r}{alternatives(metric, _main(known))}"
+    if key in RUN_KEYS:
+        return None
+    givers = [name for name, known in by_step.items() if known is not None and key in known]
+    if len(givers) == 1:
+        return None
+    if givers:
+        return f"several steps give it: write {' or '.join(f'{name}.{key}' for name in givers)}"
+    if any(known is None for known in by_step.values()):
+        return None
+    every = frozenset[str]().union(*(known for known in by_step.values() if known is not None))
+    return f"no step of this runbook gives a metric {key!r}{alternatives(key, {*_main(every), *RUN_KEYS})}"
+
+
+def _main(names: frozenset[str]) -> list[str]:
+    return [name for name in names if "_ci95_" not in name]
+
+
+def _expectation(front: FrontMatter, key: str, limits: Any, path: KeyPath) -> Expectation:
+    if not isinstance(limits, dict) or not limits:
+        raise front.refuse(f"expectation {key!r} must be a map with min or max, like '{{min: 0.95}}'", *path)
+    told = cast("dict[str, Any]", limits)
+    for name, value in told.items():
+        if name not in LIMIT_KEYS:
+            raise front.refuse(f"expectation {key!r}: {unknown('limit', name, LIMIT_KEYS)}", *path, str(name))
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise front.refuse(f"expectation {key!r}: {name} = {value!r} must be a finite number", *path, str(name))
+    low, high = (float(told[name]) if name in told else None for name in LIMIT_KEYS)
+    if low is not None and high is not None and low > high:
+        raise front.refuse(f"expectation {key!r}: min {low:g} is above max {high:g}", *path)
+    return Expectation(key=key, minimum=low, maximum=high)
