@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -154,6 +154,10 @@ class ArraySpec:
     def whole(self) -> Block:
         """The whole array."""
         return Block(0, self.rows, 0, self.cols)
+
+    def having(self, supports: frozenset[str]) -> ArraySpec:
+        """Return this record with the names of the array's parts."""
+        return replace(self, supports=supports)
 
     def can(self, kind: type) -> bool:
         """Return whether the array has an ability: ``spec.can(Sweeps)``."""

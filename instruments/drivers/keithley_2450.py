@@ -19,6 +19,7 @@ from ..errors import InstrumentError
 from ..limits import refuse_bad_number
 from ..wire.command_guard import Rule
 from .guarded_visa import ProbeVisaMixin
+from .roles import MeterFacts
 
 LIST_CHUNK = 100
 LIST_MAX = 2500
@@ -73,6 +74,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
     """QCoDeS's Keithley 2450 as a source-measure unit for a crossbar: limits hold for its stock parameters too."""
 
     _model = "2450"
+    facts = MeterFacts(delay_min=_DELAY_MIN, points_max=LIST_MAX)
     _rules = RULES
     _going_idle = (("stop", "ABOR"), ("0 V", "SOUR:VOLT 0"), ("output off", "OUTP OFF"))
     _is_safe_when = ("OUTP?", "0")

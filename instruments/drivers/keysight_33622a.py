@@ -93,6 +93,7 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
     """
 
     _model = "33622A"
+    edge_range = (3e-9, 1e-6)
     _rules = RULES
     # The burst first: that leaves its base, 0 V. DC is set when the outputs are off, because the level of DC is the
     # offset, which of a pulse of 2 V is 1 V.

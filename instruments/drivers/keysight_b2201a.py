@@ -41,6 +41,7 @@ class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
     """
 
     _model = "B2201A"
+    ports = (INPUTS, OUTPUTS)
     _rules = RULES
     _going_idle = (("all relays open", "ROUT:OPEN:CARD ALL"),)
     _is_safe_when = ("ROUT:CLOS:CARD? 0", "")

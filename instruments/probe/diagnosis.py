@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .lines import Path, ProbeLines
+from .lines import ProbeLines
 
 if TYPE_CHECKING:
-    from ..drivers.keithley_2450 import Keithley2450Smu
+    from ..drivers.roles import Path, SourceMeter
 
 VOLTS = 0.1
 AVERAGE = 4
@@ -28,7 +28,7 @@ class ProbeDiagnosis:
 
 
 def diagnose_lines(
-    lines: ProbeLines, smu: Keithley2450Smu, tie: Callable[[frozenset[Path]], None], *, smu_input: int
+    lines: ProbeLines, smu: SourceMeter, tie: Callable[[frozenset[Path]], None], *, smu_input: int
 ) -> ProbeDiagnosis:
     """Measure the current of ``smu`` at 0 V with every relay open, then at 0.1 V on each line with all others open.
 
@@ -36,7 +36,7 @@ def diagnose_lines(
 
     Parameters
     ----------
-    smu : Keithley2450Smu
+    smu : SourceMeter
         The one that measures in reads.
     tie : callable
         Closes just these paths, with ``smu`` on at 0 V after it.
@@ -51,4 +51,4 @@ def diagnose_lines(
         smu.level(VOLTS)
         leak = max(leak, abs(smu.measure().current - offset))
         smu.level(0.0)
-    return ProbeDiagnosis(offset, VOLTS / max(leak, _LEAST_AMPS))
+    return ProbeDiagnosis(offset=offset, open=VOLTS / max(leak, _LEAST_AMPS))

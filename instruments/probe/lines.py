@@ -10,35 +10,38 @@ from ...common.errors import RefusedError, unknown
 
 if TYPE_CHECKING:
     from ..chip.chip_file import Chip
-
-Path = tuple[int, int]
-"""Matrix input port and output port, counted from 1 as printed on the instrument."""
-
-INPUTS, OUTPUTS = 14, 48
+    from ..drivers.roles import Path
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeInputs:
-    """Matrix input port of every source; ``ground`` is the bench's 0 V."""
+    """Matrix input port of every source; ``ground`` is the bench's 0 V; ``digitiser`` where there is one."""
 
     row_smu: int = 1
     column_smu: int = 2
     pulser_row: int = 9
     pulser_column: int = 10
     ground: int = 12
+    digitiser: int | None = None
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, int] | None, *, where: str) -> ProbeInputs:
-        """Return the inputs a station file names; refuse unknown names, ports there are not, and one port for two."""
+    def from_settings(cls, settings: Mapping[str, int] | None, *, where: str, most: int) -> ProbeInputs:
+        """Return the inputs a station file names; refuse unknown names, ports there are not, and one port for two.
+
+        Parameters
+        ----------
+        most : int
+            Inputs the matrix has.
+        """
         given = dict(settings or {})
         names = [field.name for field in fields(cls)]
         for name, port in given.items():
             if name not in names:
                 raise RefusedError(f"{where}: {unknown('matrix input', name, names)}")
-            if type(port) is not int or not 1 <= port <= INPUTS:
-                raise RefusedError(f"{where}: {name} is {port!r}: a matrix input is a whole number of 1 to {INPUTS}")
+            if type(port) is not int or not 1 <= port <= most:
+                raise RefusedError(f"{where}: {name} is {port!r}: a matrix input is a whole number of 1 to {most}")
         made = cls(**given)
-        ports = [getattr(made, name) for name in names]
+        ports = [port for port in (getattr(made, name) for name in names) if port is not None]
         if len(set(ports)) < len(ports):
             raise RefusedError(f"{where}: two sources share a matrix input: {made}; give each its own")
         return made
@@ -51,16 +54,18 @@ class ProbeLines:
     ----------
     chip : Chip
         Its ``lines`` are matrix outputs, from 1; without them rows are outputs 1…R and columns R+1…R+C.
+    ports : (inputs, outputs) of the matrix
     """
 
-    def __init__(self, inputs: ProbeInputs, chip: Chip) -> None:
+    def __init__(self, inputs: ProbeInputs, chip: Chip, ports: tuple[int, int]) -> None:
+        last = ports[1]
         self.inputs = inputs
         self.rows = chip.lines.rows or tuple(range(1, chip.rows + 1))
         self.cols = chip.lines.cols or tuple(range(chip.rows + 1, chip.rows + chip.cols + 1))
         outputs = (*self.rows, *self.cols)
-        if len(set(outputs)) < len(outputs) or not all(1 <= port <= OUTPUTS for port in outputs):
+        if len(set(outputs)) < len(outputs) or not all(1 <= port <= last for port in outputs):
             raise RefusedError(
-                f"chip {chip.id}: lines.rows and lines.cols name different matrix outputs, each 1 to {OUTPUTS}; "
+                f"chip {chip.id}: lines.rows and lines.cols name different matrix outputs, each 1 to {last}; "
                 f"they are {self.rows} and {self.cols}"
             )
 
@@ -98,3 +103,10 @@ class ProbeLines:
             column_input=inputs.pulser_column,
             others=inputs.ground if grounded else None,
         )
+
+    def digitiser(self, row: int, col: int) -> frozenset[Path]:
+        """Return the paths that tie a cell to the row's unit and the digitiser, all other lines grounded."""
+        inputs = self.inputs
+        if inputs.digitiser is None:
+            raise AssertionError(inputs)
+        return self.tie(row, col, row_input=inputs.row_smu, column_input=inputs.digitiser, others=inputs.ground)

@@ -8,6 +8,7 @@ from ..array_spec import ArraySpec
 
 if TYPE_CHECKING:
     from ..chip.chip_file import Chip
+    from ..drivers.roles import MeterFacts
     from ..limits import Limits
 
 VIRTUAL_GROUND, FLOAT, ROW_SENSE, HALF = "virtual_ground", "float", "row_sense", "V/2"
@@ -20,9 +21,6 @@ SCHEME_NEEDS = {
     ROW_SENSE: _FULL,
     HALF: "half of a read voltage on the other cells measures nothing: writes do that",
 }
-# Ranges of the 2450, from the lowest that its driver lets it choose by itself.
-_RANGES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-_ADC_BITS = 20  # 6½ digits
 # Relays, output on and off, one message each at the usual speed of GPIB.
 _SELECT_SECONDS = 0.1
 
@@ -32,11 +30,12 @@ def probe_spec(
     chip: Chip,
     limits: Limits,
     *,
+    facts: MeterFacts,
     reading: float,
     point: float,
+    edge: float,
     gap: float,
     simulated: bool,
-    supports: frozenset[str],
 ) -> ArraySpec:
     """Return the record of a probe station with ``chip`` on its matrix.
 
@@ -44,9 +43,10 @@ def probe_spec(
     ----------
     reading, point : float [s]
         Time of a reading, and the least time of a point of a sweep.
-    gap : float [s]
-        Rest between the pulses of a train.
-    supports : names of the array's parts
+    facts : MeterFacts
+        Of the unit that measures.
+    edge, gap : float [s]
+        Edges of pulses; rest between the pulses of a train.
     """
     return ArraySpec(
         name=name,
@@ -58,10 +58,11 @@ def probe_spec(
         volts_lsb=1e-3,
         gate_lsb=1e-3,
         width_tick=1e-10,
+        edge=edge,
         read_volts=min(0.2, limits.read_volts_max),
         read_gate=0.0,
-        read_ranges=_RANGES,
-        adc_bits=_ADC_BITS,
+        read_ranges=facts.ranges,
+        adc_bits=facts.adc_bits,
         average_max=1000,
         slot_overhead=gap,
         read_slot_seconds=reading,
@@ -72,10 +73,9 @@ def probe_spec(
         slot_serves="cell",
         select_seconds=_SELECT_SECONDS,
         sweep_by_host=(HALF,),
-        supports=supports,
         bad_cells=chip.all_bad_cells,
         simulated=simulated,
-        sweep_points_max=2500,
+        sweep_points_max=facts.points_max,
         sweep_dwell=(point, 10.0),
-        compliance_min=1e-6,
+        compliance_min=facts.compliance_min,
     )

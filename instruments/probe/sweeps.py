@@ -5,22 +5,31 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...common.errors import RefusedError
-from ..block import Block
+from ..array_spec import ArraySpec
 from ..capabilities import FloatArray, IVTrace
+from ..chip.requests import checked_sweep
 from ..errors import InstrumentError
-from ..limits import numbers
 from ..wire.unconfirmed import unconfirmed
-from .bench import ProbeBench
 from .mate_current import LEVELS, MateCurrent
+from .rig import Rig
 from .spec import HALF
 
-DELAY_MIN = 50e-6
-"""The shortest delay a 2450 knows besides none [s]."""
 
+class ProbeSweeps:
+    """One cell driven through a list of voltages.
 
-class ProbeSweeps(ProbeBench):
-    """One cell driven through a list of voltages."""
+    Parameters
+    ----------
+    rig : Rig
+    spec : ArraySpec
+    polarity : +1 or -1
+        Sign of a SET.
+    nplc : float
+        Mains cycles of a point.
+    """
+
+    def __init__(self, rig: Rig, spec: ArraySpec, *, polarity: int, nplc: float) -> None:
+        self._rig, self._spec, self._polarity, self._nplc = rig, spec, polarity, nplc
 
     def sweep(
         self,
@@ -40,46 +49,45 @@ class ProbeSweeps(ProbeBench):
         moment: in an array a limit clamps the array, not the cell. Scheme "float" leaves the other lines open and
         runs buffered in the row's SMU: right for a cell whose neighbours conduct little.
         """
-        spec = self._spec
-        scheme = spec.require_scheme(scheme, writing=True)
-        self._require_block(Block(row, 1, col, 1))
-        self._refuse_gate(gate)
-        where = f"sweep of cell ({row}, {col})"
-        points = np.atleast_1d(numbers(volts, "volts", channel=where))
-        if points.ndim != 1:
-            raise RefusedError(f"a sweep has its points in one row, not in shape {points.shape}")
-        self._limits.check("pulse_volts", points, channel=f"{where} point ")
-        spec.check_sweep(points.size, compliance, dwell, channel=where)
-        self._limits.check_points(points, compliance, dwell, channel=f"{where} point ")
+        rig = self._rig
+        asked = checked_sweep(self._spec, row, col, volts, compliance=compliance, dwell=dwell, gate=gate, scheme=scheme)
+        cell, points, smu = asked.cell, asked.volts, rig.column_smu
         sent = np.zeros((1, 1), np.int64)
-        with unconfirmed(Block(row, 1, col, 1), sent, "sweep"), self._acting(self.row_smu, self.column_smu):
-            self._integrate(self._sweep_nplc)
-            self._tie(self._lines.smus(row, col, grounded=scheme == HALF), self.column_smu, self.row_smu)
-            run = self._sweep_half if scheme == HALF else self._sweep_floating
+        with rig.lock, unconfirmed(cell, sent, "sweep"), rig.acting(rig.row_smu, smu):
+            rig.integrate(self._nplc)
+            paths = rig.lines.smus(cell.row0, cell.col0, grounded=asked.scheme == HALF)
+            rig.tie(paths, smu, rig.row_smu)
+            run = self._sweep_half if asked.scheme == HALF else self._sweep_floating
             # A point lasts for ``dwell``, its reading included.
-            wait = dwell - self.column_smu.point_seconds
-            wait = wait if wait >= DELAY_MIN else 0.0
-            self.wear.add_sweep(row, col, points, self._limits)
+            wait = asked.dwell - smu.point_seconds
+            wait = wait if wait >= smu.facts.delay_min else 0.0
+            rig.wear.add_sweep(cell.row0, cell.col0, points, rig.limits)
             sent[...] = 1
-            applied, current, flags = run(self._polarity * points, float(compliance), wait)
-        self._slots += points.size
-        self._chip_seconds += points.size * dwell
+            applied, current, flags = run(self._polarity * points, asked.compliance, max(wait, 0.0))
+        rig.count(slots=points.size, seconds=points.size * asked.dwell)
         sign = self._polarity
         return IVTrace(
-            row, col, sign * applied, np.zeros_like(points), sign * current, flags, float(compliance), float(dwell)
+            row=cell.row0,
+            col=cell.col0,
+            volts=sign * applied,
+            gate=np.zeros_like(points),
+            current=sign * current,
+            flags=flags,
+            compliance=asked.compliance,
+            dwell=asked.dwell,
         )
 
     def _sweep_floating(
         self, volts: FloatArray, compliance: float, dwell: float
     ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
-        with self.row_smu.whole():
-            return self.row_smu.sweep(volts, compliance=compliance, dwell=dwell)
+        with self._rig.row_smu.whole():
+            return self._rig.row_smu.sweep(volts, compliance=compliance, dwell=dwell)
 
     def _sweep_half(
         self, volts: FloatArray, compliance: float, dwell: float
     ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
-        row_smu, column_smu = self.row_smu, self.column_smu
-
+        rig = self._rig
+        row_smu, column_smu, most = rig.row_smu, rig.column_smu, rig.limits.current_max
         stride = 0.5 * float(np.abs(volts).max()) / (LEVELS - 1)
         held = 0.0
 
@@ -95,7 +103,7 @@ class ProbeSweeps(ProbeBench):
         def hold(level: float) -> tuple[float, float]:
             move(level)
             row_smu.level(level)
-            point = column_smu.step(level, compliance=self._limits.current_max)
+            point = column_smu.step(level, compliance=most)
             if not np.isfinite(point.current):
                 point = column_smu.measure()
             if not np.isfinite(point.current):
@@ -112,9 +120,10 @@ class ProbeSweeps(ProbeBench):
         flags = np.zeros(volts.size, dtype=np.uint8)
         row_smu.level(0.0)
         for k, value in enumerate(volts):
+            rig.lock.go_on()
             half = 0.5 * float(value)
             row_smu.level(half)
-            limit = min(compliance + abs(mates(-half)), self._limits.current_max)
+            limit = min(compliance + abs(mates(-half)), most)
             point = column_smu.step(-half, compliance=limit, dwell=dwell)
             applied[k] = half - point.volts
             current[k] = mates(point.volts) - point.current

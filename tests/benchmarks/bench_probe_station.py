@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 
 from xbarlab import FormingPlan, form, open_bench
+from xbarlab.instruments.abilities import Sweeps
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.mockhw.bench.bench import fresh_bench
@@ -189,7 +190,9 @@ def test_pulse_of_a_connected_cell(array: Any, benchmark: Any) -> None:
 
 def test_half_select_sweep_of_200_points(array: Any, benchmark: Any) -> None:
     benchmark.pedantic(
-        lambda: array.sweep(0, 0, LOOP, compliance=LIMIT, dwell=DWELL, scheme="V/2"), rounds=5, warmup_rounds=1
+        lambda: array.ability(Sweeps).sweep(0, 0, LOOP, compliance=LIMIT, dwell=DWELL, scheme="V/2"),
+        rounds=5,
+        warmup_rounds=1,
     )
 
 
@@ -233,7 +236,7 @@ def print_costs(link: str, rounds: int) -> None:
         array: Any = bench.array
         read = median_seconds(lambda: array.read(array.spec.whole), rounds)
         pulse = median_seconds(lambda: array.pulse(PulseMap(CELL, 0.5, 200e-9)), 10 * rounds)
-        sweep = median_seconds(lambda: array.sweep(0, 0, LOOP, compliance=LIMIT, dwell=DWELL), rounds)
+        sweep = median_seconds(lambda: array.ability(Sweeps).sweep(0, 0, LOOP, compliance=LIMIT, dwell=DWELL), rounds)
     with bench_at(link, virgin=True) as (station, _, _), open_bench(station) as bench:
         start = time.perf_counter()
         form(bench.array, FORMING)

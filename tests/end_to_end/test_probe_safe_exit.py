@@ -18,6 +18,7 @@ from pyvisa.errors import VisaIOError
 
 from xbarlab import open_bench
 from xbarlab.common.errors import XbarlabError
+from xbarlab.instruments.abilities import Sweeps
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.station.station import Bench
@@ -151,7 +152,7 @@ def test_normal_end(in_process: Opened) -> None:
         assert diary.live() == ["row_smu", "column_smu"], "0 V, but on: the next cell of a map is near"
         assert diary.circuit.relays.closed
         bench.array.pulse(TRAIN)
-        bench.array.sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
+        bench.array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
     diary.assert_left_safely()
 
 
@@ -170,7 +171,7 @@ def test_an_exception_in_the_middle_of_a_sweep(in_process: Opened) -> None:
 
         array.row_smu.level = noted
         try:
-            array.sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
+            array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
         finally:
             assert abs(seen[-1]) > 0.1, "it was on its way"
             diary.assert_left_safely()  # before the exception goes on, not only when the bench is left
@@ -193,7 +194,7 @@ def test_ctrl_c(in_process: Opened, what: str) -> None:
         else:
             port = array.row_smu._port
             port.write = interrupt_at(port.write, 12, KeyboardInterrupt)
-            array.sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
+            array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
     diary.assert_left_safely()
 
 
@@ -210,7 +211,7 @@ def test_ctrl_c_while_the_instrument_sweeps_by_itself(in_process: Opened) -> Non
                 raise KeyboardInterrupt
 
         array.clock.wait = interrupt
-        array.sweep(2, 3, LOOP, compliance=1e-3, dwell=0.5, scheme="float")
+        array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=0.5, scheme="float")
     assert mock.clock.now - started < 0.6 * LOOP.size * 0.5
     diary.assert_left_safely()
 
@@ -233,7 +234,7 @@ def test_one_instrument_that_does_not_answer_keeps_no_other_from_being_made_safe
             array.row_smu.level(0.2)
             array.pulse(TRAIN)
         else:
-            array.sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
+            array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
     others = [name for name in SOURCES if not name.startswith(silent)]
     assert [name for name in diary.live() if name in others] == []
     assert diary.circuit.relays.closed == set()

@@ -18,6 +18,7 @@ import pytest
 
 from xbarlab import FormingPlan, form, open_bench
 from xbarlab.cli import main
+from xbarlab.instruments.abilities import Sweeps
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.mockhw.bench.bench import MockBench, fresh_bench
@@ -190,7 +191,7 @@ def test_a_sweep_keeps_everybody_else_at_half(monkeypatch: pytest.MonkeyPatch) -
         seen = CellVoltages(chip, monkeypatch)
         peak = 1.2
         points = np.concatenate([np.linspace(0.0, peak, 13), np.linspace(peak, -peak, 25), [0.0]])
-        array.sweep(2, 6, points, compliance=1e-3, dwell=1e-2)
+        array.ability(Sweeps).sweep(2, 6, points, compliance=1e-3, dwell=1e-2)
         assert not seen.pulses
         tops = [split(volts, 2, 6) for volts in seen.holds]
     largest = max(tops, key=lambda one: one[0])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from xbarlab import open_bench
+from xbarlab.instruments.abilities import Sweeps
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError, UnconfirmedError
@@ -99,7 +100,7 @@ def test_a_source_whose_cable_was_out_is_connected_anew_and_switched_off(probe: 
     with pytest.raises(UnconfirmedError, match=r"cell \(2, 3\) may have had up to 1 sweep") as caught, bench:  # noqa: PT012
         array: Any = bench.array
         mock.script_faults(ROW, [Fault("drop_connection", "SOUR:VOLT", after=30)])
-        array.sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
+        array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
     assert caught.value.block == CELL
     assert len(mock.log.faults()) == 1
     assert {step.result for step in bench.ending} == {CONFIRMED}
@@ -128,7 +129,7 @@ def test_a_power_failure_in_the_middle_of_a_sweep_is_never_taken_for_data(probe:
     bench, mock = probe
     with pytest.raises(UnconfirmedError, match=rf"row_smu at {ROW} says \*ESR\? 128.*without power") as caught, bench:  # noqa: PT012
         mock.script_faults(ROW, [Fault("brown_out", "SOUR:VOLT", after=30)])
-        bench.array.sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
+        bench.array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
     assert isinstance(caught.value.__cause__, PowerLostError)
     assert_safe(mock)
 
@@ -308,7 +309,7 @@ def test_over_tcp_a_source_whose_cable_was_out_is_switched_off(over_tcp: Callabl
     bench, mock = over_tcp("tio2")
     with pytest.raises(UnconfirmedError, match="row_smu at TCPIP0::127"), bench:  # noqa: PT012
         mock.script_faults(ROW, [Fault("drop_connection", "SOUR:VOLT", after=30)])
-        bench.array.sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
+        bench.array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
     assert len(mock.log.faults()) == 1
     assert steps_of(bench) == PROBE_STEPS
     assert {step.result for step in bench.ending} == {CONFIRMED}

@@ -301,7 +301,7 @@ def test_the_narrower_limit_and_the_coarser_step_hold() -> None:
 def test_time_passes_on_all_boards(array: JoinedArrays) -> None:
     left, right = array.boards
     start = array.clock.now()
-    left.sweep(0, 0, [0.1] * 100, compliance=1e-4, dwell=0.01)
+    left.ability(Sweeps).sweep(0, 0, [0.1] * 100, compliance=1e-4, dwell=0.01)
     assert array.clock.now() - start == pytest.approx(1.0, rel=0.1)
     assert right.clock.now() == pytest.approx(left.clock.now(), rel=1e-6)
     array.clock.wait(5.0)

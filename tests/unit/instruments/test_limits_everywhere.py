@@ -21,6 +21,7 @@ from qcodes.validators import Anything
 from support import limits_asker as asker
 from support import recording_bench as bench
 from xbarlab.common.errors import RefusedError, XbarlabError
+from xbarlab.instruments.abilities import Sweeps
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import PulseMap, VerifyRequest
@@ -322,7 +323,7 @@ def array_requests(made: SimpleNamespace, ask: Any) -> list[tuple[str, Callable[
         )
 
     def sweep() -> object:
-        return array.sweep(
+        return array.ability(Sweeps).sweep(
             0,
             1,
             ask.points(),

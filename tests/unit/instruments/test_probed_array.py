@@ -2,159 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
+from support.fake_probe import CHIP, Bench
 from xbarlab.common.errors import RefusedError
-from xbarlab.instruments.abilities import Samples
+from xbarlab.instruments.abilities import Samples, Sweeps
 from xbarlab.instruments.block import Block
-from xbarlab.instruments.capabilities import CrossbarArray, Identity, PulseMap
-from xbarlab.instruments.chip.chip_file import parse_chip
+from xbarlab.instruments.capabilities import CrossbarArray, PulseMap
 from xbarlab.instruments.errors import InstrumentError, UnsupportedError
-from xbarlab.instruments.limits import Limits, NamedLimits
+from xbarlab.instruments.limits import NamedLimits
 from xbarlab.instruments.probe.mate_current import MateCurrent
-from xbarlab.instruments.probe.probed_array import ProbedArray
-
-ROWS = COLS = 4
-CHIP = parse_chip(
-    {"id": "t", "rows": ROWS, "cols": COLS, "cell": "passive", "limits": {"set_volts_max": 3.0, "current_max": 2e-3}},
-    source="test",
-)
-
-
-class Bench:
-    """Everything four drivers were asked, in order; a resistive cell everywhere."""
-
-    def __init__(self, siemens: float = 100e-6) -> None:
-        self.said: list[tuple[object, ...]] = []
-        self.g = siemens
-        self.fail: str = ""
-        self.row = FakeSmu(self, "row")
-        self.column = FakeSmu(self, "column")
-        self.pulser = FakePulser(self)
-        self.matrix = FakeMatrix(self)
-
-    def say(self, *words: object) -> None:
-        self.said.append(words)
-        if self.fail and self.fail in words:
-            raise InstrumentError("broken on purpose")
-
-    def array(self, **settings: object) -> ProbedArray:
-        settings = {"chip": CHIP, "limits": NamedLimits({"read_volts_max": 0.3}, "test"), **settings}
-        drivers = {"row_smu": self.row, "column_smu": self.column, "pulser": self.pulser, "matrix": self.matrix}
-        made = ProbedArray("probe", **drivers, **settings)
-        self.said.clear()
-        return made
-
-
-class FakeDriver:
-    simulated = False
-    transactions = 0
-    identity = Identity("A", "B", "1", "0")
-
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
-        self.clock = None
-        self.limits: Limits | None = None
-
-    is_idle = True
-    power_failed = False
-
-    def set_limits(self, limits: Limits) -> None:
-        self.limits = limits
-
-    def require_power(self, doing: str) -> None:
-        """Never without."""
-
-
-class FakeSmu(FakeDriver):
-    def __init__(self, bench: Bench, name: str) -> None:
-        super().__init__(bench)
-        self.name = name
-        self.is_on = False
-        self.volts = 0.0
-        self.share = 1.0
-
-    def halve(self) -> None:
-        self.share = 0.5
-
-    @contextmanager
-    def whole(self) -> Iterator[None]:
-        self.share = 1.0
-        yield
-        self.share = 0.5
-
-    def configure(self, *, nplc: float) -> None:
-        self.bench.say(self.name, "configure", nplc)
-
-    def integrate(self, nplc: float) -> None:
-        self.point_seconds = 0.04 * nplc
-
-    def reading_seconds(self, nplc: float) -> float:
-        return 0.04 * nplc
-
-    def on(self, volts: float, *, compliance: float) -> None:
-        self.is_on, self.volts = True, volts
-        self.bench.say(self.name, "on", volts, compliance)
-
-    def off(self) -> None:
-        self.is_on, self.volts = False, 0.0
-        self.bench.say(self.name, "off")
-
-    def level(self, volts: float, *, compliance: float | None = None) -> None:
-        assert self.limits is not None
-        assert abs(volts) <= self.share * self.limits.set_volts_max
-        self.volts = volts
-        self.bench.say(self.name, "level", volts)
-
-    def measure(self) -> SimpleNamespace:
-        self.bench.say(self.name, "measure")
-        return SimpleNamespace(volts=self.volts, current=self._amps(), flags=0)
-
-    def step(self, volts: float, *, compliance: float, dwell: float = 0.0) -> SimpleNamespace:
-        self.volts = volts
-        self.bench.say(self.name, "step", volts, compliance)
-        return SimpleNamespace(volts=volts, current=self._amps(), flags=0)
-
-    def _amps(self) -> float:
-        """Selected cell, and on the column three half-selected ones."""
-        bench = self.bench
-        cell = bench.g * (bench.row.volts - bench.column.volts)
-        return cell if self.name == "row" else 3 * bench.g * bench.column.volts - cell
-
-    def sweep(self, volts: np.ndarray, *, compliance: float, dwell: float) -> tuple[np.ndarray, ...]:
-        self.bench.say(self.name, "sweep", len(volts))
-        return volts, self.bench.g * volts, np.zeros(len(volts), dtype=np.uint8)
-
-    def idle(self, *, reconnect: bool = True) -> None:
-        self.is_on, self.volts = False, 0.0
-        self.bench.say(self.name, "idle")
-
-
-class FakePulser(FakeDriver):
-    def plan(self, first: float, second: float, **train: float) -> None:
-        assert train["count"] >= 1
-
-    def pulses(self, first: float, second: float, **train: float) -> SimpleNamespace:
-        self.bench.say("pulser", first, second, train["width"], train["count"])
-        seconds = train["count"] * train["period"]
-        return SimpleNamespace(first=first, second=second, width=train["width"], seconds=seconds)
-
-    def idle(self, *, reconnect: bool = True) -> None:
-        self.bench.say("pulser", "idle")
-
-
-class FakeMatrix(FakeDriver):
-    def connect_only(self, paths: frozenset[tuple[int, int]]) -> None:
-        on = self.bench.row.is_on or self.bench.column.is_on
-        self.bench.say("matrix", "HOT" if on else "cold", paths)
-
-    def idle(self) -> None:
-        self.bench.say("matrix", "idle")
 
 
 @pytest.fixture
@@ -192,7 +50,7 @@ def test_no_relay_moves_under_voltage(bench: Bench) -> None:
     array = bench.array()
     array.read(Block(0, 2, 0, 2))
     array.pulse(PulseMap(Block(0, 2, 0, 2), 1.5, 200e-9))
-    array.sweep(0, 0, [0.1, 0.2], compliance=1e-3, dwell=1e-2)
+    array.ability(Sweeps).sweep(0, 0, [0.1, 0.2], compliance=1e-3, dwell=1e-2)
     array.read(Block(0, 1, 0, 1), scheme="row_sense")
     assert all(words[1] == "cold" for words in bench.said if words[0] == "matrix")
     assert len(paths_of(bench)) == 4 + 4 + 1 + 1
@@ -244,13 +102,13 @@ def test_writes_never_ground_the_other_lines_of_a_full_voltage(bench: Bench, sch
     with pytest.raises(UnsupportedError, match=rf"{why}.*choose from V/2, float"):
         array.pulse(PulseMap(Block(0, 1, 0, 1), 1.0, 200e-9, scheme=scheme))
     with pytest.raises(UnsupportedError, match="choose from V/2, float"):
-        array.sweep(0, 0, [0.1], compliance=1e-4, dwell=1e-2, scheme=scheme)
+        array.ability(Sweeps).sweep(0, 0, [0.1], compliance=1e-4, dwell=1e-2, scheme=scheme)
     assert bench.said == []
 
 
 def test_a_sweep_steps_both_units_and_takes_the_mates_off(bench: Bench) -> None:
     volts = np.array([0.0, 0.5, 1.0, 0.5, 0.0, -0.6])
-    trace = bench.array().sweep(1, 1, volts, compliance=1e-3, dwell=1e-2)
+    trace = bench.array().ability(Sweeps).sweep(1, 1, volts, compliance=1e-3, dwell=1e-2)
     assert trace.volts == pytest.approx(volts)
     assert trace.current == pytest.approx(100e-6 * volts, abs=1e-12), "the three mates of the column are taken off"
     rows = [words[2] for words in bench.said if words[:2] == ("row", "level")]
@@ -262,7 +120,7 @@ def test_a_sweep_steps_both_units_and_takes_the_mates_off(bench: Bench) -> None:
 
 
 def test_a_floating_sweep_runs_in_the_instrument(bench: Bench) -> None:
-    bench.array().sweep(0, 0, np.linspace(0, 1, 200), compliance=1e-3, dwell=1e-2, scheme="float")
+    bench.array().ability(Sweeps).sweep(0, 0, np.linspace(0, 1, 200), compliance=1e-3, dwell=1e-2, scheme="float")
     assert ("row", "sweep", 200) in bench.said
     assert not [words for words in bench.said if words[1] == "step"]
 
@@ -292,10 +150,10 @@ def test_refusals_send_nothing(bench: Bench) -> None:
         lambda: array.pulse(PulseMap(cell, 1.0, 200e-9, gate=1.0)),
         lambda: array.pulse(PulseMap(cell, 1.0, 200e-9, count=1.5)),
         lambda: array.pulse(PulseMap(cell, np.ones((2, 2)), 200e-9)),
-        lambda: array.sweep(0, 0, [3.5], compliance=1e-3, dwell=1e-2),
-        lambda: array.sweep(0, 0, [1.0], compliance=3e-3, dwell=1e-2),
-        lambda: array.sweep(0, 9, [1.0], compliance=1e-3, dwell=1e-2),
-        lambda: array.sweep(0, 0, [[1.0]], compliance=1e-3, dwell=1e-2),
+        lambda: array.ability(Sweeps).sweep(0, 0, [3.5], compliance=1e-3, dwell=1e-2),
+        lambda: array.ability(Sweeps).sweep(0, 0, [1.0], compliance=3e-3, dwell=1e-2),
+        lambda: array.ability(Sweeps).sweep(0, 9, [1.0], compliance=1e-3, dwell=1e-2),
+        lambda: array.ability(Sweeps).sweep(0, 0, [[1.0]], compliance=1e-3, dwell=1e-2),
         lambda: array.ability(Samples),
         lambda: array.vmm(np.zeros((1, 4))),
     ):
@@ -339,7 +197,7 @@ def test_mates_are_a_smooth_curve() -> None:
 
 def test_between_two_messages_the_cell_sees_no_more_than_the_sweep_asks_for(bench: Bench) -> None:
     """Row and column are moved one after the other: from one side of 0 V to the other that was all of the voltage."""
-    bench.array(limits=NamedLimits({"reset_volts_max": 1.2}, "test")).sweep(
+    bench.array(limits=NamedLimits({"reset_volts_max": 1.2}, "test")).ability(Sweeps).sweep(
         1, 1, np.concatenate([np.linspace(0, 2.0, 9), np.linspace(2.0, -1.0, 9)]), compliance=1e-3, dwell=1e-2
     )
     row = column = 0.0
