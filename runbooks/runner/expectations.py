@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from ...common.errors import alternatives, unknown
 from .front_matter import FrontMatter, KeyPath
 from .presets import EXPECT, Preset
-
-if TYPE_CHECKING:
-    from .schema import Step
+from .step import Step
 
 LIMIT_KEYS = ("min", "max")
 RUN_KEYS = ("transactions", "slots", "pulses", "chip_seconds", "seconds", "seed", "steps_planned", "steps_done")

@@ -18,7 +18,8 @@ from ...protocols.keeping.storage import json_text, replace_file
 from ...protocols.registry import step_kind
 from .parameters import Overrides
 from .record import versions
-from .schema import Runbook, Step, load_runbook
+from .schema import Runbook, load_runbook
+from .step import Step
 
 CARD, COPY = "run.json", "runbook.md"
 FORMAT = 2

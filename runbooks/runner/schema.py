@@ -9,24 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ...common.errors import RefusedError, unknown
-from ...protocols.plan import ParameterError, Plan
-from ...protocols.registry import StepKind, step_kind, step_names
+from ...protocols.plan import ParameterError
+from ...protocols.registry import step_kind, step_names
 from .expectations import Expectation, read_expectations
 from .front_matter import FrontMatter, read_front_matter
 from .parameters import Overrides, change, check_type
 from .presets import Change, Changes, chosen, read_presets, typed
+from .step import Step
 
 KEYS = ("format", "title", "station", "steps", "presets", "expect")
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step: what the protocol ``kind`` is asked with."""
-
-    id: str
-    kind: StepKind
-    plan: Plan
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.plan import ParameterError
 from xbarlab.protocols.registry import step_kind, step_names
 from xbarlab.runbooks.runner.expectations import metrics_of
-from xbarlab.runbooks.runner.schema import Step, list_runbooks, load_runbook
+from xbarlab.runbooks.runner.schema import list_runbooks, load_runbook
+from xbarlab.runbooks.runner.step import Step
 
 HEAD = """---
 title: Two reads and loops
