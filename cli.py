@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .runbooks.commands.by_hand_cli import pulse, read, sweep
+from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, say
 from .runbooks.runner.ending import INTERRUPTED, answer, terminations_as_interrupts
 
 if TYPE_CHECKING:
@@ -33,14 +35,6 @@ chip_app = typer.Typer(no_args_is_help=True, help="What chips have borne over th
 app.add_typer(station_app, name="station")
 app.add_typer(mock_app, name="mock")
 app.add_typer(chip_app, name="chip")
-
-StationOption = Annotated[str, typer.Option("--station", metavar="FILE", help="Station file, or a shipped station.")]
-CellOption = Annotated[str, typer.Option("--cell", metavar="R,C", help="Row and column, counted from zero.")]
-SeedOption = Annotated[
-    int | None, typer.Option("--seed", metavar="N", min=0, help="Seeds the host and, in process, a fresh mock chip.")
-]
-CheckOption = Annotated[bool, typer.Option("--check", help="Exit with 1 when an expectation is missed.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 
 @app.callback()
@@ -102,6 +96,7 @@ def run(
         bool, typer.Option("--dry-run", help="Print cells, volts, pulses and bench time; send nothing that acts.")
     ] = False,
     quiet: QuietOption = False,
+    plugin: PluginOption = None,
 ) -> None:
     """Carry out a runbook.
 
@@ -111,6 +106,7 @@ def run(
     xbarlab run first_light_1t1r --station my.station.yaml --out runs/chip12
     xbarlab run first_light_1t1r --set form.stop_volts=3.0 --set iv.cells=0:4,0:4 --seed 3 --check
     """
+    from .runbooks.runner.plugin_grant import ask_on_terminal
     from .runbooks.runner.runner import run_runbook
 
     outcome = run_runbook(
@@ -123,6 +119,8 @@ def run(
         preset=preset,
         overrides=changes or (),
         quiet=quiet,
+        plugins=plugin or (),
+        ask=ask_on_terminal,
     )
     raise typer.Exit(outcome.exit_code)
 
@@ -138,6 +136,7 @@ def resume(
     ] = None,
     check: CheckOption = False,
     quiet: QuietOption = False,
+    plugin: PluginOption = None,
 ) -> None:
     """Go on with a run that was killed, interrupted or failed: same runbook, same chip, without what is done.
 
@@ -145,110 +144,18 @@ def resume(
     xbarlab resume runs/chip12
     xbarlab resume runs/chip12 --station moved.station.yaml
     """
+    from .runbooks.runner.plugin_grant import ask_on_terminal
     from .runbooks.runner.resume import resume_run
 
-    outcome = resume_run(directory, station=station, repeat=repeat or (), check=check, quiet=quiet)
+    outcome = resume_run(
+        directory, station=station, repeat=repeat or (), check=check, quiet=quiet, plugins=plugin or (),
+        ask=ask_on_terminal,
+    )  # fmt: skip
     raise typer.Exit(outcome.exit_code)
 
 
-@app.command()
-def read(
-    station: StationOption,
-    cell: CellOption,
-    volts: Annotated[str | None, typer.Option(metavar="V", help="Read voltage [default: the chip's].")] = None,
-    average: Annotated[int, typer.Option(metavar="N", min=1, help="Conversions.")] = 16,
-    seed: SeedOption = None,
-) -> None:
-    """Read one cell: conductance with its uncertainty.
-
-    \b
-    xbarlab read --station mock_ta_hfo2 --cell 3,5
-    xbarlab read --station my.station.yaml --cell 3,5 --volts 0.1 --average 64
-    """
-    from .runbooks.commands.by_hand import cell_text, number, read_cell
-    from .runbooks.stations import open_bench
-
-    where = cell_text(cell)
-    amplitude = number("--volts", volts, "V") if volts is not None else None
-    with open_bench(station, seed=seed) as bench:
-        _say(read_cell(bench.array, where, amplitude, average))
-
-
-@app.command()
-def pulse(
-    station: StationOption,
-    cell: CellOption,
-    volts: Annotated[str, typer.Option(metavar="V", help="Amplitude, V(row) − V(column); positive SETs.")],
-    width: Annotated[str, typer.Option(metavar="S", help="Width, like 200ns or 200e-9.")],
-    gate: Annotated[str | None, typer.Option(metavar="V", help="Gate voltage; needed on a 1T1R chip.")] = None,
-    count: Annotated[int, typer.Option(metavar="N", min=1, help="Number of pulses.")] = 1,
-    average: Annotated[int, typer.Option(metavar="N", min=1, help="Conversions of the readings.")] = 16,
-    seed: SeedOption = None,
-) -> None:
-    """Pulse one cell and read it before and after.
-
-    \b
-    xbarlab pulse --station mock_ta_hfo2 --cell 3,5 --volts 2.5 --gate 1.6 --width 500ns
-    xbarlab pulse --station mock_ta_hfo2 --cell 3,5 --volts=-1.7 --gate 5 --width 500e-9 --count 3
-    """
-    from .runbooks.commands.by_hand import cell_text, number, pulse_cell
-    from .runbooks.stations import open_bench
-
-    where = cell_text(cell)
-    amplitude, seconds = number("--volts", volts, "V"), number("--width", width, "s")
-    gate_volts = number("--gate", gate, "V") if gate is not None else None
-    with open_bench(station, seed=seed) as bench:
-        _say(
-            pulse_cell(
-                bench.array, where, volts=amplitude, width=seconds, gate=gate_volts, count=count, average=average
-            )
-        )
-
-
-@app.command()
-def sweep(
-    station: StationOption,
-    cell: CellOption,
-    positive: Annotated[str | None, typer.Option(metavar="V", help="Largest positive voltage.")] = None,
-    negative: Annotated[str | None, typer.Option(metavar="V", help="Largest negative voltage.")] = None,
-    step: Annotated[str | None, typer.Option(metavar="V", help="Voltage step.")] = None,
-    dwell: Annotated[str | None, typer.Option(metavar="S", help="Time per point.")] = None,
-    cycles: Annotated[int, typer.Option(metavar="N", min=1, help="Loops.")] = 1,
-    compliance: Annotated[str | None, typer.Option(metavar="A", help="Largest current of the positive half.")] = None,
-    reset_compliance: Annotated[str | None, typer.Option(metavar="A", help="The same of the negative half.")] = None,
-    set_gate: Annotated[str | None, typer.Option(metavar="V", help="Gate voltage of the positive half.")] = None,
-    reset_gate: Annotated[str | None, typer.Option(metavar="V", help="Gate voltage of the negative half.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for sweep.csv and sweep.png.")] = None,
-    seed: SeedOption = None,
-) -> None:
-    """Drive one cell through I–V loops and say where it switched. Defaults are those of the step dc_sweep.
-
-    \b
-    xbarlab sweep --station mock_ta_hfo2 --cell 3,5 --cycles 3
-    xbarlab sweep --station my.station.yaml --cell 3,5 --positive 1.2 --compliance 200uA --out runs/cell_3_5
-    """
-    from .protocols.measure.dc_sweep import DcSweepPlan
-    from .runbooks.commands.by_hand import cell_text, number, sweep_cell
-    from .runbooks.stations import open_bench
-
-    given = {
-        "positive": (positive, "V"),
-        "negative": (negative, "V"),
-        "step": (step, "V"),
-        "dwell": (dwell, "s"),
-        "compliance": (compliance, "A"),
-        "reset_compliance": (reset_compliance, "A"),
-        "set_gate": (set_gate, "V"),
-        "reset_gate": (reset_gate, "V"),
-    }
-    numbers: dict[str, Any] = {
-        name: number(f"--{name.replace('_', '-')}", text, unit)
-        for name, (text, unit) in given.items()
-        if text is not None
-    }
-    plan = DcSweepPlan(cells=cell_text(cell), cycles=cycles, **numbers)
-    with open_bench(station, seed=seed) as bench:
-        _say(sweep_cell(bench.array, plan, out))
+for by_hand in (read, pulse, sweep):
+    app.command()(by_hand)
 
 
 @station_app.command("check")
@@ -283,7 +190,7 @@ def show_chip_wear(
     """
     from .runbooks.runner.chip_wear import show_chip
 
-    _say(show_chip(chip, out))
+    say(show_chip(chip, out))
 
 
 @chip_app.command("list")
@@ -295,7 +202,7 @@ def list_chip_wear() -> None:
     """
     from .runbooks.runner.chip_wear import list_chips
 
-    _say(list_chips())
+    say(list_chips())
 
 
 @mock_app.command("serve")
@@ -338,7 +245,7 @@ def export(
     """
     from .runbooks.commands.export import export_run
 
-    _say([str(path) for path in export_run(directory, form)])
+    say([str(path) for path in export_run(directory, form)])
 
 
 @app.command("list")
@@ -353,22 +260,20 @@ def list_shipped(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="With the parameters of every step, which imports it.")
     ] = False,
+    plugin: PluginOption = None,
 ) -> None:
-    """List shipped runbooks, stations and profiles, and what anybody offers by name; runs nobody's code.
+    """List shipped runbooks, stations and profiles, and what anybody offers by name, without importing it.
 
     \b
     xbarlab list
     xbarlab list steps --verbose
     """
+    from .common.plugin_files import run_files
     from .runbooks.commands.listing import listing, refuse_taken_twice
 
-    _say(listing(what, verbose=verbose))
+    run_files(plugin or ())
+    say(listing(what, verbose=verbose))
     refuse_taken_twice()
-
-
-def _say(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(line)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -387,7 +292,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not debug:
         # QCoDeS logs the traceback of everything that ends a measurement, Ctrl-C included; our own sentence says it.
         logging.getLogger("qcodes").addHandler(logging.NullHandler())
-    with terminations_as_interrupts():
+    from .common import plugins
+
+    with terminations_as_interrupts(), plugins.scope():
         try:
             code = int(app(arguments, prog_name="xbarlab", standalone_mode=False) or 0)
             return answer(KeyboardInterrupt()) if code == INTERRUPTED else code  # typer turns Ctrl-C into this code

@@ -16,6 +16,7 @@ from ...protocols.keeping.journal_lines import Entry
 from ...protocols.keeping.run import DATABASE, JOURNAL, Run
 from ..stations import find_station
 from .mock_chips import note_mocks, refuse_lost_chips
+from .plugin_grant import Ask, Files, nobody
 from .record import RunRecord, versions
 from .run_card import RunCard, read_card
 from .runner import Outcome, chip_id, conduct, console_for, note_run, origin_of, simulations, wear_of
@@ -35,6 +36,8 @@ def resume_run(
     repeat: Sequence[str] = (),
     check: bool = False,
     quiet: bool = False,
+    plugins: Files = (),
+    ask: Ask = nobody,
 ) -> Outcome:
     """Go on with the run in ``directory``.
 
@@ -44,6 +47,7 @@ def resume_run(
     repeat : ids of steps to do again from their beginning
     check : missed expectations make the exit code 1; so they do where the run was begun like that
     quiet : print nothing
+    plugins, ask : the plug-in files the run was begun with, and whom to ask about those that are not named here
 
     Raises
     ------
@@ -62,7 +66,7 @@ def resume_run(
             return _finished(folder)
         card.refuse_changes(folder, entries)
         refuse_lost_data(folder / DATABASE, step_histories(entries).values())
-        book = card.book(folder)
+        book = card.book(folder, plugins, ask)
         for step_id in repeat:
             if step_id not in [step.id for step in book.steps]:
                 raise RefusedError(f"--repeat: {unknown('step id', step_id, [step.id for step in book.steps])}")

@@ -17,6 +17,7 @@ from ...protocols.keeping.journal_lines import Entry
 from ...protocols.keeping.storage import json_text, replace_file
 from ...protocols.registry import step_kind
 from .parameters import Overrides
+from .plugin_grant import Ask, Files, grant_again, nobody
 from .record import versions
 from .schema import Runbook, load_runbook
 from .step import Step
@@ -116,8 +117,11 @@ class RunCard(BaseModel):
                 "what it was, or begin a new run"
             )
 
-    def book(self, folder: Path) -> Runbook:
-        """Return the runbook with the parameters the run was begun with; refuse a copy that was changed since."""
+    def book(self, folder: Path, plugins: Files = (), ask: Ask = nobody) -> Runbook:
+        """Return the runbook with the parameters the run was begun with; refuse a copy that was changed since.
+
+        Its plug-ins are run, unchanged, when the command line names them or whoever is asked allows it.
+        """
         copy = folder / COPY
         text = copy.read_bytes().decode("utf-8", errors="replace") if copy.is_file() else ""
         if text != self.text:
@@ -128,6 +132,7 @@ class RunCard(BaseModel):
             )
         if _digest(self.text) != self.sha256:
             raise RefusedError(f"{folder / CARD} was changed: its runbook does not have the hash noted beside it")
+        files = grant_again(self.plugins, folder / CARD, plugins, ask)
         steps: list[Step] = []
         for entry in self.steps:
             kind = step_kind(entry.step)
@@ -135,7 +140,8 @@ class RunCard(BaseModel):
                 steps.append(Step(entry.id, kind, kind.plan(**entry.plan)))
             except RefusedError as error:
                 raise RefusedError(f"step {entry.id!r} of {folder / CARD}: {error}") from error
-        return replace(load_runbook(copy, preset=self.preset), path=Path(self.runbook), steps=tuple(steps))
+        book = load_runbook(copy, preset=self.preset, granted=files)
+        return replace(book, path=Path(self.runbook), steps=tuple(steps))
 
 
 def card_of(
@@ -170,6 +176,7 @@ def card_of(
         check=check,
         overrides=[str(item) for item in given],
         preset=book.preset,
+        plugins={str(file.path): file.sha256 for file in book.plugins},
         births=births,
         simulation=simulation,
     ).sealed()

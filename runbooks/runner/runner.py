@@ -20,6 +20,7 @@ from ...protocols.plan import Forecast
 from ..stations import find_station, open_bench
 from .mock_chips import note_mocks
 from .parameters import Overrides
+from .plugin_grant import Ask, Files, nobody
 from .record import RunRecord, StepRecord, describe_failure, missing_metrics, safe_name
 from .run_card import card_of
 from .schema import Runbook, load_runbook
@@ -63,6 +64,8 @@ def run_runbook(
     preset: str = "",
     overrides: Overrides = (),
     quiet: bool = False,
+    plugins: Files = (),
+    ask: Ask = nobody,
 ) -> Outcome:
     """Run a runbook on a bench and write its folder.
 
@@ -77,6 +80,8 @@ def run_runbook(
     preset : name of a preset of the runbook, "" for none
     overrides : ``{"id.key": value}`` or ``["id.key=value"]``
     quiet : print nothing
+    plugins : plug-in files to run before the runbook is read; it may name some of them
+    ask : whom to ask before a plug-in is run that only the runbook names; refused where nobody can be asked
 
     Raises
     ------
@@ -85,7 +90,7 @@ def run_runbook(
     InstrumentError, ConnectionLostError
         The bench failed; the folder holds what was measured until then.
     """
-    book = _loaded(runbook, overrides, preset)
+    book = _loaded(runbook, overrides, preset, plugins, ask)
     station_file = _station_of(book, station)
     with console_for(quiet) as console:
         if dry_run:
@@ -165,11 +170,11 @@ def new_folder(name: str, root: Path = Path("runs")) -> Path:
     return folder
 
 
-def _loaded(runbook: str | Path | Runbook, overrides: Overrides, preset: str) -> Runbook:
+def _loaded(runbook: str | Path | Runbook, overrides: Overrides, preset: str, plugins: Files, ask: Ask) -> Runbook:
     if not isinstance(runbook, Runbook):
-        return load_runbook(runbook, overrides=overrides, preset=preset)
-    if overrides or preset:
-        raise RefusedError("overrides and preset belong to load_runbook() when the runbook is already loaded")
+        return load_runbook(runbook, overrides=overrides, preset=preset, plugins=plugins, ask=ask)
+    if overrides or preset or plugins:
+        raise RefusedError("overrides, preset and plugins belong to load_runbook() when the runbook is already loaded")
     return runbook
 
 
@@ -281,7 +286,8 @@ def _end_early(record: RunRecord, error: BaseException, console: Console | None)
     if console is not None:
         done = f"{len(record.steps)} of {len(record.book.steps)} steps were finished"
         console.print(f"The run ended early: {done} and are kept in {record.directory}", soft_wrap=True)
-        console.print(f"To go on from there: xbarlab resume {record.directory}", soft_wrap=True)
+        named = "".join(f" --plugin {file.path}" for file in record.book.plugins)
+        console.print(f"To go on from there: xbarlab resume {record.directory}{named}", soft_wrap=True)
 
 
 def _finish(

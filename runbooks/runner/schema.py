@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from ...common.errors import RefusedError, unknown
+from ...common.plugin_files import PluginFile
 from ...protocols.plan import ParameterError
 from ...protocols.registry import step_kind, step_names
 from .expectations import Expectation, read_expectations
 from .front_matter import FrontMatter, read_front_matter
 from .parameters import Overrides, change, check_type
+from .plugin_grant import Ask, Files, grant, nobody
 from .presets import Change, Changes, chosen, read_presets, typed
 from .step import Step
 
-KEYS = ("format", "title", "station", "steps", "presets", "expect")
+KEYS = ("format", "title", "station", "plugin", "steps", "presets", "expect")
 FORMAT = 1
 
 
@@ -31,6 +33,7 @@ class Runbook:
     station : as written in the file; resolved from the file's folder.
     body : the Markdown an operator reads.
     preset : name of the preset whose values hold, "" for none.
+    plugins : the plug-in files that were run for it.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class Runbook:
     expect: tuple[Expectation, ...]
     body: str
     preset: str = ""
+    plugins: tuple[PluginFile, ...] = ()
 
     @property
     def name(self) -> str:
@@ -66,7 +70,15 @@ def find_runbook(name: str | Path) -> Path:
     raise RefusedError(f"{unknown('runbook', text, shipped)}, or give the path of a file")
 
 
-def load_runbook(name: str | Path, *, overrides: Overrides = (), preset: str = "") -> Runbook:
+def load_runbook(
+    name: str | Path,
+    *,
+    overrides: Overrides = (),
+    preset: str = "",
+    plugins: Files = (),
+    ask: Ask = nobody,
+    granted: tuple[PluginFile, ...] | None = None,
+) -> Runbook:
     """Read and validate a runbook, all its presets too.
 
     Parameters
@@ -74,6 +86,9 @@ def load_runbook(name: str | Path, *, overrides: Overrides = (), preset: str = "
     preset : name of the preset whose values hold in place of the runbook's own, "" for none
     overrides : ``{"id.key": value}`` or texts ``"id.key=value"``
         Replace parameters of steps; they pass the same validation.
+    plugins : plug-in files to run, of which the runbook may name some
+    ask : whom to ask before a file is run that only the runbook names; refused where nobody can be asked
+    granted : plug-in files that have been run already, instead of both
     """
     path = find_runbook(name)
     front = read_front_matter(path)
@@ -81,6 +96,7 @@ def load_runbook(name: str | Path, *, overrides: Overrides = (), preset: str = "
         if key not in KEYS:
             raise front.refuse(unknown("key", key, KEYS), key)
     _refuse_format(front)
+    files = grant(front, path.parent, plugins, ask) if granted is None else granted
     presets = read_presets(front)
     picked = chosen(presets, preset, path.stem)
     for other in presets.values():
@@ -95,6 +111,7 @@ def load_runbook(name: str | Path, *, overrides: Overrides = (), preset: str = "
         expect=read_expectations(front, picked, steps),
         body=front.body,
         preset=preset,
+        plugins=files,
     )
 
 

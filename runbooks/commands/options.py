@@ -1,0 +1,26 @@
+"""What several commands take, and how they print; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+StationOption = Annotated[str, typer.Option("--station", metavar="FILE", help="Station file, or a shipped station.")]
+CellOption = Annotated[str, typer.Option("--cell", metavar="R,C", help="Row and column, counted from zero.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, help="Seeds the host and, in process, a fresh mock chip.")
+]
+CheckOption = Annotated[bool, typer.Option("--check", help="Exit with 1 when an expectation is missed.")]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="FILE", help="Run this Python file and take what it offers; repeatable."),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines."""
+    for line in lines:
+        print(line)
