@@ -7,9 +7,42 @@ from difflib import get_close_matches
 
 
 class XbarlabError(Exception):
-    """Base of every error this package raises on purpose; ``exit_code`` is what the CLI ends with."""
+    """Base of every error this package raises on purpose; ``exit_code`` is what the CLI ends with.
+
+    What the sentence says is also there for programs, as far as the error has it.
+
+    Attributes
+    ----------
+    where : str
+        Channel, file or key it is about.
+    value : object
+        What was given.
+    limit : object
+        What it should have kept.
+    set_by : str
+        Who set that limit.
+    remedy : str
+        What to do.
+    """
 
     exit_code = 3
+    where: str = ""
+    value: object = None
+    limit: object = None
+    set_by: str = ""
+    remedy: str = ""
+
+    def __init__(
+        self,
+        *args: object,
+        where: str = "",
+        value: object = None,
+        limit: object = None,
+        set_by: str = "",
+        remedy: str = "",
+    ) -> None:
+        super().__init__(*args)
+        self.where, self.value, self.limit, self.set_by, self.remedy = where, value, limit, set_by, remedy
 
     def __str__(self) -> str:
         # QCoDeS appends "setting x to y" to ``args`` on the way up; people are shown the sentence, not a tuple.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..common.errors import RefusedError, XbarlabError
 
@@ -27,8 +27,8 @@ class InstrumentError(XbarlabError):
         The drained error queue, oldest first.
     """
 
-    def __init__(self, message: str, entries: Iterable[tuple[int, str]] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, entries: Iterable[tuple[int, str]] = (), **fields: Any) -> None:
+        super().__init__(message, **fields)
         self.entries = tuple(entries)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..common.errors import RefusedError, unknown
+from ..common.numbers import numbers, scalar
 
 EDGE_PART = 0.8
 """Part of its amplitude that a pulse crosses in its edge time, from 10 to 90 %."""
@@ -20,6 +23,118 @@ class NamedLimits(dict[str, float]):
     def __init__(self, limits: Mapping[str, float], source: str) -> None:
         super().__init__(limits)
         self.source = source
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one quantity is held to.
+
+    Attributes
+    ----------
+    unit : str
+    low, high : str
+        Names of the limits that bound it; text with a blank is no limit but what lies below 0.
+    signed : bool
+        Whether ``low`` is the magnitude of the largest negative value.
+    """
+
+    unit: str
+    low: str
+    high: str
+    signed: bool = False
+
+    def of(self, limits: Limits) -> tuple[float, float, str, str]:
+        """Return the smallest and largest value under ``limits``, and the names of what sets them."""
+        low = 0.0 if " " in self.low else float(getattr(limits, self.low))
+        return -low if self.signed else low, float(getattr(limits, self.high)), self.low, self.high
+
+
+class _SourceBounds(Bounds):
+    """What one terminal may be driven to: either sign, the larger of the two."""
+
+    __slots__ = ()
+
+    def of(self, limits: Limits) -> tuple[float, float, str, str]:
+        most = max(limits.set_volts_max, limits.reset_volts_max)
+        whose = self.high if most == limits.set_volts_max else self.low
+        return -most, most, whose, whose
+
+
+class _EdgeBounds(Bounds):
+    """The shortest edge that keeps the slew of the largest pulse."""
+
+    __slots__ = ()
+
+    def of(self, limits: Limits) -> tuple[float, float, str, str]:
+        largest = max(limits.set_volts_max, limits.reset_volts_max)
+        return EDGE_PART * largest / max(limits.slew_max, 1e-300), 1e6, self.low, self.high
+
+
+class Quantity(StrEnum):
+    """What can be held to limits, with its bounds; a member is its name.
+
+    ``PULSE_VOLTS`` is signed: positive against ``set_volts_max``, negative against ``reset_volts_max``.
+    ``SOURCE_VOLTS`` is what one terminal may be driven to: either sign against the larger of the two. ``EDGE`` is
+    bounded by the least that keeps the slew of the largest pulse.
+    """
+
+    bounds: Bounds
+
+    def __new__(cls, name: str, bounds: Bounds) -> Self:
+        """Make a member that is its name and has its bounds beside it."""
+        made = str.__new__(cls, name)
+        made._value_ = name
+        made.bounds = bounds
+        return made
+
+    PULSE_VOLTS = "pulse_volts", Bounds("V", "reset_volts_max", "set_volts_max", signed=True)
+    SOURCE_VOLTS = "source_volts", _SourceBounds("V", "reset_volts_max", "set_volts_max", signed=True)
+    READ_VOLTS = "read_volts", Bounds("V", "read_volts_max", "read_volts_max", signed=True)
+    VMM_VOLTS = "vmm_volts", Bounds("V", "vmm_volts_max", "vmm_volts_max", signed=True)
+    GATE = "gate", Bounds("V", "lowest gate voltage", "gate_max")
+    CURRENT = "current", Bounds("A", "lowest compliance", "current_max")
+    WIDTH = "width", Bounds("s", "width_min", "width_max")
+    COUNT = "count", Bounds("pulses", "lowest count", "count_max")
+    ENERGY = "energy", Bounds("J", "lowest energy", "energy_max")
+    SWEEP_ENERGY = "sweep_energy", Bounds("J", "lowest energy", "sweep_energy_max")
+    SLEW = "slew", Bounds("V/s", "lowest slew", "slew_max")
+    EDGE = "edge", _EdgeBounds("s", "slew_max", "longest edge")
+
+
+# A member is found by its plain name too, without a search among the members.
+_BOUNDS: dict[str, Bounds] = {quantity: quantity.bounds for quantity in Quantity}
+
+
+class LimitError(RefusedError):
+    """A value beyond a limit; nothing was sent.
+
+    Attributes
+    ----------
+    quantity : str
+        What was given: a name of :class:`Quantity`.
+    limit_name : str
+        Which limit of :class:`Limits` it breaks.
+    """
+
+    quantity: str = ""
+    limit_name: str = ""
+
+    @classmethod
+    def outside(
+        cls, quantity: str, value: float, bounds: tuple[float, float, str, str], *, where: str, unit: str, set_by: str
+    ) -> LimitError:
+        """Return the error for a value that is not inside its bounds."""
+        low, high, low_name, high_name = bounds
+        above = value > high
+        limit, name = (high, high_name) if above else (low, low_name)
+        remedy = f"choose {low:g} to {high:g} {unit}"
+        error = cls(
+            f"{quantity} {value:g} {unit} at {where} is {'above' if above else 'below'} the limit {limit:g} {unit} "
+            f"({name}): {remedy}; {set_by}",
+            where=where, value=value, limit=limit, set_by=set_by, remedy=remedy,
+        )  # fmt: skip
+        error.quantity, error.limit_name = str(quantity), name
+        return error
 
 
 class _Narrowed:
@@ -96,10 +211,15 @@ class Limits(_Narrowed):
             wider = value < own if key.endswith("_min") else value > own
             if wider:
                 whose = f"the {own:g} of {self.origins[key]}" if key in self.origins else f"the driver's {own:g}"
+                remedy = f"choose a value {'at or above' if key.endswith('_min') else 'at or below'} {own:g}"
                 raise RefusedError(
                     f"{source}: limit {key} = {value:g} is wider than {whose}; "
-                    "a file may narrow a limit, never widen it: choose a value "
-                    f"{'at or above' if key.endswith('_min') else 'at or below'} {own:g}"
+                    f"a file may narrow a limit, never widen it: {remedy}",
+                    where=source,
+                    value=value,
+                    limit=own,
+                    set_by=self.origins.get(key, "the driver"),
+                    remedy=remedy,
                 )
             changes[key] = type(own)(value)
         narrowed = replace(self, **changes)  # pyright: ignore[reportArgumentType]
@@ -116,23 +236,23 @@ class Limits(_Narrowed):
             made = made.narrowed({name: 0.5 * getattr(self, name)}, source=source)
         return made
 
-    def check(self, name: str, values: ArrayLike, *, channel: str, unit: str = "V") -> NDArray[np.float64]:
+    def check(self, name: str, values: ArrayLike, *, channel: str, unit: str = "") -> NDArray[np.float64]:
         """Return ``values`` as float64, or refuse them before anything is written.
 
         Parameters
         ----------
         name : str
-            ``pulse_volts`` (signed: positive against ``set_volts_max``, negative against ``reset_volts_max``),
-            ``source_volts`` (what one terminal may be driven to: either sign against the larger of the two),
-            ``read_volts``, ``vmm_volts``, ``gate``, ``current``, ``width``, ``count``, ``energy`` and ``sweep_energy``
-            [J], ``slew`` [V/s], or ``edge`` (the least that keeps the slew of the largest pulse).
+            A :class:`Quantity`, or its name.
         channel : str
             Where the values go, for the message.
+        unit : str
+            How it is called there; the quantity's own unless given.
         """
         array = numbers(values, name, channel=channel)
         if array.size == 0:
             return array
-        low, high, low_name, high_name = self._bounds(name)
+        found = _BOUNDS[name]
+        bounds = low, high, _, _ = found.of(self)
         if isinstance(values, float) and low <= values <= high:
             return array
         # One pass each; a NaN fails both comparisons, so it is found without a scan of its own.
@@ -144,15 +264,13 @@ class Limits(_Narrowed):
         value = float(array[place])
         where = f"{channel}{list(map(int, place)) if array.ndim else ''}"
         if not np.isfinite(value):
-            raise RefusedError(f"{name} is {value} at {where}: only finite numbers are sent to an instrument")
-        above = value > high
-        limit, limit_name = (high, high_name) if above else (low, low_name)
-        raise RefusedError(
-            f"{name} {value:g} {unit} at {where} is {'above' if above else 'below'} the limit {limit:g} {unit} "
-            f"({limit_name}): choose {low:g} to {high:g} {unit}; {self.whose(limit_name)}"
-        )
+            raise RefusedError(
+                f"{name} is {value} at {where}: only finite numbers are sent to an instrument", where=where, value=value
+            )
+        whose = self.whose(bounds[3] if value > high else bounds[2])
+        raise LimitError.outside(name, value, bounds, where=where, unit=unit or found.unit, set_by=whose)
 
-    def one(self, name: str, value: float, *, channel: str, unit: str = "V") -> float:
+    def one(self, name: str, value: float, *, channel: str, unit: str = "") -> float:
         """Return a single ``value`` as a float, or refuse it as :meth:`check` does."""
         value = scalar(value, name, channel=channel)
         self.check(name, value, channel=channel, unit=unit)
@@ -170,9 +288,9 @@ class Limits(_Narrowed):
         largest = max(self.set_volts_max, self.reset_volts_max)
         if largest * self.current_max * self.width_max > self.energy_max:
             energy = np.abs(volts) * self.current_max * np.asarray(width)
-            self.check("energy", energy, channel=channel, unit="J")
+            self.check(Quantity.ENERGY, energy, channel=channel)
         if edge is not None and EDGE_PART * largest > self.slew_max * edge:
-            self.check("slew", EDGE_PART / edge * np.abs(volts), channel=channel, unit="V/s")
+            self.check(Quantity.SLEW, EDGE_PART / edge * np.abs(volts), channel=channel)
 
     def check_points(self, volts: NDArray[np.float64], compliance: float, dwell: float, *, channel: str) -> None:
         """Refuse a sweep whose points' energy or slew is above the limits.
@@ -184,9 +302,9 @@ class Limits(_Narrowed):
         dwell : float [s]
             Time per point; 0 s is taken for steps as fast as the instrument's.
         """
-        self.check("sweep_energy", np.abs(volts) * (compliance * dwell), channel=channel, unit="J")
+        self.check(Quantity.SWEEP_ENERGY, np.abs(volts) * (compliance * dwell), channel=channel)
         if dwell > 0.0:
-            self.check("slew", np.abs(np.diff(volts, prepend=0.0)) / dwell, channel=channel, unit="V/s")
+            self.check(Quantity.SLEW, np.abs(np.diff(volts, prepend=0.0)) / dwell, channel=channel)
 
     def whose(self, limit_name: str) -> str:
         """Return who set a limit, and so where it can be changed if at all."""
@@ -194,117 +312,8 @@ class Limits(_Narrowed):
             return f"the limit is set by {self.origins[limit_name]}"
         return "it is the driver's own limit" if limit_name in _NAMES else "nothing below it makes sense"
 
-    def _bounds(self, name: str) -> tuple[float, float, str, str]:
-        match name:
-            case "pulse_volts":
-                return -self.reset_volts_max, self.set_volts_max, "reset_volts_max", "set_volts_max"
-            case "source_volts":
-                most = max(self.set_volts_max, self.reset_volts_max)
-                whose = "set_volts_max" if most == self.set_volts_max else "reset_volts_max"
-                return -most, most, whose, whose
-            case "read_volts":
-                return -self.read_volts_max, self.read_volts_max, "read_volts_max", "read_volts_max"
-            case "vmm_volts":
-                return -self.vmm_volts_max, self.vmm_volts_max, "vmm_volts_max", "vmm_volts_max"
-            case "gate":
-                return 0.0, self.gate_max, "lowest gate voltage", "gate_max"
-            case "current":
-                return 0.0, self.current_max, "lowest compliance", "current_max"
-            case "width":
-                return self.width_min, self.width_max, "width_min", "width_max"
-            case "count":
-                return 0.0, float(self.count_max), "lowest count", "count_max"
-            case "energy":
-                return 0.0, self.energy_max, "lowest energy", "energy_max"
-            case "sweep_energy":
-                return 0.0, self.sweep_energy_max, "lowest energy", "sweep_energy_max"
-            case "slew":
-                return 0.0, self.slew_max, "lowest slew", "slew_max"
-            case "edge":
-                largest = max(self.set_volts_max, self.reset_volts_max)
-                return EDGE_PART * largest / max(self.slew_max, 1e-300), 1e6, "slew_max", "longest edge"
-            case _:
-                raise KeyError(name)
-
 
 _NAMES = frozenset(field.name for field in fields(Limits))
-_PLAIN = "give plain numbers in SI units"
-
-
-_FILL = "fill what is masked first; a count of 0, or a target of nan, leaves a cell alone"
-_NO_NUMBERS = {
-    "b": ("an array of true and false", "give counts as whole numbers, as .astype(int) makes them"),
-    "O": ("an array of objects", _PLAIN),
-    "M": ("an array of dates", _PLAIN),
-    "m": ("an array of spans of time", "give seconds"),
-    "c": ("an array of complex numbers", _PLAIN),
-    "V": ("a structured array", "name one of its columns"),
-}
-
-
-def numbers(values: ArrayLike, name: str, *, channel: str) -> NDArray[np.float64]:
-    """Return ``values`` as float64; refuse what is no real number, and what NumPy makes numbers of without a word.
-
-    Those are text that looks like a number, true and false, dates, and arrays that carry more than numbers: a mask, or
-    a unit.
-    """
-    if isinstance(values, float):
-        return np.asarray(values, dtype=np.float64)
-    said = _no_numbers(values)
-    if said is None:
-        try:
-            array = np.asarray(values)
-            if array.dtype.kind in "fiu":
-                return np.asarray(array, dtype=np.float64)
-            if array.dtype.kind == "O" and not hasattr(values, "dtype"):  # numbers too large for an integer
-                return np.array([_number(value) for value in array.flat], dtype=np.float64).reshape(array.shape)
-            if array.ndim:
-                said = _NO_NUMBERS.get(array.dtype.kind)
-        except (TypeError, ValueError, OverflowError):
-            pass
-    if said is None:
-        shown = repr(values)
-        said = (shown if len(shown) <= 60 else shown[:57] + "...", _PLAIN)
-    what, remedy = said
-    more = "" if remedy == _PLAIN else f"; {remedy}"
-    raise RefusedError(f"{name} is {what} at {channel}: {_PLAIN}{more}")
-
-
-def _no_numbers(values: object) -> tuple[str, str] | None:
-    """Return what it is that NumPy would turn into numbers, and the remedy; None where nothing is lost."""
-    kind = type(values)
-    if kind is np.ndarray:
-        return _NO_NUMBERS.get(values.dtype.kind) if values.ndim else None  # pyright: ignore[reportAttributeAccessIssue]
-    if isinstance(values, np.ma.MaskedArray):
-        return "a masked array", _FILL
-    if isinstance(values, np.ndarray) and not isinstance(values, np.memmap | np.matrix):
-        return f"an array of a kind of its own ({kind.__name__})", _PLAIN
-    if hasattr(values, "magnitude") and hasattr(values, "units"):
-        return f"a {kind.__name__} with a unit", _PLAIN
-    if isinstance(values, list | tuple):
-        for value in values:  # pyright: ignore[reportUnknownVariableType]
-            if type(value) is float or type(value) is int:
-                continue
-            if isinstance(value, bool | np.bool_):
-                return f"{value} among numbers", "give counts as whole numbers"
-            said = _no_numbers(value)
-            if said is not None:
-                return said
-    return None
-
-
-def scalar(value: float, name: str, *, channel: str) -> float:
-    """Return a single number as a float; refuse what is none."""
-    array = numbers(value, name, channel=channel)
-    if array.ndim:
-        raise RefusedError(f"{name} at {channel} has shape {array.shape}: give a single number")
-    return float(array)
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(value)
-    return float(value)
 
 
 def refuse_bad_number(name: str, value: float, low: float, high: float, unit: str, *, channel: str) -> None:
@@ -312,5 +321,10 @@ def refuse_bad_number(name: str, value: float, low: float, high: float, unit: st
     value = scalar(value, name, channel=channel)
     if not low <= value <= high:
         raise RefusedError(
-            f"{name} {value:g} {unit} at {channel} is outside {low:g} to {high:g} {unit}: choose one inside"
+            f"{name} {value:g} {unit} at {channel} is outside {low:g} to {high:g} {unit}: choose one inside",
+            where=channel,
+            value=value,
+            limit=(low, high),
+            set_by="the instrument",
+            remedy="choose one inside",
         )

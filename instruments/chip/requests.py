@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...common.errors import RefusedError
+from ...common.numbers import numbers, scalar
 from ..array_spec import ArraySpec
 from ..block import Block
 from ..capabilities import FloatArray, PulseMap, VerifyRequest
-from ..limits import Limits, numbers, refuse_bad_number, scalar
+from ..limits import Limits, refuse_bad_number
 
 
 @dataclass(frozen=True, slots=True)

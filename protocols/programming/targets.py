@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from ...common.errors import RefusedError
 from ...common.files import read_array, read_text
+from ...common.numbers import numbers
 from ...instruments.block import Block
 from ...instruments.capabilities import FloatArray
-from ...instruments.limits import numbers
 from ..plan import Plan
 
 _TEXT_MAX = 64 << 20

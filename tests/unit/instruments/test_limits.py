@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import fields
 from pathlib import Path
@@ -15,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xbarlab.common.errors import RefusedError, XbarlabError, unknown
+from xbarlab.common.numbers import numbers
 from xbarlab.instruments.errors import InstrumentError
-from xbarlab.instruments.limits import Limits, numbers, refuse_bad_number
+from xbarlab.instruments.limits import LimitError, Limits, Quantity, refuse_bad_number
 
 NAMES = [field.name for field in fields(Limits)]
 
@@ -204,3 +206,46 @@ def test_a_line_carries_half() -> None:
     assert (limits.set_volts_max, limits.reset_volts_max, limits.slew_max) == (2.0, 2.5, 1e9)
     with pytest.raises(RefusedError, match=r"half of a cell's voltage \(c\.chip\.yaml: limits\)"):
         limits.check("pulse_volts", 2.1, channel="x")
+
+
+# -- what the sentence says is there for programs too ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("quantity", list(Quantity))
+def test_every_quantity_has_bounds_and_is_its_name(quantity: Quantity) -> None:
+    limits = Limits()
+    low, high, low_name, high_name = quantity.bounds.of(limits)
+    assert low < high
+    assert any(name in NAMES for name in (low_name, high_name))
+    assert quantity.bounds.unit
+    inside = 0.5 * (low + high)
+    assert limits.check(quantity, inside, channel="x") == limits.check(str(quantity), inside, channel="x") == inside
+    with pytest.raises(LimitError) as caught:
+        limits.check(quantity, 2.0 * high + 1.0, channel="row 3")
+    error = caught.value
+    assert (error.quantity, error.where, error.value, error.limit) == (quantity, "row 3", 2.0 * high + 1.0, high)
+    for part in (error.where, error.remedy, error.limit_name, error.set_by, f"{error.value:g} {quantity.bounds.unit}"):
+        assert part in str(error)
+
+
+def test_a_limit_error_says_who_set_the_limit() -> None:
+    chip = Limits().narrowed({"set_volts_max": 3.0}, source="a.chip.yaml: limits")
+    with pytest.raises(LimitError) as caught:
+        chip.check(Quantity.PULSE_VOLTS, [1.0, 3.5], channel="pulse map")
+    error = caught.value
+    assert error.set_by == "the limit is set by a.chip.yaml: limits"
+    assert (error.where, error.value, error.limit, error.limit_name) == ("pulse map[1]", 3.5, 3.0, "set_volts_max")
+    assert error.remedy == "choose -5 to 3 V"
+    with pytest.raises(RefusedError) as caught_wider:
+        chip.narrowed({"set_volts_max": 4.0}, source="b.yaml")
+    wider = caught_wider.value
+    assert (wider.where, wider.value, wider.limit, wider.set_by) == ("b.yaml", 4.0, 3.0, "a.chip.yaml: limits")
+
+
+def test_fields_live_beside_what_is_added_on_the_way_and_in_copies() -> None:
+    error = RefusedError("no", where="here", value=1, limit=2, set_by="me", remedy="less")
+    error.args = (*error.args, "setting x to y")
+    again = copy.copy(error)
+    assert (str(again), again.where, again.value, again.remedy) == ("no", "here", 1, "less")
+    plain = InstrumentError("bad", [(-222, "out")], where="smu")
+    assert (plain.entries, plain.where, RefusedError("no").where) == (((-222, "out"),), "smu", "")
