@@ -114,6 +114,7 @@ class JoinedArrays:
         flags = np.zeros(cells.shape, dtype=np.uint8)
         with boards.lock:
             for board, local, at in boards.split(cells):
+                boards.lock.go_on()
                 reading = board.read(local, asked.volts, average=asked.average, gate=gate, scheme=asked.scheme)
                 current[at], conductance[at], stderr[at] = reading.current, reading.conductance, reading.stderr
                 flags[at] = reading.flags

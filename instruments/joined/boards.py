@@ -65,7 +65,6 @@ class Boards:
         for board, part in zip(self.all, self.spec.parts, strict=True):
             mine = block.common(part)
             if mine is not None:
-                self.lock.go_on()
                 yield board, mine.moved(-part.row0, -part.col0), mine.moved(-block.row0, -block.col0).slices
 
     def home(self, row: int, col: int) -> tuple[int, Block]:
@@ -106,6 +105,7 @@ class Boards:
     def after(self, done: Done, at: Place, board: CrossbarArray) -> Generator[None]:
         """Say of a fault of ``board``, in the joined array's lines, what cells have had until then, or may have had."""
         try:
+            self.lock.go_on()
             yield
         except XbarlabError as error:
             may = done.count.copy()

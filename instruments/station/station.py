@@ -291,7 +291,12 @@ class Bench:
         module, _, cls = composed.type.rpartition(".")
         kind = getattr(import_module(module), cls)
         instruments = {role: station.components[name] for role, name in composed.roles.items()}
-        return kind(self.file.array, **instruments, **composed.settings, chip=self.file.chip, limits=self.file.limits)
+        try:
+            return kind(
+                self.file.array, **instruments, **composed.settings, chip=self.file.chip, limits=self.file.limits
+            )
+        except RefusedError as error:
+            raise RefusedError(f"{self.file.path}: xbarlab.array: {error}") from error
 
     def _bad_entry(self, name: str, error: Exception) -> str | None:
         """Return what in the file of instrument ``name`` made QCoDeS fail, None if nothing did."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ...common.errors import RefusedError, unknown
 from ...common.yaml_files import read_yaml, refuse_unknown_keys
 from ..limits import Limits, NamedLimits
+from .fitting import require_array, require_roles, roles_of
 from .resource_names import canonical_resource
 
 if TYPE_CHECKING:
@@ -136,6 +137,9 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
         array = str(ours.get("array", next(iter(instruments)) if len(instruments) == 1 else ""))
         if array not in instruments:
             raise RefusedError(f"{path}: xbarlab.array: {unknown('instrument', array, instruments)}")
+    for name in boards or ([array] if composed is None else []):
+        kind = _require_class(instruments[name]["type"], f"{path}: instruments.{name}")
+        require_array(kind, where=f"{path}: xbarlab.array: {name}")
     clock = str(ours.get("clock", "auto"))
     if clock not in _CLOCKS:
         raise RefusedError(f"{path}: xbarlab.clock: {unknown('clock', clock, _CLOCKS)}")
@@ -192,17 +196,20 @@ def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:
 def _composed(entry: dict[str, Any], instruments: Mapping[str, Any], path: Path) -> ComposedArray:
     where = f"{path}: xbarlab.array"
     kind = _require_class(entry.pop("type", None), where)
-    roles: tuple[str, ...] = getattr(kind, "ROLES", ())
+    roles = roles_of(kind)
     if not roles:
         raise RefusedError(f"{where}.type {kind.__name__} is not composed of instruments: write array: <instrument>")
     chosen: dict[str, str] = {}
-    for role in roles:
+    may = [role for role in roles_of(kind, optional=True) if role in entry]
+    for role in [*roles, *may]:
         name = str(entry.pop(role, role))
         if name not in instruments:
             raise RefusedError(f"{where}.{role}: {unknown('instrument', name, instruments)}")
         if name in chosen.values():
             raise RefusedError(f"{where}.{role}: {name} has another role already: each role takes its own instrument")
         chosen[role] = name
+    classes = {name: _require_class(instruments[name]["type"], where) for name in chosen.values()}
+    require_roles(kind, chosen, classes, where=where)
     known = [*roles, *_settings_of(kind)]
     refuse_unknown_keys(entry, known, where=where, kind="key")
     return ComposedArray(f"{kind.__module__}.{kind.__name__}", chosen, entry)
@@ -210,7 +217,7 @@ def _composed(entry: dict[str, Any], instruments: Mapping[str, Any], path: Path)
 
 def _settings_of(kind: type) -> list[str]:
     parameters = inspect.signature(kind).parameters.values()
-    roles = getattr(kind, "ROLES", ())
+    roles = roles_of(kind)
     return [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in {*roles, "chip", "limits"}]
 
 
