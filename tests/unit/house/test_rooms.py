@@ -102,10 +102,6 @@ def test_imports_are_seen_wherever_they_stand() -> None:
     assert sum(len(set(imported(path))) for path in modules().values()) > 1000
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="mock and abilities are cutting the last circles; the one who cuts the last takes this mark away",
-)
 def test_no_modules_know_each_other_in_a_circle() -> None:
     found = circles({path: set(imported(path)) for path in modules().values()})
     assert not found, "\n".join(f"circle: {', '.join(group)}" for group in found)
