@@ -1,20 +1,63 @@
-"""Driver of an array board that follows ``docs/board-protocol.md``: the actions of a ``CrossbarArray``."""
+"""Driver of an array board that follows ``docs/board-protocol.md``."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from qcodes.instrument import VisaInstrument
 
-from ..abilities import Samples, Sweeps, VerifiesOnBoard
+from ...common.errors import RefusedError
+from ..abilities import (
+    Multiplies,
+    MultipliesReversed,
+    Parts,
+    Samples,
+    Sweeps,
+    UpdatesByOuterProduct,
+    VerifiesOnBoard,
+)
+from ..array_spec import ArraySpec, ability_of
 from ..block import Block
-from ..capabilities import Delivered, IVTrace, PulseMap, Reading, Trace, Verified, VerifyRequest
-from ..chip.requests import Pulses, checked_pulses, checked_read, checked_sweep, checked_verify, one_cell
-from ..limits import refuse_bad_number
-from ..wire.unconfirmed import unconfirmed
-from .codec import Last, PulsePlanes, decode_map, decode_program, decode_sweep, largest_code, to_codes, to_float32
-from .parallel import BoardParallel
+from ..capabilities import Clock, Cost, Delivered, IVTrace, Kind, PulseMap, Reading, Trace, Verified, VerifyRequest
+from ..chip.wear_ledger import WearLedger
+from ..errors import ConnectionLostError, ReplyLostError
+from ..limits import Limits
+from ..wire.binding import SyncBinding
+from ..wire.command_guard import CommandGuard
+from ..wire.doors import GuardedInstrument, alone
+from ..wire.parts import Wire
+from .mount import mounted
+from .parameters import add_settings, add_update_settings
+from .products import BoardProducts, BoardReverseProducts
+from .pulses import BoardPulses
+from .reads import BoardReads, BoardSamples
+from .rules import RULES
+from .session import BoardSession
+from .spec import READ_VOLTS_DEFAULT, REVISION_2, BoardCapability
+from .sweeps import BoardSweeps
+from .updates import BoardUpdates
+from .verify import BoardVerifies
+from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..chip.chip_file import Chip
+
+_GOING_IDLE = (("stop", "ABOR"), ("0 V", "SOUR:ZERO"), ("array disconnected", "OUTP OFF"))
+# Who makes instruments of other kinds; a board says what it is in its capability record only.
+_OTHER_MAKERS = re.compile(
+    r"KEITHLEY|KEYSIGHT|AGILENT|HEWLETT|TEKTRONIX|ROHDE|YOKOGAWA|NATIONAL INSTR|STANFORD|LAKE ?SHORE|ZURICH|RIGOL|"
+    r"SIGLENT|ADVANTEST|ANRITSU|LECROY|KEPCO|OXFORD",
+    re.IGNORECASE,
+)
+# What every use of an open board looks at first.
+_NEEDS_A_LINK = frozenset({"wire", "_session", "_clock", "capability", "session"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +70,207 @@ class Diagnosis:
     open: float
 
 
-class CrossbarBoard(BoardParallel):
-    """An array test board: reads, pulses, sweeps, samples and multiplies.
+class CrossbarBoard(GuardedInstrument, VisaInstrument):
+    """An array test board: reads, pulses, and what else it says it can do.
 
     Limits are checked before anything is encoded; what leaves as text is checked once more by the command guard. An
-    action that is interrupted, by Ctrl-C or by an error, stops the board before the exception goes on.
+    action that is interrupted, by Ctrl-C or by an error, stops the board before the exception goes on. Several threads
+    may use one board: an action is done whole before the next one begins.
 
     Parameters
     ----------
     name, address, kwargs
         As for QCoDeS's ``VisaInstrument``.
     chip : Chip
-        What sits on the board.
+        What sits on the board; without one, the whole board with the driver's limits.
     limits : mapping
-        Narrows the limits of driver, board and chip.
+        Narrows the limits of driver, board and chip; from the station file.
     """
 
-    def _prepare(self) -> None:
-        super()._prepare()
-        allowed, can = self._limits, self.capability
-        self._low_code = -largest_code(allowed.reset_volts_max, can.volts_lsb)
-        self._high_code = largest_code(allowed.set_volts_max, can.volts_lsb)
-        self._gate_code = largest_code(allowed.gate_max, can.gate_lsb)
-        self._tick_low = int(np.ceil(allowed.width_min / can.width_tick * (1 - 1e-12)))
-        self._tick_high = int(allowed.width_max / can.width_tick * (1 + 1e-12))
-        self.connect_message()
+    def __init__(
+        self,
+        name: str,
+        address: str | None = None,
+        *,
+        chip: Chip | None = None,
+        limits: Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self._binding = SyncBinding()
+        wire = Wire(
+            name,
+            binding=self._binding,
+            going_idle=_GOING_IDLE,
+            safe_when=("OUTP?", "0"),
+            hangup_effect="which makes the board disconnect the array",
+            sent=self._fed,
+        )
+        self._hold(wire)
+        self._dog = Watchdog(wire.exchange)
+        self._board: BoardSession | None = None
+        with self._opening():
+            super().__init__(name, address, **kwargs)
+            self._mount(chip, limits or {})
+            self._narrow_defaults()
+            self.connect_message()
 
-    def connect_message(self, idn_param: str = "IDN", begin_time: float | None = None) -> None:
-        """Log who answered; a library does not print."""
-        who = self.identity
-        self.log.info("connected to %s %s (%s, %s) at %s", who.maker, who.model, who.serial, who.firmware, self.place)
+    # -- opening -----------------------------------------------------------------------------------------------------
 
-    # -- reading -----------------------------------------------------------------------------------------------------
+    def _fed(self) -> None:
+        self._dog.fed()
+
+    def _is_ours(self, maker: str, model: str) -> bool:
+        return not _OTHER_MAKERS.search(maker)
+
+    def _wanted(self) -> str:
+        return "an array board"
+
+    def make_safe(self) -> None:
+        """Whatever the last user left behind: 0 V, then disconnected, then the documented defaults.
+
+        The first time the board is asked what it is before: another instrument is told nothing.
+        """
+        if self._board is None:
+            self.capability = self._ask_capability()
+        self.wire.exchange.tell("*CLS;:ABOR;:SOUR:ZERO;:OUTP OFF")
+        self.wire.exchange.act("*RST")
+        self._forget_settings()
+
+    def _ask_capability(self) -> BoardCapability:
+        try:
+            text = bytes(self.wire.exchange.ask_block(b"SYST:CAP?", None)).decode("utf-8", errors="replace")
+        except ReplyLostError:
+            raise
+        except ConnectionLostError as error:
+            who = self.identity
+            raise ConnectionLostError(
+                f"{error}; {who.model or 'a nameless instrument'} of {who.maker or 'nobody'} answered *IDN? there: "
+                "is it an array board?"
+            ) from error
+        capability = BoardCapability.from_json(text, source=f"{self.name} at {self.place}")
+        if capability.protocol == REVISION_2:
+            self._binding.use_tags()
+        return capability
+
+    def _mount(self, chip: Chip | None, limits: Mapping[str, float]) -> None:
+        can = self.capability
+        makers: dict[type, Callable[[BoardSession], object]] = {
+            Sweeps: BoardSweeps,
+            Samples: BoardSamples,
+            Multiplies: BoardProducts,
+            MultipliesReversed: BoardReverseProducts,
+            UpdatesByOuterProduct: lambda session: BoardUpdates(session, self.parameters),
+            VerifiesOnBoard: BoardVerifies,
+        }
+        offered = can.abilities(1 if chip is None else chip.polarity)
+        kinds = {kind: make for kind, make in makers.items() if ability_of(kind).name in offered}
+        mount = mounted(
+            can,
+            chip,
+            limits,
+            name=self.name,
+            place=self.place,
+            supports=frozenset(ability_of(kind).name for kind in kinds),
+        )
+        self.guard = guard = CommandGuard(RULES, lambda: mount.limits)
+        self._board = session = BoardSession(self.wire, mount, guard, self._dog)
+        session.restore = self._restore
+        self._clock = session.clock
+        if can.simulated:
+            self.identity.simulation.update(self._ask_json("SIM:INFO?"))
+        session.settings.parameters.update(add_settings(self, mount))
+        if UpdatesByOuterProduct in kinds:
+            add_update_settings(self, mount)
+        self._reads, self._pulses = BoardReads(session), BoardPulses(session)
+        self._parts = Parts(self.name, {kind: make(session) for kind, make in kinds.items()})
+
+    def _ask_json(self, query: str) -> dict[str, object]:
+        loaded: object = json.loads(bytes(self.wire.exchange.ask_block(query.encode("ascii"), None)))
+        return cast("dict[str, object]", loaded) if isinstance(loaded, dict) else {}
+
+    @property
+    def session(self) -> BoardSession:
+        """What the actions of this board share."""
+        if self._board is None:
+            raise RefusedError(f"{self.name} is not open")
+        return self._board
+
+    def _narrow_defaults(self) -> None:
+        """Set what the board's own defaults leave beyond the limits: a product opens every gate at one of them."""
+        mount = self.session.mount
+        limits, can = mount.limits, mount.can
+        narrow: dict[str, float] = {}
+        if limits.read_volts_max < READ_VOLTS_DEFAULT:
+            narrow["SOUR:READ:VOLT"] = mount.polarity * limits.read_volts_max
+        if can.gate_axis is not None and limits.gate_max < can.read_gate_default:
+            narrow["SOUR:READ:GATE"] = limits.gate_max
+            if "vmm" in can.supports:
+                narrow["SOUR:VMM:GATE"] = limits.gate_max
+        self.session.settings.configure(narrow)
+
+    @alone
+    def reset(self) -> None:
+        """Set 0 V, disconnect, and put back the defaults that the limits allow."""
+        self.make_safe()
+        self._narrow_defaults()
+
+    def _restore(self) -> None:
+        """Set up again, after a power failure, what was set up when it was opened, and what was set by hand since."""
+        by_hand = (self.parameters["read_range"], self.parameters["watchdog"])
+        self.wire.faults.power_failed = False
+        known = [(parameter, parameter.cache.get(get_if_invalid=False)) for parameter in by_hand]
+        self._forget_settings()
+        self._narrow_defaults()
+        for parameter, value in known:
+            if value is not None:
+                parameter.set(value)
+
+    def _forget_settings(self) -> None:
+        if self._board is not None:
+            self._board.forget()
+
+    # -- what it is --------------------------------------------------------------------------------------------------
+
+    @property
+    def spec(self) -> ArraySpec:
+        """What this array is and can do."""
+        return self.session.mount.spec
+
+    @property
+    def limits(self) -> Limits:
+        """What may be applied: the driver's limits, narrowed by board, chip and station."""
+        return self.session.mount.limits
+
+    @property
+    def cost(self) -> Cost:
+        """Totals since the bench was opened."""
+        closed: Cost | None = self.__dict__.get("_closed_cost")
+        return self.session.total if closed is None else closed
+
+    @property
+    def clock(self) -> Clock:
+        """The bench's time."""
+        return self.session.clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self.session.clock = clock
+
+    @property
+    def wear(self) -> WearLedger:
+        """What the chip's cells have borne; a bench hands over the account of its chip."""
+        return self.session.wear
+
+    @wear.setter
+    def wear(self, ledger: WearLedger) -> None:
+        self.session.wear = ledger
+
+    # -- what it does ------------------------------------------------------------------------------------------------
+
+    def ability(self, kind: type[Kind]) -> Kind:
+        """Return what this board can do beyond reading and pulsing, or refuse saying what it would need."""
+        self.session  # noqa: B018 - of a closed board, that it is closed
+        return self._parts.ability(kind)
 
     def read(
         self,
@@ -80,66 +292,8 @@ class CrossbarBoard(BoardParallel):
         gate : float [V]
             Default ``spec.read_gate``.
         """
-        spec = self._spec
-        asked = checked_read(spec, cells, volts, average=average, gate=gate, scheme=scheme)
-        amplitude, average = asked.volts, asked.average
-        settings = {"SOUR:READ:VOLT": self._polarity * amplitude, "SENS:AVER": average}
-        if asked.gate is not None:
-            settings["SOUR:READ:GATE"] = asked.gate
-        board = cells if self._lines is None else self._lines.rectangle(cells)
-
-        def look() -> tuple[int, float, memoryview]:
-            with self._acting():
-                self._configure(settings)
-                slots = board.nrows * (average + int(self._automatic_range()))
-                seconds = slots * spec.read_slot_seconds
-                message = b"READ:MAP? %d,%d,%d,%d" % (board.row0, board.nrows, board.col0, board.ncols)
-                message = self._announced(seconds).encode("ascii") + message
-                return slots, seconds, self.ask_block(message, 9 * board.size, expected=seconds)
-
-        slots, seconds, payload = self._repeated(look)
-        self._count(1, slots, 0, seconds)
-        current, error, flags = decode_map(payload, board.shape)
-        if self._lines is not None:
-            current, error = self._lines.gather(current, cells), self._lines.gather(error, cells)
-            flags = self._lines.gather(flags, cells)
-        if self._polarity < 0:
-            current = -current
-        return Reading(
-            block=cells,
-            volts=amplitude,
-            current=current,
-            conductance=current / amplitude,
-            stderr=error / abs(amplitude),
-            flags=flags,
-        )
-
-    def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
-        """Measure one cell at ``rate`` [1/s] for ``seconds`` [s] at ``volts`` [V], gate at ``spec.read_gate``."""
-        spec, can = self._spec, self.capability
-        spec.require(Samples)
-        cell = one_cell(spec, row, col)
-        row, col = cell.row0, cell.col0
-        where = f"cell ({row}, {col})"
-        volts = self._limits.one("read_volts", volts, channel=where)
-        refuse_bad_number("rate", rate, 1e-3, can.sample_rate_max, "Hz", channel=where)
-        refuse_bad_number("seconds", seconds, 1.0 / rate, can.sample_points_max / rate, "s", channel=where)
-        points = round(rate * seconds)
-        board_row, board_col = self._board_cell(row, col)
-        command = f"SAMP? {board_row},{board_col},{self._polarity * volts:.9g},{spec.read_gate:.9g},{rate:.9g},{points}"
-        self._check(command)
-
-        def look() -> memoryview:
-            with self._acting():
-                message = (self._announced(points / rate) + command).encode("ascii")
-                return self.ask_block(message, 4 * points, expected=self._patience(points / rate))
-
-        payload = self._repeated(look)
-        self._count(1, points, 0, points / rate)
-        current = self._polarity * np.frombuffer(payload, "<f4").astype(np.float64)
-        return Trace(row=row, col=col, volts=volts, time=np.arange(1, points + 1) / rate, current=current)
-
-    # -- pulsing -----------------------------------------------------------------------------------------------------
+        self.session  # noqa: B018
+        return self._reads.read(cells, volts, average=average, gate=gate, scheme=scheme)
 
     def pulse(self, pulses: PulseMap) -> Delivered:
         """Apply a pulse map and return when it has been delivered.
@@ -149,148 +303,79 @@ class CrossbarBoard(BoardParallel):
         RefusedError
             Before anything is written, when a value of a cell with a count above 0 is outside the limits.
         """
-        block = pulses.block
-        planes = self._quantise(checked_pulses(self._spec, pulses))
-        bound = float((planes.count * (planes.ticks * self.capability.width_tick + self._spec.slot_overhead)).sum())
-        if bound == 0.0:
-            return self._delivered(block, planes, None)
-        board, sent = block, planes
-        if self._lines is not None:
-            board = self._lines.rectangle(block)
-            members = (planes.volts, planes.gate, planes.count, planes.ticks)
-            sent = PulsePlanes(*(self._lines.spread(plane, block) for plane in members))
-        head = b"PULS:MAP %d,%d,%d,%d," % (board.row0, board.nrows, board.col0, board.ncols)
-        # Counted before it leaves: a pulse whose confirmation is lost has been given, for all that is known.
-        self.wear.add(block, planes.volts * (self._polarity * self.capability.volts_lsb), planes.count, self._limits)
-        with self._acting(), unconfirmed(block, planes.count):
-            self.write_block_command(head, sent.payload())
-            self._started("MAP")
-            last = self._finish(bound)
-        return self._delivered(block, planes, last)
+        self.session  # noqa: B018
+        return self._pulses.pulse(pulses)
 
-    def _quantise(self, pulses: Pulses) -> PulsePlanes:
-        can = self.capability
-        codes = to_codes(pulses.volts, can.volts_lsb, self._low_code, self._high_code)
-        ticks = np.clip(np.rint(pulses.width * (1.0 / can.width_tick)), self._tick_low, self._tick_high)
-        return PulsePlanes(
-            (self._polarity * codes).astype(np.int16),
-            to_codes(pulses.gate, can.gate_lsb, 0, self._gate_code),
-            pulses.count.astype(np.uint16),
-            np.where(pulses.count > 0, ticks, 0.0).astype(np.uint32),
-        )
+    # Short ways to the parts; a board that lacks one refuses, saying what it would need.
 
-    def _delivered(self, block: Block, planes: PulsePlanes, last: Last | None) -> Delivered:
-        can = self.capability
-        return Delivered(
-            block=block,
-            volts=planes.volts.astype(np.float64) * (self._polarity * can.volts_lsb),
-            width=planes.ticks.astype(np.float64) * can.width_tick,
-            gate=planes.gate.astype(np.float64) * can.gate_lsb,
-            count=planes.count.astype(np.int64),
-            slots=0 if last is None else last.slots_done,
-            pulses=0 if last is None else last.pulses_done,
-            seconds=0.0 if last is None else last.seconds_done,
-        )
+    def vmm(self, volts: ArrayLike, *, reverse: bool = False, full_scale: float | None = None) -> NDArray[np.float32]:
+        """Return the currents [batch, cols] [A] of row voltages [batch, rows] [V]; reverse: columns in, rows out."""
+        if reverse:
+            return self.ability(MultipliesReversed).vmm_reversed(volts, full_scale=full_scale)
+        return self.ability(Multiplies).vmm(volts, full_scale=full_scale)
 
-    # -- sweeping ----------------------------------------------------------------------------------------------------
+    def sweep(self, row: int, col: int, volts: ArrayLike, **settings: Any) -> IVTrace:
+        """Drive one cell through ``volts`` [V]: ``ability(Sweeps).sweep(…)``."""
+        return self.ability(Sweeps).sweep(row, col, volts, **settings)
 
-    def sweep(
-        self,
-        row: int,
-        col: int,
-        volts: ArrayLike,
-        *,
-        compliance: float,
-        dwell: float,
-        gate: ArrayLike | None = None,
-        scheme: str | None = None,
-    ) -> IVTrace:
-        """Drive one cell through ``volts`` [V], ``dwell`` [s] each, current at or below ``compliance`` [A].
+    def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
+        """Measure one cell over time: ``ability(Samples).sample(…)``."""
+        return self.ability(Samples).sample(row, col, volts, rate=rate, seconds=seconds)
 
-        ``gate`` [V] is one value or one per point, default ``spec.read_gate``.
-        """
-        spec = self._spec
-        spec.require(Sweeps)
-        asked = checked_sweep(spec, row, col, volts, compliance=compliance, dwell=dwell, gate=gate, scheme=scheme)
-        row, col, points, gates = asked.cell.row0, asked.cell.col0, asked.volts, asked.gate
-        compliance, dwell = asked.compliance, asked.dwell
-        board_row, board_col = self._board_cell(row, col)
-        sent = to_float32(points, -self._limits.reset_volts_max, self._limits.set_volts_max)
-        payload = (self._polarity * sent).tobytes() + to_float32(gates, 0.0, self._limits.gate_max).tobytes()
-        head = f"SWE:RUN {board_row},{board_col},{compliance:.9g},{dwell:.9g},".encode("ascii")
-        self.wear.add_sweep(row, col, points, self._limits)
-        with self._acting(), unconfirmed(asked.cell, 1, "sweep"):
-            self.write_block_command(head, payload)
-            self._started("SWEEP")
-            self._finish(points.size * dwell)
-            fetched = self._repeated(lambda: self.ask_block(b"FETC:SWE?", 9 * points.size))
-            applied, current, flags = decode_sweep(fetched)
-        sign = self._polarity
-        return IVTrace(
-            row=row,
-            col=col,
-            volts=sign * applied,
-            gate=gates.copy(),
-            current=sign * current,
-            flags=flags,
-            compliance=compliance,
-            dwell=dwell,
-        )
-
-    # -- what the board does by itself -------------------------------------------------------------------------------
+    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int) -> Delivered:
+        """Pulse cells in proportion to xᵢ·dⱼ: ``ability(UpdatesByOuterProduct).outer_update(…)``."""
+        return self.ability(UpdatesByOuterProduct).outer_update(x, d, pulses=pulses)
 
     def program_verify(self, request: VerifyRequest) -> Verified:
-        """Run the board's own read-verify staircase."""
-        spec, limits = self._spec, self._limits
-        spec.require(VerifiesOnBoard, otherwise="the read_verify protocol does the same from here")
-        request = checked_verify(spec, request)
-        block, target, most = request.block, request.target, request.pulses_max
-        staircase = (
-            request.tolerance, most, request.width, request.set_volts, *request.set_gate, *request.reset_volts,
-            request.reset_gate,
-        )  # fmt: skip
-        board = block if self._lines is None else self._lines.rectangle(block)
-        sent = target if self._lines is None else self._lines.spread(target, block, fill=np.nan)
-        head = f"PROG:VER {board.row0},{board.nrows},{board.col0},{board.ncols},"
-        head += ",".join(f"{number:.9g}" for number in staircase) + ","
-        slot = request.width + spec.slot_overhead + 2 * spec.read_slot_seconds
-        active = np.isfinite(target)
-        at_most = active * most
-        volts = max(request.reset_volts[:2]), request.set_volts
-        with (
-            self.wear.giving(block, at_most.astype(np.float64), volts, limits) as given,
-            self._acting(),
-            unconfirmed(block, at_most),
-        ):
-            self.write_block_command(head.encode("ascii"), sent.astype("<f4").tobytes())
-            self._started("VERIFY")
-            self._finish(int(active.sum()) * most * slot, exact=False)
-            reply = self._repeated(lambda: self.ask_block(b"FETC:PROG?", 7 * board.size))
-            conductance, pulses, status = decode_program(reply, board.shape)
-            if self._lines is not None:
-                conductance, pulses, status = (self._lines.gather(p, block) for p in (conductance, pulses, status))
-            given.were(pulses)
-        return Verified(block=block, conductance=conductance, pulses=pulses, done=status == 0)
+        """Run the board's own read-verify: ``ability(VerifiesOnBoard).program_verify(…)``."""
+        return self.ability(VerifiesOnBoard).program_verify(request)
 
-    def idle(self) -> None:
-        """Stop what runs, 0 V first, then disconnect. Safe in any state; on a dead link it logs and returns."""
-        super().idle()
-        if "wear" in self.__dict__:
-            self.wear.flush()
+    def seed_updates(self, seed: int) -> None:
+        """Seed the board's bit generator, 0 to 2³² − 1."""
+        cast("BoardUpdates", self.ability(UpdatesByOuterProduct)).seed(seed)
 
+    @alone
     def diagnose(self) -> Diagnosis:
         """Measure offset, reference resistor and open lines; takes the array off and on again."""
-        with self._acting():
-            self._act("OUTP OFF")
-            self._on = False
-            (lines,) = self._ask_numbers("DIAG:OPEN?", 1)
-            self._ready()
-            (offset,) = self._ask_numbers("DIAG:OFFS?", 1)
-            measured, nominal = self._ask_numbers("DIAG:REF?", 2)
-        self._count(3, 0, 0, 0.0)
-        return Diagnosis(self._polarity * offset, measured, nominal, lines)
+        session, exchange = self.session, self.wire.exchange
+        with session.acting():
+            exchange.act("OUTP OFF")
+            session.on = False
+            (lines,) = exchange.ask_numbers("DIAG:OPEN?", 1)
+            session.ready()
+            (offset,) = exchange.ask_numbers("DIAG:OFFS?", 1)
+            measured, nominal = exchange.ask_numbers("DIAG:REF?", 2)
+        session.count(3, 0, 0, 0.0)
+        return Diagnosis(session.mount.polarity * offset, measured, nominal, lines)
 
-    # -- where -------------------------------------------------------------------------------------------------------
+    def declare_silence(self, seconds: float) -> None:
+        """Tell the board that nothing will be sent for ``seconds`` [s], when its watchdog would mind."""
+        self._dog.declare_silence(seconds)
 
-    def _board_cell(self, row: int, col: int) -> tuple[int, int]:
-        return (row, col) if self._lines is None else self._lines.cell(row, col)
+    # -- stopping ----------------------------------------------------------------------------------------------------
+
+    def abort(self) -> None:
+        """Stop what runs; the array stays connected at 0 V. Logs, never raises, when the board does not answer."""
+        if not self._is_stripped:
+            with self.wire.lock:
+                self.session.abort()
+
+    def _is_idled(self) -> None:
+        if self._board is not None:
+            self._board.stopped()
+            self._board.wear.flush()
+
+    def close(self) -> None:
+        """Idle the array, then close the connection."""
+        if "_closed_name" in self.__dict__:
+            return
+        name = self.name
+        cost = Cost() if self._board is None else self._board.total
+        super().close()
+        # QCoDeS has stripped everything else: what was done stays known, what is asked of it now is refused.
+        self._closed_name, self._closed_cost = name, cost
+
+    def __getattr__(self, key: str) -> Any:
+        if key in _NEEDS_A_LINK | {"_board", "_reads", "_pulses", "_parts"} and "_closed_name" in self.__dict__:
+            raise RefusedError(f"{self._closed_name} is closed: use the array inside 'with … as bench:'")
+        return super().__getattr__(key)

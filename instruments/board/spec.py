@@ -11,7 +11,7 @@ from ..array_spec import ArraySpec
 from ..errors import InstrumentError, UnsupportedError
 from ..limits import Limits
 
-PROTOCOL = "xbarlab-board/1"
+REVISION_1, REVISION_2 = "xbarlab-board/1", "xbarlab-board/2"
 READ_VOLTS_DEFAULT = 0.2
 _CELLS: dict[str, Literal["1T1R", "passive"]] = {"1T1R": "1T1R", "1R": "passive"}
 
@@ -20,6 +20,7 @@ _CELLS: dict[str, Literal["1T1R", "passive"]] = {"1T1R": "1T1R", "1R": "passive"
 class BoardCapability:
     """``SYSTem:CAPability?`` in SI units; names as in the record, groups joined by ``_``."""
 
+    protocol: str
     rows: int
     cols: int
     cell: Literal["1T1R", "passive"]
@@ -74,9 +75,9 @@ class BoardCapability:
             raise InstrumentError(f"{source} gives a capability record that is not a JSON object")
         record = cast("dict[str, object]", loaded)
         protocol = record.get("protocol")
-        if protocol != PROTOCOL:
+        if protocol not in {REVISION_1, REVISION_2}:
             raise UnsupportedError(
-                f"{source} speaks protocol {protocol!r}; this driver speaks {PROTOCOL!r}: "
+                f"{source} speaks protocol {protocol!r}; this driver speaks {REVISION_1!r} and {REVISION_2!r}: "
                 "update xbarlab or the board's firmware, whichever is older"
             )
         try:
@@ -110,6 +111,7 @@ class BoardCapability:
         if edge is not None and not 0.0 < edge < 1.0:
             raise ValueError(f"width.edge is {edge:g} s, not a time greater than 0")
         return cls(
+            protocol=str(record["protocol"]),
             rows=int(cast("int", record["rows"])),
             cols=int(cast("int", record["cols"])),
             cell=cell,

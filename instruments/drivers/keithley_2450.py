@@ -6,7 +6,7 @@ Commands as in the Model 2450 Reference Manual (2450-901-01), section 6.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
@@ -14,70 +14,32 @@ from numpy.typing import ArrayLike, NDArray
 from qcodes.instrument_drivers.Keithley import Keithley2450
 
 from ...common.errors import RefusedError
-from ..capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW, FloatArray
+from ..capabilities import FloatArray
 from ..errors import InstrumentError
-from ..limits import refuse_bad_number
-from ..wire.command_guard import Rule
-from .guarded_visa import ProbeVisaMixin
+from ..limits import Limits, refuse_bad_number
+from ..wire.binding import EchoBinding
+from ..wire.doors import GuardedInstrument, alone
+from ..wire.parts import Wire
+from ..wire.wire_text import sent
+from .allowed import RULES_2450
+from .list_sweep import LIST_MAX, ListSweep
 from .roles import MeterFacts
+from .smu_readings import ELEMENTS, Point, SmuReadings
+from .source_limits import SourceLimits
 
-LIST_CHUNK = 100
-LIST_MAX = 2500
-_DATA_CHUNK = 500
 _COMPLIANCE_MIN, _COMPLIANCE_MAX = 1e-9, 1.05
 _COMPLIANCE_DEFAULT = 1.05e-4
 _DELAY_MIN, _DELAY_MAX = 50e-6, 1e4
 _RANGE_MIN = 0.02
-_OVERFLOW = 9.9e37
-# Source status of a reading (manual, bufferVar.sourcestatuses).
-_STATUS_OVER_TEMPERATURE, _STATUS_LIMIT, _STATUS_OUTPUT = 16, 32, 128
-# The trigger model looks at its own state every 100 ms (manual, :TRIGger:STATe?).
-_STATE_SECONDS = 0.1
 _POINT_OVERHEAD = 3e-3
-_ELEMENTS = "SOUR,READ,SOURSTAT"
 _PROTECTIONS = (2, 5, 10, 20, 40, 60, 80, 100, 120, 140, 160, 180)
 
-_VOLTS: tuple[str, str] = ("source_volts", "V")
-_ENDS: dict[int, tuple[str, str]] = {0: _VOLTS, 1: _VOLTS}
-_NO_CURRENT = "this bench sources volts and measures amperes: use on(volts, compliance=…)"
-RULES = (
-    Rule(":SOURce[1]:VOLTage[:LEVel][:IMMediate][:AMPLitude]", {0: _VOLTS}),
-    Rule(":SOURce[1]:VOLTage:ILIMit[:LEVel]", {0: ("current", "A")}),
-    Rule(":SOURce[1]:LIST:VOLTage", every=_VOLTS),
-    Rule(":SOURce[1]:LIST:VOLTage:APPend", every=_VOLTS),
-    Rule(":SOURce[1]:SWEep:VOLTage:LINear", _ENDS),
-    Rule(":SOURce[1]:SWEep:VOLTage:LINear:STEP", _ENDS),
-    Rule(":SOURce[1]:SWEep:VOLTage:LOG", _ENDS),
-    Rule(":SOURce[1]:FUNCtion[:MODE]", only=("VOLTage",)),
-    Rule(":SOURce[1]:CURRent:*", refusal=_NO_CURRENT),
-    Rule(":SOURce[1]:LIST:CURRent:*", refusal=_NO_CURRENT),
-    Rule(":SOURce[1]:SWEep:CURRent:*", refusal=_NO_CURRENT),
-    Rule(":SOURce[1]:PULSe:*", refusal="a pulse may pass the limits that are checked here: use the pulse generator"),
-    Rule(":SYSTem:PRESet", refusal="it puts back defaults that know nothing of the limits: use reset()"),
-    Rule("[:SENSe[1]]:CURRent[:DC]:RSENse", only=("OFF", "0")),
-    Rule("[:SENSe[1]]:VOLTage[:DC]:RSENse", only=("OFF", "0")),
-    Rule("[:SENSe[1]]:RESistance:RSENse", only=("OFF", "0")),
-    Rule(":SCRipt:*", refusal="what a script does cannot be checked: use the driver's methods"),
-)
 
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One measurement: ``volts`` as read back [V], ``current`` [A] (NaN on overflow), ``flags`` (FLAG_… bits)."""
-
-    volts: float
-    current: float
-    flags: int
-
-
-class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
+class Keithley2450Smu(GuardedInstrument, Keithley2450):
     """QCoDeS's Keithley 2450 as a source-measure unit for a crossbar: limits hold for its stock parameters too."""
 
     _model = "2450"
     facts = MeterFacts(delay_min=_DELAY_MIN, points_max=LIST_MAX)
-    _rules = RULES
-    _going_idle = (("stop", "ABOR"), ("0 V", "SOUR:VOLT 0"), ("output off", "OUTP OFF"))
-    _is_safe_when = ("OUTP?", "0")
 
     _on: bool | None = False
     _compliance: float | None = None
@@ -89,19 +51,33 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
+    def __init__(self, name: str, address: str | None = None, *, limits: Limits | None = None, **kwargs: Any) -> None:
+        self._hold(
+            Wire(
+                name,
+                binding=EchoBinding(),
+                going_idle=(("stop", "ABOR"), ("0 V", "SOUR:VOLT 0"), ("output off", "OUTP OFF")),
+                safe_when=("OUTP?", "0"),
+                hangup_effect="what it drives stays: switch its output off by hand",
+                clears=True,
+                text_of=lambda text: text.partition(";")[0],  # then come the event type and the time
+            )
+        )
+        self._readings = SmuReadings(self.wire)
+        self.guard = self.bounds = SourceLimits(name, RULES_2450, limits)
+        with self._opening():
+            super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
+            self._prepare()
+
     def make_safe(self) -> None:
         """Set 0 V, switch off, reset; an instrument that speaks another language is refused."""
-        for _, command in self._going_idle:
-            self._tell(command)
-        language = self._query("*LANG?")
+        language = self.wire.exchange.ask_stranger("*LANG?")
         if language != "SCPI":
             raise InstrumentError(
                 f"{self.name} at {self.place} speaks {language}: choose MENU > System > Settings > Command Set SCPI, "
                 "switch it off and on, then open the bench again"
             )
-        _ = self.identity
-        self._act("*CLS;*RST")
-        self._forget_settings()
+        super().make_safe()
         self._on = False
 
     def _has_correct_language_mode(self) -> bool:
@@ -110,6 +86,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
     def _prepare(self) -> None:
         self.configure(**self._configuration)
 
+    @alone
     def configure(
         self,
         *,
@@ -151,7 +128,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         for name, amperes in (("current_range", current_range), ("current_range_min", current_range_min)):
             if amperes is not None:
                 refuse_bad_number(name, amperes, 1e-8, 1.0, "A", channel=where)
-        volts = max(self.source_volts_max, _RANGE_MIN) if source_range is None else source_range
+        volts = max(self.bounds.source_volts_max, _RANGE_MIN) if source_range is None else source_range
         refuse_bad_number("source_range", volts, _RANGE_MIN, 200.0, "V", channel=where)
         ranging = (
             f"RANG:AUTO ON;:SENS:CURR:RANG:AUTO:LLIM {current_range_min:.6g}"
@@ -163,12 +140,12 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         self.off()
         self._forget_settings()
         self._on = False
-        self._act(
+        self.wire.exchange.act(
             f"ROUT:TERM {'FRON' if terminals == 'front' else 'REAR'};:FORM ASC;:SOUR:FUNC VOLT;:SOUR:VOLT:READ:BACK ON;"
             f":SOUR:VOLT:RANG {volts:.6g};:SOUR:VOLT:PROT {self._protection()}{self._held_current()};:SOUR:VOLT:DEL 0;"
             f":OUTP:SMOD {'NORM' if off_state == 'normal' else 'HIMP'}"
         )
-        (hertz,) = self._ask(
+        (hertz,) = self.wire.exchange.ask(
             f'SENS:FUNC "CURR";:SENS:CURR:RSEN OFF;:SENS:CURR:NPLC {nplc:.6g};:SENS:CURR:{averaging};'
             f":SENS:CURR:{ranging};:SENS:CURR:{zero};:SYST:LFR?",
             1,
@@ -177,26 +154,51 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         self._cycle_seconds = 2 * average * (3 if autozero == "on" else 1) / self._float(hertz, "SYST:LFR?")
         self._nplc = nplc
 
+    @alone
     def integrate(self, nplc: float) -> None:
         """Set the integration time in power line cycles, 0.01 to 10; nothing is sent when it is that already."""
         refuse_bad_number("nplc", nplc, 0.01, 10.0, "cycles", channel=self.name)
         if nplc != self._nplc:
-            self._act(f"SENS:CURR:NPLC {nplc:.6g}")
+            self.wire.exchange.act(f"SENS:CURR:NPLC {nplc:.6g}")
             self._nplc = nplc
 
     def _protection(self) -> str:
         """Return the overvoltage protection that leaves the limits room and stops what is far above."""
-        wanted = 1.2 * self.source_volts_max
+        wanted = 1.2 * self.bounds.source_volts_max
         return next((f"PROT{volts}" for volts in _PROTECTIONS if volts >= wanted), "NONE")
 
     def _held_current(self) -> str:
         """Return what sets the current limit where the instrument's default is above ours: an output switched on by
         hand would have that one."""
-        most = max(self._limits.current_max, _COMPLIANCE_MIN)
-        return f";:SOUR:VOLT:ILIM {most:.9g}" if most < _COMPLIANCE_DEFAULT else ""
+        most = max(self.bounds.now.current_max, _COMPLIANCE_MIN)
+        return f";:SOUR:VOLT:ILIM {sent(most)}" if most < _COMPLIANCE_DEFAULT else ""
+
+    @property
+    def limits(self) -> Limits:
+        """What may be applied."""
+        return self.bounds.now
+
+    @property
+    def source_volts_max(self) -> float:
+        """Largest magnitude a terminal may ever be driven to [V]."""
+        return self.bounds.source_volts_max
+
+    @alone
+    def set_limits(self, limits: Limits) -> None:
+        """Narrow what may be applied, here and in the instrument; wider limits are refused."""
+        self.bounds.narrow(limits)
+        self._apply_limits()
+
+    def halve(self) -> None:
+        """Hold this unit to half of a cell's voltage: another source may stand at the other half."""
+        self.bounds.halve()
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Let it carry all of a cell's voltage in the body: for who keeps the other end of the cell at 0 V."""
+        return self.bounds.whole()
 
     def _apply_limits(self) -> None:
-        self._act(f"SOUR:VOLT:PROT {self._protection()}{self._held_current()}")
+        self.wire.exchange.act(f"SOUR:VOLT:PROT {self._protection()}{self._held_current()}")
 
     @property
     def point_seconds(self) -> float:
@@ -211,7 +213,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
     def is_on(self) -> bool:
         """Whether the output is on; asked when a command of the user's own may have changed it."""
         if self._on is None:
-            self._on = self._query("OUTP?").lstrip("+") == "1"
+            self._on = self.wire.exchange.query("OUTP?").lstrip("+") == "1"
         return self._on
 
     def _forget_settings(self) -> None:
@@ -220,6 +222,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
 
     # -- steady levels ------------------------------------------------------------------------------------------------
 
+    @alone
     def on(self, volts: float = 0.0, *, compliance: float) -> None:
         """Set the current limit ``compliance`` [A], then the level [V], then switch the output on.
 
@@ -230,31 +233,35 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         """
         level = self._level(volts, compliance)
         if self._compliance == compliance:
-            self._act(f"{level};:OUTP ON")
+            self.wire.exchange.act(f"{level};:OUTP ON")
         else:
             # The limit is known to hold before anything can flow.
-            self._act(level)
-            self._act("OUTP ON")
+            self.wire.exchange.act(level)
+            self.wire.exchange.act("OUTP ON")
         self._note(volts, compliance)
         self._on = True
 
+    @alone
     def off(self) -> None:
         """Set 0 V, then switch the output off."""
-        self._act("SOUR:VOLT 0;:OUTP OFF")
+        self.wire.exchange.act("SOUR:VOLT 0;:OUTP OFF")
         self._on, self._volts = False, 0.0
 
+    @alone
     def level(self, volts: float, *, compliance: float | None = None) -> None:
         """Change the level [V] and, when given, the current limit [A] while the output is on; one message."""
         self._require_on("level")
-        self._act(self._level(volts, compliance))
+        self.wire.exchange.act(self._level(volts, compliance))
         self._note(volts, compliance)
 
+    @alone
     def measure(self) -> Point:
         """Measure the current [A] at the present level, with the source value read back [V]; one message."""
         self._require_on("measure")
-        (reading,) = self._ask(f'READ? "defbuffer1",{_ELEMENTS}', 1, expected=self.point_seconds)
-        return self._point(reading)
+        (reading,) = self.wire.exchange.ask(f'READ? "defbuffer1",{ELEMENTS}', 1, expected=self.point_seconds)
+        return self._readings.point(reading)
 
+    @alone
     def step(self, volts: float, *, compliance: float | None = None, dwell: float = 0.0) -> Point:
         """Change the level, wait ``dwell`` [s] and measure; one message.
 
@@ -273,20 +280,22 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
             message = f"SOUR:VOLT:DEL {dwell:.6g};:{message}"
         if dwell and self._volts == volts:
             self.clock.wait(dwell)  # the 2450 delays only when the level changes
-        (reading,) = self._ask(f'{message};:READ? "defbuffer1",{_ELEMENTS}', 1, expected=dwell + self.point_seconds)
+        (reading,) = self.wire.exchange.ask(
+            f'{message};:READ? "defbuffer1",{ELEMENTS}', 1, expected=dwell + self.point_seconds
+        )
         self._note(volts, compliance)
         self._delay = dwell
-        return self._point(reading)
+        return self._readings.point(reading)
 
     def _level(self, volts: float, compliance: float | None) -> str:
-        volts = self._limits.one("source_volts", volts, channel=self.name)
+        volts = self.bounds.now.one("source_volts", volts, channel=self.name)
         if compliance is None:
-            return f"SOUR:VOLT {volts:.9g}"
+            return f"SOUR:VOLT {sent(volts, most=_largest(self.bounds.now))}"
         self._check_compliance(compliance)
-        return f"SOUR:VOLT:ILIM {compliance:.9g};:SOUR:VOLT {volts:.9g}"
+        return f"SOUR:VOLT:ILIM {sent(compliance)};:SOUR:VOLT {sent(volts, most=_largest(self.bounds.now))}"
 
     def _check_compliance(self, compliance: float) -> None:
-        self._limits.one("current", compliance, channel=self.name, unit="A")
+        self.bounds.now.one("current", compliance, channel=self.name, unit="A")
         refuse_bad_number("compliance", compliance, _COMPLIANCE_MIN, _COMPLIANCE_MAX, "A", channel=self.name)
 
     def _check_dwell(self, dwell: float) -> None:
@@ -304,6 +313,7 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
 
     # -- sweeps -------------------------------------------------------------------------------------------------------
 
+    @alone
     def sweep(
         self, volts: ArrayLike, *, compliance: float, dwell: float, wait: Callable[[float], None] | None = None
     ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
@@ -326,17 +336,18 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         volts, current, flags : arrays [points]
             Source values as read back [V], currents [A] (NaN on overflow), FLAG_… bits.
         """
-        levels = np.atleast_1d(self._limits.check("source_volts", volts, channel=self.name))
+        levels = np.atleast_1d(self.bounds.now.check("source_volts", volts, channel=self.name))
         if levels.ndim != 1 or not 1 <= levels.size <= LIST_MAX:
             raise RefusedError(f"{self.name}: a sweep of shape {levels.shape}: give 1 to {LIST_MAX} levels in a row")
         self._check_compliance(compliance)
         self._check_dwell(dwell)
-        self._limits.check_points(levels, compliance, dwell + self.point_seconds, channel=f"{self.name} point ")
+        self.bounds.now.check_points(levels, compliance, dwell + self.point_seconds, channel=f"{self.name} point ")
         try:
-            self._load_list(levels, compliance, dwell)
-            self._act("OUTP ON;:INIT")
-            self._await_sweep(levels.size, dwell, wait or self.clock.wait)
-            result = self._fetch(levels.size)
+            sweep = ListSweep(self.wire, self._readings, seconds=dwell + self.point_seconds)
+            sweep.load(levels, compliance, dwell, most=_largest(self.bounds.now))
+            self.wire.exchange.act("OUTP ON;:INIT")
+            sweep.wait_for(levels.size, wait or self.clock.wait)
+            result = sweep.fetch(levels.size)
         except BaseException:
             self.idle()
             raise
@@ -344,79 +355,12 @@ class Keithley2450Smu(ProbeVisaMixin, Keithley2450):
         self._on = False
         return result
 
-    def _load_list(self, levels: FloatArray, compliance: float, dwell: float) -> None:
-        head = f'TRAC:CLE "defbuffer1";:SOUR:VOLT:ILIM {compliance:.9g};:SOUR:VOLT 0;:SOUR:VOLT:DEL 0;:SOUR:LIST:VOLT'
-        for start in range(0, levels.size, LIST_CHUNK):
-            values = ",".join(f"{level:.9g}" for level in levels[start : start + LIST_CHUNK])
-            last = start + LIST_CHUNK >= levels.size
-            tail = f';:SOUR:SWE:VOLT:LIST 1,{dwell:.6g},1,OFF,"defbuffer1"' if last else ""
-            self._act(f"{head} {values}{tail}")
-            head = "SOUR:LIST:VOLT:APP"
-
-    def _await_sweep(self, count: int, dwell: float, wait: Callable[[float], None]) -> None:
-        """Wait for the trigger model without blocking the instrument, as ``*WAI`` would."""
-        expected = count * (dwell + self.point_seconds) + _STATE_SECONDS
-        patience = 3.0 * expected + 10.0
-        pause, waited = expected, 0.0
-        while True:
-            wait(pause)
-            waited += pause
-            *state, made = self._ask('TRIG:STAT?;:TRAC:ACT? "defbuffer1"', 4)
-            if state[0] == "IDLE" and made == str(count):
-                return
-            if state[0] not in {"RUNNING", "WAITING"} or waited > patience:
-                raise InstrumentError(
-                    f"{self.name} at {self.place} made {made} of {count} points in {waited:.3g} s and is {state[0]}: "
-                    "somebody else stopped it, or it ranges longer than expected: choose a fixed current_range"
-                )
-            pause = max(_STATE_SECONDS, 0.15 * waited)
-
-    def _fetch(self, count: int) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
-        """Set 0 V and off, then return what the buffer holds."""
-        fields: list[str] = []
-        head = "SOUR:VOLT 0;:OUTP OFF;:"
-        for start in range(1, count + 1, _DATA_CHUNK):
-            end = min(start + _DATA_CHUNK - 1, count)
-            question = f'{head}TRAC:DATA? {start},{end},"defbuffer1",{_ELEMENTS}'
-            (reply,) = self._ask(question, 1)
-            part = reply.split(",")
-            if len(part) != 3 * (end - start + 1):
-                raise self._garbled(question, reply)
-            fields += part
-            head = ""
-        points = [self._point(",".join(fields[n : n + 3])) for n in range(0, 3 * count, 3)]
-        return (
-            np.array([point.volts for point in points]),
-            np.array([point.current for point in points]),
-            np.array([point.flags for point in points], np.uint8),
-        )
-
-    def _point(self, reply: str) -> Point:
-        try:
-            volts, current, status = (text.strip() for text in reply.split(","))
-            v, i, bits = float(volts), float(current), int(status, 16) if "x" in status else int(float(status))
-        except ValueError:
-            raise self._garbled("READ?", reply) from None
-        if bits & _STATUS_OVER_TEMPERATURE:
-            raise InstrumentError(f"{self.name} at {self.place} is too hot (READ?), its output limited: let it cool")
-        if not bits & _STATUS_OUTPUT:
-            if self._power_was_lost():
-                raise self._power_lost("READ?")
-            raise InstrumentError(
-                f"{self.name} at {self.place} measured with its output off (source status {bits}): "
-                "somebody switched it off, or its interlock did; check both, then run the step again (READ?)"
-            )
-        flags = FLAG_COMPLIANCE if bits & _STATUS_LIMIT else 0
-        if abs(i) >= _OVERFLOW:
-            flags, i = flags | FLAG_OVERFLOW, float("nan")
-        return Point(v, i, flags)
-
     def _float(self, reply: str, question: str) -> float:
         try:
             return float(reply)
         except ValueError:
-            raise self._garbled(question, reply) from None
+            raise self.wire.faults.garbled(question, reply) from None
 
-    def _error_entry(self, reply: str) -> tuple[int, str]:
-        number, text = super()._error_entry(reply)
-        return number, text.partition(";")[0]  # then come the event type and the time
+
+def _largest(limits: Limits) -> float:
+    return max(limits.set_volts_max, limits.reset_volts_max)

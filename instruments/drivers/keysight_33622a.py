@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import copysign, floor, log10
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from qcodes.instrument_drivers.Keysight import Keysight33622A
 
 from ...common.errors import RefusedError
-from ..limits import refuse_bad_number
-from ..wire.command_guard import Rule
-from .guarded_visa import ProbeVisaMixin
+from ..limits import Limits, refuse_bad_number
+from ..wire.binding import EchoBinding
+from ..wire.doors import GuardedInstrument, alone
+from ..wire.parts import Wire
+from ..wire.wire_text import sent
+from .allowed import RULES_33622A
+from .source_limits import SourceLimits
 
 _VOLTS_MAX, _VOLTS_MIN = 10.0, 2e-3  # into an open circuit; the smallest amplitude
 _WIDTH_MIN, _WIDTH_MAX = 5e-9, 1e6
@@ -28,31 +32,14 @@ _DIGITS = 4
 _EDGE_OF_WIDTH = 0.625
 _LONG_SECONDS = 0.25
 
-_VOLTS: tuple[str, str] = ("source_volts", "V")
-_TIMES: dict[int, tuple[str, str]] = {0: ("edge", "s")}
-_SWITCHED_ON = "only pulses() knows width, count and base of what it gives: use pulses()"
-_WHOLE_WAVEFORM = "it may switch an output on or pass the limits: use pulses()"
-RULES = (
-    Rule("[SOURce[1|2]:]VOLTage[:LEVel][:IMMediate][:AMPLitude]", {0: _VOLTS}),
-    Rule("[SOURce[1|2]:]VOLTage[:LEVel][:IMMediate]:OFFSet", {0: _VOLTS}),
-    Rule("[SOURce[1|2]:]VOLTage[:LEVel][:IMMediate]:HIGH", {0: _VOLTS}),
-    Rule("[SOURce[1|2]:]VOLTage[:LEVel][:IMMediate]:LOW", {0: _VOLTS}),
-    Rule("[SOURce[1|2]:]VOLTage:LIMit:HIGH", {0: _VOLTS}),
-    Rule("[SOURce[1|2]:]VOLTage:LIMit:LOW", {0: _VOLTS}),
-    Rule("[SOURce[1|2]:]VOLTage:LIMit:STATe", only=("ON", "1")),
-    Rule("[SOURce[1|2]:]VOLTage:UNIT", only=("VPP",)),
-    Rule("OUTPut[1|2]:LOAD", only=("INFinity",)),
-    Rule("OUTPut[1|2][:STATe]", only=("OFF", "0"), why=_SWITCHED_ON),
-    Rule("[SOURce[1|2]:]FUNCtion:PULSe:WIDTh", {0: ("width", "s")}),
-    Rule("[SOURce[1|2]:]FUNCtion:PULSe:TRANsition[:BOTH]", _TIMES),
-    Rule("[SOURce[1|2]:]FUNCtion:PULSe:TRANsition:LEADing", _TIMES),
-    Rule("[SOURce[1|2]:]FUNCtion:PULSe:TRANsition:TRAiling", _TIMES),
-    Rule("[SOURce[1|2]:]BURSt:NCYCles", {0: ("count", "")}),
-    Rule("[SOURce[1|2]:]APPLy:*", refusal=_WHOLE_WAVEFORM),
-    Rule("[SOURce[1|2]:]SUM:*", refusal=_WHOLE_WAVEFORM),
-    Rule("[SOURce[1|2]:]COMBine:*", refusal=_WHOLE_WAVEFORM),
-    Rule("MMEMory:LOAD:*", refusal=_WHOLE_WAVEFORM),
-    Rule("SYSTem:SECurity:*", refusal="it puts back defaults that know nothing of the limits: use reset()"),
+# The burst first: that leaves its base, 0 V. DC is set when the outputs are off, because the level of DC is the offset,
+# which of a pulse of 2 V is 1 V.
+_GOING_IDLE = (
+    ("stop at the base, 0 V", "ABOR"),
+    ("output 1 off", "OUTP1 OFF"),
+    ("output 2 off", "OUTP2 OFF"),
+    ("channel 1 DC 0 V", "SOUR1:BURS:STAT OFF;:SOUR1:FUNC DC;:SOUR1:VOLT:OFFS 0"),
+    ("channel 2 DC 0 V", "SOUR2:BURS:STAT OFF;:SOUR2:FUNC DC;:SOUR2:VOLT:OFFS 0"),
 )
 
 
@@ -85,7 +72,7 @@ class TrainSettings(TypedDict):
     most: float
 
 
-class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
+class Keysight33622APulser(GuardedInstrument, Keysight33622A):
     """QCoDeS's Keysight 33622A as a pulse source for two crossbar lines.
 
     Levels change only while both outputs are off. Between trains both channels are off, their function DC at 0 V or a
@@ -94,17 +81,6 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
 
     _model = "33622A"
     edge_range = (3e-9, 1e-6)
-    _rules = RULES
-    # The burst first: that leaves its base, 0 V. DC is set when the outputs are off, because the level of DC is the
-    # offset, which of a pulse of 2 V is 1 V.
-    _going_idle = (
-        ("stop at the base, 0 V", "ABOR"),
-        ("output 1 off", "OUTP1 OFF"),
-        ("output 2 off", "OUTP2 OFF"),
-        ("channel 1 DC 0 V", "SOUR1:BURS:STAT OFF;:SOUR1:FUNC DC;:SOUR1:VOLT:OFFS 0"),
-        ("channel 2 DC 0 V", "SOUR2:BURS:STAT OFF;:SOUR2:FUNC DC;:SOUR2:VOLT:OFFS 0"),
-    )
-    _is_safe_when = ("OUTP1?;:OUTP2?", "0;0")
 
     relay_seconds: float = 0.01
     """Wait between switching the outputs on and the trigger, for the relays to settle [s]."""
@@ -114,26 +90,57 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
     _timing: tuple[float, float, float] | None = None
     _count: int | None = None
 
+    def __init__(self, name: str, address: str | None = None, *, limits: Limits | None = None, **kwargs: Any) -> None:
+        self._hold(
+            Wire(
+                name,
+                binding=EchoBinding(),
+                going_idle=_GOING_IDLE,
+                safe_when=("OUTP1?;:OUTP2?", "0;0"),
+                hangup_effect="what it drives stays: switch its output off by hand",
+                clears=True,
+            )
+        )
+        self.guard = self.bounds = SourceLimits(name, RULES_33622A, limits)
+        with self._opening():
+            super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
+            self._prepare()
+
     def make_safe(self) -> None:
         """Switch both outputs off, then the documented defaults."""
-        self._tell("OUTP1 OFF")
-        self._tell("OUTP2 OFF")
-        _ = self.identity
-        self._act("*CLS;*RST")
+        self.wire.exchange.tell("OUTP1 OFF")
+        self.wire.exchange.tell("OUTP2 OFF")
+        self.wire.exchange.act("*CLS;*RST")
         self._forget_settings()
+
+    @property
+    def limits(self) -> Limits:
+        """What may be applied."""
+        return self.bounds.now
+
+    @property
+    def source_volts_max(self) -> float:
+        """Largest magnitude a terminal may ever be driven to [V]."""
+        return self.bounds.source_volts_max
+
+    @alone
+    def set_limits(self, limits: Limits) -> None:
+        """Narrow what may be applied, here and in the instrument; wider limits are refused."""
+        self.bounds.narrow(limits)
+        self._apply_limits()
 
     def _prepare(self) -> None:
         self._apply_limits()
 
     def _apply_limits(self) -> None:
         """Set both channels, outputs off, to open circuit, DC 0 V and the voltage limits."""
-        self._act("OUTP1 OFF;:OUTP2 OFF")
-        volts = min(self.source_volts_max, _VOLTS_MAX)
+        self.wire.exchange.act("OUTP1 OFF;:OUTP2 OFF")
+        held = sent(min(self.bounds.source_volts_max, _VOLTS_MAX), digits=6)
         # The load cannot be changed while limits are on: the instrument would not know which load they were meant for.
-        self._act(
+        self.wire.exchange.act(
             ";:".join(
                 f"SOUR{n}:VOLT:LIM:STAT OFF;:OUTP{n}:LOAD INF;:SOUR{n}:VOLT:UNIT VPP;:SOUR{n}:FUNC DC;"
-                f":SOUR{n}:VOLT:OFFS 0;:SOUR{n}:VOLT:LIM:HIGH {volts:.6g};:SOUR{n}:VOLT:LIM:LOW {-volts:.6g};"
+                f":SOUR{n}:VOLT:OFFS 0;:SOUR{n}:VOLT:LIM:HIGH {held};:SOUR{n}:VOLT:LIM:LOW -{held};"
                 f":SOUR{n}:VOLT:LIM:STAT ON;:TRIG{n}:SOUR BUS"
                 for n in (1, 2)
             )
@@ -150,6 +157,7 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
 
     # -- pulses -------------------------------------------------------------------------------------------------------
 
+    @alone
     def pulses(
         self,
         first: float,
@@ -193,13 +201,13 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
             if setup:
                 # Known before anything goes on, so that a refused level is never applied.
                 self._forget_settings()
-                self._act(setup)
+                self.wire.exchange.act(setup)
                 self._levels = (train.first, train.second)
                 self._timing = (train.width, train.edge, train.period)
                 self._count = train.count
             # After power-on it has 50 Ω and a sine: a train would be another one, and twice as high.
             self.require_power("the setup of a train")
-            self._act("OUTP1 ON;:OUTP2 ON")
+            self.wire.exchange.act("OUTP1 ON;:OUTP2 ON")
             if self.relay_seconds:
                 self.clock.wait(self.relay_seconds)
             self._fire(train.seconds)
@@ -211,14 +219,14 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
     def _fire(self, seconds: float) -> None:
         finish = "*OPC?;:OUTP1 OFF;:OUTP2 OFF"
         if seconds > _LONG_SECONDS:
-            self._act("*TRG")
+            self.wire.exchange.act("*TRG")
             self.clock.wait(seconds)
             message = finish
         else:
             message = f"*TRG;{finish}"
-        (done,) = self._ask(message, 1, expected=seconds)
+        (done,) = self.wire.exchange.ask(message, 1, expected=seconds)
         if done.lstrip("+") != "1":
-            raise self._garbled(message, done)
+            raise self.wire.faults.garbled(message, done)
 
     def _setup(self, train: PulseTrain) -> str:
         """Return the commands that make of the present settings those of ``train``; empty when nothing differs."""
@@ -259,16 +267,16 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
     ) -> PulseTrain:
         """Return what :meth:`pulses` would apply, or refuse it; nothing is sent."""
         where = self.name
-        most = self.source_volts_max if most is None else most
+        most = self.bounds.source_volts_max if most is None else most
         amplitudes = [self._amplitude(volts, f"{where} channel {n}", most) for n, volts in ((1, first), (2, second))]
         if not any(amplitudes):
             raise RefusedError(f"{where}: both channels at 0 V: there is nothing to pulse")
-        width = self._limits.one("width", width, channel=where, unit="s")
+        width = self.bounds.now.one("width", width, channel=where, unit="s")
         refuse_bad_number("width", width, _WIDTH_MIN, _WIDTH_MAX, "s", channel=where)
         refuse_bad_number("edge", edge, _EDGE_MIN, _EDGE_MAX, "s", channel=where)
         refuse_bad_number("period", period, _PERIOD_MIN, _PERIOD_MAX, "s", channel=where)
         across = abs(amplitudes[0] - amplitudes[1])
-        self._limits.check_pulses(across, width, channel=where, edge=edge)
+        self.bounds.now.check_pulses(across, width, channel=where, edge=edge)
         width, edge, period = (round(float(seconds), _TIME_DIGITS) for seconds in (width, edge, period))
         if edge > _EDGE_OF_WIDTH * width * (1.0 + 1e-9):
             raise RefusedError(
@@ -280,7 +288,7 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
                 f"period {period:g} s at {where} leaves no room beside a width of {width:g} s with edges of {edge:g} s"
                 f": choose at least {width + max(_WIDTH_MIN, edge / _EDGE_OF_WIDTH):g} s"
             )
-        pulses = self._limits.one("count", count, channel=where, unit="pulses")
+        pulses = self.bounds.now.one("count", count, channel=where, unit="pulses")
         if pulses != int(pulses):
             raise RefusedError(f"count {count!r} at {where} is not a whole number of pulses")
         refuse_bad_number("count", count, 1, _COUNT_MAX, "pulses", channel=where)
@@ -289,7 +297,7 @@ class Keysight33622APulser(ProbeVisaMixin, Keysight33622A):
 
     def _amplitude(self, volts: float, channel: str, most: float) -> float:
         """Return what of ``volts`` [V] the instrument keeps: four digits, rounded towards 0 V at ``most`` [V]."""
-        volts = self._limits.one("source_volts", volts, channel=channel)
+        volts = self.bounds.now.one("source_volts", volts, channel=channel)
         if volts == 0.0:
             return 0.0
         refuse_bad_number("amplitude", abs(volts), _VOLTS_MIN, _VOLTS_MAX, "V", channel=channel)

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from qcodes.instrument_drivers.Keysight import KeysightB2201
 
 from ...common.errors import RefusedError
 from ..errors import InstrumentError
-from ..wire.command_guard import Rule, split_outside_quotes
-from .guarded_visa import ProbeVisaMixin
+from ..limits import Limits
+from ..wire.binding import EchoBinding
+from ..wire.command_guard import split_outside_quotes
+from ..wire.doors import GuardedInstrument, alone
+from ..wire.parts import Wire
+from .allowed import RULES_B2201A
+from .source_limits import SourceLimits
 
 INPUTS, OUTPUTS = 14, 48
 Path = tuple[int, int]
@@ -23,18 +29,9 @@ _READ_BACK = "*OPC?;:ROUT:CLOS:CARD? 0"
 _ERROR_BITS = 0b111100
 _CLOSING = re.compile(r"\s*:?(?:ROUT(?:E)?:)?CLOS(?:E)?(?::LIST)?\s*(\(.*)", re.IGNORECASE)
 _CHANNELS = re.compile(r"\(@\s*((?:\d{5}\s*,\s*)*\d{5})\s*\)\s*")
-_UNASKED = "it ties lines together that nobody names: use connect_only() for what is meant"
-_SET_UP = "paths are checked as this driver set the matrix up when it was opened: use connect_only(), or reset()"
-RULES = (
-    Rule("[ROUTe:]BIAS:*", refusal=_UNASKED),
-    Rule("[ROUTe:]AGND:*", refusal=_UNASKED),
-    Rule("[ROUTe:]COUPle:*", refusal=_UNASKED),
-    Rule("[ROUTe:]FUNCtion", only=("ACONfig",), why=_SET_UP),
-    Rule("[ROUTe:]CONNection:*", refusal=_SET_UP),
-)
 
 
-class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
+class KeysightB2201AMatrix(GuardedInstrument, KeysightB2201):
     """QCoDeS's Keysight B2201 as the switch matrix of a crossbar.
 
     It does not know what its ports carry: set sources to 0 V and off before a path changes.
@@ -42,19 +39,32 @@ class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
 
     _model = "B2201A"
     ports = (INPUTS, OUTPUTS)
-    _rules = RULES
-    _going_idle = (("all relays open", "ROUT:OPEN:CARD ALL"),)
-    _is_safe_when = ("ROUT:CLOS:CARD? 0", "")
 
     settle: float = 0.01
     """Wait after a change, for relays and leakage to settle [s]."""
 
     _closed: frozenset[Path] | None = None
 
+    def __init__(self, name: str, address: str | None = None, *, limits: Limits | None = None, **kwargs: Any) -> None:
+        self._hold(
+            Wire(
+                name,
+                binding=EchoBinding(),
+                going_idle=(("all relays open", "ROUT:OPEN:CARD ALL"),),
+                safe_when=("ROUT:CLOS:CARD? 0", ""),
+                hangup_effect="what it drives stays: switch its output off by hand",
+                clears=True,
+            )
+        )
+        self.guard = SourceLimits(name, RULES_B2201A, limits)
+        with self._opening():
+            super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
+            self._prepare()
+
     def _prepare(self) -> None:
         # The shipped driver warns when this register is not zero; here it raises.
         self.get_status.get_parser = self._judge_status  # pyright: ignore[reportAttributeAccessIssue]
-        self._act("ROUT:FUNC ACON;:ROUT:CONN:RULE 0,FREE;:ROUT:CONN:SEQ 0,BBM")
+        self.wire.exchange.act("ROUT:FUNC ACON;:ROUT:CONN:RULE 0,FREE;:ROUT:CONN:SEQ 0,BBM")
         self._closed = self._read_back("", frozenset())
 
     def _forget_settings(self) -> None:
@@ -65,10 +75,11 @@ class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
         """The closed paths, as (input, output)."""
         if self._closed is None:
             question = "ROUT:CLOS:CARD? 0"
-            (reply,) = self._ask(question, 1)
+            (reply,) = self.wire.exchange.ask(question, 1)
             self._closed = self._paths(reply, question)
         return self._closed
 
+    @alone
     def connect_only(self, paths: Iterable[Path]) -> None:
         """Open what is not asked for, then close what is missing, read back and wait for it to settle.
 
@@ -100,6 +111,7 @@ class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
         if self.settle:
             self.clock.wait(self.settle)
 
+    @alone
     def open_all(self) -> None:
         """Open every path and read back."""
         self._closed = None
@@ -108,7 +120,7 @@ class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
     def _read_back(self, command: str, expected: frozenset[Path]) -> frozenset[Path]:
         """Send a command that changes paths and return what is closed after it; raise when that is not ``expected``."""
         message = command + _READ_BACK
-        _, reply = self._ask(message, 2)
+        _, reply = self.wire.exchange.ask(message, 2)
         closed = self._paths(reply, message)
         if closed != expected:
             missing, extra = channel_list(expected - closed), channel_list(closed - expected)
@@ -120,7 +132,7 @@ class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
 
     def _paths(self, reply: str, question: str) -> frozenset[Path]:
         if reply.strip(" ()@\"'") and not re.fullmatch(r"[(@\d,) ]+", reply):
-            raise self._garbled(question, reply)
+            raise self.wire.faults.garbled(question, reply)
         return frozenset(self.parse_channel_list(reply))
 
     def _port_pair(self, path: Path) -> Path:
@@ -159,7 +171,7 @@ class KeysightB2201AMatrix(ProbeVisaMixin, KeysightB2201):
         """Return the event register; an error bit raises with the error queue."""
         status = int(reply)
         if status & _ERROR_BITS:
-            raise self._instrument_error(self.drain_errors(), f"*ESR? {status}")
+            raise self.wire.faults.reported(self.drain_errors(), f"*ESR? {status}")
         return status
 
 

@@ -1,73 +1,113 @@
-"""Exchanges with an instrument: one message, its reply, its errors; bounded in time and in step afterwards."""
+"""Exchanges with an instrument: one message, its reply, its errors; bounded in time, one thread at a time."""
 
 from __future__ import annotations
 
-import logging
+from typing import TYPE_CHECKING
 
-from .interrupts import uninterrupted
-from .reply_stream import LINK_ERRORS, ReplyStreamMixin
-from .wire_text import GarbledError, block_header, named, parse_header
+from .line import LINK_ERRORS
+from .wire_text import block_header, named, split_replies
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from .faults import Faults
+    from .line import Line
 
-_ONE_SEND = 4096
 _ERROR_QUERY = ";:SYST:ERR?"
 # A simulator over TCP computes what a bench does; how long that takes is not in the physics.
 COMPUTING_PATIENCE = 120.0
 
 
-class ExchangeMixin(ReplyStreamMixin):
-    """What leaves here has been checked; what comes back is accounted for."""
+class Exchange:
+    """What leaves here has been checked; what comes back is the reply to it, or one of our own errors.
 
-    _base_timeout: float = 5.0
+    Every method holds the line's lock, so that two threads never read each other's replies.
+    """
 
-    # -- exchanges; what reaches these has been checked --------------------------------------------------------------
+    def __init__(self, line: Line, faults: Faults) -> None:
+        self._line = line
+        self._faults = faults
+        self._lock = line.lock
+        faults.query, faults.tell = self.query, self.tell
 
-    def _act(self, command: str, *, expected: float = 0.0) -> None:
+    def act(self, command: str, *, expected: float = 0.0) -> None:
         """Send a command with its error query in one message; raise what the instrument reports."""
-        reply = self._query(command + _ERROR_QUERY, expected=expected)
-        self._raise_reported(reply, command)
+        with self._lock:
+            self._faults.raise_reported(self.query(command + _ERROR_QUERY, expected=expected), command)
 
-    def _query(self, command: str, *, expected: float = 0.0) -> str:
+    def query(self, command: str, *, expected: float = 0.0) -> str:
         """Send a query that takes ``expected`` [s] and return its reply."""
-        try:
-            self._begin(expected)
-            self._send(command.encode("ascii") + b"\n")
-            reply = self._port.read_line()
-        except BaseException as error:
-            self._explain(error, command)
-            raise
-        finally:
-            self._relax()
-        return reply.decode("latin-1").rstrip("\r\n")
+        with self._lock:
+            line = self._line
+            try:
+                line.begin(expected)
+                reply = line.ask(command.encode("ascii"))
+            except BaseException as error:
+                self._faults.explain(error, command)
+                raise
+            finally:
+                line.relax()
+        return reply.decode("latin-1")
 
-    def _ask_number(self, query: str) -> float:
+    def ask(self, message: str, replies: int, *, expected: float = 0.0) -> list[str]:
+        """Send a message with its error query and return its ``replies``; raise what the instrument reports."""
+        message += _ERROR_QUERY
+        with self._lock:
+            reply = self.query(message, expected=expected)
+            # The last one carries semicolons of its own in some instruments, inside quotes.
+            parts = split_replies(reply)
+            if len(parts) <= replies:  # a command that fails has no reply: what is there tells why
+                self._faults.raise_reported(parts[-1], message)
+            if len(parts) != replies + 1:
+                raise self._faults.garbled(message, reply)
+            self._faults.raise_reported(parts[-1], message)
+        return parts[:-1]
+
+    def ask_number(self, query: str) -> float:
         """Return the number a query is answered with."""
-        return self._ask_numbers(query, 1)[0]
+        return self.ask_numbers(query, 1)[0]
 
-    def _ask_numbers(self, query: str, count: int) -> list[float]:
+    def ask_numbers(self, query: str, count: int) -> list[float]:
         """Return the ``count`` numbers a query is answered with."""
-        reply = self._query(query)
+        reply = self.query(query)
         try:
             numbers = [float(part) for part in reply.split(",")]
         except ValueError:
             numbers = []
         if len(numbers) != count:
-            raise self._garbled(query, reply)
+            raise self._faults.garbled(query, reply)
         return numbers
 
-    def write_block_command(self, head: bytes, payload: bytes, *, expected: float = 0.0) -> None:
+    def ask_identity(self) -> str:
+        """Ask ``*IDN?`` and nothing else, not even whose reply it is: nobody knows yet who listens."""
+        return self.ask_stranger("*IDN?")
+
+    def ask_stranger(self, question: str) -> str:
+        """Ask one question as it is, when it is not known yet that the instrument understands any other."""
+        with self._lock:
+            line = self._line
+            try:
+                line.send(question.encode("ascii") + b"\n")
+                reply = line.read_reply()
+            except BaseException as error:
+                line.out_of_step = True
+                if isinstance(error, LINK_ERRORS):
+                    self._faults.lost(error, question)
+                raise
+        return reply.decode("latin-1")
+
+    def write_block(self, head: bytes, payload: bytes, *, expected: float = 0.0) -> None:
         """Send ``head`` and a definite-length block in one write, with its error query; raise what is reported."""
-        try:
-            self._begin(expected)
-            self._send(b"".join((head, block_header(len(payload)), payload, b";:SYST:ERR?\n")))
-            reply = self._port.read_line()
-        except BaseException as error:
-            self._explain(error, named(head))
-            raise
-        finally:
-            self._relax()
-        self._raise_reported(reply.decode("latin-1").rstrip("\r\n"), named(head))
+        message = b"".join((head, block_header(len(payload)), payload, b";:SYST:ERR?"))
+        with self._lock:
+            line = self._line
+            try:
+                line.begin(expected)
+                reply = line.ask(message)
+            except BaseException as error:
+                self._faults.explain(error, named(head))
+                raise
+            finally:
+                line.relax()
+            self._faults.raise_reported(reply.decode("latin-1"), named(head))
 
     def ask_block(self, message: bytes, size: int | None, *, expected: float = 0.0) -> memoryview:
         """Send a message (without its terminator) and return the payload of the block it is answered with.
@@ -77,86 +117,39 @@ class ExchangeMixin(ReplyStreamMixin):
         size : int
             Payload expected [bytes]; None takes what the header announces.
         """
-        try:
-            self._begin(expected)
-            self._send(message + b"\n")
-            payload = self.read_block(size)
-        except BaseException as error:
-            self._explain(error, named(message))
-            raise
-        finally:
-            self._relax()
-        return payload
-
-    def read_block(self, size: int | None = None) -> memoryview:
-        """Read one IEEE 488.2 definite-length block and its terminator; return the payload.
-
-        With the termination character on, every 0x0A in the payload would end a read (pyvisa-py #102).
-        """
-        if size is None:
-            data = self._port.read_exactly(4)
-        else:
-            # One read when the size is known: the shortest header a board may send, the payload and the terminator.
-            header = block_header(size)
-            data = self._port.read_exactly(len(header) + size + 1)
-            if data.startswith(header) and data[-1] == 0x0A:
-                return memoryview(data)[len(header) : -1]
-        start, length = parse_header(data)
-        if start > len(data):
-            data += self._port.read_exactly(start - len(data))
-            start, length = parse_header(data)
-        if size is not None and length != size:
-            raise GarbledError(f"a block of {length} bytes where {size} were expected")
-        missing = start + length + 1 - len(data)
-        if missing > 0:
-            data += self._port.read_exactly(missing)
-        if data[start + length : start + length + 1] not in {b"\n", b"\r"}:
-            raise GarbledError("a block that is not followed by a line feed")
-        if data[start + length] == 0x0D:
-            self._port.read_line()
-        return memoryview(data)[start : start + length]
-
-    def _send(self, data: bytes) -> None:
-        """The one place where bytes leave."""
-        if len(data) <= _ONE_SEND:
-            self._port.write(data)
-            return
-        with uninterrupted():
-            self._port.half_sent = True
-            self._port.write(data)
-            self._port.half_sent = False
-
-    def _tell(self, command: str) -> None:
-        """Send a command without asking for errors: for aborts, when there may be replies in the way."""
-        try:
-            if self._port.half_sent:
-                self.resynchronise()
-            self._send(command.encode("ascii") + b"\n")
-        except LINK_ERRORS as error:
-            self._lost(error, command)
-
-    def _begin(self, expected: float) -> None:
-        """Find the place in the reply stream if it was lost; give what takes long its time: base + 1.2 × expected."""
-        if self._out_of_step:
-            self.resynchronise()
-        if expected > 0.02 * self._base_timeout:
-            self._port.set_timeout(self._base_timeout + 1.2 * expected)
-            self._stretched = True
-
-    def _relax(self) -> None:
-        if self._stretched:
-            self._stretched = False
+        with self._lock:
+            line = self._line
             try:
-                self._port.set_timeout(self._base_timeout)
-            except LINK_ERRORS:
-                log.debug("%s: the link is closed, its timeout stays", self.name)
+                line.begin(expected)
+                return line.ask_block(message, size)
+            except BaseException as error:
+                self._faults.explain(error, named(message))
+                raise
+            finally:
+                line.relax()
+
+    def tell(self, command: str) -> None:
+        """Send a command without asking for errors: for aborts, when there may be replies in the way."""
+        with self._lock:
+            line = self._line
+            try:
+                if line.port.half_sent:
+                    line.find_place()
+                line.send(command.encode("ascii") + b"\n")
+            except LINK_ERRORS as error:
+                self._faults.lost(error, command)
 
     # -- what a simulator adds, below a header that no real instrument has -------------------------------------------
 
     def simulated_seconds(self) -> float:
         """Return the simulator's clock [s]."""
-        return self._ask_number("SIM:CLOC?")
+        with self._lock:
+            seconds = self.ask_number("SIM:CLOC?")
+            self._line.count -= 1  # no message to an instrument
+        return seconds
 
     def advance_simulation(self, seconds: float) -> None:
         """Let simulated time pass [s]."""
-        self._act(f"SIM:CLOC:ADV {seconds!r}", expected=COMPUTING_PATIENCE)
+        with self._lock:
+            self.act(f"SIM:CLOC:ADV {seconds!r}", expected=COMPUTING_PATIENCE)
+            self._line.count -= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -44,8 +45,17 @@ class Port(Protocol):
         """Bound every read from now on [s]."""
         ...
 
-    half_sent: bool
-    """Whether a message has left in part and the instrument waits for its rest."""
+    @property
+    def half_sent(self) -> bool:
+        """Whether a message has left in part and the instrument waits for its rest."""
+        ...
+
+    @half_sent.setter
+    def half_sent(self, half: bool) -> None: ...
+
+    def surplus(self) -> bool:
+        """Return whether bytes have arrived that nobody has read, as far as the link can tell without waiting."""
+        ...
 
     def clear(self) -> bool:
         """Throw away what is on its way and get the instrument's parser to a new start; False if the link cannot."""
@@ -59,6 +69,9 @@ class VisaPort:
         self._handle = handle
         self.half_sent = False
         self._lines = True
+        self._unread = _unread_of(handle)
+        self.tells_surplus = self._unread is not None
+        """Whether :meth:`surplus` can tell; USBTMC and GPIB cannot without a serial poll."""
         # A read of exactly what was asked for is no reason to warn; never left, so that no read pays for entering it.
         self._quiet = handle.visalib.ignore_warning(handle.session, StatusCode.success_max_count_read)
         self._quiet.__enter__()
@@ -102,10 +115,27 @@ class VisaPort:
         self.half_sent = False
         return True
 
+    def surplus(self) -> bool:
+        """Return whether bytes have arrived that nobody has read; False where the library cannot tell."""
+        return self._unread is not None and self._unread() > 0
+
     def _set_lines(self, lines: bool) -> None:
         """Switch the termination character; it stays as it is until the other is needed."""
         self._handle.set_visa_attribute(ResourceAttribute.termchar_enabled, lines)
         self._lines = lines
+
+
+def _unread_of(handle: MessageBasedResource) -> Callable[[], int] | None:
+    """Return what asks the library for the number of bytes in its receive buffer; None where it has no answer."""
+    library, session, attribute = handle.visalib, handle.session, ResourceAttribute.asrl_avalaible_number
+    ask = getattr(library, "get_attribute", None)
+    if ask is None:
+        return None
+    try:
+        ask(session, attribute)
+    except (VisaIOError, NotImplementedError):
+        return None
+    return lambda: int(ask(session, attribute)[0])
 
 
 class Eagerness:
@@ -227,6 +257,15 @@ class SocketPort:
         """Do nothing: a socket has no device clear, and the instrument's parser stays where it is."""
         return False
 
+    def surplus(self) -> bool:
+        """Return whether bytes have arrived that nobody has read."""
+        if self._buffer:
+            return True
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except (BlockingIOError, OSError):
+            return False  # what became of the connection is told by the exchange that follows
+
     def _receive(self, count: int) -> bytes:
         """Return up to ``count`` bytes as soon as there are any."""
         deadline = time.monotonic() + self._timeout
@@ -254,8 +293,9 @@ def port_of(handle: MessageBasedResource) -> Port:
     sessions: dict[Any, Any] = getattr(handle.visalib, "sessions", {})
     session = sessions.get(handle.session) if isinstance(sessions, dict) else None
     link = getattr(session, "interface", None)
-    port: Port = VisaPort(handle)
     if type(session).__module__.startswith("pyvisa_py.") and isinstance(link, socket.socket):
-        port = SocketPort(handle, link)
+        port: Port = SocketPort(handle, link)
+    else:
+        port = VisaPort(handle)
     watch_forks(port)
     return port

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from pyvisa.constants import StatusCode
 from pyvisa.errors import InvalidSession, VisaIOError
 
@@ -10,6 +12,10 @@ from .command_guard import split_outside_quotes
 
 class GarbledError(Exception):
     """A reply that breaks the rules; it is caught where the command is known."""
+
+
+class UnansweredError(Exception):
+    """The instrument has read the message and answers none of its queries; it is caught where the command is known."""
 
 
 def block_header(length: int) -> bytes:
@@ -56,3 +62,30 @@ def parse_header(data: bytes) -> tuple[int, int]:
     if not digits.isdigit():
         raise GarbledError(f"the block header {bytes(data[:start])!r}")
     return start, int(digits)
+
+
+def sent(value: float, *, most: float = 0.0, digits: int = 9, least: float = 0.0) -> str:
+    """Return a number as it is sent, of so many digits; what rounding would take beyond a limit, goes towards zero.
+
+    So a value equal to its limit is accepted, and none is sent that is beyond it.
+
+    Parameters
+    ----------
+    most : float
+        Limit of the magnitude; the value itself where it is not given, so that rounding never goes up.
+    least : float
+        A lower limit, which rounding does not go below.
+    """
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) > (max(most, abs(value)) if most else abs(value)):
+        rounded = _next(rounded, digits, -1)
+    if least > 0.0 and rounded < least <= value:
+        rounded = _next(rounded, digits, +1)
+    return f"{rounded:.{digits}g}"
+
+
+def _next(value: float, digits: int, by: int) -> float:
+    """Return the number of so many digits next to ``value``, away from zero where ``by`` is 1."""
+    number = Decimal(f"{value:.{digits - 1}e}")
+    unit = Decimal((0, (1,), int(number.as_tuple().exponent)))
+    return float(number + unit.copy_sign(number) * by)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _STREAM_CLASS: Final = "SOCKET"
 _NO_TIMEOUT: Final = constants.VI_TMO_INFINITE
 _UNREAD_MAX: Final = 1 << 26
+_BYTES_WAITING: Final = int(ResourceAttribute.asrl_avalaible_number)
 
 
 class InstrumentSession:
@@ -131,6 +132,8 @@ class InstrumentSession:
 
     def get_attribute(self, name: int) -> tuple[Any, StatusCode]:
         """Return a VISA attribute."""
+        if name == _BYTES_WAITING:
+            return self.bytes_waiting(), StatusCode.success
         if name in self._attributes:
             return self._attributes[name], StatusCode.success
         known = attributes.AttributesByID.get(name)
@@ -153,6 +156,15 @@ class InstrumentSession:
         elif name == ResourceAttribute.termchar_enabled:
             self._mark_on = bool(state)
         return StatusCode.success
+
+    def bytes_waiting(self) -> int:
+        """Return how much has been answered and not read: what serial ports tell by this attribute, told here too."""
+        session = self.instrument.session
+        if not self.stream:
+            return len(self._received) - self._at + int(session.message_available)
+        if session.output:
+            self._collect()
+        return len(self._received) - self._at
 
     # --- the receive buffer -------------------------------------------------------------------
 

@@ -188,11 +188,11 @@ def test_ctrl_c(in_process: Opened, what: str) -> None:
             array.clock.wait = interrupt_at(array.clock.wait, 1, KeyboardInterrupt)
             array.pulse(TRAIN)
         elif what == "a message to the pulser":
-            port = array.pulser._port
+            port = array.pulser.wire.line.port
             port.write = interrupt_at(port.write, 3, KeyboardInterrupt)  # set up, on, triggered
             array.pulse(TRAIN)
         else:
-            port = array.row_smu._port
+            port = array.row_smu.wire.line.port
             port.write = interrupt_at(port.write, 12, KeyboardInterrupt)
             array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2)
     diary.assert_left_safely()
@@ -224,7 +224,7 @@ def test_one_instrument_that_does_not_answer_keeps_no_other_from_being_made_safe
     with pytest.raises(XbarlabError), bench:  # noqa: PT012
         array: Any = bench.array
         array.read(CELL)
-        port = getattr(array, silent)._port
+        port = getattr(array, silent).wire.line.port
 
         def dead(*_: Any) -> Any:
             raise VisaIOError(StatusCode.error_connection_lost)
@@ -250,8 +250,8 @@ def test_a_matrix_that_does_not_answer_leaves_sources_at_0_v_and_off(in_process:
         def dead(*_: Any) -> Any:
             raise VisaIOError(StatusCode.error_connection_lost)
 
-        array.matrix._port.write = array.matrix._port.read_line = dead
-        array.matrix._opened_at = None  # and cannot be connected anew
+        array.matrix.wire.line.port.write = array.matrix.wire.line.port.read_line = dead
+        array.matrix.wire.connection.forbid_reopening()  # and cannot be connected anew
         array.read(Block(0, 1, 0, 1))
     assert diary.live() == []
     assert diary.circuit.relays.hot == {}

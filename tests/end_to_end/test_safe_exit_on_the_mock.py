@@ -158,11 +158,11 @@ def test_half_a_block_over_tcp_ends_the_connection_and_with_it_the_bias(over_tcp
     with open_bench(station) as bench:
         array: Any = bench.array
         array.read(Block(0, 1, 0, 1))
-        port = array._port
+        port = array.wire.line.port
         whole = port.write
 
         def half(data: bytes) -> None:
-            if not data.startswith(b"PULS:MAP"):
+            if b"PULS:MAP" not in data:
                 whole(data)
                 return
             whole(data[: len(data) // 2])

@@ -87,7 +87,7 @@ def test_an_instrument_that_is_gone_is_said_and_keeps_no_other_from_being_made_s
         array: Any = bench.array
         array.read(CELL)
         mock.script_faults(COLUMN, [Fault("drop_connection", times=1)])
-        array.column_smu._opened_at = None  # and nobody there to be connected to
+        array.column_smu.wire.connection.forbid_reopening()  # and nobody there to be connected to
         array.read(CELL)
     by_name = {name: {step.result for step in bench.ending if step.instrument == name} for name, _ in PROBE_STEPS}
     assert by_name["row_smu"] == by_name["pulser"] == by_name["matrix"] == {CONFIRMED}
@@ -184,13 +184,13 @@ def test_a_second_signal_waits_until_everything_is_safe(probe: Opened, name: str
         with pytest.raises(KeyboardInterrupt), bench:  # noqa: PT012
             array: Any = bench.array
             array.read(CELL)
-            tell = array.row_smu._tell
+            tell = array.row_smu.wire.exchange.tell
 
             def impatient(command: str) -> None:
                 signal.raise_signal(number)
                 tell(command)
 
-            array.row_smu._tell = impatient
+            array.row_smu.wire.exchange.tell = impatient
             signal.raise_signal(number)
     finally:
         signal.signal(signal.SIGINT, before)

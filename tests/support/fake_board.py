@@ -36,6 +36,20 @@ def block(payload: bytes) -> bytes:
     return b"#" + str(len(digits)).encode() + digits + payload
 
 
+# Whose reply is it: boards are asked by SYST:SYNC? or TAG?, bench instruments by an echo (board-protocol §11).
+_LEAD = re.compile(
+    rb"(?:SYST:SYNC\? (\d+);:?|TAG\? (\d+);|\*ESE (\d+);\*ESE\?;(?!\*ESE \d+;\*ESE\?[;\n]))(?=.)(.*)", re.DOTALL
+)
+
+
+def unbound(message: bytes) -> tuple[bytes, bytes]:
+    """Return a message without the question in front that only it asks, and the answer to that; none has none."""
+    found = _LEAD.fullmatch(message)
+    if found is None:
+        return message, b""
+    return found[4], found[1] or found[2] or found[3]
+
+
 class MemoryResource:
     """What a driver uses of a PyVISA resource, without PyVISA."""
 
@@ -44,6 +58,8 @@ class MemoryResource:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
+        """What was sent, the question in front left out; ``raw`` has it as it was."""
+        self.raw: list[bytes] = []
         self.session: int | None = 1
         self.timeout = 5000.0
         self.timeouts: list[float] = []
@@ -56,6 +72,7 @@ class MemoryResource:
             ignore_warning=lambda *_: nullcontext(),
         )
         self._out = bytearray()
+        self._token = b""
         self._termchar = True
         self.read_termination = "\n"
 
@@ -70,8 +87,13 @@ class MemoryResource:
     def write(self, session: int | None, message: bytes) -> tuple[int, StatusCode]:
         if session is None:
             raise InvalidSession
-        self.sent.append(bytes(message))
-        self._out += self.answer(bytes(message))
+        command, token = unbound(bytes(message))
+        assert not token or token != self._token, f"{message!r} asks what was asked just before"
+        self._token = token or self._token
+        self.sent.append(command)
+        self.raw.append(bytes(message))
+        reply = self.answer(command)
+        self._out += token + b";" + reply if token and reply else reply
         return len(message), StatusCode.success
 
     def read(self, session: int | None, count: int) -> tuple[bytes, StatusCode]:
@@ -131,10 +153,10 @@ def opening(capability: dict[str, object] | None = None) -> list[tuple[bytes, by
     """Return the exchange with which every board is opened."""
     record = json.dumps(capability or CAPABILITY).encode()
     return [
-        (b"*CLS;:ABOR;:SOUR:ZERO;:OUTP OFF\n", b""),
-        (b"*RST;:SYST:ERR?\n", b'0,"No error"\n'),
         (b"*IDN?\n", b"LAB,ARRAY-BOARD,0007,1.2\n"),
         (b"SYST:CAP?\n", block(record) + b"\n"),
+        (b"*CLS;:ABOR;:SOUR:ZERO;:OUTP OFF\n", b""),
+        (b"*RST;:SYST:ERR?\n", b'0,"No error"\n'),
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.block import Block
-from xbarlab.instruments.board import link as board_link
+from xbarlab.instruments.board import watchdog as board_watchdog
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import CrossbarArray, PulseMap, VerifyRequest
 from xbarlab.instruments.chip.chip_file import parse_chip
@@ -56,9 +56,19 @@ def test_opening_makes_safe_first_and_reads_the_capability_once(cable: Cable) ->
 
 
 def test_unknown_protocol_version_is_refused() -> None:
-    capability = {**fake.CAPABILITY, "protocol": "xbarlab-board/2"}
-    with pytest.raises(UnsupportedError, match=r"xbarlab-board/2.*xbarlab-board/1"):
+    capability = {**fake.CAPABILITY, "protocol": "xbarlab-board/3"}
+    with pytest.raises(UnsupportedError, match=r"xbarlab-board/3.*xbarlab-board/1.*xbarlab-board/2"):
         CrossbarBoard("board", resource=fake.ScriptedResource(fake.opening(capability)))
+
+
+def test_revision_2_is_spoken_with_tags(cable: Cable) -> None:
+    board, resource = cable.board(
+        (b"SENS:AVER?\n", b"1\n"), capability={**fake.CAPABILITY, "protocol": "xbarlab-board/2", "supports": ["decay"]}
+    )
+    assert board.spec.supports == frozenset()  # names it does not know are ignored
+    assert board.read_average() == 1
+    assert resource.raw[-1].startswith(b"TAG? ")
+    resource.assert_done()
 
 
 @pytest.mark.parametrize("edge", [0.0, -1e-8, float("nan"), float("inf"), "fast"])
@@ -205,7 +215,7 @@ def test_vmm_codes_both_ways(cable: Cable) -> None:
 def test_vmm_full_scale_is_set_once_and_rounded_up(cable: Cable) -> None:
     codes, out = np.zeros((1, 8), "<i2"), np.array([[32767, 0, 0, 0]], "<i2")
     vmm = (b"VMM:FORW? 1,#216" + codes.tobytes() + b"\n", b"#18" + out.tobytes() + b"\n")
-    board, resource = cable.board((b"SENS:VMM:RANG 0.001;:SYST:ERR?\n", OK), ON, vmm, vmm)
+    board, resource = cable.board(ON, (b"SENS:VMM:RANG 0.001;:SYST:ERR?\n", OK), vmm, vmm)
     assert board.vmm(np.zeros(8), full_scale=2e-4)[0] == pytest.approx(1e-3)
     assert board.vmm(np.zeros(8), full_scale=1e-3)[0] == pytest.approx(1e-3)
     for wrong in (0.02, 0.0, float("nan")):
@@ -448,7 +458,7 @@ def test_a_sweep_is_waited_for_in_silence_and_so_is_the_tenth_it_may_be_late(cab
 def test_long_reads_and_products_are_announced_when_the_watchdog_is_short(
     cable: Cable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(board_link, "time", types.SimpleNamespace(monotonic=lambda: 0.0))  # a quick machine
+    monkeypatch.setattr(board_watchdog, "time", types.SimpleNamespace(monotonic=lambda: 0.0))  # a quick machine
     reply = fake.block(bytes(9)) + b"\n"
     codes, out = bytes(2 * 8 * 65536), bytes(2 * 4 * 65536)
     board, resource = cable.board(

@@ -15,10 +15,10 @@ from qcodes.parameters import Parameter
 from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW
-from xbarlab.instruments.drivers import guarded_visa as probe_visa
 from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu, Point
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError
 from xbarlab.instruments.limits import Limits
+from xbarlab.instruments.wire import binding
 
 E = b";:SYST:ERR?\n"
 OK = b'0,"No error;0;0 0"\n'
@@ -33,11 +33,11 @@ SENSE = (
     b":SENS:CURR:RANG:AUTO:LLIM 1e-07;:SENS:CURR:AZER OFF;:SENS:AZER:ONCE;:SYST:LFR?"
 )
 OPENING = [
+    (b"*IDN?\n", b"KEITHLEY INSTRUMENTS,MODEL 2450,04096331,1.7.12b\n"),
+    (b"*LANG?\n", b"SCPI\n"),
     (b"ABOR\n", b""),
     (b"SOUR:VOLT 0\n", b""),
     (b"OUTP OFF\n", b""),
-    (b"*LANG?\n", b"SCPI\n"),
-    (b"*IDN?\n", b"KEITHLEY INSTRUMENTS,MODEL 2450,04096331,1.7.12b\n"),
     (b"*CLS;*RST" + E, OK),
     (b"SOUR:VOLT 0;:OUTP OFF" + E, OK),
     (SETUP + E, OK),
@@ -91,7 +91,7 @@ class Cable:
 
 @pytest.fixture
 def cable(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cable]:
-    monkeypatch.setattr(probe_visa.random, "randint", lambda *_: 7)
+    monkeypatch.setattr(binding.random, "randint", lambda *_: 7)
     cable = Cable()
     yield cable
     cable.close()
@@ -126,7 +126,7 @@ def test_a_simulator_says_so_in_its_serial_number(cable: Cable, monkeypatch: pyt
 
 
 def test_another_language_is_refused_with_the_remedy() -> None:
-    resource = fake.ScriptedResource([*OPENING[:3], (b"*LANG?\n", b"TSP\n")])
+    resource = fake.ScriptedResource([OPENING[0], (b"*LANG?\n", b"TSP\n")])
     with pytest.raises(InstrumentError, match=r"smu at TCPIP.*speaks TSP: choose MENU"):
         Keithley2450Smu("smu", resource=resource)
     resource.assert_done()
@@ -134,7 +134,7 @@ def test_another_language_is_refused_with_the_remedy() -> None:
 
 
 def test_another_instrument_is_refused_by_name() -> None:
-    resource = fake.ScriptedResource([*OPENING[:4], (b"*IDN?\n", b"KEITHLEY INSTRUMENTS,MODEL DMM6500,1,1\n")])
+    resource = fake.ScriptedResource([(b"*IDN?\n", b"KEITHLEY INSTRUMENTS,MODEL DMM6500,1,1\n")])
     with pytest.raises(InstrumentError, match="is a MODEL DMM6500 of KEITHLEY INSTRUMENTS, not a 2450"):
         Keithley2450Smu("smu", resource=resource)
     resource.assert_done()

@@ -11,10 +11,10 @@ from qcodes.parameters import Parameter
 
 from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
-from xbarlab.instruments.drivers import guarded_visa as probe_visa
 from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser, PulseTrain
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
 from xbarlab.instruments.limits import Limits
+from xbarlab.instruments.wire import binding
 
 E = b";:SYST:ERR?\n"
 OK = b'+0,"No error"\n'
@@ -30,9 +30,9 @@ def channel(n: int, volts: float) -> bytes:
 
 OFF = (b"OUTP1 OFF;:OUTP2 OFF" + E, OK)
 OPENING = [
+    (b"*IDN?\n", b"Agilent Technologies,33622A,MY53800001,A.02.02-2.25-03-64-02\n"),
     (b"OUTP1 OFF\n", b""),
     (b"OUTP2 OFF\n", b""),
-    (b"*IDN?\n", b"Agilent Technologies,33622A,MY53800001,A.02.02-2.25-03-64-02\n"),
     (b"*CLS;*RST" + E, OK),
     OFF,
     (channel(1, 2.5) + b";:" + channel(2, 2.5) + E, OK),
@@ -104,7 +104,7 @@ class Cable:
 
 @pytest.fixture
 def cable(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cable]:
-    monkeypatch.setattr(probe_visa.random, "randint", lambda *_: 7)
+    monkeypatch.setattr(binding.random, "randint", lambda *_: 7)
     cable = Cable()
     yield cable
     cable.close()
@@ -118,7 +118,7 @@ def test_opening_switches_off_first_then_sets_the_load_before_the_limits(cable: 
 
 
 def test_another_model_is_refused() -> None:
-    resource = fake.ScriptedResource([*OPENING[:2], (b"*IDN?\n", b"Agilent Technologies,33522B,MY1,1\n")])
+    resource = fake.ScriptedResource([(b"*IDN?\n", b"Agilent Technologies,33522B,MY1,1\n")])
     with pytest.raises(InstrumentError, match="is a 33522B of Agilent Technologies, not a 33622A"):
         Keysight33622APulser("pulser", resource=resource)
     resource.assert_done()
@@ -191,7 +191,7 @@ def test_what_is_commanded_has_four_digits_and_never_exceeds_a_limit(cable: Cabl
     resource.answer = lambda message: answers.get(message, OK)
     train = pulser.pulses(1.23456, -0.123456, width=200.04e-9, edge=10e-9, period=1e-6, count=1)
     assert (train.first, train.second, train.width) == (1.235, -0.1235, 200e-9)
-    pulser._limits = Limits().narrowed({"set_volts_max": 1.23456, "reset_volts_max": 1.0}, source="chip")
+    pulser.bounds.now = Limits().narrowed({"set_volts_max": 1.23456, "reset_volts_max": 1.0}, source="chip")
     assert pulser.pulses(1.23456, 0.0, **SHAPE).first == 1.234
     resource.answer = lambda _message: b""
     resource.script = []
@@ -319,7 +319,7 @@ def test_the_stock_driver_s_parameters_work_and_hold_the_limits(cable: Cable) ->
             call()
     resource.assert_done()
     # What somebody wrote may differ in more than a train sets, as a modulation: it starts from the reset state.
-    resource.script = [OPENING[0], OPENING[1], *OPENING[3:], HALVES, POWERED, ON, FIRE]
+    resource.script = [*OPENING[1:], HALVES, POWERED, ON, FIRE]
     pulser.pulses(0.5, -0.5, **SHAPE)
     resource.assert_done()
 

@@ -10,16 +10,16 @@ import pytest
 
 from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
-from xbarlab.instruments.drivers import guarded_visa as probe_visa
 from xbarlab.instruments.drivers.keysight_b2201a import KeysightB2201AMatrix, channel_list
 from xbarlab.instruments.errors import InstrumentError
+from xbarlab.instruments.wire import binding
 
 E = b";:SYST:ERR?\n"
 OK = b'+0,"No Error"\n'
 BACK = b";*OPC?;:ROUT:CLOS:CARD? 0" + E
 OPENING = [
-    (b"ROUT:OPEN:CARD ALL\n", b""),
     (b"*IDN?\n", b"AGILENT,B2201A,0,A.01.00\n"),
+    (b"ROUT:OPEN:CARD ALL\n", b""),
     (b"*CLS;*RST" + E, OK),
     (b"ROUT:FUNC ACON;:ROUT:CONN:RULE 0,FREE;:ROUT:CONN:SEQ 0,BBM" + E, OK),
     (BACK[1:], b'1;(@);+0,"No Error"\n'),
@@ -49,7 +49,7 @@ class WatchedClock:
 
 @pytest.fixture
 def matrix(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(probe_visa.random, "randint", lambda *_: 7)
+    monkeypatch.setattr(binding.random, "randint", lambda *_: 7)
     resource = fake.ScriptedResource(OPENING)
     matrix: Any = KeysightB2201AMatrix("matrix", resource=resource)
     resource.assert_done()
@@ -72,7 +72,7 @@ def test_opening_opens_every_path_before_anything_is_asked(matrix: Any) -> None:
 
 
 def test_the_other_mainframe_is_refused() -> None:
-    resource = fake.ScriptedResource([OPENING[0], (b"*IDN?\n", b"AGILENT,B2200A,0,A.01.00\n")])
+    resource = fake.ScriptedResource([(b"*IDN?\n", b"AGILENT,B2200A,0,A.01.00\n")])
     with pytest.raises(InstrumentError, match="is a B2200A of AGILENT, not a B2201A"):
         KeysightB2201AMatrix("matrix", resource=resource)
     resource.assert_done()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from xbarlab.common.errors import RefusedError
-from xbarlab.instruments.board.settings import RULES
+from xbarlab.instruments.board.rules import RULES
 from xbarlab.instruments.limits import Limits
 from xbarlab.instruments.wire.command_guard import CommandGuard
 from xbarlab.instruments.wire.ports import Eagerness as DriverEagerness

@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 
 from support.training_bench import write_bench  # noqa: E402
 from xbarlab.common.errors import RefusedError  # noqa: E402
+from xbarlab.instruments.abilities import Multiplies  # noqa: E402
 from xbarlab.instruments.capabilities import PulseMap  # noqa: E402
 from xbarlab.instruments.errors import UnsupportedError  # noqa: E402
 from xbarlab.mockhw.bench.bench import bench_for  # noqa: E402
@@ -115,7 +116,8 @@ def test_training_ends_early_when_the_loss_has_stopped_falling(bench: Any) -> No
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
     bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan, calls, vmm = AirlinePlan(**SMALL, twin=False), [0], bench.array.vmm
+    plan, calls, products = AirlinePlan(**SMALL, twin=False), [0], bench.array.ability(Multiplies)
+    vmm = products.vmm
 
     def interrupted(*args: Any, **kwargs: Any) -> Any:
         calls[0] += 1
@@ -123,7 +125,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
             raise KeyboardInterrupt
         return vmm(*args, **kwargs)
 
-    monkeypatch.setattr(bench.array, "vmm", interrupted)
+    monkeypatch.setattr(products, "vmm", interrupted)
     with pytest.raises(KeyboardInterrupt), Run(tmp_path / "run", quiet=True).step("train", bench.array) as run:
         train_lstm_airline(bench.array, plan, run)
     with Run(tmp_path / "run", quiet=True, resumed=True).step("train", bench.array) as run:

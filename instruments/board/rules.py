@@ -1,0 +1,18 @@
+"""What of the text that a user sends to a board is judged."""
+
+from __future__ import annotations
+
+from ..wire.command_guard import Rule
+
+RULES = (
+    Rule("SOURce:READ:VOLTage", {0: ("read_volts", "V")}),
+    Rule("SOURce:READ:GATE", {0: ("gate", "V")}),
+    Rule("SOURce:VMM:GATE", {0: ("gate", "V")}),
+    Rule("SAMPle", {2: ("read_volts", "V"), 3: ("gate", "V")}),
+    Rule("PULSe:MAP", method="pulse()"),
+    Rule("SWEep:RUN", method="sweep()"),
+    Rule("VMM:FORWard", method="vmm()"),
+    Rule("VMM:REVerse", method="vmm(reverse=True)"),
+    Rule("UPDate:OUTer", method="outer_update()"),
+    Rule("PROGram:VERify", method="program_verify()"),
+)

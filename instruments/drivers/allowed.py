@@ -1,0 +1,64 @@
+"""What of the text that a user sends to a bench instrument is judged, and how."""
+
+from __future__ import annotations
+
+from ..wire.command_guard import Rule
+
+_VOLTS: tuple[str, str] = ("source_volts", "V")
+_ENDS: dict[int, tuple[str, str]] = {0: _VOLTS, 1: _VOLTS}
+_NO_CURRENT = "this bench sources volts and measures amperes: use on(volts, compliance=…)"
+RULES_2450 = (
+    Rule(":SOURce[1]:VOLTage[:LEVel][:IMMediate][:AMPLitude]", {0: _VOLTS}),
+    Rule(":SOURce[1]:VOLTage:ILIMit[:LEVel]", {0: ("current", "A")}),
+    Rule(":SOURce[1]:LIST:VOLTage", every=_VOLTS),
+    Rule(":SOURce[1]:LIST:VOLTage:APPend", every=_VOLTS),
+    Rule(":SOURce[1]:SWEep:VOLTage:LINear", _ENDS),
+    Rule(":SOURce[1]:SWEep:VOLTage:LINear:STEP", _ENDS),
+    Rule(":SOURce[1]:SWEep:VOLTage:LOG", _ENDS),
+    Rule(":SOURce[1]:FUNCtion[:MODE]", only=("VOLTage",)),
+    Rule(":SOURce[1]:CURRent:*", refusal=_NO_CURRENT),
+    Rule(":SOURce[1]:LIST:CURRent:*", refusal=_NO_CURRENT),
+    Rule(":SOURce[1]:SWEep:CURRent:*", refusal=_NO_CURRENT),
+    Rule(":SOURce[1]:PULSe:*", refusal="a pulse may pass the limits that are checked here: use the pulse generator"),
+    Rule(":SYSTem:PRESet", refusal="it puts back defaults that know nothing of the limits: use reset()"),
+    Rule("[:SENSe[1]]:CURRent[:DC]:RSENse", only=("OFF", "0")),
+    Rule("[:SENSe[1]]:VOLTage[:DC]:RSENse", only=("OFF", "0")),
+    Rule("[:SENSe[1]]:RESistance:RSENse", only=("OFF", "0")),
+    Rule(":SCRipt:*", refusal="what a script does cannot be checked: use the driver's methods"),
+)
+
+_TIMES: dict[int, tuple[str, str]] = {0: ("edge", "s")}
+_SWITCHED_ON = "only pulses() knows width, count and base of what it gives: use pulses()"
+_WHOLE_WAVEFORM = "it may switch an output on or pass the limits: use pulses()"
+RULES_33622A = (
+    Rule("[SOURce[1|2]:]VOLTage[:LEVel][:IMMediate][:AMPLitude]", {0: _VOLTS}),
+    Rule("[SOURce[1|2]:]VOLTage[:LEVel][:IMMediate]:OFFSet", {0: _VOLTS}),
+    Rule("[SOURce[1|2]:]VOLTage[:LEVel][:IMMediate]:HIGH", {0: _VOLTS}),
+    Rule("[SOURce[1|2]:]VOLTage[:LEVel][:IMMediate]:LOW", {0: _VOLTS}),
+    Rule("[SOURce[1|2]:]VOLTage:LIMit:HIGH", {0: _VOLTS}),
+    Rule("[SOURce[1|2]:]VOLTage:LIMit:LOW", {0: _VOLTS}),
+    Rule("[SOURce[1|2]:]VOLTage:LIMit:STATe", only=("ON", "1")),
+    Rule("[SOURce[1|2]:]VOLTage:UNIT", only=("VPP",)),
+    Rule("OUTPut[1|2]:LOAD", only=("INFinity",)),
+    Rule("OUTPut[1|2][:STATe]", only=("OFF", "0"), why=_SWITCHED_ON),
+    Rule("[SOURce[1|2]:]FUNCtion:PULSe:WIDTh", {0: ("width", "s")}),
+    Rule("[SOURce[1|2]:]FUNCtion:PULSe:TRANsition[:BOTH]", _TIMES),
+    Rule("[SOURce[1|2]:]FUNCtion:PULSe:TRANsition:LEADing", _TIMES),
+    Rule("[SOURce[1|2]:]FUNCtion:PULSe:TRANsition:TRAiling", _TIMES),
+    Rule("[SOURce[1|2]:]BURSt:NCYCles", {0: ("count", "")}),
+    Rule("[SOURce[1|2]:]APPLy:*", refusal=_WHOLE_WAVEFORM),
+    Rule("[SOURce[1|2]:]SUM:*", refusal=_WHOLE_WAVEFORM),
+    Rule("[SOURce[1|2]:]COMBine:*", refusal=_WHOLE_WAVEFORM),
+    Rule("MMEMory:LOAD:*", refusal=_WHOLE_WAVEFORM),
+    Rule("SYSTem:SECurity:*", refusal="it puts back defaults that know nothing of the limits: use reset()"),
+)
+
+_UNASKED = "it ties lines together that nobody names: use connect_only() for what is meant"
+_SET_UP = "paths are checked as this driver set the matrix up when it was opened: use connect_only(), or reset()"
+RULES_B2201A = (
+    Rule("[ROUTe:]BIAS:*", refusal=_UNASKED),
+    Rule("[ROUTe:]AGND:*", refusal=_UNASKED),
+    Rule("[ROUTe:]COUPle:*", refusal=_UNASKED),
+    Rule("[ROUTe:]FUNCtion", only=("ACONfig",), why=_SET_UP),
+    Rule("[ROUTe:]CONNection:*", refusal=_SET_UP),
+)

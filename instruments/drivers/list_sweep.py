@@ -1,0 +1,84 @@
+"""A sweep through a list of levels that a Keithley 2450 makes by itself, into its buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..capabilities import FloatArray
+from ..errors import InstrumentError
+from ..wire.parts import Wire
+from ..wire.wire_text import sent
+from .smu_readings import ELEMENTS, SmuReadings
+
+LIST_CHUNK = 100
+LIST_MAX = 2500
+_DATA_CHUNK = 500
+# The trigger model looks at its own state every 100 ms (manual, :TRIGger:STATe?).
+_STATE_SECONDS = 0.1
+
+
+class ListSweep:
+    """One sweep.
+
+    Parameters
+    ----------
+    seconds : float [s]
+        Time per point, the reading's own included.
+    """
+
+    def __init__(self, wire: Wire, readings: SmuReadings, *, seconds: float) -> None:
+        self._wire = wire
+        self._readings = readings
+        self._seconds = seconds
+
+    def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
+        """Send the levels [V], none beyond ``most`` [V], and what is done with them."""
+        head = f'TRAC:CLE "defbuffer1";:SOUR:VOLT:ILIM {sent(compliance)};:SOUR:VOLT 0;:SOUR:VOLT:DEL 0;:SOUR:LIST:VOLT'
+        for start in range(0, levels.size, LIST_CHUNK):
+            values = ",".join(sent(level, most=most) for level in levels[start : start + LIST_CHUNK])
+            last = start + LIST_CHUNK >= levels.size
+            tail = f';:SOUR:SWE:VOLT:LIST 1,{dwell:.6g},1,OFF,"defbuffer1"' if last else ""
+            self._wire.exchange.act(f"{head} {values}{tail}")
+            head = "SOUR:LIST:VOLT:APP"
+
+    def wait_for(self, count: int, wait: Callable[[float], None]) -> None:
+        """Wait for the trigger model without blocking the instrument, as ``*WAI`` would."""
+        expected = count * self._seconds + _STATE_SECONDS
+        patience = 3.0 * expected + 10.0
+        pause, waited = expected, 0.0
+        while True:
+            wait(pause)
+            waited += pause
+            *state, made = self._wire.exchange.ask('TRIG:STAT?;:TRAC:ACT? "defbuffer1"', 4)
+            if state[0] == "IDLE" and made == str(count):
+                return
+            if state[0] not in {"RUNNING", "WAITING"} or waited > patience:
+                who = f"{self._wire.line.name} at {self._wire.line.place}"
+                raise InstrumentError(
+                    f"{who} made {made} of {count} points in {waited:.3g} s and is {state[0]}: "
+                    "somebody else stopped it, or it ranges longer than expected: choose a fixed current_range"
+                )
+            pause = max(_STATE_SECONDS, 0.15 * waited)
+
+    def fetch(self, count: int) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
+        """Set 0 V and off, then return what the buffer holds."""
+        fields: list[str] = []
+        head = "SOUR:VOLT 0;:OUTP OFF;:"
+        for start in range(1, count + 1, _DATA_CHUNK):
+            end = min(start + _DATA_CHUNK - 1, count)
+            question = f'{head}TRAC:DATA? {start},{end},"defbuffer1",{ELEMENTS}'
+            (reply,) = self._wire.exchange.ask(question, 1)
+            part = reply.split(",")
+            if len(part) != 3 * (end - start + 1):
+                raise self._wire.faults.garbled(question, reply)
+            fields += part
+            head = ""
+        points = [self._readings.point(",".join(fields[n : n + 3])) for n in range(0, 3 * count, 3)]
+        return (
+            np.array([point.volts for point in points]),
+            np.array([point.current for point in points]),
+            np.array([point.flags for point in points], np.uint8),
+        )

@@ -1,0 +1,80 @@
+"""What a source may put on a terminal: limits that only narrow, halved where another source stands at the other end."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import fields
+
+from ..limits import Limits
+from ..wire.command_guard import CommandGuard, Rule
+
+
+class SourceLimits:
+    """The limits of one instrument, and the guard that holds text to them.
+
+    Parameters
+    ----------
+    name : str
+        Of the instrument, for messages.
+    rules : tuple of Rule
+        Of its command guard.
+    limits : Limits
+        Narrows the widest limits there are.
+
+    Attributes
+    ----------
+    now : what may be applied at this moment.
+    """
+
+    def __init__(self, name: str, rules: tuple[Rule, ...], limits: Limits | None = None) -> None:
+        self._name = name
+        self._rules = rules
+        self._whole: Limits | None = None
+        self.now = Limits()
+        self._guard = CommandGuard(rules, lambda: self.now)
+        if limits is not None:
+            self._narrow(limits)
+
+    def check(self, message: str) -> None:
+        """Refuse text that carries what is not allowed."""
+        self._guard.check(message)
+
+    def narrow(self, limits: Limits) -> None:
+        """Narrow what may be applied; wider limits are refused."""
+        halved = self._whole is not None
+        self.now, self._whole = self._whole or self.now, None
+        self._narrow(limits)
+        if halved:
+            self.halve()
+
+    def halve(self) -> None:
+        """Hold to half of a cell's voltage: another source may stand at the other half."""
+        whole = self.now
+        self._narrow(whole.halved())
+        self._whole, half = whole, self.now
+        self._guard = CommandGuard(self._rules, lambda: half)  # what is sent as text has no way to the whole
+
+    @contextmanager
+    def whole(self) -> Generator[None]:
+        """Allow all of a cell's voltage in the body: for who keeps the other end of the cell at 0 V."""
+        half = self.now
+        self.now = self._whole or half
+        try:
+            yield
+        finally:
+            self.now = half
+
+    @property
+    def source_volts_max(self) -> float:
+        """Largest magnitude a terminal may ever be driven to [V]."""
+        most = self._whole or self.now
+        return max(most.set_volts_max, most.reset_volts_max)
+
+    def _narrow(self, limits: Limits) -> None:
+        narrowed = self.now
+        for field in fields(limits):
+            source = limits.origins.get(field.name, f"the limits given to {self._name}")
+            narrowed = narrowed.narrowed({field.name: getattr(limits, field.name)}, source=source)
+        self.now = narrowed
+        self._guard = CommandGuard(self._rules, lambda: self.now)
