@@ -218,6 +218,9 @@ def serve_mock(
             help="What clients have to show first [default: none on loopback, elsewhere one that is printed].",
         ),
     ] = None,
+    rate: Annotated[
+        float, typer.Option(min=0.0, max=1e9, help="Simulated seconds that a second on the wall moves what runs.")
+    ] = 1.0,
 ) -> None:
     """Serve a bench's instruments on TCP sockets until Ctrl-C.
 
@@ -229,7 +232,7 @@ def serve_mock(
     """
     from .runbooks.commands.mock_serve import serve_bench
 
-    serve_bench(bench, host=host, port=port, seed=seed, token=token or None)
+    serve_bench(bench, host=host, port=port, seed=seed, token=token or None, rate=rate)
 
 
 @app.command()

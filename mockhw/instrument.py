@@ -103,6 +103,8 @@ class SimulatedInstrument(ABC):
         self.clients = 0
         self.released: Callable[[], None] | None = None
         """Called when the last client has gone."""
+        self.told_progress = False
+        """Whether the message that came last was told how long what it started takes."""
         self.under_test: LivingChip | None = None
         """The chip on the bench, whose cells a scripted fault may stick."""
         self._free_at = -math.inf
@@ -264,6 +266,8 @@ class SimulatedInstrument(ABC):
 
     def abort(self) -> None:
         """Cut the running action short."""
+        if self.action is not None:
+            self.catch_up()
         action = self.action
         if action is None:
             return
@@ -271,6 +275,17 @@ class SimulatedInstrument(ABC):
         self.action = None
         self.on_done(action, cut=True)
         self.session.idle()
+
+    def catch_up(self) -> None:
+        """Let simulated time reach wall time where that is ahead, because something is about to happen in between."""
+        ahead, self.clock.ahead = self.clock.ahead, 0.0
+        if ahead:
+            advance_to(self.clock, self.clock.now + ahead)
+
+    def before(self, pattern: str) -> None:
+        """Prepare for a command that is no query while wall time is ahead; the header is that of the table."""
+        if pattern[0] != "*" and not pattern.startswith("SIM"):
+            self.catch_up()
 
     def settle(self, now: float) -> None:
         """Do what the running action has finished by ``now`` [s]."""
@@ -282,8 +297,12 @@ class SimulatedInstrument(ABC):
             self.session.idle()
 
     def advance(self, seconds: float) -> None:
-        """``SIMulation:CLOCk:ADVance``: what runs does its work at its own time, not at the end of the wait."""
-        until = self.session.time + seconds
+        """``SIMulation:CLOCk:ADVance``: what runs does its work at its own time, not at the end of the wait.
+
+        Time that the wall clock has given while a client was told how long to wait counts as waited.
+        """
+        start = self.clock.lead_from
+        until = (self.session.time if start is None else start) + seconds
         while self.action is not None and self.action.next_event <= until:
             advance_to(self.clock, self.action.next_event)
         if until > self.clock.now:

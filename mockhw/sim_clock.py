@@ -16,10 +16,17 @@ class SimClock:
     ----------
     now : float [s]
         Simulated time.
+    ahead : float [s]
+        How far wall time is ahead of it while a message is executed that came over a socket: what is under way may
+        have come further than its last event (see :mod:`.front_ends.wall_time`). 0 in process.
+    lead_from : float, optional [s]
+        Where a client found it that was told by the last message how long to wait: its waiting counts from there.
     """
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.ahead = 0.0
+        self.lead_from: float | None = None
         self._watchers: list[Callable[[float], None]] = []
         self._schedules: list[Callable[[], float | None]] = []
 
@@ -37,13 +44,14 @@ class SimClock:
         if not seconds >= 0.0:
             raise ValueError(f"time runs forward only: cannot advance by {seconds} s")
         until = self.now + seconds
-        while len(self._schedules) > 1 and (event := self._next_event()) < until:
+        while len(self._schedules) > 1 and (event := self.next_event()) < until:
             self._pass_to(event)
         self._pass_to(until)
+        self.ahead = 0.0
         return self.now
 
-    def _next_event(self) -> float:
-        """Return the first scheduled time after now [s]."""
+    def next_event(self) -> float:
+        """Return the first scheduled time after now [s]; inf without one."""
         times = (next_event() for next_event in self._schedules)
         return min((time for time in times if time is not None and time > self.now), default=math.inf)
 

@@ -2,7 +2,7 @@
 
 One thread serves everything: the chip and the clock are shared, and one thing after another is how the same seed
 gives the same numbers as in process. A reply leaves as soon as simulated time has been advanced to it, which a
-waiting query does by itself.
+waiting query does by itself; for clients that only poll, wall time moves what runs (:mod:`.wall_time`).
 
 Clients are not trusted: how many there are, how much each may leave unread or unfinished, and for how long, is bounded
 (:class:`~.wire_limits.HostLimits`), and a host that others can reach wants a token before anything else.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import math
+import select
 import selectors
 import socket
 import threading
@@ -26,6 +27,7 @@ from ..scpi.wire_limits import HOST_LIMITS, HostLimits
 from .eagerness import Eagerness
 from .tcp_address import LOOPBACK, HostError, check_token, is_loopback, port_of
 from .tcp_client import Client
+from .wall_time import WallTime
 
 if TYPE_CHECKING:
     from ..bench.bench import MockBench
@@ -59,6 +61,8 @@ class TcpHost:
         What every client has to say first, as a line ``XBAR:TOKEN <token>``; not answered, and without it the
         connection is closed. Needed where ``host`` is more than this computer.
     limits : HostLimits
+    rate : float
+        Simulated seconds that a second on the wall moves what runs; 0: clients that only poll see nothing move.
 
     Attributes
     ----------
@@ -74,11 +78,13 @@ class TcpHost:
         *,
         token: str | None = None,
         limits: HostLimits = HOST_LIMITS,
+        rate: float = 1.0,
     ) -> None:
         check_token(token, host)
         self._bench = bench
         self._token = token
         self._limits = limits
+        self._time = WallTime(bench, rate)
         self._selector = selectors.DefaultSelector()
         self._clients: dict[socket.socket, Client] = {}
         self._listeners: list[socket.socket] = []
@@ -198,12 +204,35 @@ class TcpHost:
 
     def _let_in(self, client: Client) -> bool:
         """Connect a client to its instrument if both have room."""
+        client.trusted = False
+        for last_try in (False, True):
+            if self._connect(client):
+                client.trusted, client.since = True, math.inf
+                return True
+            if last_try or not self._hear_out_others(client):
+                break
+        return False
+
+    def _hear_out_others(self, client: Client) -> bool:
+        """Take what others have sent before ``client`` came; return whether one of them turns out to have gone.
+
+        A client that closed without waiting for anything is noticed only when its last bytes are read.
+        """
+        others = [other for other in self._clients.values() if other.trusted and other is not client]
+        for other in others:
+            for _ in range(_IN_A_ROW):
+                if other.unsent or not select.select((other.connection,), (), (), 0.0)[0]:
+                    break
+                if not self._answer(other):
+                    self._drop(other)
+                    break
+        return any(other.connection not in self._clients for other in others)
+
+    def _connect(self, client: Client) -> bool:
         inside = [other for other in self._clients.values() if other.trusted and other is not client]
         at_it = sum(other.instrument is client.instrument for other in inside)
         full = len(inside) >= self._limits.clients_in_all or at_it >= self._limits.clients
-        client.trusted = not full and client.instrument.connect()
-        client.since = math.inf
-        return client.trusted
+        return not full and client.instrument.connect()
 
     def _drop(self, client: Client) -> None:
         if client.watched:
@@ -211,7 +240,11 @@ class TcpHost:
             client.watched = 0
         client.close()
         if self._clients.pop(client.connection, None) is not None and client.trusted:
-            client.instrument.disconnect()
+            self._time.before_message()
+            try:
+                client.instrument.disconnect()
+            finally:
+                self._time.after_message(told_progress=False)
 
     def _watch(self, client: Client) -> None:
         """Wait for what can be done next."""
@@ -230,6 +263,8 @@ class TcpHost:
 
     def _attend(self, client: Client, mask: int) -> None:
         """Do what a socket is ready for; a mistake of the simulator costs the connection, not the host."""
+        if client.connection not in self._clients:  # it went while another one was let in
+            return
         try:
             if mask & selectors.EVENT_WRITE:
                 self._flush(client)
@@ -270,8 +305,14 @@ class TcpHost:
                 return False
             if not data:
                 return True
-        client.ask(data)
-        return client.pump(self._limits)
+        instrument = client.instrument
+        instrument.told_progress = False
+        self._time.before_message()
+        try:
+            client.ask(data)
+            return client.pump(self._limits)
+        finally:
+            self._time.after_message(told_progress=instrument.told_progress)
 
     def _flush(self, client: Client) -> None:
         """Send what the network takes of what is waiting, and what the instrument kept until then."""
@@ -290,9 +331,10 @@ def serve(
     *,
     token: str | None = None,
     limits: HostLimits = HOST_LIMITS,
+    rate: float = 1.0,
 ) -> Generator[Mapping[str, tuple[str, int]]]:
     """Serve ``bench`` from a thread while the context lasts; yields address → (host, port)."""
-    tcp = TcpHost(bench, host, port, token=token, limits=limits)
+    tcp = TcpHost(bench, host, port, token=token, limits=limits, rate=rate)
     thread = threading.Thread(target=tcp.run, name="xbarlab-mock-host", daemon=True)
     thread.start()
     try:
@@ -308,10 +350,11 @@ def serve_forever(
     port: int | None = None,
     *,
     token: str | None = None,
+    rate: float = 1.0,
     ready: Callable[[Mapping[str, tuple[str, int]]], None] | None = None,
 ) -> None:
     """Serve ``bench`` until interrupted; ``ready`` is told the addresses once clients may come."""
-    tcp = TcpHost(bench, host, port, token=token)
+    tcp = TcpHost(bench, host, port, token=token, rate=rate)
     if ready is not None:
         ready(tcp.addresses)
     with suppress(KeyboardInterrupt):

@@ -51,6 +51,10 @@ class Device(Protocol):
         """Return when something happens next [s], None if nothing will."""
         ...
 
+    def before(self, pattern: str) -> None:
+        """Prepare for a command that is no query while wall time is ahead."""
+        ...
+
     def abort(self) -> None:
         """Stop what runs as soon as it can be stopped."""
         ...

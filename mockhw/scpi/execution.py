@@ -59,6 +59,8 @@ class MessageExecution(ABC):
         """Simulated time of the unit that is being executed [s]; behind the clock only while catching up."""
         self.message = 0
         """How many messages have been begun: which one is being executed."""
+        self.waited = 0
+        """Which message waited last for what runs, or would have."""
         self.aborted = 0
         """Which message was held last when an abort released it."""
         self.faults: FaultPlan | None = None
@@ -228,6 +230,9 @@ class MessageExecution(ABC):
             unit = units[self._at]
             self._at += 1
             arguments = unit.arguments
+            if self._clock.ahead and not unit.is_query and unit.command is not None:
+                self._device.before(unit.command.pattern)
+                self.time = self._clock.now
             try:
                 if unit.has_block:
                     arguments = tuple([blocks[a.index] if type(a) is BlockRef else a for a in arguments])

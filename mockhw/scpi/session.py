@@ -100,13 +100,21 @@ class ScpiSession(MessageExecution):
             Command("*TST?", self._device.self_test),
             Command("*STB?", lambda: str(self.status.byte(message=bool(self._replies) or self.message_available))),
             Command("*OPC", self._operation_complete),
-            Command("*OPC?", lambda: Hold(finish=lambda: "1") if self._device.busy else "1"),
-            Command("*WAI", lambda: Hold() if self._device.busy else None),
+            Command("*OPC?", self._completion),
+            Command("*WAI", self._wait),
         )
 
     def _reset(self) -> Hold | None:
         self._opc_armed = False
         return self._device.reset()
+
+    def _completion(self) -> Hold | str:
+        self.waited = self.message
+        return Hold(finish=lambda: "1") if self._device.busy else "1"
+
+    def _wait(self) -> Hold | None:
+        self.waited = self.message
+        return Hold() if self._device.busy else None
 
     def _operation_complete(self) -> None:
         if self._device.busy:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def simulation_commands(clock: SimClock, advance: Callable[[float], None], info: Callable[[], bytes]) -> list[Command]:
     """Return ``SIMulation:…``: the bench's clock, and ``info``, a block of JSON on chip and seed."""
     return [
-        Command("SIMulation:CLOCk?", lambda: f"{clock.now:.15g}"),
+        Command("SIMulation:CLOCk?", lambda: f"{clock.now + clock.ahead:.15g}"),
         Command("SIMulation:CLOCk:ADVance", advance, (Number("seconds", "S", 0.0, 1e9),)),
         Command("SIMulation:INFO?", info),
     ]

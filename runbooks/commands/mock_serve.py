@@ -10,7 +10,9 @@ from ...common.errors import RefusedError
 from ..stations import find_bench, mock_bench
 
 
-def serve_bench(name: str, *, host: str, port: int | None, seed: int | None, token: str | None = None) -> None:
+def serve_bench(
+    name: str, *, host: str, port: int | None, seed: int | None, token: str | None = None, rate: float = 1.0
+) -> None:
     """Serve a bench file's instruments until Ctrl-C.
 
     Where other computers can reach it, a client has to say ``XBAR:TOKEN <token>`` in its first line; nothing it sends
@@ -22,6 +24,7 @@ def serve_bench(name: str, *, host: str, port: int | None, seed: int | None, tok
     port : port of the first instrument; 0: any free ones; ``None``: those of the addresses in the file
     seed : in place of the file's
     token : what clients have to say first; ``None``: nothing on loopback, elsewhere one that is made up and printed
+    rate : simulated seconds that a second on the wall moves what runs
     """
     from ...mockhw.front_ends.tcp_host import HostError, is_loopback, serve_forever
 
@@ -48,6 +51,6 @@ def serve_bench(name: str, *, host: str, port: int | None, seed: int | None, tok
         print(f"chip {bench.content.chip.profile}, seed {bench.seed}; Ctrl-C ends it", flush=True)
 
     try:
-        serve_forever(bench, host, port, token=token, ready=ready)
+        serve_forever(bench, host, port, token=token, rate=rate, ready=ready)
     except HostError as error:
         raise RefusedError(str(error)) from error

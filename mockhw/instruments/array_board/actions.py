@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from ...chip.virtual_chip import VirtualChip
 
 FloatArray = NDArray[np.float64]
+
+
+class Progress(NamedTuple):
+    """How far an action has come: slots, pulses, seconds [s]."""
+
+    slots: int
+    pulses: int
+    seconds: float
 
 
 class QueryAction(Hold):
@@ -55,9 +63,10 @@ class QueryAction(Hold):
     @property
     def slots_done(self) -> int:
         """Slots that are over."""
-        if self.seconds_done >= self.seconds:
-            return self.slots
-        return int(self.seconds_done / self.seconds * self.slots + 1e-6)
+        return self._slots_in(self.seconds_done)
+
+    def _slots_in(self, seconds: float) -> int:
+        return self.slots if seconds >= self.seconds else int(seconds / self.seconds * self.slots + 1e-6)
 
     @property
     def next_event(self) -> float:
@@ -72,6 +81,11 @@ class QueryAction(Hold):
         self.seconds_done = self.seconds
         self.result = self.work()
         return True
+
+    def seen_at(self, now: float) -> Progress:
+        """Return how far it is at ``now`` [s], which may be later than it has been let come."""
+        seconds = min(self.seconds, max(0.0, now - (self.ends_at - self.seconds)))
+        return Progress(self._slots_in(seconds), 0, seconds)
 
     def cut(self, now: float) -> float:
         """Measure nothing."""
@@ -116,6 +130,11 @@ class SlotAction(ABC):
     def run_to(self, now: float) -> bool:
         """Do everything that has finished by ``now`` [s] and return whether it is over."""
 
+    def seen_at(self, now: float) -> Progress | None:
+        """Return how far it is at ``now`` [s] without touching the chip; None if only doing it can tell."""
+        del now
+        return None
+
     @abstractmethod
     def cut(self, now: float) -> float:
         """Finish what cannot be stopped, leave the rest undone, return when that is over [s]."""
@@ -136,6 +155,10 @@ class MapAction(SlotAction):
         over = now >= self.ends_at
         self._fire(self.seconds if over else now - self.start)
         return over
+
+    def seen_at(self, now: float) -> Progress:
+        """Return how far it is at ``now`` [s]."""
+        return Progress(*self._plan.progress(now - self.start))
 
     def cut(self, now: float) -> float:
         """Finish the pulse under way."""
@@ -296,6 +319,11 @@ class SweepAction(SlotAction):
         over = now >= self.ends_at
         self._drive(self.slots if over else int((now - self.start) / self._dwell + 1e-6))
         return over
+
+    def seen_at(self, now: float) -> Progress:
+        """Return how far it is at ``now`` [s]."""
+        points = min(self.slots, int((now - self.start) / self._dwell + 1e-6))
+        return Progress(points, 0, points * self._dwell)
 
     def cut(self, now: float) -> float:
         """Finish the dwell under way."""

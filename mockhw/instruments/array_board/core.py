@@ -15,7 +15,7 @@ from ...scpi.device import Hold, Reply
 from ...scpi.errors import ScpiError
 from ...scpi.tree import number
 from ...sim_clock import SimClock
-from .actions import QueryAction, SlotAction, SweepAction
+from .actions import Progress, QueryAction, SlotAction, SweepAction
 from .reads import ReadPoint, ReadUnit
 from .spec import BoardSpec, block
 
@@ -268,14 +268,34 @@ class BoardCore(SimulatedInstrument):
         self.latest_tag, self.latest_state = self.tag, "RUN"
         self.session.status.operation.set(_CONDITION.get(action.kind, _READING))
 
+    def before(self, pattern: str) -> None:
+        """Do nothing: settings act on the next action, and aborting ones catch up by themselves."""
+
+    def told_last(self) -> str:
+        """``PULSe:LAST?``."""
+        last = self.last
+        return "NONE,0,0,0,0,0" if last is None else f"{last.kind},{self._told(last)}"
+
     def told_latest(self) -> str:
         """``ACTion:LAST?``."""
         last = self.latest
         if last is None:
             return "0,NONE,DONE,0,0,0,0,0"
-        seconds = f"{number(last.seconds)},{number(last.seconds_done)}"
-        done = f"{last.slots},{last.slots_done},{last.pulses_done}"
-        return f"{self.latest_tag},{last.kind},{self.latest_state},{done},{seconds}"
+        told = self._told(last)  # which may end it
+        return f"{self.latest_tag},{last.kind},{self.latest_state},{told}"
+
+    def _told(self, action: SlotAction | QueryAction) -> str:
+        self.told_progress = self.session.waited != self.session.message
+        progress = Progress(action.slots_done, action.pulses_done, action.seconds_done)
+        if action is self.action:
+            seen = action.seen_at(self.clock.now + self.clock.ahead)
+            if seen is None:
+                self.catch_up()
+                progress = Progress(action.slots_done, action.pulses_done, action.seconds_done)
+            else:
+                progress = seen
+        done = f"{action.slots},{progress.slots},{progress.pulses}"
+        return f"{done},{number(action.seconds)},{number(progress.seconds)}"
 
     def needs(self, capability: str) -> None:
         """Refuse what this board lacks."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...scpi.arguments import Block, Integer, Number
-from ...scpi.tree import Command, number
+from ...scpi.tree import Command
 from .actions import MapAction, OuterAction, OuterProduct
 from .core import BoardCore
 from .parameters import RECTANGLE
@@ -28,7 +28,7 @@ class Pulsing:
         slots = Integer("slots", low=1, high=spec.update_slots_max)
         return [
             Command("PULSe:MAP", self.pulse_map, (*RECTANGLE, Block("map"))),
-            Command("PULSe:LAST?", self.last),
+            Command("PULSe:LAST?", self._board.told_last),
             *self._revision_2(width, amplitude, gate),
             Command(
                 "UPDate:OUTer",
@@ -67,14 +67,6 @@ class Pulsing:
         pulses = parse_map(payload, Rectangle(row0, nrows, col0, ncols).check(self._board.spec), long=long)
         pulses.check(self._board.spec)
         self._board.begin(MapAction(SlotPlan(pulses, self._board.spec), self._board.chip, self._board.session.time))
-
-    def last(self) -> str:
-        """``PULSe:LAST?``."""
-        last = self._board.last
-        if last is None:
-            return "NONE,0,0,0,0,0"
-        seconds = f"{number(last.seconds)},{number(last.seconds_done)}"
-        return f"{last.kind},{last.slots},{last.slots_done},{last.pulses_done},{seconds}"
 
     def outer_update(
         self,

@@ -191,6 +191,20 @@ class SlotPlan:
         begun = (float(self._ends[group - 1]) if group else 0.0) + shots * float(self._shot_seconds[group])
         return begun + float(self._shot_seconds[group]) if elapsed > begun + 1e-12 else max(elapsed, begun)
 
+    def progress(self, elapsed: float) -> tuple[int, int, float]:
+        """Return slots, pulses and seconds [s] that are over after ``elapsed`` [s]."""
+        group, shots = self.shots_finished(elapsed)
+        span = slice(int(self._first[group]), int(self._first[min(group + 1, self._shots.size)]))
+        pulses = int(self._count[: span.start].sum()) + int(np.minimum(self._count[span], shots).sum())
+        return self._slots_of(group, shots), pulses, self._seconds_of(group, shots)
+
+    def _slots_of(self, group: int, shots: int) -> int:
+        return int(self._shots[:group].sum()) + shots
+
+    def _seconds_of(self, group: int, shots: int) -> float:
+        begun = float(self._ends[group - 1]) if group else 0.0
+        return begun + (shots * float(self._shot_seconds[group]) if shots else 0.0)
+
     def fire(self, chip: VirtualChip, elapsed: float) -> None:
         """Fire everything that is over after ``elapsed`` [s] and has not been fired."""
         group, shots = self.shots_finished(elapsed)
@@ -219,7 +233,5 @@ class SlotPlan:
                 count,
             )
         self.pulses_done += int(count.sum())
-        self.slots_done = int(self._shots[:group].sum()) + shots
-        self.seconds_done = (float(self._ends[group - 1]) if group else 0.0) + (
-            shots * float(self._shot_seconds[group]) if shots else 0.0
-        )
+        self.slots_done = self._slots_of(group, shots)
+        self.seconds_done = self._seconds_of(group, shots)

@@ -73,6 +73,7 @@ class Sweeping:
 
     def fetch_sweep(self) -> bytes:
         """``FETCh:SWEep?``."""
+        self._board.catch_up()
         action = self._sweep
         if action is None:
             raise ScpiError(-230, "nothing has been swept")

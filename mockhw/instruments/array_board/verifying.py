@@ -123,6 +123,7 @@ class Verifying:
 
     def fetch_program(self) -> bytes:
         """``FETCh:PROGram?``."""
+        self._board.catch_up()
         action = self._program
         if action is None:
             raise ScpiError(-230, "nothing has been programmed")
