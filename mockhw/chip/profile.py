@@ -7,27 +7,20 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, InstanceOf, SerializeAsAny, ValidationError, model_validator
 
+from ...common import plugins
 from ...common.errors import RefusedError
 from ...common.yaml_files import load_yaml
 from .. import profiles
-from ..device_models.behavioural_parameters import GateVoltageParameters, StepParameters
-from ..device_models.filament.parameters import FilamentParameters, Section
-from ..device_models.graded.parameters import GradedParameters
+from ..device_models.filament.parameters import Section
+from ..device_models.kinds import ModelKind, kind_of
 from ..device_models.quantity import Farad, Ohm, Plain, Volt
 
 if TYPE_CHECKING:
     from ..device_models.base import DeviceModel
 
 S = TypeVar("S", bound=Section)
-ModelName = Literal["filament", "gate_voltage", "step", "graded"]
-_PARAMETERS: dict[str, type[Section]] = {
-    "filament": FilamentParameters,
-    "gate_voltage": GateVoltageParameters,
-    "step": StepParameters,
-    "graded": GradedParameters,
-}
 
 
 class ProfileError(ValueError):
@@ -92,7 +85,7 @@ class Profile(Section):
     name: str
     title: str
     description: str
-    model: ModelName
+    model: str
     cell: Literal["1T1R", "passive"]
     gate_axis: Literal["row", "col"] | None = None
     gate_axis_source: str | None = None
@@ -100,7 +93,7 @@ class Profile(Section):
     wiring: Wiring
     limits: SafeLimits
     read: ReadPoint
-    parameters: FilamentParameters | GateVoltageParameters | StepParameters | GradedParameters
+    parameters: SerializeAsAny[InstanceOf[Section]]
 
     @model_validator(mode="after")
     def _gates_fit_the_cell(self) -> Profile:
@@ -193,18 +186,13 @@ def parse_profile(raw: object, where: str = "profile") -> Profile:
     if not isinstance(raw, Mapping):
         raise ProfileError(f"{where}: a profile is a mapping of keys, not {type(raw).__name__}")
     content = dict(cast("Mapping[str, Any]", raw))
-    model = content.get("model")
-    if model not in _PARAMETERS:
-        raise ProfileError(f"{where}: model {model!r} is unknown; models are {', '.join(_PARAMETERS)}")
-    inner = _validated(_PARAMETERS[cast("str", model)], content.get("parameters"), f"{where}: parameters")
-    content["parameters"] = inner
+    kind = _model(content.get("model"), where)
+    content["parameters"] = _validated(kind.parameters, content.get("parameters"), f"{where}: parameters")
     return _validated(Profile, content, where)
 
 
 def make_model(profile: Profile, size: int, seed: int) -> DeviceModel:
     """Make ``size`` cells of the profile's device model, seeded once.
-
-    The compiled physics is imported here, not with the module, so that listing profiles stays quick.
 
     Raises
     ------
@@ -213,22 +201,23 @@ def make_model(profile: Profile, size: int, seed: int) -> DeviceModel:
     """
     if size < 1:
         raise ProfileError(f"a chip needs at least one cell, not {size}")
-    parameters = profile.parameters
-    if isinstance(parameters, FilamentParameters):
-        from ..device_models.filament.model import FilamentModel
-
-        return FilamentModel(parameters, size, seed)
-    if isinstance(parameters, GateVoltageParameters):
-        from ..device_models.gate_voltage import GateVoltageModel
-
-        return GateVoltageModel(parameters, size, seed)
-    if isinstance(parameters, GradedParameters):
+    make = _model(profile.model, profile.name).make
+    if make is None:
         raise ProfileError(
             f"cells of profile {profile.name!r} share their lines' voltages and have no life apart: make a PassiveChip"
         )
-    from ..device_models.step_devices import StepModel
+    return make(profile.parameters, size, seed)
 
-    return StepModel(parameters, size, seed)
+
+def _model(name: object, where: str) -> ModelKind:
+    """Return the device model a profile names: one that is shipped, or that a package or plug-in offers."""
+    known = plugins.offered(plugins.DEVICE_MODELS)
+    if not isinstance(name, str) or name not in known:
+        raise ProfileError(f"{where}: model {name!r} is unknown; models are {', '.join(known)}")
+    try:
+        return kind_of(name, plugins.load(plugins.DEVICE_MODELS, name))
+    except RefusedError as error:
+        raise ProfileError(f"{where}: {error}") from error
 
 
 def _validated(kind: type[S], raw: object, where: str) -> S:

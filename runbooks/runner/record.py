@@ -11,18 +11,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...instruments.capabilities import Cost
 from ...protocols.keeping.run import Result, Run, cost_fields
 from ...protocols.keeping.storage import json_text, replace_file, writing
+from .analyses import sections_of
 from .expectations import RUN_KEYS, Expectation
 from .schema import Runbook
 
 if TYPE_CHECKING:
     from ...analysis.report.report import Check, Section
+    from ...analysis.report.run_tables import RunTables
 
 PACKAGES = ("xbarlab", "qcodes", "numpy")
 
@@ -115,17 +118,13 @@ class RunRecord:
     def _sections(self) -> list[Section]:
         from matplotlib import pyplot
 
-        from ...analysis.plots.plots import cost_bars, save
-        from ...analysis.report.report import Section
+        from ...analysis.plots.plots import save
 
         sections = [step.result.section() for step in self.steps]
         names = [step.id for step in self.steps]
-        if self.steps:
-            about = "Messages that made the array act, slots spent on the chip, and time the chip was under bias."
-            sections.append(
-                Section("Cost", about, [("Cost of each step.", cost_bars(self.costs))], [self._cost_table()])
-            )
-            names.append("cost")
+        extra = sections_of(self._tables())
+        sections += extra.values()
+        names += [safe_name(name) for name in extra]
         if self.wear is not None:
             sections.append(self.wear())
             names.append("wear")
@@ -137,19 +136,22 @@ class RunRecord:
         pyplot.close("all")
         return sections
 
-    def _cost_table(self) -> tuple[str, Any]:
-        from pandas import DataFrame
+    def _tables(self) -> RunTables:
+        from ...analysis.report.run_tables import RunTables, StepTable
 
-        costs = self.costs
-        table = DataFrame(
-            {
-                "step": list(costs),
-                **{key: [int(cost[key]) for cost in costs.values()] for key in ("transactions", "slots", "pulses")},
-                "chip time [s]": [cost["chip_seconds"] for cost in costs.values()],
-                "wall clock [s]": [cost["seconds"] for cost in costs.values()],
-            }
-        )
-        return "Cost of each step.", table
+        asked, costs = {step.id: step for step in self.book.steps}, self.costs
+        steps = [
+            StepTable(
+                id=step.id,
+                step=asked[step.id].kind.name,
+                plan=asked[step.id].plan.model_dump(mode="json"),
+                metrics=step.metrics,
+                cost=costs[step.id],
+                make_frame=partial(getattr, step.result, "frame", None),
+            )
+            for step in self.steps
+        ]
+        return RunTables(title=self.book.title, steps=tuple(steps), summary=self.summary)
 
     def _provenance(self) -> dict[str, str]:
         datasets = [f"{run_id}: {name} ({guid})" for run_id, name, guid in dataset_ids(self.run.database)]

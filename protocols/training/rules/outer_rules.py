@@ -19,7 +19,7 @@ from ....instruments.array_spec import ArraySpec
 from ....instruments.capabilities import FloatArray
 from ..layers.array_weights import ArrayWeights
 from ..layers.weight_mapping import FloorPlan, Tile
-from .update_rules import Changes, Samples, StepCost
+from .update_rules import Changes, Samples, StepCost, share_of
 
 OTHERWISE = "manhattan and mixed_precision do without"
 
@@ -48,6 +48,11 @@ class OuterProduct:
     share: float = 0.5
 
     needs_samples = True
+
+    @classmethod
+    def settings(cls, plan: Any) -> dict[str, Any]:
+        """Return what of a training plan it is made with."""
+        return {"rate": plan.outer_rate, "step": plan.pulse_step, **share_of(plan)}
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse an array without outer-product updates."""

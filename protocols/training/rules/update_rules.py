@@ -73,6 +73,11 @@ class UpdateRule(Protocol):
         ...
 
 
+def share_of(plan: Any) -> dict[str, float]:
+    """Return the share of the change that each cell of a pair moves by, where a plan says it."""
+    return {} if plan.share is None else {"share": plan.share}
+
+
 @dataclass
 class TwoPulse:
     """RESET what must fall, then SET at a gate voltage that the host remembers for every cell.
@@ -133,6 +138,15 @@ class TwoPulse:
 
     needs_samples = False
 
+    @classmethod
+    def settings(cls, plan: Any) -> dict[str, Any]:
+        """Return what of a training plan it is made with."""
+        names = (
+            "slope", "set_volts", "reset_volts", "reset_gate", "width", "gate_start", "gate_low", "gate_high",
+            "start_spread", "refresh", "least", "in_turn", "feedback", "rounds", "final_rounds",
+        )  # fmt: skip
+        return {**{name: getattr(plan, name) for name in names}, "average": plan.read_average, **share_of(plan)}
+
     def check(self, spec: ArraySpec) -> None:
         """Refuse arrays whose lines carry no gates, and pulses beyond the limits."""
         if spec.gate_axis is None:
@@ -173,6 +187,11 @@ class TwoPulse:
         change = self.gate - self.written
         moved = np.abs(change) > self.least
         self._write(weights, moved & (change < 0.0), np.ones_like(moved) if self.refresh else moved)
+
+    @property
+    def volts_max(self) -> float:
+        """Largest |V| it gives, for the forecast."""
+        return max(self.set_volts, self.reset_volts)
 
     def _whose(self) -> int | None:
         return self.turn if self.in_turn else None
@@ -237,7 +256,7 @@ class TwoPulse:
 
 
 @dataclass
-class _EqualPulses:
+class EqualPulses:
     """Rules that count equal pulses: SETs where a cell must rise, RESETs where it must fall.
 
     Attributes
@@ -258,6 +277,25 @@ class _EqualPulses:
     share: float = 0.5
 
     needs_samples = False
+
+    @classmethod
+    def settings(cls, plan: Any) -> dict[str, Any]:
+        """Return what of a training plan it is made with."""
+        return {
+            "step": plan.pulse_step,
+            "set_volts": plan.pulse_volts,
+            "reset_volts": plan.pulse_volts,
+            "set_gate": plan.pulse_gate,
+            "reset_gate": plan.reset_gate,
+            "width": plan.width,
+            "start_pulses": plan.start_pulses,
+            **share_of(plan),
+        }
+
+    @property
+    def volts_max(self) -> float:
+        """Largest |V| it gives, for the forecast."""
+        return max(self.set_volts, self.reset_volts)
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse pulses beyond the limits."""
@@ -294,7 +332,7 @@ class _EqualPulses:
 
 
 @dataclass
-class Manhattan(_EqualPulses):
+class Manhattan(EqualPulses):
     """One equal pulse per cell and step, by the sign of the change alone.
 
     Attributes
@@ -316,7 +354,7 @@ class Manhattan(_EqualPulses):
 
 
 @dataclass
-class MixedPrecision(_EqualPulses):
+class MixedPrecision(EqualPulses):
     """The host adds up changes exactly and writes whole pulses when they amount to one (Nandakumar et al. 2018).
 
     χ ← χ + share·dW·siemens per cell; n = trunc(χ/step) pulses; χ ← χ − n·step.

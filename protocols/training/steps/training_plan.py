@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ....common.errors import RefusedError
 from ....instruments.abilities import Multiplies, MultipliesReversed
@@ -18,8 +19,8 @@ from ....instruments.array_spec import ArraySpec
 from ...plan import Forecast, Plan
 from ..layers.array_weights import REVERSE_OTHERWISE, ReadBack
 from ..layers.weight_mapping import FloorPlan, LayerRequest, good_lines, plan_floor
-from ..rules.outer_rules import OuterProduct, StreamingEigenupdate
-from ..rules.update_rules import Manhattan, MixedPrecision, RowParallel, TwoPulse, UpdateRule
+from ..rules.by_name import check_rule, make_rule
+from ..rules.update_rules import UpdateRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,18 +29,18 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 
-RuleName = Literal[
-    "two_pulse", "manhattan", "mixed_precision", "row_parallel", "outer_product", "streaming_eigenupdate"
-]
-
-
 _BAD_SHARES = (0.0, 0.01, 0.02, 0.03, 0.05)
 
 
 class TrainingPlan(Plan):
     """The two-pulse rule with the published numbers by default; every task adds its own."""
 
-    rule: RuleName = Field(default="two_pulse", description="how changes of weights become pulses")
+    rule: Annotated[str, AfterValidator(check_rule)] = Field(
+        default="two_pulse", description="how changes of weights become pulses: xbarlab list rules"
+    )
+    rule_options: dict[str, float | bool | str] = Field(
+        default={}, description="arguments of the rule that this plan has no name for"
+    )
     siemens: float = Field(default=100e-6, gt=0, description="conductance difference of a weight of 1 [S]")
     copies: int = Field(default=1, ge=1, description="copies of every layer over other rows, averaged in the column")
     healthy_lines: bool = Field(
@@ -96,29 +97,7 @@ class TrainingPlan(Plan):
 
     def update_rule(self) -> UpdateRule:
         """Return the update rule."""
-        share: dict[str, Any] = {} if self.share is None else {"share": self.share}
-        if self.rule == "two_pulse":
-            names = (
-                "slope", "set_volts", "reset_volts", "reset_gate", "width", "gate_start", "gate_low", "gate_high",
-                "start_spread", "refresh", "least", "in_turn", "feedback", "rounds", "final_rounds",
-            )  # fmt: skip
-            return TwoPulse(**{name: getattr(self, name) for name in names}, average=self.read_average, **share)
-        if self.rule in ("outer_product", "streaming_eigenupdate"):
-            kind = OuterProduct if self.rule == "outer_product" else StreamingEigenupdate
-            return kind(rate=self.outer_rate, step=self.pulse_step, **share)
-        counted: dict[str, Any] = {
-            "step": self.pulse_step,
-            "set_volts": self.pulse_volts,
-            "reset_volts": self.pulse_volts,
-            "set_gate": self.pulse_gate,
-            "reset_gate": self.reset_gate,
-            "width": self.width,
-            "start_pulses": self.start_pulses,
-            **share,
-        }
-        if self.rule == "manhattan":
-            return Manhattan(**counted)
-        return MixedPrecision(**counted) if self.rule == "mixed_precision" else RowParallel(**counted)
+        return make_rule(self.rule, self, self.rule_options)
 
     def measures(self) -> frozenset[str]:
         """Return what every training gives; tasks add theirs."""
@@ -185,7 +164,8 @@ class TrainingPlan(Plan):
             + reads * (spec.read_seconds(block, self.read_average) + alone * spec.vmm_slot_seconds)
             + (steps + 1) * self.vectors_per_step() * spec.vmm_slot_seconds
         )
-        volts = max(self.set_volts, self.reset_volts) if two_pulse else self.pulse_volts
+        # Rules by outer products leave the amplitude to the array; one of somebody else's may not say it.
+        volts = float(getattr(rule, "volts_max", self.pulse_volts if rule.needs_samples else math.nan))
         return Forecast(plan.cells, volts, round(pulses * plan.cells), seconds)
 
 
