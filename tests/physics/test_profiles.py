@@ -116,7 +116,7 @@ def test_missing_key_unknown_model_and_empty_chip(raw):
     del content["parameters"]["wear"]
     with pytest.raises(ProfileError, match="key 'wear' is missing"):
         parse_profile(content)
-    with pytest.raises(ProfileError, match="models are filament, gate_voltage, step, graded"):
+    with pytest.raises(ProfileError, match="models are filament, gate_voltage, graded, step"):
         parse_profile(raw("ta_hfo2_1t1r") | {"model": "jart"})
     with pytest.raises(ProfileError, match="at least one cell"):
         make_model(load_profile("ta_hfo2_1t1r"), 0, 1)
