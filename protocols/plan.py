@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import nan
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from ..analysis.quantities import HIGH, LOW
 from ..common.errors import RefusedError, alternatives
@@ -17,6 +18,16 @@ from ..instruments.block import Block
 def with_intervals(*names: str) -> frozenset[str]:
     """Return metrics that come with the two ends of their 95 % interval."""
     return frozenset(name + end for name in names for end in ("", LOW, HIGH))
+
+
+def _is_odd(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_odd, value))  # pyright: ignore[reportUnknownArgumentType]
+    return isinstance(value, bool | np.bool_ | np.ma.MaskedArray)
+
+
+def _takes_truth(annotation: object) -> bool:
+    return annotation is bool or any(map(_takes_truth, get_args(annotation)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,15 @@ class Plan(BaseModel):
     def measures(self) -> frozenset[str] | None:
         """Return the names of the metrics this step can give; None where it does not say."""
         return None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: object, info: ValidationInfo) -> object:
+        # pydantic makes 1 of True, and NumPy drops a mask.
+        wanted = cls.model_fields[info.field_name or ""].annotation
+        if _is_odd(value) and not _takes_truth(wanted):
+            raise ValueError("give plain numbers, not true and false, and no masks")
+        return value
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse, before anything is sent, what this array or its limits do not allow; here: cells outside of it."""

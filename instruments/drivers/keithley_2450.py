@@ -16,7 +16,7 @@ from qcodes.instrument_drivers.Keithley import Keithley2450
 from ...common.errors import RefusedError
 from ..capabilities import FloatArray
 from ..errors import InstrumentError
-from ..limits import Limits, refuse_bad_number
+from ..limits import Limits, refuse_bad_number, scalar
 from ..wire.binding import EchoBinding
 from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
@@ -299,7 +299,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
         refuse_bad_number("compliance", compliance, _COMPLIANCE_MIN, _COMPLIANCE_MAX, "A", channel=self.name)
 
     def _check_dwell(self, dwell: float) -> None:
-        if np.ndim(dwell) or dwell != 0.0:
+        if scalar(dwell, "dwell", channel=self.name) != 0.0:
             refuse_bad_number("dwell", dwell, _DELAY_MIN, _DELAY_MAX, "s", channel=self.name)
 
     def _note(self, volts: float, compliance: float | None) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from qcodes.instrument_drivers.Keysight import KeysightB2201
 
 from ...common.errors import RefusedError
@@ -138,7 +139,7 @@ class KeysightB2201AMatrix(GuardedInstrument, KeysightB2201):
     def _port_pair(self, path: Path) -> Path:
         source, line = path
         for port, most, kind in ((source, INPUTS, "input"), (line, OUTPUTS, "output")):
-            if isinstance(port, bool) or port != int(port) or not 1 <= port <= most:
+            if isinstance(port, bool) or not isinstance(port, int | np.integer) or not 1 <= port <= most:
                 raise RefusedError(f"{self.name} has no {kind} {port!r}: choose 1 to {most}")
         return int(source), int(line)
 
