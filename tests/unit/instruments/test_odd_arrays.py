@@ -173,7 +173,9 @@ def test_odd_targets_are_refused() -> None:
 @pytest.mark.parametrize("odd", [True, np.True_, np.ma.masked, np.ma.masked_array(0.1, True)], ids=repr)
 def test_plans_take_no_truth_for_a_number(odd: Any) -> None:
     for key in ("volts", "average"):
-        with pytest.raises(RefusedError, match=f"(?s)parameter '{key}' = .* is refused: give plain numbers, not true and"):
+        with pytest.raises(
+            RefusedError, match=f"(?s)parameter '{key}' = .* is refused: give plain numbers, not true and"
+        ):
             ReadArrayPlan(**{key: odd})
     with pytest.raises(RefusedError, match="give plain numbers"):
         ProgrammingPlan(levels={"count": odd})
