@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -314,6 +314,23 @@ class Limits(_Narrowed):
 
 
 _NAMES = frozenset(field.name for field in fields(Limits))
+
+
+def limits_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a section of limits in a file."""
+    own = Limits()
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            field.name: {
+                "type": "integer" if isinstance(getattr(own, field.name), int) else "number",
+                "minimum" if field.name.endswith("_min") else "maximum": getattr(own, field.name),
+                **({} if field.name.endswith("_min") else {"minimum": 0}),
+            }
+            for field in fields(Limits)
+        },
+    }
 
 
 def refuse_bad_number(name: str, value: float, low: float, high: float, unit: str, *, channel: str) -> None:

@@ -9,10 +9,7 @@ from ...common.errors import RefusedError
 from ..capabilities import CrossbarArray
 from ..drivers.roles import lacking_verbs, require_role
 
-_ARRAYS = (
-    "an array is a CrossbarBoard (xbarlab.instruments.board.crossbar_board), or several instruments composed to one: "
-    "array: {type: xbarlab.instruments.probe.probed_array.ProbedArray, …}"
-)
+_ARRAYS = "an array is a CrossbarBoard, or several instruments composed to one: array: {type: ProbedArray, …}"
 
 
 def require_array(kind: object, *, where: str) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import json
 import logging
 import os
-import re
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
@@ -22,7 +21,8 @@ from ..clock import WallClock
 from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
 from .bench_lock import BenchLock
-from .station_file import ComposedArray, StationFile, known_arguments, read_station
+from .instrument_types import known_arguments
+from .station_file import ComposedArray, StationFile, read_station
 from .terminations import TERMINATIONS
 
 if TYPE_CHECKING:
@@ -288,11 +288,9 @@ class Bench:
 
     def _compose(self, composed: ComposedArray, station: Station) -> CrossbarArray:
         """Make the array that several instruments are together."""
-        module, _, cls = composed.type.rpartition(".")
-        kind = getattr(import_module(module), cls)
         instruments = {role: station.components[name] for role, name in composed.roles.items()}
         try:
-            return kind(
+            return composed.type(
                 self.file.array, **instruments, **composed.settings, chip=self.file.chip, limits=self.file.limits
             )
         except RefusedError as error:
@@ -302,10 +300,11 @@ class Bench:
         """Return what in the file of instrument ``name`` made QCoDeS fail, None if nothing did."""
         from qcodes.instrument import Instrument
 
-        argument = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        if argument is not None:
-            return f"init: {unknown('argument', argument[1], known_arguments(self.file.instruments[name]['type']))}"
         settings = self.file.instruments[name]
+        make = self.file.types[name].make
+        mistyped = [key for key in settings["init"] if key not in known_arguments(make)]
+        if isinstance(error, TypeError) and mistyped and inspect.isclass(make):
+            return f"init: {unknown('argument', mistyped[0], known_arguments(make))}"
         if Instrument.exist(name):
             known = Instrument.find_instrument(name).parameters
             for key in settings.get("parameters") or {}:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import copy
-import inspect
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ...common.errors import RefusedError, unknown
+from ...common.records import read_format, read_record
 from ...common.yaml_files import read_yaml, refuse_unknown_keys
 from ..limits import Limits, NamedLimits
 from .fitting import require_array, require_roles, roles_of
+from .instrument_types import InstrumentType, find_type, is_composed, settings_of
 from .resource_names import canonical_resource
+from .station_model import FORMAT, InstrumentEntry, StationRecord
 
 if TYPE_CHECKING:
     from ..chip.chip_file import Chip
 
-_SECTIONS = ("instruments", "xbarlab")
-_OURS = ("array", "chip", "clock", "limits", "wear")
-_INSTRUMENT_KEYS = (
-    "type", "driver", "address", "port", "enable_forced_reconnect", "init", "parameters", "add_parameters",
-)  # fmt: skip
-# What QCoDeS takes of a parameter; it passes over the rest with a warning.
-_OPTIONS = (
-    "initial_value", "limits", "label", "unit", "scale", "offset", "step", "inter_delay", "post_delay", "alias",
-    "monitor",
-)  # fmt: skip
-_CLOCKS = ("auto", "wall", "simulated")
+log = logging.getLogger(__name__)
+
 _IN_PROCESS = "@xbarlab"
 COMPOSED = "array"
 
@@ -40,17 +33,18 @@ class ComposedArray:
 
     Attributes
     ----------
-    type : str
-        ``module.Class`` with a class attribute ``ROLES``: what each instrument is to it, in the order of opening.
+    type : class
+        With a class attribute ``ROLES``: what each instrument is to it, in the order of opening.
     roles : dict of str to str
         Role → instrument.
     settings : dict
         Everything else it is made with.
     """
 
-    type: str
+    type: Any
     roles: dict[str, str]
     settings: dict[str, Any]
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +69,10 @@ class StationFile:
         Instrument → its entry there.
     states : tuple of str
         Files in which chips of mock benches live on; two bench files may name the same.
+    types : dict of str to InstrumentType
+        Instrument → what its ``type:`` stands for.
+    notes : tuple of str
+        What is told to who wrote the file: old names, and the new ones.
     wear : str, optional
         Where the wear ledger is, as it was written.
     """
@@ -91,6 +89,8 @@ class StationFile:
     boards: dict[str, Chip | None] = field(default_factory=dict[str, "Chip | None"])
     resource_of: dict[str, str] = field(default_factory=dict[str, str])
     states: tuple[str, ...] = ()
+    types: dict[str, InstrumentType] = field(default_factory=dict[str, InstrumentType])
+    notes: tuple[str, ...] = ()
 
     def account(self, *, simulated: bool, board: str | None = None) -> str | None:
         """Return what a chip's wear is kept under; None where it is a fresh one each time, or has no name.
@@ -118,32 +118,42 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
         Merged over the file, section by section: ``{"xbarlab": {"clock": "wall"}}``.
     """
     path = Path(path).absolute()
-    record = _merged(read_yaml(path, "station file"), overrides or {})
-    refuse_unknown_keys(record, _SECTIONS, where=str(path), kind="section")
-    instruments = _instruments(record.get("instruments"), path)
-    ours = _mapping(record.get("xbarlab") or {}, f"{path}: xbarlab")
-    refuse_unknown_keys(ours, _OURS, where=f"{path}: xbarlab", kind="key")
+    content = _merged(read_yaml(path, "station file"), overrides or {})
+    read_format(content, FORMAT, where=str(path), kind="station file")
+    if not content.get("instruments") and content.keys() <= {"instruments", "xbarlab", "format"}:
+        raise RefusedError(f"{path}: a station file needs an instruments section, as QCoDeS has it")
+    section = content.get("instruments")
+    if isinstance(section, Mapping):
+        content["instruments"] = {str(name): entry for name, entry in cast("Mapping[Any, Any]", section).items()}
+    record = read_record(StationRecord, content, where=str(path), top="section")
+    types = {name: find_type(entry.type, f"{path}: instruments.{name}") for name, entry in record.instruments.items()}
+    instruments = {name: _settings(entry, types[name], path, name) for name, entry in record.instruments.items()}
+    for name, found in types.items():
+        if is_composed(found.make):
+            raise RefusedError(
+                f"{path}: instruments.{name}.type {record.instruments[name].type} is made of several instruments: list "
+                "those, and write it as array: {type: …} in the xbarlab section"
+            )
+    resource_of, states = _resources(instruments, path)
+    ours = record.xbarlab
     composed: ComposedArray | None = None
     boards: dict[str, Chip | None] = {}
-    if isinstance(ours.get("array"), Mapping):
-        composed = _composed(_mapping(ours["array"], f"{path}: xbarlab.array"), instruments, path)
+    if isinstance(ours.array, Mapping):
+        composed = _composed(_mapping(ours.array, f"{path}: xbarlab.array"), types, path)
         array = COMPOSED
-    elif isinstance(ours.get("array"), list):
+    elif isinstance(ours.array, list):
         from .joined_station import joined_boards
 
-        boards = joined_boards(cast("list[object]", ours["array"]), ours.get("chip"), instruments, path)
+        boards = joined_boards(cast("list[object]", ours.array), ours.chip, instruments, path)
         array = " + ".join(boards)
     else:
-        array = str(ours.get("array", next(iter(instruments)) if len(instruments) == 1 else ""))
+        only = next(iter(instruments)) if len(instruments) == 1 and "array" not in ours.model_fields_set else ""
+        array = str(ours.array) if "array" in ours.model_fields_set else only
         if array not in instruments:
             raise RefusedError(f"{path}: xbarlab.array: {unknown('instrument', array, instruments)}")
     for name in boards or ([array] if composed is None else []):
-        kind = _require_class(instruments[name]["type"], f"{path}: instruments.{name}")
-        require_array(kind, where=f"{path}: xbarlab.array: {name}")
-    clock = str(ours.get("clock", "auto"))
-    if clock not in _CLOCKS:
-        raise RefusedError(f"{path}: xbarlab.clock: {unknown('clock', clock, _CLOCKS)}")
-    limits = cast("dict[str, float]", _mapping(ours.get("limits") or {}, f"{path}: xbarlab.limits"))
+        require_array(types[name].make, where=f"{path}: xbarlab.array: {name}")
+    limits = cast("dict[str, float]", dict(ours.limits))
     allowed, chip = Limits(), None
     if boards:
         from .joined_station import all_chips
@@ -151,51 +161,59 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
         chip = all_chips(boards)
         for mounted in filter(None, boards.values()):
             Limits().narrowed(mounted.limits, source=mounted.source).narrowed(limits, source=f"{path}: xbarlab.limits")
-    elif ours.get("chip") is not None:
+    elif ours.chip is not None:
         from ..chip.chip_file import load_chip
 
-        if isinstance(ours["chip"], list):
-            count = len(cast("list[object]", ours["chip"]))
+        if isinstance(ours.chip, list):
+            count = len(cast("list[object]", ours.chip))
             raise RefusedError(
                 f"{path}: xbarlab.chip lists {count} chips and xbarlab.array no boards: name one of each"
             )
-        chip = load_chip(path.parent / str(ours["chip"]))
+        chip = load_chip(path.parent / str(ours.chip))
         allowed = allowed.narrowed(chip.limits, source=chip.source)
     named = NamedLimits(limits, f"{path}: xbarlab.limits")
     allowed.narrowed(named, source=named.source)
-    resource_of, states = _resources(instruments, path)
-    wear = ours.get("wear")
+    wear = ours.wear
     if wear is not None and (not isinstance(wear, str) or not wear.strip()):
         raise RefusedError(f"{path}: xbarlab.wear is {wear!r}: name a folder, or a file that ends in .sqlite")
-    resources = tuple(resource_of.values())
+    notes = tuple(found.note for found in types.values() if found.note)
+    if composed is not None and composed.note:
+        notes = (*notes, composed.note)
+    for note in notes:
+        log.warning("%s", note)
     return StationFile(
-        path, instruments, array, composed, chip, clock, named, resources, wear, boards, resource_of, states
+        path=path,
+        instruments=instruments,
+        array=array,
+        composed=composed,
+        chip=chip,
+        clock=ours.clock,
+        limits=named,
+        resources=tuple(resource_of.values()),
+        wear=wear,
+        boards=boards,
+        resource_of=resource_of,
+        states=states,
+        types=types,
+        notes=notes,
     )
 
 
-def _instruments(section: object, path: Path) -> dict[str, dict[str, Any]]:
-    if not section:
-        raise RefusedError(f"{path}: a station file needs an instruments section, as QCoDeS has it")
-    instruments: dict[str, dict[str, Any]] = {}
-    for name, entry in _mapping(section, f"{path}: instruments").items():
-        where = f"{path}: instruments.{name}"
-        settings = _mapping(entry, where)
-        refuse_unknown_keys(settings, _INSTRUMENT_KEYS, where=where, kind="key")
-        _require_class(settings.get("type"), where)
-        for group, known in (("parameters", _OPTIONS), ("add_parameters", ("source", *_OPTIONS))):
-            for parameter, options in _mapping(settings.get(group) or {}, f"{where}.{group}").items():
-                there = f"{where}.{group}.{parameter}"
-                refuse_unknown_keys(_mapping(options, there), known, where=there, kind="key")
-        init = dict(_mapping(settings.get("init") or {}, f"{where}.init"))
-        if init.get("visalib") is not None:
-            init["visalib"] = _resolved(str(init["visalib"]), path.parent, where)
-        instruments[str(name)] = {**settings, "init": init}
-    return instruments
+def _settings(entry: InstrumentEntry, kind: InstrumentType, path: Path, name: str) -> dict[str, Any]:
+    """Return an entry as QCoDeS wants it: the class by its full name, paths absolute."""
+    where = f"{path}: instruments.{name}"
+    init = dict(entry.init)
+    if init.get("visalib") is not None:
+        init["visalib"] = _resolved(str(init["visalib"]), path.parent, where)
+    if isinstance(init.get("chip"), str):
+        init["chip"] = str(path.parent / init["chip"])
+    return {**entry.model_dump(exclude_unset=True), "type": kind.path, "init": init}
 
 
-def _composed(entry: dict[str, Any], instruments: Mapping[str, Any], path: Path) -> ComposedArray:
+def _composed(entry: dict[str, Any], types: Mapping[str, InstrumentType], path: Path) -> ComposedArray:
     where = f"{path}: xbarlab.array"
-    kind = _require_class(entry.pop("type", None), where)
+    found = find_type(entry.pop("type", None), where)
+    kind = found.make
     roles = roles_of(kind)
     if not roles:
         raise RefusedError(f"{where}.type {kind.__name__} is not composed of instruments: write array: <instrument>")
@@ -203,48 +221,14 @@ def _composed(entry: dict[str, Any], instruments: Mapping[str, Any], path: Path)
     may = [role for role in roles_of(kind, optional=True) if role in entry]
     for role in [*roles, *may]:
         name = str(entry.pop(role, role))
-        if name not in instruments:
-            raise RefusedError(f"{where}.{role}: {unknown('instrument', name, instruments)}")
+        if name not in types:
+            raise RefusedError(f"{where}.{role}: {unknown('instrument', name, types)}")
         if name in chosen.values():
             raise RefusedError(f"{where}.{role}: {name} has another role already: each role takes its own instrument")
         chosen[role] = name
-    classes = {name: _require_class(instruments[name]["type"], where) for name in chosen.values()}
-    require_roles(kind, chosen, classes, where=where)
-    known = [*roles, *_settings_of(kind)]
-    refuse_unknown_keys(entry, known, where=where, kind="key")
-    return ComposedArray(f"{kind.__module__}.{kind.__name__}", chosen, entry)
-
-
-def _settings_of(kind: type) -> list[str]:
-    parameters = inspect.signature(kind).parameters.values()
-    roles = roles_of(kind)
-    return [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in {*roles, "chip", "limits"}]
-
-
-def _require_class(name: object, where: str) -> type:
-    module, _, cls = str(name or "").rpartition(".")
-    if not module:
-        raise RefusedError(
-            f"{where}.type is {name!r}: write module.Class, as xbarlab.instruments.board.crossbar_board.CrossbarBoard"
-        )
-    try:
-        return getattr(import_module(module), cls)
-    except (ImportError, AttributeError) as error:
-        raise RefusedError(f"{where}.type {name} cannot be imported: {error}") from error
-
-
-def known_arguments(name: str) -> list[str]:
-    """Return what the ``init`` of an instrument of class ``name`` may hold, for messages."""
-    module, _, cls = name.rpartition(".")
-    kind = getattr(import_module(module), cls)
-    known: set[str] = set()
-    for owner in inspect.getmro(kind) if inspect.isclass(kind) else (kind,):
-        maker = vars(owner).get("__init__") if inspect.isclass(owner) else owner
-        if maker is not None and owner is not object:
-            parameters = inspect.signature(maker).parameters.values()
-            known |= {p.name for p in parameters if p.kind in {p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY}}
-    # The name is the key of the entry; chip and limits stand in the xbarlab section.
-    return sorted(known - {"self", "name", "resource", "chip", "limits"})
+    require_roles(kind, chosen, {name: types[name].make for name in chosen.values()}, where=where)
+    refuse_unknown_keys(entry, [*roles, *settings_of(kind)], where=where, kind="key")
+    return ComposedArray(kind, chosen, entry, found.note)
 
 
 def _resolved(visalib: str, folder: Path, where: str) -> str:

@@ -22,7 +22,7 @@ from xbarlab.mockhw.bench.file import BenchFileError, load_bench_file
 from xbarlab.mockhw.chip.profile import ProfileError, load_profile
 from xbarlab.runbooks.runner.schema import load_runbook
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROOMS = ("cli.py", "__init__.py", "common", "instruments", "protocols", "analysis", "mockhw", "runbooks")
 READER = "common/yaml_files.py"
 REFUSALS = (RefusedError, BenchFileError, ProfileError)

@@ -1,0 +1,102 @@
+"""Files of users as pydantic records: what does not fit is one sentence that names file, key and alternatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import RefusedError, unknown
+
+FORMAT = "format"
+
+
+class Record(BaseModel):
+    """A part of a file: only known keys, never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def read_record(kind: type[R], content: Mapping[str, Any], *, where: str, key: str = "key", top: str = "") -> R:
+    """Return ``content`` as a record, or refuse it.
+
+    Parameters
+    ----------
+    where : str
+        The file, for the message.
+    key, top : str
+        What a key is called there, and one of the topmost level ("section") where that is something else.
+
+    Raises
+    ------
+    RefusedError
+        One sentence: where, which key, what is wrong, what would be right.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise RefusedError(f"{where}: {_sentence(kind, error, key, top or key)}", where=where) from error
+
+
+def read_format(content: Mapping[str, Any], newest: int, *, where: str, kind: str) -> int:
+    """Return the format a file is written in, 1 where it does not say; refuse one that is newer than we are."""
+    number = content.get(FORMAT, 1)
+    if type(number) is not int or number < 1:
+        raise RefusedError(f"{where}: format is {number!r}: a whole number from 1 on", where=where, value=number)
+    if number > newest:
+        read = f"format {newest}" if newest == 1 else f"formats 1 to {newest}"
+        remedy = "use the xbarlab it was written for, or a newer one"
+        raise RefusedError(
+            f"{where}: a {kind} of format {number}: this xbarlab reads {read}; {remedy}",
+            where=where, value=number, limit=newest, remedy=remedy,
+        )  # fmt: skip
+    return number
+
+
+def _sentence(kind: type[BaseModel], error: ValidationError, key: str, top: str) -> str:
+    errors = error.errors(include_url=False)
+    # A mistyped key is also one that is missing: what was written is the better answer.
+    first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
+    path = tuple(part for part in first["loc"] if part != "[key]")
+    place = ".".join(str(part) for part in path)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    given: Any = first["input"]
+    if first["type"] == "extra_forbidden":
+        inside = ".".join(str(part) for part in path[:-1])
+        said = unknown(key if inside else top, path[-1], fields_at(kind, path[:-1]))
+        return f"{inside}: {said}" if inside else said
+    if first["type"] in {"model_type", "dict_type", "mapping_type"}:
+        return f"{place} is {given!r}; it must be a mapping of keys to values"
+    if first["type"] == "missing":
+        return f"{place} is missing{more}"
+    if first["type"] == "literal_error":
+        field = _record_at(kind, path[:-1]).model_fields.get(str(path[-1]))
+        choices = [str(choice) for choice in get_args(field.annotation)] if field is not None else []
+        return f"{place}: {unknown(str(path[-1]), given, choices)}"
+    said = first["msg"].removeprefix("Value error, ")
+    shown = path and first["type"] != "value_error" and len(repr(given)) < 80
+    return f"{place or kind.__name__.lower()}: {said}{f', not {given!r}' if shown else ''}{more}"
+
+
+def fields_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Return the keys a record may have at ``path`` inside of ``kind``."""
+    return list(_record_at(kind, path).model_fields)
+
+
+def _record_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
+    here = kind
+    for part in path:
+        field = here.model_fields.get(str(part))
+        if field is not None:
+            here = next(iter(_records(field.annotation)), here)
+    return here
+
+
+def _records(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _records(part)]
