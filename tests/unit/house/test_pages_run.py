@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,44 @@ def shown(page: str, name: str) -> str:
     blocks = re.findall(r"```python\n# (\S+)\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     (text,) = [text for called, text in blocks if called == name]
     return text
+
+
+def installed(folder: Path, page: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a module of a page into a folder as pip would: with its entry points beside it."""
+    (folder / f"{module}.py").write_text(shown(page, f"{module}.py"), encoding="utf-8")
+    (project,) = re.findall(r"```toml\n# pyproject.toml\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
+    said = tomllib.loads(project)["project"]
+    info = folder / f"{said['name'].replace('-', '_')}-{said['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {said['name']}\nVersion: {said['version']}\n")
+    lines = [
+        f"[{group}]\n" + "\n".join(map(" = ".join, names.items())) for group, names in said["entry-points"].items()
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(folder)
+
+
+def test_the_matrix_of_the_page_takes_the_place_of_the_shipped_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(tmp_path, "add-an-instrument.md", "my_matrix", monkeypatch)
+    stations = DOCS.parent / "runbooks" / "stations"
+    text = (stations / "mock_tio2.station.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"(visalib: |chip: )(mock_tio2)", rf"\g<1>{stations.as_posix()}/\2", text)
+    assert text.count("type: KeysightB2201A") == 1
+    station = tmp_path / "mine.station.yaml"
+    station.write_text(text.replace("type: KeysightB2201A", "type: MyMatrix"), encoding="utf-8")
+    block = xbarlab.Block(1, 1, 2, 1)
+    with xbarlab.open_bench(station) as bench:
+        matrix = bench.station.components["matrix"]
+        assert type(matrix).__name__ == "MyMatrix"
+        mine, paths = bench.array.read(block).conductance, matrix.ask("ROUT:CLOS:CARD? 0")
+        assert bench.incidents == ()
+    assert [str(step.result) for step in bench.ending if step.instrument == "matrix"] == ["confirmed"]
+    with xbarlab.open_bench("mock_tio2") as bench:
+        np.testing.assert_allclose(bench.array.read(block).conductance, mine, rtol=0.1)  # read noise
+        assert bench.station.components["matrix"].ask("ROUT:CLOS:CARD? 0") == paths
+    del sys.modules["my_matrix"]
 
 
 @pytest.fixture
