@@ -63,7 +63,7 @@ class ArrayBoardEntry(_Section):
     kind: Literal["array_board"]
     address: str
     serial: str = "MOCK-0001"
-    protocol: Literal[1, 2] = 1
+    protocol: Literal[1, 2] = 2
     lacks: tuple[
         Literal[
             "sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify",
