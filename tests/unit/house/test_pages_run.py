@@ -9,12 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 import xbarlab
 from support.fake_array import FakeArray
+from support.packages import install
+from support.training_bench import write_bench
 from xbarlab.common import plugins
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import CrossbarArray
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights
+from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor
+from xbarlab.protocols.training.steps.training_plan import TrainingPlan
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -28,17 +34,13 @@ def shown(page: str, name: str) -> str:
 
 def installed(folder: Path, page: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a module of a page into a folder as pip would: with its entry points beside it."""
-    (folder / f"{module}.py").write_text(shown(page, f"{module}.py"), encoding="utf-8")
     (project,) = re.findall(r"```toml\n# pyproject.toml\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
     said = tomllib.loads(project)["project"]
-    info = folder / f"{said['name'].replace('-', '_')}-{said['version']}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {said['name']}\nVersion: {said['version']}\n")
-    lines = [
-        f"[{group}]\n" + "\n".join(map(" = ".join, names.items())) for group, names in said["entry-points"].items()
+    points = [
+        f"[{kind}]\n{name} = {to}\n" for kind, names in said["entry-points"].items() for name, to in names.items()
     ]
-    (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(folder)
+    text = {module: shown(page, f"{module}.py")}
+    monkeypatch.syspath_prepend(install(folder, said["name"], "\n".join(points), said["version"], **text))
 
 
 def test_the_matrix_of_the_page_takes_the_place_of_the_shipped_one(
@@ -109,3 +111,39 @@ def test_the_protocol_of_the_page_measures_in_a_notebook(tmp_path: Path, monkeyp
     assert result.metrics() == {"relaxed_median": 1.0}
     assert array.actions == ["pulse", "read", "read", "read"]
     assert (tmp_path / "relaxation_run" / "data.db").is_file()
+
+
+def test_the_rule_of_the_page_is_a_rule_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = shown("add-a-network.md", "my_rule.py")
+    point = "[xbarlab.update_rules]\nlargest_first = my_rule:LargestFirst\n"
+    monkeypatch.syspath_prepend(install(tmp_path / "package", "my-rules", point, my_rule=code))
+    plan = TrainingPlan(rule="largest_first", rule_options={"part": 0.2})
+    rule = plan.update_rule()
+    with xbarlab.open_bench(write_bench(tmp_path, "soft_bounds_1t1r")) as bench:
+        rule.check(bench.array.spec)
+        weights = ArrayWeights(bench.array, plan_floor(16, 12, [LayerRequest("w", 4, 5)]))
+        rule.start(weights, np.random.default_rng(0))
+        before = bench.array.cost
+        rule.apply(weights, {"w": np.linspace(-1.0, 0.9, 20).reshape(4, 5)}, {})
+        assert (bench.array.cost - before).pulses == 2 * 0.2 * 20, "a fifth of the weights, two cells each"
+    del sys.modules["my_rule"]
+
+
+def test_the_cells_of_the_page_are_a_model_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = shown("add-a-device-model.md", "my_cells.py")
+    point = "[xbarlab.device_models]\npart_of_the_way = my_cells:PartOfTheWay\n"
+    monkeypatch.syspath_prepend(install(tmp_path / "package", "my-cells", point, my_cells=code))
+    station = write_bench(tmp_path, "soft_bounds_1t1r")
+    page = (DOCS / "add-a-device-model.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"```yaml\n# in my_chip.profile.yaml.*?\n(.*?)```", page, re.DOTALL)
+    yaml = YAML(typ="safe", pure=True)
+    profile = tmp_path / "ideal.profile.yaml"
+    content = yaml.load(profile.read_text(encoding="utf-8")) | yaml.load(said)
+    with profile.open("w", encoding="utf-8") as file:
+        yaml.dump(content, file)
+    block = xbarlab.Block(2, 1, 3, 2)
+    with xbarlab.open_bench(station) as bench:
+        bench.array.pulse(xbarlab.PulseMap(block, volts=[[1.5, 0.9]], gate=2.0, width=1e-6, count=7))
+        left = (190e-6 - bench.array.read(block, average=64).conductance) / 180e-6
+    np.testing.assert_allclose(left, [[0.9**7, 1.0]], rtol=0.01)
+    del sys.modules["my_cells"]
