@@ -39,18 +39,18 @@ class Cost:
 
     def __sub__(self, other: Cost) -> Cost:
         return Cost(
-            self.transactions - other.transactions,
-            self.slots - other.slots,
-            self.pulses - other.pulses,
-            self.chip_seconds - other.chip_seconds,
+            transactions=self.transactions - other.transactions,
+            slots=self.slots - other.slots,
+            pulses=self.pulses - other.pulses,
+            chip_seconds=self.chip_seconds - other.chip_seconds,
         )
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
-            self.transactions + other.transactions,
-            self.slots + other.slots,
-            self.pulses + other.pulses,
-            self.chip_seconds + other.chip_seconds,
+            transactions=self.transactions + other.transactions,
+            slots=self.slots + other.slots,
+            pulses=self.pulses + other.pulses,
+            chip_seconds=self.chip_seconds + other.chip_seconds,
         )
 
 

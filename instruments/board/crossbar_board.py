@@ -346,7 +346,9 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
             (offset,) = exchange.ask_numbers("DIAG:OFFS?", 1)
             measured, nominal = exchange.ask_numbers("DIAG:REF?", 2)
         session.count(3, 0, 0, 0.0)
-        return Diagnosis(session.mount.polarity * offset, measured, nominal, lines)
+        return Diagnosis(
+            offset=session.mount.polarity * offset, reference=measured, reference_nominal=nominal, open=lines
+        )
 
     def declare_silence(self, seconds: float) -> None:
         """Tell the board that nothing will be sent for ``seconds`` [s], when its watchdog would mind."""

@@ -29,7 +29,7 @@ def add_settings(board: VisaInstrument, mount: Mount) -> dict[str, Any]:
         )
 
     add(
-        "SOUR:READ:VOLT", "read_volts", "Read amplitude", "V", Numbers(-limits.read_volts_max, limits.read_volts_max),
+        "SOUR:READ:VOLT", "read_volts", "Read amplitude", "V", _between(-limits.read_volts_max, limits.read_volts_max),
         "Control the amplitude of reads, ± ``limits.read_volts_max`` [V]; ``read()`` sets it to what it is asked.",
     )  # fmt: skip
     add(
@@ -54,7 +54,7 @@ def add_settings(board: VisaInstrument, mount: Mount) -> dict[str, Any]:
     )  # fmt: skip
     if gated:
         add(
-            "SOUR:READ:GATE", "read_gate", "Gate voltage of reads", "V", Numbers(0.0, limits.gate_max),
+            "SOUR:READ:GATE", "read_gate", "Gate voltage of reads", "V", _between(0.0, limits.gate_max),
             "Control the gate voltage of reads, 0 to ``limits.gate_max`` [V]; ``read()`` sets it.",
         )  # fmt: skip
     if "vmm" in can.supports:
@@ -64,7 +64,7 @@ def add_settings(board: VisaInstrument, mount: Mount) -> dict[str, Any]:
         )  # fmt: skip
         if gated:
             add(
-                "SOUR:VMM:GATE", "vmm_gate", "Gate voltage of VMM", "V", Numbers(0.0, limits.gate_max),
+                "SOUR:VMM:GATE", "vmm_gate", "Gate voltage of VMM", "V", _between(0.0, limits.gate_max),
                 "Control the gate voltage of all lines in VMM, 0 to ``limits.gate_max`` [V].",
             )  # fmt: skip
     return shown
@@ -74,14 +74,24 @@ def add_update_settings(board: VisaInstrument, mount: Mount) -> None:
     """Add what gives the drive of an outer-product update; it depends on the chip, so it has no default."""
     limits = mount.limits
     for name, unit, values, docstring in (
-        ("update_width", "s", Numbers(limits.width_min, limits.width_max), "pulse width of outer_update [s]"),
-        ("update_set_volts", "V", Numbers(0.0, limits.set_volts_max), "SET amplitude of outer_update [V]"),
-        ("update_reset_volts", "V", Numbers(0.0, limits.reset_volts_max), "RESET amplitude as a magnitude [V]"),
-        ("update_set_gate", "V", Numbers(0.0, limits.gate_max), "gate voltage of SETs in outer_update [V], 0 V if not"),
-        ("update_reset_gate", "V", Numbers(0.0, limits.gate_max), "gate voltage of RESETs in it [V], 0 V if not"),
+        ("update_width", "s", _between(limits.width_min, limits.width_max), "pulse width of outer_update [s]"),
+        ("update_set_volts", "V", _between(0.0, limits.set_volts_max), "SET amplitude of outer_update [V]"),
+        ("update_reset_volts", "V", _between(0.0, limits.reset_volts_max), "RESET amplitude as a magnitude [V]"),
+        (
+            "update_set_gate",
+            "V",
+            _between(0.0, limits.gate_max),
+            "gate voltage of SETs in it [V], 0 V if not",
+        ),
+        ("update_reset_gate", "V", _between(0.0, limits.gate_max), "gate voltage of RESETs in it [V], 0 V if not"),
     ):
         board.add_parameter(name, ManualParameter, unit=unit, vals=values, docstring=f"Control the {docstring} set.")
 
 
 def _nine_digits(value: float) -> str:
     return f"{value:.9g}"
+
+
+def _between(low: float, high: float) -> Numbers | Enum:
+    """Return the validator of a number; QCoDeS knows no range of a single value, which limits may leave."""
+    return Numbers(low, high) if high > low else Enum(low)

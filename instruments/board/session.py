@@ -70,7 +70,12 @@ class BoardSession:
         ``chip_seconds`` counts whole slots, overhead included: the protocol does not promise that the drivers are at
         0 V while a slot is set up, so this is the time they may have been on.
         """
-        return Cost(self._transactions, self._slots, self._pulses, self._chip_seconds)
+        return Cost(
+            transactions=self._transactions,
+            slots=self._slots,
+            pulses=self._pulses,
+            chip_seconds=self._chip_seconds,
+        )
 
     def count(self, transactions: int, slots: int, pulses: int, seconds: float) -> None:
         """Count what an action cost."""

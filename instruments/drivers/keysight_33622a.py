@@ -293,7 +293,15 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
             raise RefusedError(f"count {count!r} at {where} is not a whole number of pulses")
         refuse_bad_number("count", count, 1, _COUNT_MAX, "pulses", channel=where)
         refuse_bad_number("length of the train", pulses * period, 0.0, _TRAIN_MAX, "s", channel=where)
-        return PulseTrain(amplitudes[0], amplitudes[1], width, edge, period, int(count), round(count * period, 12))
+        return PulseTrain(
+            first=amplitudes[0],
+            second=amplitudes[1],
+            width=width,
+            edge=edge,
+            period=period,
+            count=int(count),
+            seconds=round(count * period, 12),
+        )
 
     def _amplitude(self, volts: float, channel: str, most: float) -> float:
         """Return what of ``volts`` [V] the instrument keeps: four digits, rounded towards 0 V at ``most`` [V]."""

@@ -53,4 +53,4 @@ class SmuReadings:
         flags = FLAG_COMPLIANCE if bits & _STATUS_LIMIT else 0
         if abs(i) >= _OVERFLOW:
             flags, i = flags | FLAG_OVERFLOW, float("nan")
-        return Point(v, i, flags)
+        return Point(volts=v, current=i, flags=flags)

@@ -178,7 +178,9 @@ class CellForming(ArrayState):
 
     def _pulse(self, at: tuple[int, int], cell: Block, volts: float, width: float, gate: float) -> None:
         plan, spec = self._plan, self._array.spec
-        self._array.pulse(PulseMap(cell, volts, width, spec.pulse_gate(gate), 1, plan.scheme))
+        self._array.pulse(
+            PulseMap(block=cell, volts=volts, width=width, gate=spec.pulse_gate(gate), count=1, scheme=plan.scheme)
+        )
         self.pulses[at] += 1
 
 
@@ -257,5 +259,16 @@ def _unpacked(ramp: FloatArray, sweeps: FloatArray) -> tuple[IVTrace, ...]:
     for row, col, compliance, dwell, points in sweeps.tolist():
         volts, gate, current, flags = ramp[:, first : first + int(points)]
         first += int(points)
-        found.append(IVTrace(int(row), int(col), volts, gate, current, flags.astype(np.uint8), compliance, dwell))
+        found.append(
+            IVTrace(
+                row=int(row),
+                col=int(col),
+                volts=volts,
+                gate=gate,
+                current=current,
+                flags=flags.astype(np.uint8),
+                compliance=compliance,
+                dwell=dwell,
+            )
+        )
     return tuple(found)

@@ -92,7 +92,16 @@ def _form_at_once(array: CrossbarArray, plan: FormingPlan, block: Block, keep: R
                 continue
             if work.interrupted:
                 look(volts, array.read(block).conductance)
-            array.pulse(PulseMap(block, volts, plan.width, gate, at.todo.astype(np.int64), plan.scheme))
+            array.pulse(
+                PulseMap(
+                    block=block,
+                    volts=volts,
+                    width=plan.width,
+                    gate=gate,
+                    count=at.todo.astype(np.int64),
+                    scheme=plan.scheme,
+                )
+            )
             at.pulses = at.pulses + at.todo
             g = array.read(block).conductance
             work.add({"cycle": step}, conductance=g, volts=np.where(at.todo, volts, 0.0))
@@ -147,4 +156,13 @@ def _prove(
 def _switch(array: CrossbarArray, plan: FormingPlan, block: Block, cells: NDArray[np.bool_], sign: int) -> None:
     volts, gate = (plan.set_volts, plan.set_gate) if sign > 0 else (-plan.reset_volts, plan.reset_gate)
     gate = array.spec.pulse_gate(gate)
-    array.pulse(PulseMap(block, volts, plan.switch_width, gate, cells.astype(np.int64), plan.scheme))
+    array.pulse(
+        PulseMap(
+            block=block,
+            volts=volts,
+            width=plan.switch_width,
+            gate=gate,
+            count=cells.astype(np.int64),
+            scheme=plan.scheme,
+        )
+    )

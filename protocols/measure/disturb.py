@@ -195,7 +195,16 @@ class _Lines:
         volts, gate = (plan.set_volts, plan.set_gate) if sign > 0 else (-plan.reset_volts, plan.reset_gate)
         while count > 0:
             now = min(count, spec.limits.count_max)
-            self._array.pulse(PulseMap(self._cell, volts, plan.width, spec.pulse_gate(gate), now, plan.scheme))
+            self._array.pulse(
+                PulseMap(
+                    block=self._cell,
+                    volts=volts,
+                    width=plan.width,
+                    gate=spec.pulse_gate(gate),
+                    count=now,
+                    scheme=plan.scheme,
+                )
+            )
             count -= now
 
 

@@ -199,7 +199,16 @@ def pulse_response(array: CrossbarArray, plan: PulseResponsePlan, run: Run | Non
     set_gate, reset_gate = (array.spec.pulse_gate(gate) for gate in (plan.set_gate, plan.reset_gate))
 
     def fire(volts: float, gate: float, count: int) -> None:
-        array.pulse(PulseMap(block, volts, plan.width, gate, np.where(mask, count, 0), plan.scheme))
+        array.pulse(
+            PulseMap(
+                block=block,
+                volts=volts,
+                width=plan.width,
+                gate=gate,
+                count=np.where(mask, count, 0),
+                scheme=plan.scheme,
+            )
+        )
 
     def read() -> FloatArray:
         return array.read(block, average=plan.average).conductance

@@ -146,7 +146,9 @@ def read_array(array: CrossbarArray, plan: ReadArrayPlan, run: Run | None = None
         current, conductance, stderr, flags = (
             np.concatenate(work.pieces(name)) for name in ("current", "conductance", "stderr", "flags")
         )
-    return ReadArrayResult(reading=Reading(block, volts, current, conductance, stderr, flags))
+    return ReadArrayResult(
+        reading=Reading(block=block, volts=volts, current=current, conductance=conductance, stderr=stderr, flags=flags)
+    )
 
 
 def _parts(block: Block, seconds: float) -> list[Block]:

@@ -69,5 +69,9 @@ def bring(
         if not todo.any():
             return cells
         amplitude = sign * (volts + attempt * plan.attempt_step)
-        array.pulse(PulseMap(block, amplitude, plan.width, gate, todo.astype(np.int64), scheme))
+        array.pulse(
+            PulseMap(
+                block=block, volts=amplitude, width=plan.width, gate=gate, count=todo.astype(np.int64), scheme=scheme
+            )
+        )
     return cells & plan.reached(array.read(block, average=AVERAGE).conductance, sign)

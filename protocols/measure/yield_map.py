@@ -197,7 +197,7 @@ def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) 
 
     def switch(volts: float, gate: float) -> FloatArray:
         count, gate = at.todo.astype(np.int64), array.spec.pulse_gate(gate)
-        array.pulse(PulseMap(block, volts, plan.width, gate, count, plan.scheme))
+        array.pulse(PulseMap(block=block, volts=volts, width=plan.width, gate=gate, count=count, scheme=plan.scheme))
         return array.read(block, average=plan.average).conductance
 
     with keep.work("yield_map", axes, variables, meta, label="attempts", total=1 + plan.attempts) as work:

@@ -196,7 +196,7 @@ def _same_start(
 ) -> None:
     """Bring every cell back to the kind of state the step found: RESET, then one SET of those that were ``on``."""
     volts, gate = reset_ramp.volts_and_gate(np.full(block.shape, reset_ramp.stop))
-    array.pulse(PulseMap(block, -volts, width, gate, 1))
+    array.pulse(PulseMap(block=block, volts=-volts, width=width, gate=gate, count=1))
     middle = 0.5 * (set_ramp.start + set_ramp.stop)
     volts, gate = set_ramp.volts_and_gate(np.full(block.shape, middle))
-    array.pulse(PulseMap(block, volts, width, gate, on.astype(np.int64)))
+    array.pulse(PulseMap(block=block, volts=volts, width=width, gate=gate, count=on.astype(np.int64)))

@@ -129,7 +129,9 @@ class VerifyLoop(ArrayState):
 
     def _pulse(self, volts: FloatArray, gate: FloatArray, cells: NDArray[np.bool_]) -> None:
         self._volts, self._gate = volts, gate
-        self._array.pulse(PulseMap(self._block, volts, self.width, gate, cells.astype(np.int64)))
+        self._array.pulse(
+            PulseMap(block=self._block, volts=volts, width=self.width, gate=gate, count=cells.astype(np.int64))
+        )
 
     def _rest(self) -> None:
         self._volts, self._gate = np.zeros(self._block.shape), np.zeros(self._block.shape)

@@ -89,7 +89,7 @@ def pulse_cell(
             "--gate is missing: on a 1T1R chip it limits the current, and at 0 V no pulse reaches the cell"
         )
     gate = gate or 0.0
-    pulses = PulseMap(block, volts, width, gate, count)
+    pulses = PulseMap(block=block, volts=volts, width=width, gate=gate, count=count)
     limits = array.spec.limits
     where = f"cell ({block.row0}, {block.col0})"
     limits.check("pulse_volts", volts, channel=where)

@@ -231,9 +231,25 @@ class TwoPulse:
             self.written = self.gate.copy()
         array, block = weights.array, weights.block
         if (fall & used).any():
-            array.pulse(PulseMap(block, -self.reset_volts, self.width, self.reset_gate, (fall & used).astype(np.int64)))
+            array.pulse(
+                PulseMap(
+                    block=block,
+                    volts=-self.reset_volts,
+                    width=self.width,
+                    gate=self.reset_gate,
+                    count=(fall & used).astype(np.int64),
+                )
+            )
         if (rise & used).any():
-            array.pulse(PulseMap(block, self.set_volts, self.width, self.gate, (rise & used).astype(np.int64)))
+            array.pulse(
+                PulseMap(
+                    block=block,
+                    volts=self.set_volts,
+                    width=self.width,
+                    gate=self.gate,
+                    count=(rise & used).astype(np.int64),
+                )
+            )
         # A refreshed cell is SET at a gate that rose a little or not at all; one that fell unseen keeps what it has.
         self.written = np.where(rise & (fall | (self.gate >= self.written)), self.gate, self.written)
 
@@ -321,7 +337,7 @@ class EqualPulses:
         up = signed > 0
         volts = np.where(up, self.set_volts, -self.reset_volts)
         gate = np.where(up, spec.pulse_gate(self.set_gate), spec.pulse_gate(self.reset_gate))
-        weights.array.pulse(PulseMap(weights.block, volts, self.width, gate, count))
+        weights.array.pulse(PulseMap(block=weights.block, volts=volts, width=self.width, gate=gate, count=count))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state; this rule has none."""
