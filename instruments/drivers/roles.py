@@ -258,9 +258,9 @@ class Digitiser(BenchInstrument, Protocol):
 
 
 SHIPPED: Mapping[type, str] = {
-    SourceMeter: "Keithley2450Smu (xbarlab.instruments.drivers.keithley_2450)",
-    PulseSource: "Keysight33622APulser (xbarlab.instruments.drivers.keysight_33622a)",
-    SwitchMatrix: "KeysightB2201AMatrix (xbarlab.instruments.drivers.keysight_b2201a)",
+    SourceMeter: "Keithley2450Smu (type: Keithley2450)",
+    PulseSource: "Keysight33622APulser (type: Keysight33622A)",
+    SwitchMatrix: "KeysightB2201AMatrix (type: KeysightB2201A)",
     Digitiser: "",
 }
 """Drivers of this package that have a role."""

@@ -227,7 +227,7 @@ def _composed(entry: dict[str, Any], types: Mapping[str, InstrumentType], path: 
             raise RefusedError(f"{where}.{role}: {name} has another role already: each role takes its own instrument")
         chosen[role] = name
     require_roles(kind, chosen, {name: types[name].make for name in chosen.values()}, where=where)
-    refuse_unknown_keys(entry, [*roles, *settings_of(kind)], where=where, kind="key")
+    refuse_unknown_keys(entry, [*roles, *roles_of(kind, optional=True), *settings_of(kind)], where=where, kind="key")
     return ComposedArray(kind, chosen, entry, found.note)
 
 

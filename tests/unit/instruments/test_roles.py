@@ -29,6 +29,7 @@ from xbarlab.instruments.drivers.roles import (
     require_role,
 )
 from xbarlab.instruments.station.fitting import require_array
+from xbarlab.instruments.station.instrument_types import find_type
 from xbarlab.instruments.station.station_file import read_station
 from xbarlab.runbooks.stations import open_bench
 
@@ -51,7 +52,9 @@ STOCK = {
 @pytest.mark.parametrize("role", OURS, ids=lambda role: role.__name__)
 def test_shipped_drivers_have_their_roles(role: type) -> None:
     kind = OURS[role]
-    assert SHIPPED[role].startswith(f"{kind.__name__} ({kind.__module__}")
+    named, _, short = SHIPPED[role].rstrip(")").partition(" (type: ")
+    assert named == kind.__name__
+    assert find_type(short, "test").make is kind
     assert lacking_verbs(kind, role) == ()
     for verb in (name for name in vars(role) if name[0] != "_" and callable(getattr(role, name))):
         asked, offered = (inspect.signature(getattr(one, verb)).parameters for one in (role, kind))
