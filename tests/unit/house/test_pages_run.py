@@ -90,7 +90,7 @@ def test_the_array_of_the_page_is_an_array(my_array) -> None:
 
 def test_the_array_of_the_page_keeps_limits(my_array) -> None:
     pulses = xbarlab.PulseMap(xbarlab.Block(0, 1, 0, 1), volts=2.5, width=1e-6, gate=0.0, count=1)
-    with pytest.raises(RefusedError, match=r"2\.5 V .* above the limit 2 V .*the limit is set by the station file"):
+    with pytest.raises(RefusedError, match=r"2\.5 V .* above the limit 2 V .*set by the limits given to box"):
         my_array.pulse(pulses)
     assert my_array.cost.pulses == 0
 

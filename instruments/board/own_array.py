@@ -1,0 +1,197 @@
+"""An array of your own: a class that says how its instrument measures, gives pulses and lets go; the rest is here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from qcodes.instrument import Instrument
+
+from ...common.errors import RefusedError
+from ..abilities import Parts
+from ..array_spec import ArraySpec
+from ..block import Block
+from ..capabilities import Clock, Cost, Delivered, FloatArray, Kind, PulseMap, Reading
+from ..chip.chip_file import Chip
+from ..chip.requests import Look, Pulses, checked_pulses, checked_read
+from ..chip.wear_ledger import WearLedger
+from ..clock import WallClock
+from ..limits import NamedLimits
+from ..wire.safe_state import SafeStep, steps_taken
+from ..wire.unconfirmed import unconfirmed
+
+_LOG = logging.getLogger(__name__)
+
+
+class OwnArray(Instrument):
+    """Base of arrays of your own; subclasses write ``measure``, ``give`` and ``let_go``.
+
+    What is asked is checked here, whole, before any of them is called: cells, NaN, the limits of ``spec`` narrowed by
+    chip and station, gates and bias schemes. Pulses are counted in the chip's wear before they are given; cost is
+    counted; a chip that SETs with negative voltages is turned round. ``let_go`` is called when it is opened, and on
+    every exit.
+
+    Parameters
+    ----------
+    name : str
+        What the station file calls it.
+    spec : ArraySpec
+        What it is and can do; only name, size and kind of cell must be said, and ``limits`` is what the instrument
+        itself may apply.
+    chip, limits
+        From the station file: hand them on as ``**station``.
+    parts : mapping of kind to part
+        Abilities beyond reading and pulsing: ``{Sweeps: part}``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spec: ArraySpec,
+        *,
+        chip: Chip | None = None,
+        limits: Mapping[str, float] | None = None,
+        parts: Mapping[type, object] | None = None,
+        **qcodes: Any,
+    ) -> None:
+        super().__init__(name, **qcodes)
+        self.parts = Parts(name, parts)
+        allowed, bad = spec.limits, spec.bad_cells
+        if chip is not None:
+            chip.require_cell(spec.cell, board=name)
+            placed = chip.line_map(spec.rows, spec.cols, board=name)
+            if (placed.rows != np.arange(chip.rows)).any() or (placed.cols != np.arange(chip.cols)).any():
+                raise RefusedError(
+                    f"chip {chip.id} says which lines of {name} it is on, and {name} takes them in order: take `lines` "
+                    "out of the chip file"
+                )
+            spec = replace(spec, rows=chip.rows, cols=chip.cols)
+            allowed = allowed.narrowed(chip.limits, source=chip.source)
+            bad = (*bad, *chip.all_bad_cells)
+        source = limits.source if isinstance(limits, NamedLimits) else f"the limits given to {name}"
+        allowed = allowed.narrowed(limits or {}, source=source)
+        self.spec = replace(spec, limits=allowed, bad_cells=bad, supports=self.parts.names)
+        self.clock: Clock = WallClock()
+        self.wear = WearLedger(chip.id if chip is not None else name, (spec.rows, spec.cols), limits=allowed)
+        self.ending: tuple[SafeStep, ...] = ()
+        self._cost = Cost()
+        self._polarity = 1 if chip is None else chip.polarity
+
+    @classmethod
+    def record_instance(cls, instance: Instrument) -> None:
+        """Let go of everything as soon as it is made: whoever used it last may have left it at a voltage.
+
+        QCoDeS calls this when the constructors of all subclasses are through.
+        """
+        super().record_instance(instance)
+        if isinstance(instance, OwnArray):
+            try:
+                instance.let_go()
+            except BaseException:
+                Instrument.close(instance)
+                raise
+
+    # -- what a subclass says ------------------------------------------------------------------------------------------
+
+    def measure(self, cells: Block, look: Look) -> ArrayLike:
+        """Return the currents [A] of a block of cells at ``look.volts``, the mean of ``look.average`` conversions.
+
+        ``look.gate`` [V] is None where there are no gates; ``look.scheme`` is one of ``spec.read_schemes``.
+        """
+        raise NotImplementedError
+
+    def give(self, pulses: Pulses) -> None:
+        """Give pulses and return when they have been given.
+
+        ``pulses.volts`` [V], ``width`` [s], ``gate`` [V] and ``count`` are arrays of the block's shape; a ``count`` of
+        0 leaves a cell alone.
+        """
+        raise NotImplementedError
+
+    def let_go(self) -> None:
+        """Stop what runs, go to 0 V, then disconnect; in any state, twice too."""
+        raise NotImplementedError
+
+    def get_idn(self) -> dict[str, str | None]:
+        """Return who answers: vendor, model, serial, firmware."""
+        return {"vendor": None, "model": type(self).__name__, "serial": None, "firmware": None}
+
+    # -- what a protocol sees ------------------------------------------------------------------------------------------
+
+    @property
+    def cost(self) -> Cost:
+        """Totals since it was opened."""
+        return self._cost
+
+    def ability(self, kind: type[Kind]) -> Kind:
+        """Return the part that can do more, or refuse with what it would take."""
+        return self.parts.ability(kind)
+
+    def read(
+        self,
+        cells: Block,
+        volts: float | None = None,
+        *,
+        average: int = 1,
+        gate: float | None = None,
+        scheme: str | None = None,
+    ) -> Reading:
+        """Measure a block; see :class:`~..capabilities.CrossbarArray`."""
+        look = checked_read(self.spec, cells, volts, average=average, gate=gate, scheme=scheme)
+        told = self._polarity * np.asarray(
+            self.measure(cells, replace(look, volts=self._polarity * look.volts)), dtype=np.float64
+        )
+        if told.shape != cells.shape:
+            raise RefusedError(f"{self.name}.measure returned currents of shape {told.shape}, asked for {cells.shape}")
+        slots = self.spec.read_slots(cells) * look.average
+        self._count(slots=slots, seconds=self.spec.read_seconds(cells, look.average))
+        range_ = min((full for full in sorted(self.spec.read_ranges) if full >= np.abs(told).max()), default=0.0)
+        # Half a step of the converter, where its range is known.
+        stderr = np.full(cells.shape, range_ / 2.0**self.spec.adc_bits / abs(look.volts))
+        return Reading(
+            block=cells, volts=look.volts, current=told, conductance=told / look.volts, stderr=stderr,
+            flags=np.zeros(cells.shape, np.uint8),
+        )  # fmt: skip
+
+    def pulse(self, pulses: PulseMap) -> Delivered:
+        """Apply pulses; see :class:`~..capabilities.CrossbarArray`. Nothing is given when a value is refused."""
+        asked = checked_pulses(self.spec, pulses)
+        given = int(asked.count.sum())
+        seconds = float((asked.count * asked.width).sum())
+        slots = int(asked.count.max(axis=1).sum()) if self.spec.slot_serves == "row" else given
+        if given:
+            # Counted before it leaves: a pulse whose confirmation is lost has been given, for all that is known.
+            self.wear.add(asked.block, asked.volts, asked.count, self.spec.limits)
+            with unconfirmed(asked.block, asked.count):
+                self.give(replace(asked, volts=self._turned(asked.volts)))
+            self._count(slots=slots, pulses=given, seconds=seconds)
+        return Delivered(
+            block=asked.block, volts=asked.volts, width=asked.width, gate=asked.gate, count=asked.count, slots=slots,
+            pulses=given, seconds=seconds,
+        )  # fmt: skip
+
+    def idle(self) -> None:
+        """Stop what runs, 0 V first, then disconnect; what came of it is in ``ending``."""
+        why = ""
+        try:
+            self.let_go()
+        except Exception as error:  # the way out goes on to the next instrument
+            why = f"{type(error).__name__}: {error}"
+            _LOG.warning("%s was not made safe: %s: look at it", self.name, why)
+        self.ending = steps_taken(self.name, ("0 V, then disconnected",), 1, why)
+
+    def close(self) -> None:
+        """Make it safe, then close it."""
+        if hasattr(self, "ending"):
+            self.idle()
+        super().close()
+
+    def _turned(self, volts: FloatArray) -> FloatArray:
+        return volts if self._polarity == 1 else -volts
+
+    def _count(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
+        self._cost += Cost(transactions=1, slots=slots, pulses=pulses, chip_seconds=seconds)

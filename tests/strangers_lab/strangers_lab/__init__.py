@@ -1,0 +1,1 @@
+"""What one lab adds to xbarlab."""
