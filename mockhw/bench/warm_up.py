@@ -33,14 +33,14 @@ def warm_up(profile: Profile) -> None:
     source = np.full(lines, -1, dtype=np.int64)
     source[0], source[chip.rows] = 0, 1
     bias = Bias(source, np.ones(lines), np.array([1.0, 0.0]), np.zeros(2), np.full(2, 1e-3), np.zeros(2))
-    with _notice():
+    with notice():
         chip.hold(bias, 1e-6)
         chip.play(bias, bias.volts[None, :], np.array([1e-6]), 1)
         chip.measure(bias)
 
 
 @contextmanager
-def _notice() -> Generator[None]:
+def notice() -> Generator[None]:
     """Say on stderr what takes so long, when it does."""
     timer = threading.Timer(
         _PATIENCE,

@@ -19,8 +19,9 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from ..bench.bench import MockBench
 from ..instrument import SimulatedInstrument
 from ..scpi.framing import MessageFramer
 from ..scpi.wire_limits import HOST_LIMITS, HostLimits
@@ -28,9 +29,7 @@ from .eagerness import Eagerness
 from .tcp_address import LOOPBACK, HostError, check_token, is_loopback, port_of
 from .tcp_client import Client
 from .wall_time import WallTime
-
-if TYPE_CHECKING:
-    from ..bench.bench import MockBench
+from .warm_up import warm_up_boards
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +80,7 @@ class TcpHost:
         rate: float = 1.0,
     ) -> None:
         check_token(token, host)
+        warm_up_boards(bench)  # listens when it can answer, not before
         self._bench = bench
         self._token = token
         self._limits = limits

@@ -29,6 +29,12 @@ def serve_bench(
     from ...mockhw.front_ends.tcp_host import HostError, is_loopback, serve_forever
 
     path = find_bench(name)
+    print(
+        f"building {path.name}: nobody is let in before it says where it is served; the first time on a computer "
+        "its physics is compiled, up to a minute",
+        file=sys.stderr,
+        flush=True,
+    )
     bench = mock_bench(path, seed=seed)
     if not is_loopback(host):
         print(
