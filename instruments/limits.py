@@ -46,7 +46,7 @@ class Bounds:
     def of(self, limits: Limits) -> tuple[float, float, str, str]:
         """Return the smallest and largest value under ``limits``, and the names of what sets them."""
         low = 0.0 if " " in self.low else float(getattr(limits, self.low))
-        return -low if self.signed else low, float(getattr(limits, self.high)), self.low, self.high
+        return 0.0 - low if self.signed else low, float(getattr(limits, self.high)), self.low, self.high
 
 
 class _SourceBounds(Bounds):

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +25,9 @@ from ..abilities import (
 from ..array_spec import ArraySpec, ability_of
 from ..block import Block
 from ..capabilities import Clock, Cost, Delivered, IVTrace, Kind, PulseMap, Reading, Trace, Verified, VerifyRequest
+from ..chip.chip_file import load_chip
 from ..chip.wear_ledger import WearLedger
+from ..drivers.carried_limits import named_in_station, resolved
 from ..errors import ConnectionLostError, ReplyLostError
 from ..limits import Limits
 from ..wire.binding import SyncBinding
@@ -81,8 +84,9 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
     ----------
     name, address, kwargs
         As for QCoDeS's ``VisaInstrument``.
-    chip : Chip
-        What sits on the board; without one, the whole board with the driver's limits.
+    chip : Chip, or the path of a chip file
+        What sits on the board; without one, the whole board with the driver's limits. Opened by a stock QCoDeS station
+        that names neither chip nor limits, the board applies nothing.
     limits : mapping
         Narrows the limits of driver, board and chip; from the station file.
     """
@@ -92,10 +96,15 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
         name: str,
         address: str | None = None,
         *,
-        chip: Chip | None = None,
+        chip: Chip | str | PathLike[str] | None = None,
         limits: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
+        if chip is None and limits is None:
+            named = named_in_station(name)
+            if named is not None:
+                chip, limits = named.chip, named.limits
+        on_it = load_chip(resolved(chip)) if isinstance(chip, str | PathLike) else chip
         self._binding = SyncBinding()
         wire = Wire(
             name,
@@ -110,7 +119,7 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
         self._board: BoardSession | None = None
         with self._opening():
             super().__init__(name, address, **kwargs)
-            self._mount(chip, limits or {})
+            self._mount(on_it, limits or {})
             self._narrow_defaults()
             self.connect_message()
 

@@ -5,8 +5,9 @@ Commands as in the Model 2450 Reference Manual (2450-901-01), section 6.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from os import PathLike
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
 from ..wire.wire_text import sent
 from .allowed import RULES_2450
+from .carried_limits import ChipLimits, carried
 from .list_sweep import LIST_MAX, ListSweep
 from .roles import MeterFacts
 from .smu_readings import ELEMENTS, Point, SmuReadings
@@ -51,7 +53,15 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
-    def __init__(self, name: str, address: str | None = None, *, limits: Limits | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str | None = None,
+        *,
+        chip: ChipLimits | str | PathLike[str] | None = None,
+        limits: Limits | Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         self._hold(
             Wire(
                 name,
@@ -64,7 +74,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             )
         )
         self._readings = SmuReadings(self.wire)
-        self.guard = self.bounds = SourceLimits(name, RULES_2450, limits)
+        self.guard = self.bounds = SourceLimits(name, RULES_2450, carried(name, chip, limits))
         with self._opening():
             super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
             self._prepare()

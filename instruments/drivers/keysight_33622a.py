@@ -5,8 +5,10 @@ Commands as in the Keysight Trueform Series Operating and Service Guide (33500/3
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import copysign, floor, log10
+from os import PathLike
 from typing import Any, TypedDict
 
 from qcodes.instrument_drivers.Keysight import Keysight33622A
@@ -18,6 +20,7 @@ from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
 from ..wire.wire_text import sent
 from .allowed import RULES_33622A
+from .carried_limits import ChipLimits, carried
 from .source_limits import SourceLimits
 
 _VOLTS_MAX, _VOLTS_MIN = 10.0, 2e-3  # into an open circuit; the smallest amplitude
@@ -90,7 +93,15 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
     _timing: tuple[float, float, float] | None = None
     _count: int | None = None
 
-    def __init__(self, name: str, address: str | None = None, *, limits: Limits | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str | None = None,
+        *,
+        chip: ChipLimits | str | PathLike[str] | None = None,
+        limits: Limits | Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         self._hold(
             Wire(
                 name,
@@ -101,7 +112,7 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
                 clears=True,
             )
         )
-        self.guard = self.bounds = SourceLimits(name, RULES_33622A, limits)
+        self.guard = self.bounds = SourceLimits(name, RULES_33622A, carried(name, chip, limits))
         with self._opening():
             super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
             self._prepare()

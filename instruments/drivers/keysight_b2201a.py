@@ -6,7 +6,8 @@ Commands as in the Agilent B2200 User's Guide, auto configuration mode (14 input
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ..wire.command_guard import split_outside_quotes
 from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
 from .allowed import RULES_B2201A
+from .carried_limits import ChipLimits, carried
 from .source_limits import SourceLimits
 
 INPUTS, OUTPUTS = 14, 48
@@ -46,7 +48,15 @@ class KeysightB2201AMatrix(GuardedInstrument, KeysightB2201):
 
     _closed: frozenset[Path] | None = None
 
-    def __init__(self, name: str, address: str | None = None, *, limits: Limits | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str | None = None,
+        *,
+        chip: ChipLimits | str | PathLike[str] | None = None,
+        limits: Limits | Mapping[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         self._hold(
             Wire(
                 name,
@@ -57,7 +67,7 @@ class KeysightB2201AMatrix(GuardedInstrument, KeysightB2201):
                 clears=True,
             )
         )
-        self.guard = SourceLimits(name, RULES_B2201A, limits)
+        self.guard = SourceLimits(name, RULES_B2201A, carried(name, chip, limits))
         with self._opening():
             super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
             self._prepare()

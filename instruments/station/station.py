@@ -246,6 +246,8 @@ class Bench:
             extra: dict[str, Any] = {}
             if name in mounted:
                 extra = {"chip": mounted[name], "limits": self.file.limits}
+            elif name not in first and self._takes_limits(name):
+                extra = {"chip": self.file.chip, "limits": self.file.limits}
             self._names.append(name)
             try:
                 instrument: Any = station.load_instrument(name, update_snapshot=False, **extra)
@@ -295,6 +297,11 @@ class Bench:
             )
         except RefusedError as error:
             raise RefusedError(f"{self.file.path}: xbarlab.array: {error}") from error
+
+    def _takes_limits(self, name: str) -> bool:
+        """Whether an instrument that is neither the array nor a part of it is told what the chip bears."""
+        known, init = known_arguments(self.file.types[name].make), self.file.instruments[name]["init"]
+        return {"chip", "limits"} <= set(known) and not {"chip", "limits"} & set(init)
 
     def _bad_entry(self, name: str, error: Exception) -> str | None:
         """Return what in the file of instrument ``name`` made QCoDeS fail, None if nothing did."""
@@ -387,6 +394,8 @@ def _station_class() -> type[Station]:
 
     class XbarlabStation(Station):
         """Knows only the configuration it is handed: QCoDeS reloads its default file before every instrument."""
+
+        hands_limits_over = True
 
         def load_config_files(self, *filenames: str) -> None:
             """Keep what was loaded."""

@@ -154,6 +154,12 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
     for name in boards or ([array] if composed is None else []):
         require_array(types[name].make, where=f"{path}: xbarlab.array: {name}")
     limits = cast("dict[str, float]", dict(ours.limits))
+    chip_name = ours.chip
+    if composed is None and not boards:
+        # What the driver of the array is made with holds as what the station says does.
+        init = instruments[array]["init"]
+        chip_name = _one_chip(ours.chip, init.pop("chip", None), path, array)
+        limits = _narrower(limits, init.pop("limits", None) or {}, f"{path}: instruments.{array}.init.limits")
     allowed, chip = Limits(), None
     if boards:
         from .joined_station import all_chips
@@ -161,15 +167,15 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
         chip = all_chips(boards)
         for mounted in filter(None, boards.values()):
             Limits().narrowed(mounted.limits, source=mounted.source).narrowed(limits, source=f"{path}: xbarlab.limits")
-    elif ours.chip is not None:
+    elif chip_name is not None:
         from ..chip.chip_file import load_chip
 
-        if isinstance(ours.chip, list):
-            count = len(cast("list[object]", ours.chip))
+        if isinstance(chip_name, list):
+            count = len(cast("list[object]", chip_name))
             raise RefusedError(
                 f"{path}: xbarlab.chip lists {count} chips and xbarlab.array no boards: name one of each"
             )
-        chip = load_chip(path.parent / str(ours.chip))
+        chip = load_chip(path.parent / str(chip_name))
         allowed = allowed.narrowed(chip.limits, source=chip.source)
     named = NamedLimits(limits, f"{path}: xbarlab.limits")
     allowed.narrowed(named, source=named.source)
@@ -208,6 +214,28 @@ def _settings(entry: InstrumentEntry, kind: InstrumentType, path: Path, name: st
     if isinstance(init.get("chip"), str):
         init["chip"] = str(path.parent / init["chip"])
     return {**entry.model_dump(exclude_unset=True), "type": kind.path, "init": init}
+
+
+def _one_chip(ours: Any, init: Any, path: Path, array: str) -> Any:
+    """Return the chip file of the array, named in our section or where its driver is made; not two."""
+    if ours is None or init is None:
+        return init if ours is None else ours
+    if isinstance(ours, list) or (path.parent / str(ours)).resolve() != (path.parent / str(init)).resolve():
+        raise RefusedError(
+            f"{path}: xbarlab.chip is {ours} and instruments.{array}.init.chip {init}: one chip sits on an array"
+        )
+    return ours
+
+
+def _narrower(limits: dict[str, float], other: object, where: str) -> dict[str, float]:
+    """Return the narrower of two sets of limits, name by name."""
+    more = cast("dict[str, float]", _mapping(other, where))
+    Limits().narrowed(more, source=where)
+    for name, value in more.items():
+        mine = limits.get(name, value)
+        narrower = max if name.endswith("_min") else min
+        limits[name] = narrower(mine, value) if isinstance(mine, int | float) else mine
+    return limits
 
 
 def _composed(entry: dict[str, Any], types: Mapping[str, InstrumentType], path: Path) -> ComposedArray:
