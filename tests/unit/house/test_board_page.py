@@ -69,6 +69,6 @@ def test_the_page_says_which_features_the_mock_board_has() -> None:
     table = PAGE.split("### 10.1", 1)[1].split("### 10.2", 1)[0]
     named = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     assert len(named) == 7
-    (said,) = re.findall(r"simulated board of the mock bench has (.*?) when its bench file", table)
+    (said,) = re.findall(r"simulated board of the mock bench has (.*?); with `protocol: 1`", table)
     assert set(re.findall(r"`(\w+)`", said)) == set(FEATURES)
     assert set(FEATURES) <= set(named)
