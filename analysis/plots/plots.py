@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
@@ -109,8 +110,23 @@ def note(ax: Axes, text: str) -> None:
 _RENDERED: WeakKeyDictionary[Figure, tuple[int, bytes]] = WeakKeyDictionary()
 
 
-def png_bytes(figure: Figure, dpi: int = DPI) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure that has been drawn: a PNG file's content, and its width [inch]."""
+
+    png: bytes
+    width: float
+
+    @classmethod
+    def of(cls, figure: Figure | Picture) -> Picture:
+        """Return a figure drawn; one that is a picture already as it is."""
+        return figure if isinstance(figure, Picture) else cls(png_bytes(figure), float(figure.get_figwidth()))
+
+
+def png_bytes(figure: Figure | Picture, dpi: int = DPI) -> bytes:
     """Return a finished figure as a PNG file; drawn once, because a report embeds what is saved as a file too."""
+    if isinstance(figure, Picture):
+        return figure.png
     known = _RENDERED.get(figure)
     if known is not None and known[0] == dpi:
         return known[1]
@@ -127,7 +143,7 @@ def png_bytes(figure: Figure, dpi: int = DPI) -> bytes:
     return buffer.getvalue()
 
 
-def save(figure: Figure, path: str | Path, dpi: int = DPI) -> Path:
+def save(figure: Figure | Picture, path: str | Path, dpi: int = DPI) -> Path:
     """Write the figure as a PNG file and return its path."""
     target = Path(path)
     target.write_bytes(png_bytes(figure, dpi))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..plots.plots import png_bytes
+from ..plots.plots import Picture, png_bytes
 from ..quantities import COUNT, FRACTION, HIGH, LOW, SI_PREFIXES, Quantity, describe, format_value
 
 if TYPE_CHECKING:
@@ -84,14 +84,14 @@ class Section:
     text : str
         Plain paragraphs, separated by an empty line.
     figures : sequence of (caption, Figure)
-        The caption says what the figure shows.
+        The caption says what the figure shows; one that was drawn before is a `Picture`.
     tables : sequence of (caption, DataFrame)
         A column named `sigma [S]` is shown with an SI prefix, `x [fraction]` in per cent.
     """
 
     title: str
     text: str = ""
-    figures: Sequence[tuple[str, Figure]] = ()
+    figures: Sequence[tuple[str, Figure | Picture]] = ()
     tables: Sequence[tuple[str, DataFrame]] = ()
 
 
@@ -177,7 +177,7 @@ def render_report(
             "title": section.title,
             "paragraphs": [part.strip() for part in section.text.split("\n\n") if part.strip()],
             "figures": [
-                (caption, _data_uri(figure), round(figure.get_figwidth() * CSS_PIXELS_PER_INCH))
+                (caption, _data_uri(figure), round(_width(figure) * CSS_PIXELS_PER_INCH))
                 for caption, figure in section.figures
             ],
             "tables": [_table(caption, frame) for caption, frame in section.tables],
@@ -238,7 +238,11 @@ def _verdict(checks: Sequence[Check]) -> str:
     return f"{len(missed)} of {len(checks)} expectations missed: {', '.join(missed)}."
 
 
-def _data_uri(figure: Figure) -> str:
+def _width(figure: Figure | Picture) -> float:
+    return figure.width if isinstance(figure, Picture) else float(figure.get_figwidth())
+
+
+def _data_uri(figure: Figure | Picture) -> str:
     return "data:image/png;base64," + base64.b64encode(png_bytes(figure)).decode("ascii")
 
 

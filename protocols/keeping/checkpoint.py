@@ -39,11 +39,11 @@ class Checkpoint:
 
     def save(self, arrays: NamedArrays, line: Entry) -> None:
         """Replace the snapshot; ``line`` is the journal line of the unit after which it was taken."""
-        replace_file(self.snapshot_file, _packed({**arrays, UNIT: np.array(json.dumps(line))}))
+        replace_file(self.snapshot_file, packed({**arrays, UNIT: np.array(json.dumps(line))}))
 
     def add_pieces(self, pieces: NamedArrays) -> tuple[int, int]:
         """Append what a unit measured and return where it stands in the file."""
-        return append_file(self.pieces_file, _packed(pieces))
+        return append_file(self.pieces_file, packed(pieces))
 
     def load(self) -> tuple[NamedArrays, Entry] | None:
         """Return the snapshot and the journal line of the unit it belongs to; None where there is none."""
@@ -91,7 +91,8 @@ class Checkpoint:
         )
 
 
-def _packed(arrays: NamedArrays) -> bytes:
+def packed(arrays: NamedArrays) -> bytes:
+    """Return arrays as the content of an ``.npz`` file."""
     buffer = BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ class StepHistory:
         Of all sessions together, the unit in flight included only where the session could still say so.
     seconds : float [s]
         Wall clock.
+    metrics : dict of str to float, optional
+        What a step that is done gave; None where its session did not say.
     """
 
     units: dict[str, Entry] = field(default_factory=dict[str, Entry])
@@ -40,6 +43,7 @@ class StepHistory:
     seconds: float = 0.0
     started: bool = False
     done: bool = False
+    metrics: dict[str, float] | None = None
     _session_cost: Cost = field(default_factory=Cost)
     _since: float | None = None
 
@@ -63,8 +67,12 @@ class StepHistory:
                 self.datasets[entry["dataset"]] = max(self.datasets.get(entry["dataset"], 0), int(entry["blocks"]))
         elif event == "step_done":
             self.done = True
+            if "metrics" in entry:
+                self.metrics = {
+                    name: nan if value is None else float(value) for name, value in entry["metrics"].items()
+                }
         elif event == "step_repeated":
-            self.units, self.datasets, self.done, self.started = {}, {}, False, False
+            self.units, self.datasets, self.done, self.started, self.metrics = {}, {}, False, False, None
         if "cost" in entry:
             cost = entry["cost"]
             self._session_cost = Cost(

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -21,12 +21,16 @@ from .cell_work import CellWork, axis_values
 from .checkpoint import Checkpoint
 from .chip_knowledge import ChipKnowledge
 from .dataset import Axis, DatasetWriter, Variable
+from .finished import FinishedStep
 from .journal import Journal, StepHistory, step_histories
 from .journal_lines import FORMAT, read_lines
 from .live_picture import LivePicture
 from .progress import ProgressBar
 from .storage import StorageError, append_file, writing
 from .work import Work
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 JOURNAL, STATE, DATABASE = "journal.jsonl", "state", "data.db"
 
@@ -96,6 +100,7 @@ class Run:
         self.history: dict[str, StepHistory] = {}
         self.at_unit: Callable[[], None] | None = None
         self._spent: Callable[[], Cost] = Cost
+        self._gave: dict[str, float] | None = None
         self._works: Counter[str] = Counter()
         self._journal = Journal(directory / JOURNAL) if directory is not None else None
         if directory is None:
@@ -165,7 +170,7 @@ class Run:
         if self.is_done(step_id):
             yield self
             return
-        before = array.cost
+        before, self._gave = array.cost, None
         self._spent = lambda: array.cost - before
         self.note("step_started", step=step_id)
         try:
@@ -179,7 +184,42 @@ class Run:
                     cost=cost_fields(self._spent()),
                 )
             raise
-        self.note("step_done", step=step_id, cost=cost_fields(self._spent()))
+        gave = {} if self._gave is None else {"metrics": self._gave}
+        self.note("step_done", step=step_id, cost=cost_fields(self._spent()), **gave)
+
+    def finish(
+        self, metrics: Mapping[str, float], section: Section | None = None, frame: DataFrame | None = None
+    ) -> None:
+        """Keep what the step that ends now gave, and what is known of the chip by now: later sessions read it here.
+
+        Called within :meth:`step`, last.
+        """
+        self._gave = dict(metrics)
+        if (kept := self._finished(self.step_id)) is not None:
+            kept.save(self.chip.arrays(), section, frame)
+
+    def finished(self, step_id: str) -> tuple[dict[str, float], FinishedStep] | None:
+        """Return what a step gave that an earlier session completed, and know of the chip what was known then.
+
+        None where that session kept nothing of it, as older ones did not.
+        """
+        history, kept = self.history.get(step_id), self._finished(step_id)
+        if history is None or history.metrics is None or kept is None or not kept.kept:
+            return None
+        self.chip.restore(kept.known())
+        return dict(history.metrics), kept
+
+    def _finished(self, step_id: str) -> FinishedStep | None:
+        if self.directory is None:
+            return None
+        return FinishedStep(self._state_folder(self.directory), step_id)
+
+    @staticmethod
+    def _state_folder(directory: Path) -> Path:
+        folder = directory / STATE
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+        return folder
 
     def is_done(self, step_id: str) -> bool:
         """Whether an earlier session completed a step."""
@@ -192,6 +232,7 @@ class Run:
             self.history[step_id].take({"event": "step_repeated"})
         if self.directory is not None:
             Checkpoint(self.directory / STATE, step_id).discard()
+            FinishedStep(self.directory / STATE, step_id).discard()
 
     def work(
         self,
@@ -220,9 +261,7 @@ class Run:
         bar = self.progress(label, total)
         if self.directory is None:
             return Work(step, open_dataset, bar)
-        folder = self.directory / STATE
-        with writing(folder):
-            folder.mkdir(exist_ok=True)
+        folder = self._state_folder(self.directory)
         return Work(
             step,
             open_dataset,

@@ -205,6 +205,10 @@ class Work:
         """Return what ``unit`` measured under ``name``."""
         return self._pieces[unit][name]
 
+    def all_of(self, unit: str) -> NamedArrays:
+        """Return everything ``unit`` measured, by name; nothing where it measured nothing."""
+        return self._pieces.get(unit, {})
+
     def pieces(self, name: str) -> list[NDArray[Any]]:
         """Return what every unit that has it measured under ``name``, in the order they were done."""
         return [found[name] for found in self._pieces.values() if name in found]

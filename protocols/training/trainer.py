@@ -177,6 +177,16 @@ class ArrayTrainer:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take up what ``arrays`` returned, and read the weights from the chip, which is where they are."""
+        self.remember(arrays)
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Read the weights from the chip as they are now; what they were before is not compared with them."""
+        self.weights.read(self.read_average)
+        refresh_layers(self.layers)
+
+    def remember(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up what ``arrays`` returned; the array is not touched."""
         parts = {kind: _under(kind, arrays) for kind in ("rule", "optimiser", "model")}
         self.steps = int(arrays["steps"])
         self.travelled = np.array(arrays["travelled"], dtype=np.float64)
@@ -189,8 +199,6 @@ class ArrayTrainer:
         self.optimiser.load_state_dict({**whole, "state": state})
         held = {name: torch.from_numpy(np.array(value)) for name, value in parts["model"].items()}
         self.model.load_state_dict(held, strict=False)
-        self.weights.read(self.read_average)
-        refresh_layers(self.layers)
 
 
 def _under(kind: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from ...common.errors import RefusedError
 from ...instruments.capabilities import Cost
+from ...protocols.keeping.finished import drawn
 from ...protocols.keeping.run import Result, Run, cost_fields
 from ...protocols.keeping.storage import json_text, replace_file, writing
 from .analyses import sections_of
@@ -24,6 +25,8 @@ from .expectations import RUN_KEYS, Expectation
 from .schema import Runbook
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from ...analysis.report.report import Check, Section
     from ...analysis.report.run_tables import RunTables
 
@@ -35,8 +38,9 @@ class StepRecord:
     """What one step gave and cost: ``seconds`` [s] of wall clock."""
 
     id: str
-    result: Result
     metrics: dict[str, float]
+    section: Section | None
+    make_frame: Callable[[], DataFrame | None]
     cost: Cost
     seconds: float
 
@@ -115,26 +119,35 @@ class RunRecord:
                 provenance=self._provenance(),
             )
 
+    def drawn(self, result: Result) -> Section | None:
+        """Return a step's part of the report with its figures drawn, which lie in ``figures/`` from now on."""
+        from matplotlib import pyplot
+
+        section = drawn(result.section())
+        self._save_figures(self.run.step_id, section)
+        pyplot.close("all")
+        return section
+
+    def _save_figures(self, name: str, section: Section) -> None:
+        from ...analysis.plots.plots import save
+
+        folder = self.directory / "figures"
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
+            for number, (_, figure) in enumerate(section.figures, start=1):
+                save(figure, folder / (f"{name}_{number}.png" if len(section.figures) > 1 else f"{name}.png"))
+
     def _sections(self) -> list[Section]:
         from matplotlib import pyplot
 
-        from ...analysis.plots.plots import save
-
-        sections = [step.result.section() for step in self.steps]
-        names = [step.id for step in self.steps]
-        extra = sections_of(self._tables())
-        sections += extra.values()
-        names += [safe_name(name) for name in extra]
+        sections = [step.section for step in self.steps if step.section is not None]
+        own = {safe_name(name): section for name, section in sections_of(self._tables()).items()}
         if self.wear is not None:
-            sections.append(self.wear())
-            names.append("wear")
-        folder = self.directory / "figures"
-        folder.mkdir(exist_ok=True)
-        for name, section in zip(names, sections, strict=True):
-            for number, (_, figure) in enumerate(section.figures, start=1):
-                save(figure, folder / (f"{name}_{number}.png" if len(section.figures) > 1 else f"{name}.png"))
+            own["wear"] = self.wear()
+        for name, section in own.items():
+            self._save_figures(name, section)
         pyplot.close("all")
-        return sections
+        return [*sections, *own.values()]
 
     def _tables(self) -> RunTables:
         from ...analysis.report.run_tables import RunTables, StepTable
@@ -147,7 +160,7 @@ class RunRecord:
                 plan=asked[step.id].plan.model_dump(mode="json"),
                 metrics=step.metrics,
                 cost=costs[step.id],
-                make_frame=partial(getattr, step.result, "frame", None),
+                make_frame=step.make_frame,
             )
             for step in self.steps
         ]
@@ -180,6 +193,14 @@ def _value(expectation: Expectation, summary: Mapping[str, float], by_step: Mapp
         return float(summary[expectation.key])
     step_id, _, metric = expectation.key.partition(".")
     return float(by_step.get(step_id, {}).get(metric, math.nan))
+
+
+def summary_numbers(told: Any) -> dict[str, float]:
+    """Return what a ``summary.json`` holds; what is null there is no number."""
+    if not isinstance(told, dict):
+        raise RefusedError("summary.json holds no numbers by name: it was changed, or the disk is failing")
+    numbers = cast("dict[str, Any]", told)
+    return {name: math.nan if value is None else float(value) for name, value in numbers.items()}
 
 
 def missing_metrics(checks: Sequence[Check], summary: Mapping[str, float], step_ids: Sequence[str]) -> list[str]:

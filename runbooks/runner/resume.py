@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,7 +16,7 @@ from ...protocols.keeping.run import DATABASE, JOURNAL, Run
 from ..stations import find_station
 from .mock_chips import note_mocks, refuse_lost_chips
 from .plugin_grant import Ask, Files, nobody
-from .record import RunRecord, versions
+from .record import RunRecord, summary_numbers, versions
 from .run_card import RunCard, read_card
 from .runner import Outcome, chip_id, conduct, console_for, note_run, origin_of, simulations, wear_of
 from .schema import Runbook
@@ -99,8 +98,7 @@ def _is_finished(entries: Sequence[Entry]) -> bool:
 
 def _finished(folder: Path) -> Outcome:
     summary_file, report = folder / "summary.json", folder / "report.html"
-    told: dict[str, Any] = read_json(summary_file, "summary") if summary_file.is_file() else {}
-    summary = {name: math.nan if value is None else float(value) for name, value in told.items()}
+    summary = summary_numbers(read_json(summary_file, "summary")) if summary_file.is_file() else {}
     return Outcome(
         exit_code=0, forecasts=[], directory=folder, report=report if report.is_file() else None, summary=summary
     )

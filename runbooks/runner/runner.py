@@ -18,6 +18,7 @@ from ...protocols.keeping.run import Run, claim_folder
 from ...protocols.keeping.storage import StorageError
 from ...protocols.plan import Forecast
 from ..stations import find_station, open_bench
+from .finished_steps import finished_step, given
 from .mock_chips import note_mocks
 from .parameters import Overrides
 from .plugin_grant import Ask, Files, nobody
@@ -253,13 +254,21 @@ def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
         before, started = array.cost, time.monotonic()
         past = history.get(step.id, StepHistory())
         try:
-            with record.run.step(step.id, array):
-                result = step.kind.run(array, step.plan, record.run)
-                metrics = result.metrics()
+            if past.done:
+                gave = finished_step(record, step, array)
+            else:
+                with record.run.step(step.id, array) as run:
+                    gave = given(record, step.kind.run(array, step.plan, run))
+                    run.finish(gave.metrics, gave.section, gave.make_frame())
             seconds = round(past.seconds + (0.0 if past.done else time.monotonic() - started), 3)
             record.steps.append(
                 StepRecord(
-                    id=step.id, result=result, metrics=metrics, cost=past.cost + (array.cost - before), seconds=seconds
+                    id=step.id,
+                    metrics=gave.metrics,
+                    section=gave.section,
+                    make_frame=gave.make_frame,
+                    cost=past.cost + (array.cost - before),
+                    seconds=seconds,
                 )
             )
         finally:

@@ -101,6 +101,7 @@ def served(bench_name: str, station_name: str, folder: Path, seed: int) -> Itera
 # Figures take most of the time of a run this small; one case in FIGURES_EVERY draws them all.
 LIGHT = (
     "import sys; from xbarlab.runbooks.runner.record import RunRecord; RunRecord._sections = lambda self: []; "
+    "RunRecord.drawn = lambda self, result: None; "
     "from xbarlab import cli; sys.exit(cli.main(sys.argv[1:]))"
 )
 FIGURES_EVERY = 5

@@ -190,25 +190,34 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
         return {"train_loss": losses[-1]}
 
     seen = test.first(_CURVE)
+
+    def twin() -> dict[str, Any]:
+        trained = _trained_twin(plan.twin_network(keep.seed), make, loss, total, batch_of, rate_of, label)
+        return {"accuracy": accuracy(trained, test)}
+
+    passes = {f"pass {number}": lambda: {"taken": classes(net, test)} for number in range(plan.evaluations)}
     record = train_in_units(
         keep, trainer, plan, advance, losses,
-        evaluate=lambda: {"test_accuracy": accuracy(net, seen)},
+        curve_name="test_accuracy",
+        evaluate=lambda: accuracy(net, seen),
+        measure={
+            **passes,
+            "training set": lambda: {"accuracy": accuracy(net, train.first(_TRAIN))},
+        },
+        compare={"twin": twin} if plan.twin else {},
     )  # fmt: skip
-    taken = [classes(net, test) for _ in range(plan.evaluations)]
+    taken = [record.measured[name]["taken"] for name in passes]
     confusion = np.zeros((data.classes, data.classes), dtype=np.int64)
     for one in taken:
         np.add.at(confusion, (test.label, one), 1)
     figures = {
         "test_accuracy": float(np.median([(one == test.label).mean() for one in taken])),
-        "train_accuracy": accuracy(net, train.first(_TRAIN)),
+        "train_accuracy": float(record.measured["training set"]["accuracy"]),
         "majority_accuracy": data.majority_accuracy,
         "test_examples": float(len(test)),
     }
-    array.idle()  # the host is busy with itself from here on
     if plan.twin:
-        figures["float_twin_accuracy"] = accuracy(
-            _trained_twin(plan.twin_network(keep.seed), make, loss, total, batch_of, rate_of, label), test
-        )
+        figures["float_twin_accuracy"] = float(record.measured["twin"]["accuracy"])
         figures["accuracy_over_twin"] = figures["test_accuracy"] / max(1e-9, figures["float_twin_accuracy"])
     return ClassifierResult(title=title, record=record, data=data, confusion=confusion, figures=figures)
 

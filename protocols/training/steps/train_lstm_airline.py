@@ -169,10 +169,6 @@ def _train(array: CrossbarArray, plan: AirlinePlan, run: Run | None) -> AirlineR
         with torch.no_grad():
             return series.passengers(model(x)[:, 0].numpy().astype(np.float64))
 
-    def errors(model: nn.Module) -> tuple[float, float]:
-        f = forecast(model)
-        return rmse(f, months, series.month, series.train), rmse(f, months, series.month, ~series.train)
-
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
     net = array_regressor(weights, plan.features, sigmoid=sigmoid)
@@ -191,24 +187,36 @@ def _train(array: CrossbarArray, plan: AirlinePlan, run: Run | None) -> AirlineR
         losses.append(value)
         return None if value <= enough else {"train_loss": value}
 
-    record = train_in_units(keep, trainer, plan, advance, losses, evaluate=lambda: {"test_rmse": errors(net)[1]})
-    passes = [forecast(net) for _ in range(plan.evaluations)]
-    pairs = [
-        (rmse(f, months, series.month, series.train), rmse(f, months, series.month, ~series.train)) for f in passes
-    ]
-    train_error, test_error = np.median(np.asarray(pairs), axis=0).tolist()
-    figures = {"test_rmse": test_error, "train_rmse": train_error}
-    array.idle()  # the host is busy with itself from here on
-    twin_forecast = None
-    if plan.twin:
-        twin = twin_regressor(plan.features, plan.hidden, sigmoid=sigmoid, seed=keep.seed)
-        optimiser = make(list(twin.parameters()))
+    def twin() -> dict[str, FloatArray]:
+        model = twin_regressor(plan.features, plan.hidden, sigmoid=sigmoid, seed=keep.seed)
+        optimiser = make(list(model.parameters()))
         for _ in range(plan.epochs):
             optimiser.zero_grad()
-            loss(twin, x, y).backward()  # pyright: ignore[reportUnknownMemberType]
+            loss(model, x, y).backward()  # pyright: ignore[reportUnknownMemberType]
             optimiser.step()
-        twin_forecast = forecast(twin)
-        figures["float_twin_train_rmse"], figures["float_twin_test_rmse"] = errors(twin)
+        return {"forecast": forecast(model)}
+
+    def error_of(f: FloatArray) -> tuple[float, float]:
+        return rmse(f, months, series.month, series.train), rmse(f, months, series.month, ~series.train)
+
+    names = [f"pass {number}" for number in range(plan.evaluations)]
+    record = train_in_units(
+        keep,
+        trainer,
+        plan,
+        advance,
+        losses,
+        curve_name="test_rmse",
+        evaluate=lambda: error_of(forecast(net))[1],
+        measure={name: lambda: {"forecast": forecast(net)} for name in names},
+        compare={"twin": twin} if plan.twin else {},
+    )
+    passes = [record.measured[name]["forecast"] for name in names]
+    train_error, test_error = np.median(np.asarray([error_of(f) for f in passes]), axis=0).tolist()
+    figures = {"test_rmse": test_error, "train_rmse": train_error}
+    twin_forecast = record.measured["twin"]["forecast"] if plan.twin else None
+    if twin_forecast is not None:
+        figures["float_twin_train_rmse"], figures["float_twin_test_rmse"] = error_of(twin_forecast)
         figures["test_rmse_over_twin"] = test_error / figures["float_twin_test_rmse"]
     figures |= baselines(months)
     return AirlineResult(

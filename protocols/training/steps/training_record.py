@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ....instruments.capabilities import Cost, FloatArray
 from ...keeping.array_state import ArrayState
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ..trainer import ArrayTrainer
 
 Advance = Callable[[int], "dict[str, float] | None"]
+Measure = Callable[[], "Mapping[str, ArrayLike]"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,8 @@ class TrainingRecord:
         Training loss before every update.
     curve : [checkpoints], ``curve_step`` beside it; ``curve_name`` says of what.
     conductance : [rows, cols] [S] of the block, as last read; ``travelled`` how far the cells moved in all [S].
-    step_cost : what one step cost on average, its products and read-back included.
+    step_cost : what ``measured_steps`` steps cost, their products and read-back included.
+    measured : what was measured after the last step, by unit of work.
     """
 
     floor: FloorPlan
@@ -48,6 +51,7 @@ class TrainingRecord:
     steps: int
     step_cost: Cost
     measured_steps: int
+    measured: dict[str, dict[str, NDArray[Any]]]
 
     def metrics(self) -> dict[str, float]:
         """Return what a step cost, and sizes."""
@@ -115,12 +119,38 @@ class _History(ArrayState):
         self.over = False
         self.best = float("inf")
         self.since_best = 0
+        self.spent: FloatArray = np.zeros(4)
+        self.measured = 0
+
+    def spend(self, cost: Cost) -> None:
+        """Take in what one step cost."""
+        self.spent = self.spent + np.array([cost.transactions, cost.slots, cost.pulses, cost.chip_seconds])
+        self.measured += 1
+
+    @property
+    def cost(self) -> Cost:
+        """What the steps have cost, those of earlier sessions too."""
+        transactions, slots, pulses, seconds = self.spent.tolist()
+        return Cost(round(transactions), round(slots), round(pulses), seconds)
 
     def note(self, loss: float, patience: int | None) -> None:
         """Take in a checkpoint's loss; training is over when none of the last ``patience`` was better than before."""
         self.since_best = 0 if loss < self.best else self.since_best + 1
         self.best = min(loss, self.best)
         self.over |= patience is not None and self.since_best >= patience
+
+
+class _Memory:
+    """What a trainer goes on from, taken up without touching the array: a step that is done is only looked at."""
+
+    def __init__(self, trainer: ArrayTrainer) -> None:
+        self._trainer = trainer
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return self._trainer.arrays()
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._trainer.remember(arrays)
 
 
 def train_in_units(
@@ -130,7 +160,10 @@ def train_in_units(
     advance: Advance,
     losses: list[float],
     *,
-    evaluate: Callable[[], dict[str, float]],
+    curve_name: str,
+    evaluate: Callable[[], float],
+    measure: Mapping[str, Measure],
+    compare: Mapping[str, Measure],
 ) -> TrainingRecord:
     """Go through all steps, keeping the state every ``checkpoint_every``; a run that goes on reads the chip back.
 
@@ -138,7 +171,10 @@ def train_in_units(
     ----------
     advance : makes step n and returns its figures, None when training is over
     losses : of every step so far; the caller's, filled here with what an earlier session saw
-    evaluate : measures on the array, at every checkpoint
+    curve_name, evaluate : what is measured on the array at every checkpoint
+    measure : what is measured on the array after the last step, a unit of work each: once done it is never asked of the
+        chip again
+    compare : what the host works out after that, the array idle
     """
     block = trainer.weights.block
     axes = [Axis("step", "Training step"), *map_axes(block)]
@@ -150,31 +186,39 @@ def train_in_units(
     history = _History()
     total = plan.steps_max()
     array = trainer.weights.array
-    spent, done = Cost(), 0
-    name = value_said = ""
+    said = curve_name.replace("_", " ")
+    value_said = ""
     with keep.work(
         "training", axes, variables, {"rule": type(trainer.rule).__name__}, label="steps", total=total
     ) as work:
-        work.hold("trainer", trainer)
+
+        def begin(unit: str) -> bool:
+            if not work.begin(unit):
+                return False
+            if work.interrupted and unit != "start":
+                trainer.look_again()
+            return True
+
+        work.hold("trainer", _Memory(trainer))
         work.hold("history", history)
         losses[:] = history.losses.tolist()
-        if work.begin("start"):
+        if begin("start"):
             trainer.start()
             work.done("", 0)
         for first in range(0, total, plan.checkpoint_every):
             if history.over:
                 break
-            if not work.begin(f"step {first}"):
+            if not begin(f"step {first}"):
                 continue
             for step in range(first, min(total, first + plan.checkpoint_every)):
                 before = array.cost
                 if advance(step) is None:
                     history.over = True
                     break
-                spent, done = spent + (array.cost - before), done + 1
+                history.spend(array.cost - before)
                 work.moved(step + 1, f"loss {losses[-1]:.4g}{value_said}")
             last = len(losses)
-            ((name, value),) = evaluate().items()
+            value = evaluate()
             history.losses = np.asarray(losses)
             history.curve = np.append(history.curve, value)
             history.curve_step = np.append(history.curve_step, last)
@@ -185,26 +229,37 @@ def train_in_units(
                 train_loss=losses[-1],
             )
             history.note(float(np.median(losses[first:])), plan.patience)
-            value_said = f", {name.replace('_', ' ')} {value:.4g}"
+            value_said = f", {said} {value:.4g}"
             work.done(f"loss {losses[-1]:.4g}{value_said}", last)
-            keep.live.show(keep.step_id, partial(_view, trainer, history, name.replace("_", " ")))
-        if work.begin("finish"):
+            keep.live.show(keep.step_id, partial(_view, trainer, history, said))
+        if begin("finish"):
             trainer.finish()
-            work.done("", len(losses))
-        if not done and total:  # everything was done by an earlier session, but somebody wants to see it
-            ((name, _),) = evaluate().items()
-    whole = trainer.weights.conductance[block.slices].copy()
+            work.done("", len(losses), conductance=trainer.weights.conductance[block.slices])
+        looked = False
+        for name, look in measure.items():
+            if begin(name):
+                work.done(name, total, **look())
+                looked = True
+        if looked:
+            array.idle()  # the host is busy with itself from here on
+        for name, look in compare.items():
+            if work.begin(name):
+                work.done(name, total, **look())
+        measured = {name: work.all_of(name) for name in [*measure, *compare]}
+        kept = work.all_of("finish").get("conductance")  # older run folders have none
+    whole = trainer.weights.conductance[block.slices].copy() if kept is None else kept
     return TrainingRecord(
         floor=trainer.weights.plan,
         losses=history.losses,
         curve_step=history.curve_step,
         curve=history.curve,
-        curve_name=name.replace("_", " "),
+        curve_name=said,
         conductance=whole,
         travelled=trainer.travelled.copy(),
         steps=trainer.steps,
-        step_cost=spent,
-        measured_steps=done,
+        step_cost=history.cost,
+        measured_steps=history.measured,
+        measured=measured,
     )
 
 

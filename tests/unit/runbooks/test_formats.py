@@ -43,6 +43,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> FakeBench:
     monkeypatch.setattr(resumes, "read_station", lambda _: None)
     monkeypatch.setattr(resumes, "refuse_lost_chips", lambda *_: None)
     monkeypatch.setattr(runner.RunRecord, "_sections", lambda _: [])
+    monkeypatch.setattr(runner.RunRecord, "drawn", lambda *_: None)
     return fake
 
 

@@ -37,6 +37,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> FakeBench:
     monkeypatch.setattr(runner, "open_bench", fake.opener())
     # Figures take most of the time of a run this small, and have tests of their own.
     monkeypatch.setattr(runner.RunRecord, "_sections", lambda _: [])
+    monkeypatch.setattr(runner.RunRecord, "drawn", lambda *_: None)
     return fake
 
 

@@ -49,6 +49,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> FakeBench:
     monkeypatch.setattr(resumes, "refuse_lost_chips", lambda *_: None)
     # Figures take most of the time of a run this small, and have tests of their own.
     monkeypatch.setattr(runner.RunRecord, "_sections", lambda _: [])
+    monkeypatch.setattr(runner.RunRecord, "drawn", lambda *_: None)
     return fake
 
 
