@@ -95,6 +95,9 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells, volts, pulses and bench time; send nothing that acts.")
     ] = False,
+    new_chip: Annotated[
+        bool, typer.Option("--new-chip", help="Set a simulated chip that lives in a state file aside; begin a new one.")
+    ] = False,
     quiet: QuietOption = False,
     plugin: PluginOption = None,
 ) -> None:
@@ -118,6 +121,7 @@ def run(
         dry_run=dry_run,
         preset=preset,
         overrides=changes or (),
+        new_chip=new_chip,
         quiet=quiet,
         plugins=plugin or (),
         ask=ask_on_terminal,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..chip.life_file import read_seed
 from ..faults import Fault, FaultPlan
 from ..instrument import BenchLog, SimulatedInstrument
 from ..sim_clock import SimClock
@@ -211,6 +212,31 @@ def fresh_bench(path: str | Path, *, seed: int | None = None) -> MockBench:
     with _building:
         bench = _benches[place] = MockBench(load_bench_file(place), place, seed=seed)
         return bench
+
+
+def living_seed(path: str | Path) -> int | None:
+    """Return the seed of the chip that lives in the state file of a bench file; None where none lives there yet."""
+    place = Path(path).resolve()
+    state = load_bench_file(place).chip.state
+    file = place.parent / state if state is not None else None
+    if file is None or not file.is_file():
+        return None
+    try:
+        return read_seed(file)
+    except ValueError as error:
+        raise BenchFileError(f"{place.name}: chip.state: {error}") from error
+
+
+def set_chip_aside(path: str | Path) -> None:
+    """Rename the state file of a bench file, so that a new chip begins there; nothing of the old one is lost."""
+    place = Path(path).resolve()
+    state = load_bench_file(place).chip.state
+    if state is not None and (place.parent / state).is_file():
+        file = place.parent / state
+        number = 1
+        while (old := file.with_name(f"{file.name}.old{number}")).exists():
+            number += 1
+        file.replace(old)
 
 
 def forget_bench(path: str | Path) -> None:

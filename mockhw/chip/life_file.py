@@ -81,6 +81,12 @@ def load_life(path: Path, chip: Mapping[str, Any]) -> tuple[dict[str, Any], dict
     return told, arrays
 
 
+def read_seed(path: Path) -> int:
+    """Return the seed of the chip saved in ``path``, whichever chip it is."""
+    life, _ = load_life(path, {})
+    return int(life["seed"])
+
+
 def _birth(path: Path, life: Mapping[str, Any]) -> str:
     if life["format"] == 1:
         return new_birth()

@@ -270,8 +270,8 @@ class VirtualChip:
             for name, values in self.model.truth().items()
         }
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the chip's state to an ``.npz`` file, whole or not at all."""
+    def save(self, path: str | os.PathLike[str], *, settle: bool = True) -> None:
+        """Write the chip's state to an ``.npz`` file, whole or not at all; ``settle`` changes nothing here."""
         life = {
             **self._kind,
             "birth": self.birth,

@@ -167,13 +167,20 @@ class PassiveChip:
         cells["formed"][chosen] = 1
         show_all(self._law, cells, self._net)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the chip's state to an ``.npz`` file, whole or not at all."""
+    def save(self, path: str | os.PathLike[str], *, settle: bool = True) -> None:
+        """Write the chip's state to an ``.npz`` file, whole or not at all.
+
+        Parameters
+        ----------
+        settle : bool
+            Go on here as whoever takes up the file does, to the last digit; otherwise as if nothing had been written.
+        """
         life = {**self._kind, "birth": self.birth, "seed": self.seed, "now": self.now}
         arrays: dict[str, Any] = {f"model.{name}": self._cells[name] for name in self._names()}
         # The solution and stale factors decide the last digits; whoever goes on here or there shall get the same.
         arrays |= {f"net.{name}": getattr(self._net, name) for name in _SOLUTION}
-        self._net.fresh[0] = 0
+        if settle:
+            self._net.fresh[0] = 0
         save_life(Path(path), life, arrays)
 
     def load(self, path: str | os.PathLike[str]) -> None:

@@ -14,7 +14,7 @@ from ...protocols.keeping.journal import read_journal, step_histories
 from ...protocols.keeping.journal_lines import Entry
 from ...protocols.keeping.run import DATABASE, JOURNAL, Run
 from ..stations import find_station
-from .mock_chips import note_mocks, refuse_lost_chips
+from .mock_chips import note_mocks, take_up_chips
 from .plugin_grant import Ask, Files, nobody
 from .record import RunRecord, summary_numbers, versions
 from .run_card import RunCard, read_card
@@ -71,7 +71,7 @@ def resume_run(
                 raise RefusedError(f"--repeat: {unknown('step id', step_id, [step.id for step in book.steps])}")
         station_file = _station_of(card, station)
         if station_file.is_file():
-            refuse_lost_chips(folder, read_station(station_file))
+            take_up_chips(folder, read_station(station_file), card.seed)
 
         def begin(bench: Bench) -> RunRecord:
             _refuse_other_chip(card, bench, station_file)

@@ -65,6 +65,7 @@ def run_runbook(
     preset: str = "",
     overrides: Overrides = (),
     quiet: bool = False,
+    new_chip: bool = False,
     plugins: Files = (),
     ask: Ask = nobody,
 ) -> Outcome:
@@ -81,6 +82,7 @@ def run_runbook(
     preset : name of a preset of the runbook, "" for none
     overrides : ``{"id.key": value}`` or ``["id.key=value"]``
     quiet : print nothing
+    new_chip : set a simulated chip that lives in a state file aside, and begin with a new one
     plugins : plug-in files to run before the runbook is read; it may name some of them
     ask : whom to ask before a plug-in is run that only the runbook names; refused where nobody can be asked
 
@@ -114,7 +116,7 @@ def run_runbook(
             return RunRecord(book=book, run=run, origin=origin_of(bench, station_file), wear=wear_of(bench))
 
         try:
-            return conduct(book, station_file, seed, begin, check=check, console=console)
+            return conduct(book, station_file, seed, begin, check=check, console=console, new_chip=new_chip)
         finally:
             _release(folder)
 
@@ -127,11 +129,13 @@ def conduct(
     *,
     check: bool,
     console: Console | None,
+    new_chip: bool = False,
 ) -> Outcome:
     """Open the bench, carry out what ``begin`` says is to be done, and leave the folder as complete as it can be."""
     record: RunRecord | None = None
     try:
-        bench = open_bench(station_file, seed=seed)
+        fresh = {"new_chip": True} if new_chip else {}
+        bench = open_bench(station_file, seed=seed, **fresh)
         try:
             with bench:
                 forecasts = forecast_steps(book, bench.array.spec)

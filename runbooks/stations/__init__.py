@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ...mockhw.bench.bench import MockBench
 
 # Far enough apart that the seeds people choose, which are small, give no chip twice.
-_NEXT_BENCH = 1_000_003
+NEXT_BENCH = 1_000_003
 SUFFIX, BENCH, IN_PROCESS = ".station.yaml", ".bench.yaml", "@xbarlab"
 
 
@@ -45,14 +45,16 @@ def find_station(name: str | Path, *, beside: Path | None = None) -> Path:
     )
 
 
-def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
+def open_bench(name: str | Path, *, seed: int | None = None, new_chip: bool = False) -> Bench:
     """Open a station as a ``Bench``: a context manager whose every exit leaves the array at 0 V, then disconnected.
 
     Parameters
     ----------
     name : shipped station or path of a station file
     seed : a mock bench in this process starts over with a fresh chip of this seed; other benches are untouched. Where a
-        station has several such benches, the chip on each is another one
+        station has several such benches, the chip on each is another one. A chip that lives in a state file is not
+        replaced by one of another seed
+    new_chip : set a chip that lives in a state file aside, and begin with a new one
 
     Raises
     ------
@@ -68,7 +70,7 @@ def open_bench(name: str | Path, *, seed: int | None = None) -> Bench:
         raise RefusedError(f"seed {seed!r} is not a whole number of at least 0")
     file = read_station(find_station(name))
     for n, path in enumerate(in_process_benches(file)):
-        mock_bench(path, seed=None if seed is None else seed + n * _NEXT_BENCH)
+        mock_bench(path, seed=None if seed is None else seed + n * NEXT_BENCH, new_chip=new_chip)
     return Bench(file)
 
 
@@ -94,12 +96,25 @@ def find_bench(name: str | Path) -> Path:
     return Path(name)
 
 
-def mock_bench(path: Path, *, seed: int | None = None) -> MockBench:
-    """Return the mock bench of a bench file in this process; with a ``seed``, a fresh one."""
-    from ...mockhw.bench.bench import bench_for, fresh_bench
+def mock_bench(path: Path, *, seed: int | None = None, new_chip: bool = False) -> MockBench:
+    """Return the mock bench of a bench file in this process; with a ``seed``, or for a ``new_chip``, a fresh one.
+
+    Raises
+    ------
+    RefusedError
+        A mistake in the file, or a chip made with another seed lives in its state file.
+    """
+    from ...mockhw.bench.bench import bench_for, fresh_bench, living_seed, set_chip_aside
     from ...mockhw.bench.file import BenchFileError
 
     try:
-        return bench_for(path) if seed is None else fresh_bench(path, seed=seed)
+        if new_chip:
+            set_chip_aside(path)
+        elif seed is not None and (living := living_seed(path)) not in {None, seed}:
+            raise RefusedError(
+                f"the chip that lives in the state file of {path.name} was made with seed {living}, not {seed}: leave "
+                "--seed away to go on with it, or say --new-chip, which sets it aside and begins with a new one"
+            )
+        return fresh_bench(path, seed=seed) if seed is not None or new_chip else bench_for(path)
     except BenchFileError as error:
         raise RefusedError(str(error)) from error

@@ -13,6 +13,7 @@ from kill_matrix import RUNBOOKS, command, kill_matrix, row
 from xbarlab.protocols.keeping.joined import joined
 from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.runbooks import stations
+from xbarlab.runbooks.runner.mock_chips import kept_chip
 
 SHIPPED = Path(stations.__file__).parent
 CHANGES = [text for change in RUNBOOKS["first_light_1t1r"][2] for text in ("--set", change)]
@@ -80,9 +81,23 @@ def test_a_chip_with_a_state_file_outlives_its_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_chip_without_a_state_file_lives_on_in_the_run_folder(tmp_path: Path) -> None:
+    """D2: what ``xbarlab resume`` promises holds on the default bench, whose chip is in memory."""
+    out = tmp_path / "out"
+    run_and_kill(own_station(tmp_path, "null"), out, 20)
+    done = resume(out)
+    assert done.returncode == 0, done.stderr
+    units = [(e["step"], e["unit"]) for e in read_journal(out / "journal.jsonl") if e["event"] == "unit_done"]
+    assert len(units) == len(set(units)) > 20
+    formed = joined(out, "form").groupby(["row", "col"])["conductance"].last()
+    assert (formed > 20e-6).mean() > 0.9
+
+
+@pytest.mark.slow
 def test_a_chip_that_is_gone_with_its_process_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_and_kill(own_station(tmp_path, "null"), out, 3)
+    kept_chip(out, 0).unlink()
     before = (out / "journal.jsonl").read_bytes()
     refused = resume(out)
     assert refused.returncode == 2

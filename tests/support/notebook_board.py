@@ -16,7 +16,7 @@ LSB = 5.0 / 32768
 class NotebookChip:
     """Conductances that move by a fixed step per pulse, and a list of what was asked."""
 
-    cell, birth = "1T1R", "W12-D07-2026"
+    cell, birth, seed = "1T1R", "W12-D07-2026", 0
 
     def __init__(self, clock: SimClock, rows: int = ROWS, cols: int = COLS, gate_axis: str = "col") -> None:
         self.clock = clock

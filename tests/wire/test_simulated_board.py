@@ -67,7 +67,8 @@ def test_capability_record_and_info_are_json_blocks(bench: Bench) -> None:
     record = json.loads(unblock(bench.ask(b"SYST:CAP?\n")))
     assert (record["rows"], record["cols"], record["gate_axis"], record["clock"]) == (ROWS, COLS, "col", "simulated")
     assert record["dac"]["volts_lsb"] == 1.52587890625e-4
-    assert json.loads(unblock(bench.ask(b"SIM:INFO?\n"))) == {"profile": "", "seed": 0}
+    told = json.loads(unblock(bench.ask(b"SIM:INFO?\n")))
+    assert told == {"profile": "", "seed": 0, "birth": bench.chip.birth}
 
 
 def test_read_map_planes_noise_and_duration(on: Bench) -> None:

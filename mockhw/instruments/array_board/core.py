@@ -71,7 +71,7 @@ class BoardCore(SimulatedInstrument):
         self.spec = spec
         self.serial = serial
         self._wall = wall
-        self._info = block(json.dumps({"profile": profile_name, "seed": seed}).encode())
+        self._profile_name = profile_name
         self._capability = spec.block()
         self.reads = ReadUnit(chip, spec, seed)
         self.bits = np.random.default_rng([seed, 0x75_70_64])
@@ -342,7 +342,8 @@ class BoardCore(SimulatedInstrument):
 
     def info(self) -> bytes:
         """``SIMulation:INFO?``."""
-        return self._info
+        told = {"profile": self._profile_name, "seed": self.chip.seed, "birth": self.chip.birth}
+        return block(json.dumps(told).encode())
 
     def set_watchdog(self, seconds: float) -> None:
         """``SYSTem:WATChdog``: 0 is never."""

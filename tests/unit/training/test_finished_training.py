@@ -59,9 +59,9 @@ def test_evaluations_are_units_and_a_cut_between_them_repeats_none(array: Any, t
         if fields.get("unit") == "pass 0":
             raise KeyboardInterrupt
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Run, "note", cut)
-        with Run(folder, quiet=True).step("train", array) as run:
+        with pytest.raises(KeyboardInterrupt), Run(folder, quiet=True).step("train", array) as run:
             train_lstm_airline(array, AIRLINE, run)
     with Run(folder, quiet=True, resumed=True).step("train", array) as run:
         result = train_lstm_airline(array, AIRLINE, run)
