@@ -8,8 +8,7 @@ from ...scpi.device import Hold
 from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from .core import BoardCore
-from .diagnosis import Diagnosis
-from .periphery import periphery_commands
+from .periphery import Diagnosis, periphery_commands
 from .products import Products
 from .pulsing import Pulsing
 from .reading import Reading

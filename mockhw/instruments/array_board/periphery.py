@@ -1,14 +1,17 @@
-"""Commands of revision 2 that this board knows and has no hardware for (board protocol, §10.8 to §10.10)."""
+"""Diagnosis, converter modes, and the periphery that this board lacks (board protocol, §4.9, §10.8 to §10.10)."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from ...scpi.arguments import Block, Integer, Number, Parameter
-from ...scpi.tree import Command
+from ...scpi.arguments import Block, Choice, Integer, Number, Parameter
+from ...scpi.device import Hold
+from ...scpi.errors import ScpiError
+from ...scpi.tree import Command, number
 from .core import BoardCore
 from .parameters import RECTANGLE
 
+_DIAGNOSIS_SECONDS: Final = 1e-3
 _RAMP: Final = Integer("ramp")
 _COMMANDS: Final[dict[str, dict[str, tuple[Parameter, ...]]]] = {
     "decay": {
@@ -57,3 +60,46 @@ def periphery_commands(board: BoardCore) -> list[Command]:
         for feature, commands in _COMMANDS.items()
         for pattern, parameters in commands.items()
     ]
+
+
+class Diagnosis:
+    """What ``DIAGnostic`` and ``ADC`` do."""
+
+    def __init__(self, board: BoardCore) -> None:
+        self._board = board
+
+    def commands(self) -> list[Command]:
+        """Return the commands of diagnosis."""
+
+        def mode(word: str) -> None:
+            if word != "LIN":
+                raise ScpiError(-241, f"converter mode {word}: this board has linear converters only")
+
+        return [
+            Command("DIAGnostic:OFFSet?", self.offset),
+            Command("DIAGnostic:REFerence?", self.reference),
+            Command("DIAGnostic:OPEN?", self.open),
+            Command("ADC:MODE", mode, (Choice("mode", ("LINear", "RAMP", "SATurate"), unknown=-241),)),
+            Command("ADC:MODE?", lambda: "LIN"),
+        ]
+
+    def offset(self) -> Hold:
+        """``DIAGnostic:OFFSet?``."""
+        self._board.may_begin()
+        point = self._board.read_point
+        return self._board.measure("DIAGNOSIS", _DIAGNOSIS_SECONDS, 1, lambda: number(self._board.reads.offset(point)))
+
+    def reference(self) -> Hold:
+        """``DIAGnostic:REFerence?``."""
+        self._board.may_begin()
+        nominal = self._board.spec.reference_ohm
+        return self._board.measure(
+            "DIAGNOSIS", _DIAGNOSIS_SECONDS, 1, lambda: f"{number(self._board.reads.reference())},{number(nominal)}"
+        )
+
+    def open(self) -> Hold:
+        """``DIAGnostic:OPEN?``."""
+        if self._board.output:
+            raise ScpiError(-221, "the array is connected; OUTPut OFF first")
+        self._board.may_start()
+        return self._board.measure("DIAGNOSIS", _DIAGNOSIS_SECONDS, 1, lambda: number(self._board.reads.open_ohm()))
