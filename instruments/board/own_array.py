@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +23,8 @@ from ..chip.requests import Look, Pulses, checked_pulses, checked_read
 from ..chip.wear_ledger import WearLedger
 from ..clock import WallClock
 from ..limits import NamedLimits
+from ..wire.interrupts import uninterrupted
+from ..wire.locks import ActionLock
 from ..wire.safe_state import SafeStep, steps_taken
 from ..wire.unconfirmed import unconfirmed
 
@@ -79,6 +83,7 @@ class OwnArray(Instrument):
         self.wear = WearLedger(chip.id if chip is not None else name, (spec.rows, spec.cols), limits=allowed)
         self.ending: tuple[SafeStep, ...] = ()
         self._cost = Cost()
+        self._lock = ActionLock(name)
         self._polarity = 1 if chip is None else chip.polarity
 
     @classmethod
@@ -97,24 +102,24 @@ class OwnArray(Instrument):
 
     # -- what a subclass says ------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def measure(self, cells: Block, look: Look) -> ArrayLike:
         """Return the currents [A] of a block of cells at ``look.volts``, the mean of ``look.average`` conversions.
 
         ``look.gate`` [V] is None where there are no gates; ``look.scheme`` is one of ``spec.read_schemes``.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def give(self, pulses: Pulses) -> None:
         """Give pulses and return when they have been given.
 
         ``pulses.volts`` [V], ``width`` [s], ``gate`` [V] and ``count`` are arrays of the block's shape; a ``count`` of
         0 leaves a cell alone.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def let_go(self) -> None:
         """Stop what runs, go to 0 V, then disconnect; in any state, twice too."""
-        raise NotImplementedError
 
     def get_idn(self) -> dict[str, str | None]:
         """Return who answers: vendor, model, serial, firmware."""
@@ -142,9 +147,10 @@ class OwnArray(Instrument):
     ) -> Reading:
         """Measure a block; see :class:`~..capabilities.CrossbarArray`."""
         look = checked_read(self.spec, cells, volts, average=average, gate=gate, scheme=scheme)
-        told = self._polarity * np.asarray(
-            self.measure(cells, replace(look, volts=self._polarity * look.volts)), dtype=np.float64
-        )
+        with self._acting():
+            told = self._polarity * np.asarray(
+                self.measure(cells, replace(look, volts=self._polarity * look.volts)), dtype=np.float64
+            )
         if told.shape != cells.shape:
             raise RefusedError(f"{self.name}.measure returned currents of shape {told.shape}, asked for {cells.shape}")
         slots = self.spec.read_slots(cells) * look.average
@@ -164,9 +170,9 @@ class OwnArray(Instrument):
         seconds = float((asked.count * asked.width).sum())
         slots = int(asked.count.max(axis=1).sum()) if self.spec.slot_serves == "row" else given
         if given:
-            # Counted before it leaves: a pulse whose confirmation is lost has been given, for all that is known.
-            self.wear.add(asked.block, asked.volts, asked.count, self.spec.limits)
-            with unconfirmed(asked.block, asked.count):
+            with self._acting(), unconfirmed(asked.block, asked.count):
+                # Counted before it leaves: a pulse whose confirmation is lost has been given, for all that is known.
+                self.wear.add(asked.block, asked.volts, asked.count, self.spec.limits)
                 self.give(replace(asked, volts=self._turned(asked.volts)))
             self._count(slots=slots, pulses=given, seconds=seconds)
         return Delivered(
@@ -177,11 +183,12 @@ class OwnArray(Instrument):
     def idle(self) -> None:
         """Stop what runs, 0 V first, then disconnect; what came of it is in ``ending``."""
         why = ""
-        try:
-            self.let_go()
-        except Exception as error:  # the way out goes on to the next instrument
-            why = f"{type(error).__name__}: {error}"
-            _LOG.warning("%s was not made safe: %s: look at it", self.name, why)
+        with uninterrupted(), self._lock.idling():
+            try:
+                self.let_go()
+            except Exception as error:  # the way out goes on to the next instrument
+                why = f"{type(error).__name__}: {error}"
+                _LOG.warning("%s was not made safe: %s: look at it", self.name, why)
         self.ending = steps_taken(self.name, ("0 V, then disconnected",), 1, why)
 
     def close(self) -> None:
@@ -189,6 +196,16 @@ class OwnArray(Instrument):
         if hasattr(self, "ending"):
             self.idle()
         super().close()
+
+    @contextmanager
+    def _acting(self) -> Generator[None]:
+        """One action at a time; what is interrupted, by Ctrl-C or by an error, ends in the safe state."""
+        with self._lock:
+            try:
+                yield
+            except BaseException:
+                self.idle()
+                raise
 
     def _turned(self, volts: FloatArray) -> FloatArray:
         return volts if self._polarity == 1 else -volts

@@ -9,13 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from support.fake_array import FakeArray, fake_spec
 from support.fake_probe import Bench
 from xbarlab.instruments.abilities import Sweeps
+from xbarlab.instruments.array_spec import ArraySpec
 from xbarlab.instruments.block import Block
+from xbarlab.instruments.board.own_array import OwnArray
 from xbarlab.instruments.capabilities import PulseMap, Reading
+from xbarlab.instruments.chip.requests import Look, Pulses
 from xbarlab.instruments.errors import InstrumentError, UnconfirmedError
 from xbarlab.instruments.joined.array import JoinedArrays
 from xbarlab.instruments.wire import locks
@@ -165,3 +169,37 @@ def test_an_action_within_an_action_and_an_idle_within_it_are_of_one_thread() ->
         lock.go_on()
     with lock:
         lock.go_on()
+
+
+class Slow(OwnArray):
+    """An array of one's own that minds being asked by two at once."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        super().__init__("slow", ArraySpec(name="slow", rows=2, cols=2, cell="passive"))
+
+    def measure(self, cells: Block, look: Look) -> Any:
+        self.said.append("in")
+        time.sleep(1e-3)
+        self.said.append("out")
+        return np.full(cells.shape, 1e-6)
+
+    def give(self, pulses: Pulses) -> None:
+        raise InstrumentError("it broke")
+
+    def let_go(self) -> None:
+        self.said.append("let go")
+
+
+def test_an_array_of_ones_own_acts_alone_and_lets_go_of_what_broke() -> None:
+    array = Slow()
+    try:
+        both(lambda: array.read(array.spec.whole), lambda: array.read(array.spec.whole), times=10)
+        assert array.said == ["let go", *["in", "out"] * 20]
+        with pytest.raises(InstrumentError, match="it broke"):
+            array.pulse(PulseMap(array.spec.whole, 1.0, 1e-6))
+        assert array.said[-1] == "let go"
+    finally:
+        array.close()
+    with pytest.raises(TypeError, match="abstract method"):
+        OwnArray("nothing", array.spec)
