@@ -202,4 +202,4 @@ def test_an_array_of_ones_own_acts_alone_and_lets_go_of_what_broke() -> None:
     finally:
         array.close()
     with pytest.raises(TypeError, match="abstract method"):
-        OwnArray("nothing", array.spec)
+        OwnArray("nothing", ArraySpec(name="nothing", rows=2, cols=2, cell="passive"))
