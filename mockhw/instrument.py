@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal, Protocol
 from .faults import UNSUPPORTED, Strike, StuckHow
 from .scpi.device import Hold
 from .scpi.errors import ScpiError
-from .scpi.ieee488 import POWER_ON
 from .scpi.session import ScpiSession
 from .scpi.tree import Command
 from .sim_clock import SimClock
@@ -118,6 +117,11 @@ class SimulatedInstrument(ABC):
     def identity(self) -> str:
         """The reply to ``*IDN?``."""
 
+    @property
+    def options(self) -> str:
+        """The reply to ``*OPT?``: no option is installed."""
+        return "0"
+
     @abstractmethod
     def commands(self) -> Sequence[Command]:
         """Return its command table."""
@@ -181,12 +185,7 @@ class SimulatedInstrument(ABC):
         """Be as after power-on, without a word: what runs is cut, settings and status are those of the first minute."""
         self.abort()
         self.reset()
-        status = self.session.status
-        status.errors.clear()
-        status.event = POWER_ON
-        status.event_enable = status.service_enable = 0
-        for register in (status.operation, status.questionable):
-            register.event = register.enable = 0
+        self.session.status.power_on()
 
     def _stick(self, cell: tuple[int, int] | None, how: StuckHow, luck: float) -> bool:
         chip = self.under_test

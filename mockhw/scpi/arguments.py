@@ -11,10 +11,33 @@ from typing import Any, Final, Protocol
 from .errors import ScpiError
 
 _NUMBER: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:\s*[eE]\s*([+-]?\d+))?\s*([A-Za-z%/]*)\Z")
+_WHOLE: Final = re.compile(r"#(?:[hH]([0-9A-Fa-f]+)|[qQ]([0-7]+)|[bB]([01]+))\Z")
+_BASED: Final = re.compile(r"#[hHqQbB]")
 _NOT_A_NUMBER: Final = {"NAN", "INF", "NINF", "INFINITY", "+INF", "-INF", "+NAN", "-NAN", "-INFINITY", "+INFINITY"}
 _PREFIXES: Final = {
     "": 1.0, "T": 1e12, "G": 1e9, "MA": 1e6, "K": 1e3, "M": 1e-3, "U": 1e-6, "N": 1e-9, "P": 1e-12, "F": 1e-15,
 }  # fmt: skip
+
+
+def based(token: str) -> float | None:
+    """Return what a number in base 16, 8 or 2 stands for (IEEE 488.2, 7.7.4); None when it is none.
+
+    Raises
+    ------
+    ScpiError
+        -121 for a digit that its base has not, -222 for a number beyond all numbers.
+    """
+    match = _WHOLE.match(token)
+    if match is None:
+        if _BASED.match(token):
+            raise ScpiError(-121, token)
+        return None
+    digits, base = next((text, base) for text, base in zip(match.groups(), (16, 8, 2), strict=True) if text)
+    try:
+        return float(int(digits, base))
+    except OverflowError:
+        raise ScpiError(-222, f"{token[:20]}… is too large a number") from None
+
 
 Bound = float | Callable[[], float]
 """A limit, or where to ask for it."""
@@ -63,7 +86,7 @@ class Parameter(Protocol):
 
 @dataclass(frozen=True)
 class Number:
-    """A decimal number with an optional unit.
+    """A number: decimal with an optional unit, or ``#H``, ``#Q`` or ``#B`` and digits.
 
     Parameters
     ----------
@@ -111,7 +134,8 @@ class Number:
     def _parse(self, token: str) -> Any:
         match = _NUMBER.match(token)
         if match is None:
-            return self._word(token)
+            whole = based(token)
+            return self._word(token) if whole is None else whole
         mantissa, exponent, suffix = match.groups()
         value = float(f"{mantissa}e{exponent}") if exponent else float(mantissa)
         if suffix:
@@ -159,7 +183,7 @@ class Integer(Number):
 
 @dataclass(frozen=True)
 class Boolean:
-    """``ON``, ``OFF``, ``1`` or ``0``."""
+    """``ON``, ``OFF``, ``1`` or ``0``, the digit in any base."""
 
     name: str
     optional: bool = False
@@ -173,6 +197,9 @@ class Boolean:
             return True
         if word in ("OFF", "0"):
             return False
+        whole = based(token)
+        if whole in (0.0, 1.0):
+            return whole == 1.0
         raise ScpiError(-224, f"{self.name} {token} is none of ON, OFF, 1, 0")
 
 

@@ -47,6 +47,11 @@ class Device(Protocol):
         """The reply to ``*IDN?``."""
         ...
 
+    @property
+    def options(self) -> str:
+        """The reply to ``*OPT?``."""
+        ...
+
     def next_event(self) -> float | None:
         """Return when something happens next [s], None if nothing will."""
         ...

@@ -68,6 +68,8 @@ class StatusModel:
     event: int = POWER_ON
     event_enable: int = 0
     service_enable: int = 0
+    power_on_clear: bool = True
+    """Whether masks are forgotten when the power goes."""
     operation: StatusRegister = field(default_factory=StatusRegister)
     questionable: StatusRegister = field(default_factory=StatusRegister)
 
@@ -112,6 +114,8 @@ class StatusModel:
             Command("*ESE", self._set_event_enable, mask),
             Command("*ESE?", lambda: str(self.event_enable)),
             Command("*ESR?", lambda: str(self.read_event())),
+            Command("*PSC", self._set_power_on_clear, (Integer("flag", low=-32767, high=32767),)),
+            Command("*PSC?", lambda: "1" if self.power_on_clear else "0"),
             Command("*SRE", self._set_service_enable, mask),
             Command("*SRE?", lambda: str(self.service_enable)),
             Command("SYSTem:ERRor[:NEXT]?", self.errors.pop),
@@ -125,6 +129,18 @@ class StatusModel:
 
     def _set_event_enable(self, mask: int) -> None:
         self.event_enable = mask
+
+    def _set_power_on_clear(self, flag: int) -> None:
+        self.power_on_clear = flag != 0
+
+    def power_on(self) -> None:
+        """Be as after power-on."""
+        self.errors.clear()
+        self.event = POWER_ON
+        for register in (self.operation, self.questionable):
+            register.event = register.enable = 0
+        if self.power_on_clear:
+            self.event_enable = self.service_enable = 0
 
     def _set_service_enable(self, mask: int) -> None:
         self.service_enable = mask & ~SERVICE

@@ -96,6 +96,7 @@ class ScpiSession(MessageExecution):
         always: Callable[..., bool] = lambda *_: True  # noqa: E731
         return (
             Command("*IDN?", lambda: self._device.identity),
+            Command("*OPT?", lambda: self._device.options),
             Command("*RST", self._reset, aborts=always),
             Command("*TST?", self._device.self_test),
             Command("*STB?", lambda: str(self.status.byte(message=bool(self._replies) or self.message_available))),

@@ -13,7 +13,7 @@ from .errors import ScpiError
 from .framing import BLOCK_MARK
 
 _NODE: Final = re.compile(r"(\[?):?([A-Z*]+)([a-z]*)(#|\[1\])?(\]?)")
-_HEADER: Final = re.compile(r"(?:\*[A-Za-z]+|:?[A-Za-z]\w*(?::[A-Za-z]\w*)*)\??\Z", re.ASCII)
+_HEADER: Final = re.compile(r"(?::?\*[A-Za-z]+|:?[A-Za-z]\w*(?::[A-Za-z]\w*)*)\??\Z", re.ASCII)
 _MARK: Final = BLOCK_MARK.decode("latin-1")
 _SUFFIX: Final = re.compile(r"(\d{1,9})(?=[:?]|\Z)")
 _LAST_SUFFIX: Final = re.compile(r"(\d{1,9})(?=\??\Z)")
@@ -131,7 +131,9 @@ class CommandTree:
                 if not _HEADER.match(header):
                     raise ScpiError(-102 if header.isascii() and header.isprintable() else -101, header[:40])
                 full = header.upper()
-                if not full.startswith("*"):
+                if full.startswith((":*", "*")):  # a colon in front of a common command says nothing
+                    full = full.lstrip(":")
+                else:
                     full = full[1:] if full.startswith(":") else path + full
                     path = full[: full.rfind(":") + 1]
                 units.append(self._unit(full, tokens))

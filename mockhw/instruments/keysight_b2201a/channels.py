@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ...scpi.arguments import Quoted, Token
+from ...scpi.arguments import Quoted, Token, based
 from ...scpi.errors import ScpiError
 
 INPUTS: Final = 14
@@ -63,6 +63,9 @@ class Card:
                 return "ALL"
             if re.fullmatch(r"[+-]?\d{1,9}", token):
                 return int(token)
+            whole = based(token)
+            if whole is not None:
+                return round(whole)
         raise ScpiError(
             -224 if isinstance(token, str) else -104, f"{self.name} is a number" + " or ALL" * self.everything
         )
