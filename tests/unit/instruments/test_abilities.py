@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pytest
 from qcodes.instrument import Instrument
 
+import xbarlab
 from support.fake_array import FakeArray, GatelessArray
 from support.fake_board import FakeBoard
 from support.fake_probe import Bench
@@ -60,6 +61,7 @@ def test_every_kind_has_one_verb_a_name_and_what_it_needs() -> None:
     assert all(ability_of(kind).needs for kind in SHIPPED)
     for kind in SHIPPED:
         assert len([name for name in vars(kind) if not name.startswith("_")]) == 1, kind
+        assert getattr(xbarlab, kind.__name__) is kind
     known = {one for one in vars(abilities).values() if isinstance(one, type) and issubclass(one, Protocol)}
     assert known - {Protocol} == set(SHIPPED)
 
