@@ -49,6 +49,7 @@ _HOMES = {
     "Plan": "protocols.plan",
     "Forecast": "protocols.plan",
     "step": "protocols.step",
+    "offer": "common.plugins",
     "DcSweepPlan": "protocols.measure.dc_sweep",
     "DcSweepResult": "protocols.measure.dc_sweep",
     "dc_sweep": "protocols.measure.dc_sweep",

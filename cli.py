@@ -165,6 +165,7 @@ for by_hand in (read, pulse, sweep):
 @station_app.command("check")
 def check_station(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Station file, or a shipped station.")],
+    plugin: PluginOption = None,
 ) -> None:
     """Check identity, open lines (≥ 1 MΩ), read offset, known resistor and limits. No cell is pulsed.
 
@@ -172,9 +173,11 @@ def check_station(
     xbarlab station check mock_ta_hfo2
     xbarlab station check my.station.yaml
     """
+    from .common.plugin_files import run_files
     from .runbooks.commands.station_check import check_bench, passed, print_findings
     from .runbooks.stations import open_bench
 
+    run_files(plugin or ())
     with open_bench(file) as bench:
         findings = check_bench(bench)
     print_findings(findings)
@@ -225,6 +228,7 @@ def serve_mock(
     rate: Annotated[
         float, typer.Option(min=0.0, max=1e9, help="Simulated seconds that a second on the wall moves what runs.")
     ] = 1.0,
+    plugin: PluginOption = None,
 ) -> None:
     """Serve a bench's instruments on TCP sockets until Ctrl-C.
 
@@ -234,8 +238,10 @@ def serve_mock(
     xbarlab mock serve mock_ta_hfo2
     xbarlab mock serve my.bench.yaml --port 5025
     """
+    from .common.plugin_files import run_files
     from .runbooks.commands.mock_serve import serve_bench
 
+    run_files(plugin or ())
     serve_bench(bench, host=host, port=port, seed=seed, token=token or None, rate=rate)
 
 

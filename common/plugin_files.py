@@ -61,7 +61,9 @@ class PluginFile:
             raise RefusedError(f"plug-in {self._where(error)}: {type(error).__name__}: {error}") from error
         offers = plugins.held_by(origin)
         if not offers:
-            raise RefusedError(f"plug-in {origin} offers nothing: put @step(metrics=…) above a function of it")
+            raise RefusedError(
+                f"plug-in {origin} offers nothing: put @step(metrics=…) above a function of it, or @offer(kind, name)"
+            )
         return offers
 
     def _where(self, error: BaseException) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import os
 import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import RefusedError, XbarlabError, unknown
 
@@ -36,6 +36,7 @@ KINDS: Mapping[str, str] = {
 }
 """Group of entry points → what a person calls one of its entries."""
 
+_Thing = TypeVar("_Thing")
 SESSION = "this session"
 _OWN = "xbarlab"
 _ROOT = Path(__file__).parents[1]
@@ -172,6 +173,25 @@ def register(group: str, name: str, thing: Any) -> None:
     taken = [entry for entry in installed if entry.name == name]
     refuse_twice([*taken, *([before] if before is not None and not again else []), new])
     _HELD[group, name] = new
+
+
+def offer(kind: str, name: str) -> Callable[[_Thing], _Thing]:
+    """Offer what stands below, as ``@offer("analysis", "longest")`` does, for the rest of this session.
+
+    Parameters
+    ----------
+    kind : str
+        ``step``, ``instrument``, ``update_rule``, ``device_model`` or ``analysis``.
+    """
+    groups = {called.replace(" ", "_"): group for group, called in KINDS.items()}
+    if kind not in groups:
+        raise RefusedError(unknown("kind of plug-in", kind, groups))
+
+    def take(thing: _Thing) -> _Thing:
+        register(groups[kind], name, thing)
+        return thing
+
+    return take
 
 
 def held_by(origin: str) -> list[Entry]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import CellOption, SeedOption, StationOption, say
+from .options import CellOption, PluginOption, SeedOption, StationOption, say
 
 
 def read(
@@ -16,6 +16,7 @@ def read(
     volts: Annotated[str | None, typer.Option(metavar="V", help="Read voltage [default: the chip's].")] = None,
     average: Annotated[int, typer.Option(metavar="N", min=1, help="Conversions.")] = 16,
     seed: SeedOption = None,
+    plugin: PluginOption = None,
 ) -> None:
     """Read one cell: conductance with its uncertainty.
 
@@ -23,11 +24,13 @@ def read(
     xbarlab read --station mock_ta_hfo2 --cell 3,5
     xbarlab read --station my.station.yaml --cell 3,5 --volts 0.1 --average 64
     """
+    from ...common.plugin_files import run_files
     from ..stations import open_bench
     from .by_hand import cell_text, number, read_cell
 
     where = cell_text(cell)
     amplitude = number("--volts", volts, "V") if volts is not None else None
+    run_files(plugin or ())
     with open_bench(station, seed=seed) as bench:
         say(read_cell(bench.array, where, amplitude, average))
 
@@ -41,6 +44,7 @@ def pulse(
     count: Annotated[int, typer.Option(metavar="N", min=1, help="Number of pulses.")] = 1,
     average: Annotated[int, typer.Option(metavar="N", min=1, help="Conversions of the readings.")] = 16,
     seed: SeedOption = None,
+    plugin: PluginOption = None,
 ) -> None:
     """Pulse one cell and read it before and after.
 
@@ -48,12 +52,14 @@ def pulse(
     xbarlab pulse --station mock_ta_hfo2 --cell 3,5 --volts 2.5 --gate 1.6 --width 500ns
     xbarlab pulse --station mock_ta_hfo2 --cell 3,5 --volts=-1.7 --gate 5 --width 500e-9 --count 3
     """
+    from ...common.plugin_files import run_files
     from ..stations import open_bench
     from .by_hand import cell_text, number, pulse_cell
 
     where = cell_text(cell)
     amplitude, seconds = number("--volts", volts, "V"), number("--width", width, "s")
     gate_volts = number("--gate", gate, "V") if gate is not None else None
+    run_files(plugin or ())
     with open_bench(station, seed=seed) as bench:
         say(
             pulse_cell(
@@ -76,6 +82,7 @@ def sweep(
     reset_gate: Annotated[str | None, typer.Option(metavar="V", help="Gate voltage of the negative half.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for sweep.csv and sweep.png.")] = None,
     seed: SeedOption = None,
+    plugin: PluginOption = None,
 ) -> None:
     """Drive one cell through I–V loops and say where it switched. Defaults are those of the step dc_sweep.
 
@@ -83,6 +90,7 @@ def sweep(
     xbarlab sweep --station mock_ta_hfo2 --cell 3,5 --cycles 3
     xbarlab sweep --station my.station.yaml --cell 3,5 --positive 1.2 --compliance 200uA --out runs/cell_3_5
     """
+    from ...common.plugin_files import run_files
     from ...protocols.measure.dc_sweep import DcSweepPlan
     from ..stations import open_bench
     from .by_hand import cell_text, number, sweep_cell
@@ -103,5 +111,6 @@ def sweep(
         if text is not None
     }
     plan = DcSweepPlan(cells=cell_text(cell), cycles=cycles, **numbers)
+    run_files(plugin or ())
     with open_bench(station, seed=seed) as bench:
         say(sweep_cell(bench.array, plan, out))

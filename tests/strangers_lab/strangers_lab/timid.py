@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xbarlab.protocols.training.rules.update_rules import EqualPulses, StepCost
+from xbarlab.protocols.training.rules.equal_pulses import EqualPulses
+from xbarlab.protocols.training.rules.update_rules import StepCost
 
 
 @dataclass

@@ -160,6 +160,20 @@ def test_what_a_package_offers_is_not_offered_again_by_its_own_decorators(place:
     assert plugins.names(plugins.STEPS) == before
 
 
+def test_every_kind_can_be_offered_by_a_decorator() -> None:
+    for kind, group in (("update_rule", plugins.UPDATE_RULES), ("device_model", plugins.DEVICE_MODELS),
+                        ("analysis", plugins.ANALYSES), ("instrument", plugins.INSTRUMENTS)):  # fmt: skip
+
+        @plugins.offer(kind, "of_mine")
+        class Mine:
+            """Mine."""
+
+        assert plugins.load(group, "of_mine") is Mine
+        assert plugins.find(group, "of_mine").about() == "Mine."
+    with pytest.raises(RefusedError, match=r"unknown kind of plug-in 'rule': choose from analysis, device_model"):
+        plugins.offer("rule", "x")
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 

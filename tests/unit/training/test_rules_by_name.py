@@ -12,8 +12,9 @@ from support.fake_array import fake_spec
 from xbarlab.common import plugins
 from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.training.rules.by_name import make_rule
+from xbarlab.protocols.training.rules.equal_pulses import Manhattan, MixedPrecision, RowParallel
 from xbarlab.protocols.training.rules.outer_rules import OuterProduct, StreamingEigenupdate
-from xbarlab.protocols.training.rules.update_rules import Manhattan, MixedPrecision, RowParallel, TwoPulse
+from xbarlab.protocols.training.rules.update_rules import TwoPulse
 from xbarlab.protocols.training.steps.training_plan import TrainingPlan
 
 KINDS = {

@@ -15,7 +15,8 @@ from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.errors import UnsupportedError
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor
-from xbarlab.protocols.training.rules.update_rules import Manhattan, MixedPrecision, RowParallel, TwoPulse
+from xbarlab.protocols.training.rules.equal_pulses import Manhattan, MixedPrecision, RowParallel
+from xbarlab.protocols.training.rules.update_rules import TwoPulse
 from xbarlab.runbooks.stations import open_bench
 
 SLOPE, STEP = 98e-6, 0.002 * 90e-6  # of the ideal devices: conductance per gate volt; one pulse of a step device
