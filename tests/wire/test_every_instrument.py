@@ -89,4 +89,4 @@ def test_on_and_off_are_digits_in_any_base(box: SimulatedInstrument) -> None:
 def test_card_numbers_are_read_in_any_base() -> None:
     bench = fresh_bench(STATIONS / "mock_tio2.bench.yaml")
     matrix = next(box for box in bench.instruments.values() if box.kind == "keysight_b2201a")
-    assert ask(matrix, "ROUT:FUNC NCON;:ROUT:CONN:RULE #B10,SRO;RULE? #H2;RULE? #Q1") == "SRO;FREE"
+    assert ask(matrix, "ROUT:FUNC NCON;:ROUT:CONN:RULE #B10,SROU;RULE? #H2;RULE? #Q1") == "SROU;FREE"
