@@ -22,6 +22,7 @@ from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
 from .bench_lock import BenchLock
 from .instrument_types import known_arguments
+from .qcodes_station import station_class
 from .station_file import ComposedArray, StationFile, read_station
 from .terminations import TERMINATIONS
 
@@ -233,7 +234,7 @@ class Bench:
                     "first, or give this one another name"
                 )
         self._station_before = Station.default
-        station = _station_class()()
+        station = station_class()()
         station.load_config(json.dumps({"instruments": self.file.instruments}))
         self._station = station
         composed = self.file.composed
@@ -387,29 +388,6 @@ class _logged:  # noqa: N801 - used like a function
             log.warning("%s: %s", self._doing, error)
             return True
         return False
-
-
-def _station_class() -> type[Station]:
-    from qcodes.station import Station
-
-    class XbarlabStation(Station):
-        """Knows only the configuration it is handed: QCoDeS reloads its default file before every instrument."""
-
-        hands_limits_over = True
-
-        def load_config_files(self, *filenames: str) -> None:
-            """Keep what was loaded."""
-            if filenames:
-                super().load_config_files(*filenames)
-
-        def snapshot_base(self, update: Any = False, params_to_skip_update: Any = None) -> dict[Any, Any]:
-            """Ask the instruments only when told to ask for everything.
-
-            From QCoDeS 0.59 on a stock ``Measurement`` asks for whatever has no valid value.
-            """
-            return super().snapshot_base(update in (True, "All"), params_to_skip_update)
-
-    return XbarlabStation
 
 
 def _identity(idn: Mapping[str, str | None]) -> Identity:

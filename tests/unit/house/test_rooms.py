@@ -53,6 +53,11 @@ def test_no_folder_has_more_modules_than_one_can_look_through() -> None:
     assert not {str(folder): names for folder, names in folders.items() if len(names) > MODULES_MAX}
 
 
+def test_a_module_can_be_read_in_one_go() -> None:
+    lines = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in modules().values()}
+    assert not {name: count for name, count in lines.items() if count >= LINES_MAX}
+
+
 # -- circles -----------------------------------------------------------------------------------------------------------
 
 

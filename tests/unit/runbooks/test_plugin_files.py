@@ -33,8 +33,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> FakeBench:
     fake = FakeBench()
     monkeypatch.setattr(runner, "open_bench", fake.opener())
     monkeypatch.setattr(resumes, "read_station", lambda _: None)
-    monkeypatch.setattr(resumes, "refuse_lost_chips", lambda *_: None)
+    monkeypatch.setattr(resumes, "take_up_chips", lambda *_: None)
     monkeypatch.setattr(runner.RunRecord, "_sections", lambda _: [])
+    monkeypatch.setattr(runner.RunRecord, "drawn", lambda *_: None)
     return fake
 
 
