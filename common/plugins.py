@@ -226,6 +226,28 @@ def scope() -> Generator[None]:
         _HELD.update(before)
 
 
+def culprit(error: BaseException) -> str | None:
+    """Return whose code an error came through, ``origin (file:line)``; None where it was only ours."""
+    files = {entry.origin for entry in _HELD.values()}
+    others = {
+        entry.target.partition(":")[0].partition(".")[0]: entry.origin
+        for group in KINDS
+        for entry in _installed(group)
+        if not entry.target.startswith(f"{_OWN}.")
+    }
+    found: str | None = None
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        whose = frame.f_code.co_filename if frame.f_code.co_filename in files else others.get(module)
+        if whose is not None:
+            place = Path(frame.f_code.co_filename).name
+            found = f"{whose} ({place}:{trace.tb_lineno}, in {frame.f_code.co_name})"
+        trace = trace.tb_next
+    return found
+
+
 # -- what is installed -------------------------------------------------------------------------------------------------
 
 

@@ -97,12 +97,19 @@ class StepResult:
             {
                 "metric": list(self.numbers),
                 "value": [format_value(value, describe(name).unit) for name, value in self.numbers.items()],
-                "definition": [self.definitions.get(name, describe(name).definition) for name in self.numbers],
+                "definition": [self._definition(name) for name in self.numbers],
             }
         )
         caption = "Median of the cells; the band holds 80 % of them."
         figures = [(caption, self.plot())] if self.data is not None else []
         return Section(self.title, self.text, figures, [("Results.", table)] if self.numbers else [])
+
+    def _definition(self, name: str) -> str:
+        from ...analysis.quantities import describe
+
+        quantity = describe(name)
+        told = self.definitions.get(quantity.name) or quantity.definition
+        return told or "not defined: the step returned it without naming it in metrics"
 
     def __repr__(self) -> str:
         numbers = ", ".join(f"{name} = {value:.4g}" for name, value in self.numbers.items())

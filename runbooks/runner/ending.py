@@ -36,6 +36,11 @@ def answer(error: BaseException) -> int:
     import traceback
 
     traceback.print_exception(error)
+    from ...common.plugins import culprit
+
+    if (whose := culprit(error)) is not None:
+        print(f"xbarlab: this came out of the plug-in {whose}: look there first", file=sys.stderr)
+        return DEFECT
     print("xbarlab: this is a defect of xbarlab, not of your input; please report it", file=sys.stderr)
     return DEFECT
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ...common import plugins
 from ...common.errors import RefusedError
 from ...common.files import read_json
 from ...protocols.keeping.journal_lines import Entry
@@ -117,7 +118,7 @@ class RunCard(BaseModel):
                 "what it was, or begin a new run"
             )
 
-    def book(self, folder: Path, plugins: Files = (), ask: Ask = nobody) -> Runbook:
+    def book(self, folder: Path, given: Files = (), ask: Ask = nobody) -> Runbook:
         """Return the runbook with the parameters the run was begun with; refuse a copy that was changed since.
 
         Its plug-ins are run, unchanged, when the command line names them or whoever is asked allows it.
@@ -132,7 +133,7 @@ class RunCard(BaseModel):
             )
         if _digest(self.text) != self.sha256:
             raise RefusedError(f"{folder / CARD} was changed: its runbook does not have the hash noted beside it")
-        files = grant_again(self.plugins, folder / CARD, plugins, ask)
+        files = grant_again(self.plugins, folder / CARD, given, ask)
         steps: list[Step] = []
         for entry in self.steps:
             kind = step_kind(entry.step)
@@ -179,7 +180,15 @@ def card_of(
         plugins={str(file.path): file.sha256 for file in book.plugins},
         births=births,
         simulation=simulation,
+        versions=[*versions(), *strangers(step.kind.name for step in book.steps)],
     ).sealed()
+
+
+def strangers(steps: Iterable[str]) -> list[str]:
+    """Return the packages of others, with their versions, that steps come from."""
+    offered = plugins.offered(plugins.STEPS)
+    shown = {entry.origin for name in steps for entry in offered.get(name, ()) if entry.thing is None}
+    return sorted(origin for origin in shown if not origin.startswith("xbarlab "))
 
 
 def read_card(folder: Path) -> RunCard:

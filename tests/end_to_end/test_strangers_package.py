@@ -110,6 +110,8 @@ def test_its_step_runs_on_its_instrument(python: Path, tmp_path: Path) -> None:
     xbarlab(python, tmp_path, "run", "small.md", "--check", "--out", "out")
     summary = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
     assert summary["read_scatter"] == pytest.approx(5e-6 * 0.001 * 0.5, rel=1.0)
+    card = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert "strangers-lab 1.0" in card["versions"]
     assert "Strangers, Box" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 

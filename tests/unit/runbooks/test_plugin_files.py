@@ -163,6 +163,28 @@ def test_its_names_last_as_long_as_the_command(
     assert "unknown step 'cells_at_rest'" in capsys.readouterr().err
 
 
+def test_a_defect_of_a_plug_in_is_said_to_be_its_own(
+    bench: FakeBench, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "my_steps.py").write_text(STEPS.replace("return work.result", "1 / 0; return work.result"), "utf-8")
+    assert run("--plugin", "my_steps.py") == 70
+    said = capsys.readouterr().err
+    assert f"this came out of the plug-in {here / 'my_steps.py'} (my_steps.py:" in said
+    assert "in cells_at_rest): look there first" in said
+    assert "defect of xbarlab" not in said
+
+
+def test_a_number_that_is_not_defined_says_so(bench: FakeBench, here: Path) -> None:
+    text = STEPS.replace("work.result(", "work.result(extra=1.0, ")
+    (here / "my_steps.py").write_text(text, encoding="utf-8")
+    assert run("--plugin", "my_steps.py") == 0
+    assert json.loads((here / "out" / "summary.json").read_text(encoding="utf-8"))["extra"] == 1.0
+    from xbarlab.protocols.keeping.step_result import StepResult
+
+    ((_, table),) = StepResult({"extra": 1.0}).section().tables
+    assert "without naming it in metrics" in table["definition"][0]
+
+
 # -- resume ------------------------------------------------------------------------------------------------------------
 
 
