@@ -21,6 +21,7 @@ from ..clock import WallClock
 from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
 from .bench_lock import BenchLock
+from .fitting import failed_at_opening, require_array
 from .instrument_types import known_arguments
 from .qcodes_station import station_class
 from .station_file import ComposedArray, StationFile, read_station
@@ -254,20 +255,20 @@ class Bench:
                 instrument: Any = station.load_instrument(name, update_snapshot=False, **extra)
                 if hasattr(instrument, "tell_incident"):
                     instrument.tell_incident = self._incidents.append
+                identity = getattr(instrument, "identity", None)
+                self._identities[name] = identity if isinstance(identity, Identity) else _identity(instrument.get_idn())
             except XbarlabError:
                 raise
-            except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
+            except Exception as error:
                 said = self._bad_entry(name, error)
-                if said is None:
+                if said is not None:
+                    raise RefusedError(f"{self.file.path}: instruments.{name}: {said}") from error
+                failed = failed_at_opening(name, self.file.instruments[name], self.file.types[name].make, error)
+                if failed is None:
                     raise  # nothing in the file explains it: a driver's defect
-                raise RefusedError(f"{self.file.path}: instruments.{name}: {said}") from error
-            identity = getattr(instrument, "identity", None)
-            self._identities[name] = identity if isinstance(identity, Identity) else _identity(instrument.get_idn())
+                raise failed from error
             if name in mounted:
-                if not isinstance(instrument, CrossbarArray):
-                    raise RefusedError(
-                        f"{self.file.path}: xbarlab.array: {name} is a {type(instrument).__name__}, not an array"
-                    )
+                require_array(instrument, where=f"{self.file.path}: xbarlab.array: {name}")
                 boards[name] = instrument
                 self._array = None if self.file.boards else instrument
         if composed is not None:
@@ -308,6 +309,8 @@ class Bench:
         """Return what in the file of instrument ``name`` made QCoDeS fail, None if nothing did."""
         from qcodes.instrument import Instrument
 
+        if not isinstance(error, TypeError | ValueError | AttributeError | LookupError | RuntimeError):
+            return None
         settings = self.file.instruments[name]
         make = self.file.types[name].make
         mistyped = [key for key in settings["init"] if key not in known_arguments(make)]

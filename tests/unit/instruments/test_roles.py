@@ -28,9 +28,11 @@ from xbarlab.instruments.drivers.roles import (
     lacking_verbs,
     require_role,
 )
+from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
 from xbarlab.instruments.station.fitting import require_array
 from xbarlab.instruments.station.instrument_types import find_type
 from xbarlab.instruments.station.station_file import read_station
+from xbarlab.runbooks import stations
 from xbarlab.runbooks.stations import open_bench
 
 OURS = {
@@ -111,6 +113,29 @@ def test_a_stock_driver_as_the_array_is_refused_before_anything_is_opened(
         match=r"xbarlab\.array: one is a \w+ \(qcodes.*\), not an array: it has no ability, .*CrossbarBoard",
     ):
         read_station(path)
+
+
+@pytest.mark.parametrize(
+    ("driver", "port", "said"),
+    [
+        ("Keysight.Keysight34465A", 5031, r"extra at .*5031.* could not be opened by the driver Keysight34465A .*2450"),
+        ("Keysight.Keysight33622A", 5034, r"extra at .*5034.* could not be opened by the driver .*KeyError: 'B2201A'"),
+        ("Keithley.Keithley2400", 5099, r"extra at .*5099.* did not answer the driver Keithley2400 .*: check that the"),
+    ],
+)
+def test_a_stock_driver_beside_the_array_that_fails_is_no_defect_of_ours(
+    tmp_path: Path, driver: str, port: int, said: str
+) -> None:
+    here = Path(stations.__file__).parent
+    entry = (
+        f"  extra: {{type: qcodes.instrument_drivers.{driver}, address: 'TCPIP0::127.0.0.1::{port}::SOCKET', "
+        f"init: {{visalib: '{here / 'mock_tio2.bench.yaml'}@xbarlab'}}}}\n"
+    )
+    text = (here / "mock_ta_hfo2.station.yaml").read_text(encoding="utf-8")
+    text = text.replace("instruments:\n", f"instruments:\n{entry}", 1).replace(": mock_ta", f": {here}/mock_ta")
+    (tmp_path / "t.station.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InstrumentError if port < 5099 else ConnectionLostError, match=said):
+        open_bench(tmp_path / "t.station.yaml").open()
 
 
 class Untold:
