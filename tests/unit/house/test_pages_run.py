@@ -147,3 +147,20 @@ def test_the_cells_of_the_page_are_a_model_by_name(tmp_path: Path, monkeypatch: 
         left = (190e-6 - bench.array.read(block, average=64).conductance) / 180e-6
     np.testing.assert_allclose(left, [[0.9**7, 1.0]], rtol=0.01)
     del sys.modules["my_cells"]
+
+
+def test_the_analysis_of_the_page_makes_a_section() -> None:
+    from xbarlab.analysis.report.run_tables import RunTables, StepTable
+    from xbarlab.runbooks.runner.analyses import sections_of
+
+    page = (DOCS / "plugins.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```python\n(from xbarlab import offer\n.*?)```", page, re.DOTALL)
+    cost = dict.fromkeys(("transactions", "slots", "pulses", "chip_seconds"), 0.0)
+    steps = [
+        StepTable(id=name, step="read_array", plan={}, metrics={}, cost={**cost, "seconds": 1.0 + k}, make_frame=dict)
+        for k, name in enumerate(("first", "second"))
+    ]
+    with plugins.scope():
+        exec(text, {"__name__": "__main__"})
+        found = sections_of(RunTables(title="", steps=tuple(steps), summary={}))
+    assert found["slowest"].text == "second took longest."
