@@ -60,6 +60,10 @@ class ArrayLayer(nn.Module):
 
     def check_input(self, x: Tensor) -> None:
         """Refuse what is not [..., inputs] of float32."""
+        if not isinstance(x, Tensor):
+            raise RefusedError(
+                f"layer {self.layer!r} takes a torch tensor, not a {type(x).__name__}: give it torch.from_numpy(x)"
+            )
         if x.dtype != torch.float32:
             raise RefusedError(f"layer {self.layer!r} takes float32, not {str(x.dtype).removeprefix('torch.')}")
         if x.ndim < 2 or x.shape[-1] != self.inputs:

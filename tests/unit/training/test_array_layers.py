@@ -223,6 +223,8 @@ def test_what_the_layers_refuse(array: Any) -> None:
     before = array.cost
     with pytest.raises(RefusedError, match=r"layer 'w' takes \[\.\.\., 4\] inputs, not \[2, 5\]"):
         layer(torch.zeros(2, 5))
+    with pytest.raises(RefusedError, match=r"takes a torch tensor, not a ndarray: give it torch\.from_numpy"):
+        layer(np.zeros((2, 4), np.float32))
     with pytest.raises(RefusedError, match="takes float32, not float64"):
         layer(torch.zeros(2, 4, dtype=torch.float64))
     with pytest.raises(RefusedError, match="layer 'w' was given inputs that are not finite"):
