@@ -17,7 +17,7 @@ from .front_matter import FrontMatter, read_front_matter
 from .parameters import Overrides, change, check_type
 from .plugin_grant import Ask, Files, grant, nobody
 from .presets import Change, Changes, chosen, read_presets, typed
-from .step import Step
+from .step import Step, define_metrics
 
 KEYS = ("format", "title", "station", "plugin", "steps", "presets", "expect")
 FORMAT = 1
@@ -103,6 +103,7 @@ def load_runbook(
         if other.name != preset:
             read_expectations(front, other, _steps(front, other.changes))
     steps = _steps(front, {**picked.changes, **typed(overrides)})
+    define_metrics(steps)
     return Runbook(
         path=path,
         title=_text(front, "title", required=True) or "",
