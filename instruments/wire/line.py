@@ -24,6 +24,7 @@ LINK_ERRORS = (VisaIOError, OSError, InvalidSession)
 _RESYNC_SECONDS = 2.0
 _ONE_SEND = 4096
 _REPLIES_AT_MOST = 100_000
+_TRIES = 20
 _LF, _CR = b"\n", b"\r"
 
 
@@ -94,12 +95,19 @@ class Line:
         """Find the place if it was lost, or a reply too many is there; give what takes long its time."""
         if self.out_of_step:
             self.find_place()
-        elif self.port.surplus():
+        if self.port.surplus():
             self._note_surplus()
-            self.find_place()
+            self._look_again()
         if expected > 0.02 * self.base_timeout:
             self._bound(self.base_timeout + 1.2 * expected)
             self._stretched = True
+
+    def _look_again(self) -> None:
+        """Find the place until nothing is left unread: the answer that shows it may come twice, too."""
+        for _ in range(_TRIES):
+            self.find_place()
+            if not self.port.surplus():
+                return
 
     def relax(self) -> None:
         """Put the time-out back."""
