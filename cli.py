@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .runbooks.commands.by_hand_cli import pulse, read, sweep
-from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, say
+from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say
 from .runbooks.runner.ending import INTERRUPTED, answer, terminations_as_interrupts
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ mock_app = typer.Typer(no_args_is_help=True, help="Simulated instruments for oth
 chip_app = typer.Typer(no_args_is_help=True, help="What chips have borne over their lives.")
 app.add_typer(station_app, name="station")
 app.add_typer(mock_app, name="mock")
+trace_app = typer.Typer(no_args_is_help=True, help="What --trace has written.")
 app.add_typer(chip_app, name="chip")
+app.add_typer(trace_app, name="trace")
 
 
 @app.callback()
@@ -63,6 +65,7 @@ def demo(
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Another chip, other targets.")] = DEMO_SEED,
     check: CheckOption = False,
     quiet: QuietOption = False,
+    trace: TraceOption = None,
 ) -> None:
     """Rehearse a first day on two mock benches: an array board with a 128×64 chip, a probe station with an 8×8 one.
 
@@ -100,6 +103,7 @@ def run(
     ] = False,
     quiet: QuietOption = False,
     plugin: PluginOption = None,
+    trace: TraceOption = None,
 ) -> None:
     """Carry out a runbook.
 
@@ -141,6 +145,7 @@ def resume(
     check: CheckOption = False,
     quiet: QuietOption = False,
     plugin: PluginOption = None,
+    trace: TraceOption = None,
 ) -> None:
     """Go on with a run that was killed, interrupted or failed: same runbook, same chip, without what is done.
 
@@ -166,6 +171,7 @@ for by_hand in (read, pulse, sweep):
 def check_station(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Station file, or a shipped station.")],
     plugin: PluginOption = None,
+    trace: TraceOption = None,
 ) -> None:
     """Check identity, open lines (≥ 1 MΩ), read offset, known resistor and limits. No cell is pulsed.
 
@@ -210,6 +216,24 @@ def list_chip_wear() -> None:
     from .runbooks.runner.chip_wear import list_chips
 
     say(list_chips())
+
+
+@trace_app.command("show")
+def show_trace(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What --trace has written.")],
+    instrument: Annotated[
+        str | None, typer.Option("--instrument", metavar="NAME", help="Of this instrument only.")
+    ] = None,
+) -> None:
+    """Show a wire log: every message with its time; > sent, < received, ! what went wrong, * opened or cleared.
+
+    \b
+    xbarlab run first_light_1t1r --trace wire.log
+    xbarlab trace show wire.log --instrument board
+    """
+    from .runbooks.commands.trace_show import trace_lines
+
+    say(trace_lines(file, instrument=instrument))
 
 
 @mock_app.command("serve")

@@ -20,6 +20,7 @@ from ..capabilities import Clock, CrossbarArray, Identity
 from ..clock import WallClock
 from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
+from ..wire.wire_log import tracing
 from .bench_lock import BenchLock
 from .fitting import failed_at_opening, require_array
 from .instrument_types import known_arguments
@@ -63,8 +64,8 @@ class Bench:
     disconnected) before the instruments are closed and the bench is given back.
     """
 
-    def __init__(self, file: StationFile) -> None:
-        self.file = file
+    def __init__(self, file: StationFile, *, trace: Path | str | None = None) -> None:
+        self.file, self._trace = file, trace
         self._lock = BenchLock((*file.resources, *file.states), holder=str(file.path))
         self._station: Station | None = None
         self._station_before: Station | None = None
@@ -164,7 +165,8 @@ class Bench:
         # As the last resort: a notebook that never leaves its ``with``.
         atexit.register(self.close)
         try:
-            self._open_instruments()
+            with tracing(self._trace):
+                self._open_instruments()
         except BaseException:
             self.close()
             raise

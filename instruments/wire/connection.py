@@ -16,7 +16,7 @@ from ..errors import ConnectionLostError
 from .binding import Unbound
 from .line import LINK_ERRORS, Line
 from .ports import SocketPort, VisaPort, port_of
-from .wire_log import traced
+from .wire_log import WireLog, current_log, traced
 from .wire_text import brief
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Connection:
         self._line = line
         self._own_binding = line.binding
         self._opened_at: tuple[str, str | None] | None = None
+        self._log: WireLog | None = None
         self.handle: MessageBasedResource | None = None
         self.adopt: Callable[[MessageBasedResource], None] = lambda handle: None
         line.close = self.close
@@ -100,7 +101,8 @@ class Connection:
         visalib = (self._opened_at or ("", None))[1] or ""
         quiet = visalib.endswith(_IN_PROCESS) and isinstance(port, VisaPort) and port.tells_surplus
         self._line.binding = Unbound(self._own_binding) if quiet else self._own_binding
-        self._line.port = traced(port, self._line.name)
+        self._log = self._log or current_log()
+        self._line.port = traced(port, self._line.name, self._log)
 
     def drained(self, handle: MessageBasedResource) -> bool:
         """Throw away what has arrived on a socket; False where another kind of link has a clear of its own.

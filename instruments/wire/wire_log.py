@@ -147,21 +147,37 @@ class TracedPort:
 
 
 _current: ContextVar[WireLog | None] = ContextVar("wire_log", default=None)
+_all: list[WireLog] = []
 
 
 @contextmanager
-def tracing(wire_log: WireLog | None) -> Generator[None]:
-    """Write down the traffic of the instruments that are opened in the body, as long as they are open."""
-    token = _current.set(wire_log)
+def tracing(trace: WireLog | Path | str | None) -> Generator[None]:
+    """Write down, in a file or a log, the traffic of instruments opened in the body, as long as they are open.
+
+    None changes nothing: what :func:`trace_all` began goes on.
+    """
+    if trace is None:
+        yield
+        return
+    token = _current.set(trace if isinstance(trace, WireLog) else WireLog(trace))
     try:
         yield
     finally:
         _current.reset(token)
 
 
-def traced(port: Port, name: str) -> Port:
+def trace_all(path: Path | str | None) -> None:
+    """Write down the traffic of every instrument this process opens from now on; None: of none."""
+    _all[:] = [] if path is None else [WireLog(path)]
+
+
+def current_log() -> WireLog | None:
+    """Return where the traffic of an instrument that is opened now is written down."""
+    return _current.get() or (_all[0] if _all else None)
+
+
+def traced(port: Port, name: str, wire_log: WireLog | None) -> Port:
     """Return ``port``, its traffic written down when somebody wants it."""
-    wire_log = _current.get()
     if wire_log is None:
         return port
     wire_log.write(name.replace(" ", "_"), "*", b"opened")

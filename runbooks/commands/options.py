@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +18,24 @@ CheckOption = Annotated[bool, typer.Option("--check", help="Exit with 1 when an 
 PluginOption = Annotated[
     list[str] | None,
     typer.Option("--plugin", metavar="FILE", help="Run this Python file and take what it offers; repeatable."),
+]
+
+
+def _trace(path: Path | None) -> Path | None:
+    """Begin the wire log before a bench is opened, so that opening is in it."""
+    # A command without it that follows one with it in the same process, as in tests, writes nothing.
+    if path is not None or f"{__name__.partition('.')[0]}.instruments.wire.wire_log" in sys.modules:
+        from ...instruments.wire.wire_log import trace_all
+
+        trace_all(path)
+    return path
+
+
+TraceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--trace", metavar="FILE", callback=_trace, help="Write every message of every instrument to FILE (trace show)."
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 

@@ -134,8 +134,7 @@ def conduct(
     """Open the bench, carry out what ``begin`` says is to be done, and leave the folder as complete as it can be."""
     record: RunRecord | None = None
     try:
-        fresh = {"new_chip": True} if new_chip else {}
-        bench = open_bench(station_file, seed=seed, **fresh)
+        bench = open_bench(station_file, seed=seed, new_chip=True) if new_chip else open_bench(station_file, seed=seed)
         try:
             with bench:
                 forecasts = forecast_steps(book, bench.array.spec)

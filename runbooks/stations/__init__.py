@@ -45,7 +45,9 @@ def find_station(name: str | Path, *, beside: Path | None = None) -> Path:
     )
 
 
-def open_bench(name: str | Path, *, seed: int | None = None, new_chip: bool = False) -> Bench:
+def open_bench(
+    name: str | Path, *, seed: int | None = None, new_chip: bool = False, trace: Path | str | None = None
+) -> Bench:
     """Open a station as a ``Bench``: a context manager whose every exit leaves the array at 0 V, then disconnected.
 
     Parameters
@@ -55,6 +57,7 @@ def open_bench(name: str | Path, *, seed: int | None = None, new_chip: bool = Fa
         station has several such benches, the chip on each is another one. A chip that lives in a state file is not
         replaced by one of another seed
     new_chip : set a chip that lives in a state file aside, and begin with a new one
+    trace : a wire log is written to this file: every message of every instrument (``xbarlab trace show FILE``)
 
     Raises
     ------
@@ -71,7 +74,7 @@ def open_bench(name: str | Path, *, seed: int | None = None, new_chip: bool = Fa
     file = read_station(find_station(name))
     for n, path in enumerate(in_process_benches(file)):
         mock_bench(path, seed=None if seed is None else seed + n * NEXT_BENCH, new_chip=new_chip)
-    return Bench(file)
+    return Bench(file, trace=trace)
 
 
 def in_process_benches(file: StationFile) -> list[Path]:
