@@ -15,14 +15,17 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
 ]
 ROOMS = "analysis|common|docs|instruments|mockhw|protocols|runbooks|tests"
-PATHS = re.compile(rf"`((?:{ROOMS})/[\w./-]*)`")
+CODE = re.compile(r"`[^`\n]+`")
+PATHS = re.compile(rf"(?<![\w./-])((?:{ROOMS})/[\w./-]*[\w/])(?![\w<*./-])")
 LINKS = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)|src=\"([^\"]+)\"|href=\"([^\"]+)\"")
 
 
 def missing(page: Path) -> list[str]:
-    """Return the paths from the root in backticks, and the links, that lead nowhere."""
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    named = [name for name in PATHS.findall(text) if not (ROOT / name).exists()]
+    """Return the paths from the root in code, commands included, and the links, that lead nowhere."""
+    whole = page.read_text(encoding="utf-8")
+    text = re.sub(r"```.*?```", "", whole, flags=re.DOTALL)
+    code = [*CODE.findall(text), *re.findall(r"```sh\n.*?```", whole, flags=re.DOTALL)]
+    named = [name for part in code for name in PATHS.findall(part) if not (ROOT / name).exists()]
     linked = ["".join(found) for found in LINKS.findall(text)]
     local = [link for link in linked if not re.match(r"[a-z]+:", link)]
     return named + [link for link in local if not (page.parent / link).exists()]
@@ -35,7 +38,6 @@ def test_a_page_names_what_exists(page: Path) -> None:
 
 def test_a_path_that_leads_nowhere_is_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(
-        "`protocols/none.py`, [there](gone.md), ![picture](figures/x.png), [web](https://example.org)", "utf-8"
-    )
-    assert missing(page) == ["protocols/none.py", "gone.md", "figures/x.png"]
+    said = "`protocols/none.py`, `pytest tests/none.py -m slow`, `tests/test_<model>.py`, [there](gone.md), "
+    page.write_text(said + "![picture](figures/x.png), [web](https://example.org)", encoding="utf-8")
+    assert missing(page) == ["protocols/none.py", "tests/none.py", "gone.md", "figures/x.png"]
