@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ...scpi.arguments import Choice, Quoted, Token
+from ...scpi.arguments import Choice, Number, Quoted, Token
 from ...scpi.errors import ScpiError
 from .buffer import BY_WORD, no_such_element
 
@@ -54,3 +54,15 @@ class Style(Choice):
     def convert(self, token: Token) -> Any:
         """Return the short form, of the first word when nothing is there."""
         return super().convert(self.words[0] if token == "" else token)
+
+
+@dataclass(frozen=True)
+class Loose:
+    """A string in quotes or a number: what a template is loaded with depends on the template."""
+
+    name: str = "value"
+    optional: bool = True
+
+    def convert(self, token: Token) -> str | float:
+        """Return text or number."""
+        return token.text if isinstance(token, Quoted) else float(Number(self.name, "S").convert(token))

@@ -24,7 +24,7 @@ OVERFLOW_BOUND: Final = 9.8e37
 QUESTIONABLE, FRONT_TERMINAL, START_GROUP = 1, 8, 256
 PROTECTED, READ_BACK, LIMITED, FOUR_WIRE, OUTPUT_ON = 4, 8, 32, 64, 128
 
-_SYMBOLS: Final = {"Volt DC": "V", "Amp DC": "A", "Ohm": "Ohm"}
+_SYMBOLS: Final = {"Volt DC": "V", "Amp DC": "A", "Ohm": "Ohm", "Watt DC": "W"}
 _PREFIXES: Final = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p"))
 
 

@@ -23,7 +23,7 @@ from .buffer import (
     ReadingBuffer,
     Record,
 )
-from .settings import Settings
+from .settings import SenseSettings, Settings
 from .specs import AMPS, OVERFLOW, UNITS, VOLTS, Range, Unit, range_for
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class SourceMeterCore(SimulatedInstrument):
         """Whether the latest reading was made at the source limit."""
         self.settled_at = -math.inf
         """When the delay after the latest change of the source is over [s]."""
+        self.limit_results: dict[tuple[str, int], str] = {}
+        """How the last reading did in each limit test: ``NONE``, ``LOW`` or ``HIGH``."""
         self._disturbances: set[str] = set()
         self._offset = 0.0
         super().__init__(address, clock, log)
@@ -166,6 +168,11 @@ class SourceMeterCore(SimulatedInstrument):
         bound = self.settings.protection
         return volts if bound is None else max(-bound, min(bound, volts))
 
+    def next_event(self) -> float | None:
+        """Return when something happens next [s]; None while a trigger model waits for an event."""
+        event = super().next_event()
+        return event if event is not None and math.isfinite(event) else None
+
     # --- scripted faults ----------------------------------------------------------------------
 
     def disturb_reading(self, kind: Literal["overflow", "compliance"]) -> bool:
@@ -184,6 +191,8 @@ class SourceMeterCore(SimulatedInstrument):
         """Return what one reading takes [s]: its conversions, one after the other."""
         sense = self.settings.active_sense
         signals = 2 if self.settings.sense_function == "RES" else 1
+        if self.settings.sense_function == "RES" and sense.offset_compensated:
+            signals *= 2  # once more with the source at zero, which this simulator's cells do not differ by
         conversions = signals + self.settings.active_source.readback + _AUTOZERO_CONVERSIONS * sense.autozero
         return conversions * self._cycles() / self.line_hertz + _OVERHEAD
 
@@ -224,8 +233,13 @@ class SourceMeterCore(SimulatedInstrument):
         if "overflow" in self._disturbances:
             self._disturbances.discard("overflow")
             reading = OVERFLOW
+        if sense.unit and reading != OVERFLOW:
+            reading = self._worked_out(seen, sense.unit)
         if sense.relative_on and reading != OVERFLOW:
             reading -= sense.relative
+        if sense.math_on and reading != OVERFLOW:
+            reading = calculated(sense, reading)
+        self._test_limits(settings.sense_function, reading)
         if source.readback:
             value = self._convert(seen, settings.source_function)
         else:
@@ -242,11 +256,27 @@ class SourceMeterCore(SimulatedInstrument):
             | (FOUR_WIRE if sense.four_wire else 0)
             | (OUTPUT_ON if self.output else 0)
             | (PROTECTED if self.protecting else 0),
-            UNITS[settings.sense_function],
+            UNITS[sense.unit or settings.sense_function],
             UNITS[settings.source_function],
         )
         if not buffer.add(record):
             self.session.status.error(4915, "Attempting to store past capacity of reading buffer")
+
+    def _worked_out(self, seen: Measured, unit: str) -> float:
+        """Return a reading in ``OHM`` or ``WATT``."""
+        nplc = self._cycles()
+        amps = self.unit.reading(seen.amps, _holding("CURR", seen.amps), nplc)
+        volts = self.unit.reading(seen.volts, _holding("VOLT", seen.volts), nplc)
+        if unit == "WATT":
+            return volts * amps
+        return volts / amps if amps else OVERFLOW
+
+    def _test_limits(self, function: str, reading: float) -> None:
+        for number, limit in enumerate(self.settings.sense[function].limits, start=1):
+            if limit.on:
+                found = "HIGH" if reading > limit.upper else "LOW" if reading < limit.lower else "NONE"
+                before = self.limit_results.get((function, number), "NONE")
+                self.limit_results[function, number] = found if limit.clears or before == "NONE" else before
 
     @property
     def protecting(self) -> bool:
@@ -280,6 +310,15 @@ class SourceMeterCore(SimulatedInstrument):
         if self.settings.source_function == "VOLT":
             return seen.limited
         return not seen.limited and self.settings.source["CURR"].level != 0.0
+
+
+def calculated(sense: SenseSettings, reading: float) -> float:
+    """Return what :CALCulate1 makes of a reading."""
+    if sense.math_format == "MXB":
+        return sense.math_slope * reading + sense.math_offset
+    if sense.math_format == "PERC":
+        return 100.0 * (reading - sense.math_percent) / sense.math_percent if sense.math_percent else OVERFLOW
+    return 1.0 / reading if reading else OVERFLOW
 
 
 def _size(each: Range) -> float:

@@ -12,7 +12,10 @@ from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from ...sim_clock import SimClock
 from .buffer import DEFAULT_BUFFERS, DEFAULT_SIZE, ReadingBuffer, when
+from .calculate import calculate_commands
 from .core import SourceMeterCore
+from .digital import DigitalLines
+from .events import ERROR, EventLog
 from .measure import measure_commands
 from .readings import Readings
 from .sense import sense_commands
@@ -20,7 +23,10 @@ from .settings import Settings
 from .source import source_commands
 from .sweeps import sweep_commands
 from .system import system_commands
-from .trigger import KINDS, TriggerModel
+from .trigger.commands import block_commands
+from .trigger.config_lists import ConfigLists
+from .trigger.list_commands import list_commands
+from .trigger.model import KINDS, TriggerModel
 
 if TYPE_CHECKING:
     from ...probe_circuit.circuit import ProbeCircuit
@@ -69,7 +75,10 @@ class Keithley2450(SourceMeterCore):
         self.serial = serial
         self._info = info
         self.readings = Readings(self)
-        self.trigger = TriggerModel(self, self.readings)
+        self.lists = ConfigLists(self)
+        self.trigger = TriggerModel(self, self.readings, self.lists)
+        self.lines = DigitalLines(self)
+        self.events = EventLog(self._stamp)
         super().__init__(address, clock, log, circuit=circuit, terminal=terminal, seed=seed, line_hertz=line_hertz)
         errors = self.session.status.errors
         errors.nothing = '0,"No error;0;0 0"'
@@ -87,10 +96,15 @@ class Keithley2450(SourceMeterCore):
         """Return the command table."""
         return [
             *source_commands(self),
-            *sweep_commands(self, self.readings, self.trigger),
+            *sweep_commands(self, self.readings, self.trigger, self.lists),
+            *list_commands(self, self.lists),
             *sense_commands(self),
             *measure_commands(self, self.readings, self.trigger),
-            *system_commands(self),
+            *block_commands(self, self.trigger, self.events),
+            *calculate_commands(self),
+            *self.lines.commands(),
+            *self.events.commands(),
+            *system_commands(self, self.trigger, self.events),
             *simulation_commands(self.clock, self.advance, self._info),
         ]
 
@@ -101,6 +115,9 @@ class Keithley2450(SourceMeterCore):
         self.settings = Settings()
         self.buffers = {name: ReadingBuffer(name, DEFAULT_SIZE, continuous=True) for name in DEFAULT_BUFFERS}
         self.trigger.reset()
+        self.lists.reset()
+        self.lines.reset()
+        self.limit_results.clear()
         self.drive(self.now)
         return None
 
@@ -114,6 +131,8 @@ class Keithley2450(SourceMeterCore):
         """Return an entry of the event log: number, message, type 1 (error), time."""
         if detail:
             self.log.add(self.clock.now, self.address, f"error {code}: {detail}")
-        text = _TEXTS.get(code) or TEXTS.get(code) or detail
+        return self.events.add(ERROR, code, _TEXTS.get(code) or TEXTS.get(code) or detail)
+
+    def _stamp(self) -> str:
         time = when(self.clock.now)
-        return f'{code},"{text};1;{time:%Y/%m/%d %H:%M:%S}.{time.microsecond // 1000:03d}"'
+        return f"{time:%Y/%m/%d %H:%M:%S}.{time.microsecond // 1000:03d}"

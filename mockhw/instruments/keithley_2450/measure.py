@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +10,7 @@ import numpy as np
 from ...scpi.arguments import Choice, Integer, Number, Parameter, Text
 from ...scpi.errors import ScpiError
 from ...scpi.tree import Command
-from .arguments import Element, Style
+from .arguments import Element, Loose, Style
 from .buffer import DEFAULT_BUFFERS, LARGEST, OVERFLOW_BOUND, SMALLEST, ReadingBuffer, number_text
 from .runs import LoopPlan
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from ...scpi.device import Hold, Reply
     from .core import SourceMeterCore
     from .readings import Readings
-    from .trigger import TriggerModel
+    from .trigger.model import TriggerModel
 
 _BUFFER: Final = Text("buffer", optional=True)
 _ELEMENTS: Final = 13
@@ -152,25 +151,43 @@ def _trigger(readings: Readings, trigger: TriggerModel) -> list[Command]:
     def duration(seconds: float, delay: float = 0.0, name: str = _DEFAULT) -> None:
         trigger.load(LoopPlan(0, seconds, delay, readings.buffer(name).name))
 
-    def load(template: str, first: float = math.nan, delay: float = 0.0, name: str = _DEFAULT) -> None:
+    def load(template: str, *values: str | float) -> None:
         known = template.replace(" ", "").upper()
         if known == "EMPTY":
             trigger.load(None)
+        elif known == "CONFIGLIST":
+            config_list(*values)
         elif known not in ("SIMPLELOOP", "DURATIONLOOP"):
             raise ScpiError(-241, f"the simulator has no trigger model {template}")
-        elif math.isnan(first):
+        elif len(values) < 1:
             raise ScpiError(-109, f"{template} needs a count or a duration")
-        elif known == "SIMPLELOOP":
-            loop(round(first), delay, name)
         else:
-            duration(first, delay, name)
+            delay = number_of(values[1], _DELAY) if len(values) > 1 else 0.0
+            name = str(values[2]) if len(values) > 2 else _DEFAULT
+            if known == "SIMPLELOOP":
+                loop(round(number_of(values[0], count)), delay, name)
+            else:
+                duration(number_of(values[0], seconds), delay, name)
+
+    def number_of(value: str | float, limits: Number) -> float:
+        if isinstance(value, str):
+            raise ScpiError(-104, f"{limits.name} is a number")
+        return float(limits.convert(repr(value)))
+
+    def config_list(*values: str | float) -> None:
+        if len(values) < 2:
+            raise ScpiError(-109, "ConfigList needs a measure and a source configuration list")
+        measured, sourced = str(values[0]), str(values[1])
+        delay = number_of(values[2], _DELAY) if len(values) > 2 else 0.0
+        trigger.load_lists(measured, sourced, delay, str(values[3]) if len(values) > 3 else _DEFAULT)
 
     count = Integer("count", low=1, high=268435455)
     seconds = Number("duration", low=167e-9, high=1e5)
     return [
         Command("INITiate[:IMMediate]", trigger.initiate),
         Command("TRIGger:STATe?", trigger.state),
-        Command("TRIGger:LOAD", load, (Text("template"), Number("first", optional=True), _DELAY, _BUFFER)),
+        Command("TRIGger:LOAD", load, (Text("template"), Loose()), repeat=4),
+        Command("TRIGger:LOAD:CONFiguration:LIST", config_list, (Text("measure list"), Loose("source list")), repeat=2),
         Command("TRIGger:LOAD:LOOP:SIMPle", loop, (count, _DELAY, _BUFFER)),
         Command("TRIGger:LOAD:LOOP:DURation", duration, (seconds, _DELAY, _BUFFER)),
         Command("TRIGger:LOAD:EMPTy", lambda: trigger.load(None)),

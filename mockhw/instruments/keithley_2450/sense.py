@@ -180,5 +180,28 @@ def _wires(smu: SourceMeterCore, function: str) -> list[Command]:
     return [
         Command(f"{root}:RSENse", four_wire, (Boolean("state"),)),
         Command(f"{root}:RSENse?", lambda: str(int(smu.settings.sense[function].four_wire))),
-        Command(f"{root}:UNIT?", lambda: {"CURR": "AMP", "VOLT": "VOLT", "RES": "OHM"}[function]),
+        *_unit(smu, function),
     ]
+
+
+def _unit(smu: SourceMeterCore, function: str) -> list[Command]:
+    root = f"{_ROOT}:{_WORDS[function]}"
+    own = {"CURR": "AMP", "VOLT": "VOLT", "RES": "OHM"}[function]
+
+    def put(word: str) -> None:
+        smu.settings.sense[function].unit = "" if word == own else word
+
+    def compensated(on: bool) -> None:
+        smu.settings.sense[function].offset_compensated = on
+
+    words = ("OHM",) if function == "RES" else (own, "OHM", "WATT")
+    table = [
+        Command(f"{root}:UNIT", put, (Choice("unit", words),)),
+        Command(f"{root}:UNIT?", lambda: smu.settings.sense[function].unit or own),
+    ]
+    if function == "RES":
+        table += [
+            Command(f"{root}:OCOMpensated", compensated, (Boolean("state"),)),
+            Command(f"{root}:OCOMpensated?", lambda: str(int(smu.settings.sense[function].offset_compensated))),
+        ]
+    return table

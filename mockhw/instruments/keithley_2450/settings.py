@@ -32,6 +32,17 @@ class SourceSettings:
     sweep_list: list[float] = field(default_factory=list[float])
 
 
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """One limit test of a measure function (:CALCulate2)."""
+
+    on: bool = False
+    lower: float = -1.0
+    upper: float = 1.0
+    clears: bool = True
+    audible: str = "NONE"
+
+
 @dataclass(slots=True)
 class SenseSettings:
     """What is kept for each measure function."""
@@ -49,6 +60,15 @@ class SenseSettings:
     average_on: bool = False
     average_count: int = 10
     average_type: str = "REP"
+    unit: str = ""
+    """``OHM`` or ``WATT`` where readings are worked out from volts and amps; empty: the function's own."""
+    offset_compensated: bool = False
+    math_on: bool = False
+    math_format: str = "PERC"
+    math_slope: float = 1.0
+    math_offset: float = 0.0
+    math_percent: float = 1.0
+    limits: tuple[LimitSettings, LimitSettings] = (LimitSettings(), LimitSettings())
 
 
 @dataclass(slots=True)
@@ -77,6 +97,8 @@ class Settings:
     byte_order: str = "SWAP"
     precision: int = 0
     light: str = "ON50"
+    lines: int = 0
+    """Levels of the digital lines that are outputs, as bits."""
 
     @property
     def active_source(self) -> SourceSettings:

@@ -84,7 +84,7 @@ AMPS: Final = (
 OHMS: Final = tuple(Range(2.0 * 10.0**decade, 0.0, 0.0) for decade in range(1, 9))
 
 RANGES: Final = {"VOLT": VOLTS, "CURR": AMPS, "RES": OHMS}
-UNITS: Final = {"VOLT": "Volt DC", "CURR": "Amp DC", "RES": "Ohm"}
+UNITS: Final = {"VOLT": "Volt DC", "CURR": "Amp DC", "RES": "Ohm", "OHM": "Ohm", "WATT": "Watt DC"}
 
 
 def range_for(function: str, value: float) -> Range:

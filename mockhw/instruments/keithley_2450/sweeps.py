@@ -13,11 +13,13 @@ from .buffer import DEFAULT_BUFFERS
 from .runs import SweepPlan
 from .source import WORDS, fit_limit
 from .specs import RANGES, range_for
+from .trigger.config_lists import CUSTOM_LISTS
 
 if TYPE_CHECKING:
     from .core import SourceMeterCore
     from .readings import Readings
-    from .trigger import TriggerModel
+    from .trigger.config_lists import ConfigLists
+    from .trigger.model import TriggerModel
 
 _MESSAGE_LENGTH: Final = 100  # manual: values of one :SOURce:LIST message
 _LIST_LENGTH: Final = 2500
@@ -25,11 +27,13 @@ _SHORTEST_DELAY: Final = 50e-6
 _DEFAULT: Final = DEFAULT_BUFFERS[0]
 
 
-def sweep_commands(smu: SourceMeterCore, readings: Readings, trigger: TriggerModel) -> list[Command]:
+def sweep_commands(
+    smu: SourceMeterCore, readings: Readings, trigger: TriggerModel, lists: ConfigLists
+) -> list[Command]:
     """Return the commands of lists and sweeps."""
     table: list[Command] = []
     for function in WORDS:
-        table += [*_list(smu, function), *_sweep(smu, readings, trigger, function)]
+        table += [*_list(smu, function), *_sweep(smu, readings, trigger, lists, function)]
     return table
 
 
@@ -57,12 +61,16 @@ def _list(smu: SourceMeterCore, function: str) -> list[Command]:
     ]
 
 
-def _sweep(smu: SourceMeterCore, readings: Readings, trigger: TriggerModel, function: str) -> list[Command]:
+def _sweep(
+    smu: SourceMeterCore, readings: Readings, trigger: TriggerModel, lists: ConfigLists, function: str
+) -> list[Command]:
+    made = {"VOLT": "Volt", "CURR": "Curr"}[function]
     root = f"SOURce[1]:SWEep:{WORDS[function]}"
     top = RANGES[function][-1].top
     lowest = RANGES[function][0].full_scale
 
     def plan(
+        kept: str,
         levels: list[float],
         delay: float = -1.0,
         count: int = 1,
@@ -84,24 +92,26 @@ def _sweep(smu: SourceMeterCore, readings: Readings, trigger: TriggerModel, func
         elif ranging == "AUTO":
             source.autorange = True
         points = levels + levels[::-1] if dual else levels
-        trigger.load(SweepPlan(points, max(0.0, delay), count, ranging, abort, readings.buffer(name).name))
+        trigger.load(SweepPlan(points, max(0.0, delay), count, ranging, abort, readings.buffer(name).name), kept)
+        if kept not in CUSTOM_LISTS:
+            lists.make_sweep(kept, points)
 
     def linear(start: float, stop: float, points: int, *rest: Any) -> None:
-        plan(np.linspace(start, stop, points).tolist(), *rest)
+        plan(f"{made}LinearSweepList", np.linspace(start, stop, points).tolist(), *rest)
 
     def stepped(start: float, stop: float, step: float, *rest: Any) -> None:
         steps = int(abs(stop - start) / step * (1.0 + 1e-9))
         if not steps:
             raise ScpiError(-221, f"a step of {step:.6g} between {start:.6g} and {stop:.6g}")
         sign = 1.0 if stop > start else -1.0
-        plan([start + sign * step * at for at in range(steps + 1)], *rest)
+        plan(f"{made}LinearSweepList", [start + sign * step * at for at in range(steps + 1)], *rest)
 
     def logarithmic(start: float, stop: float, points: int, *rest: Any) -> None:
         asymptote = rest[6] if len(rest) > 6 else 0.0
         if (start - asymptote) * (stop - asymptote) <= 0.0:
             raise ScpiError(-221, f"the asymptote {asymptote:.6g} lies between {start:.6g} and {stop:.6g}")
         levels = asymptote + np.geomspace(start - asymptote, stop - asymptote, points)
-        plan(levels.tolist(), *rest[:6])
+        plan(f"{made}LogSweepList", levels.tolist(), *rest[:6])
 
     def listed(
         first: int,
@@ -111,14 +121,14 @@ def _sweep(smu: SourceMeterCore, readings: Readings, trigger: TriggerModel, func
         name: str = _DEFAULT,
         config: str = "",
     ) -> None:
-        own = {"VOLT": "VoltCustomSweepList", "CURR": "CurrCustomSweepList"}[function]
+        own = f"{made}CustomSweepList"
         source = smu.settings.source[function]
         if (config and config != own) or not source.sweep_list:
             raise ScpiError(2790, "Configuration list, error, does not exist")
         if first > len(source.sweep_list):
             raise ScpiError(-222, f"start index {first} of {len(source.sweep_list)}")
         ranging = "AUTO" if source.autorange else "FIX"
-        plan(source.sweep_list[first - 1 :], delay, count, ranging, abort, False, name)
+        plan(own, source.sweep_list[first - 1 :], delay, count, ranging, abort, False, name)
 
     delay = Number("delay", low=-1.0, high=1e4, optional=True)
     count = Integer("count", low=0, high=268435455, optional=True)

@@ -11,22 +11,25 @@ from .buffer import when
 
 if TYPE_CHECKING:
     from .core import SourceMeterCore
+    from .events import EventLog
+    from .trigger.model import TriggerModel
 
 _SCREENS: Final = ("HOME", "READing_table", "GRAPh", "HISTogram", "SWIPE_USER", "PROCessing")
 
 
-def system_commands(smu: SourceMeterCore) -> list[Command]:
+def system_commands(smu: SourceMeterCore, trigger: TriggerModel, log: EventLog) -> list[Command]:
     """Return the commands of the instrument as a whole."""
-    return [*_system(smu), *_language(), *_display(smu), *_terminals(smu)]
+    return [*_system(smu, log), *_language(trigger), *_display(smu), *_terminals(smu)]
 
 
-def _system(smu: SourceMeterCore) -> list[Command]:
+def _system(smu: SourceMeterCore, log: EventLog) -> list[Command]:
     def clear_events() -> None:
         status = smu.session.status
         status.event = status.operation.event = status.questionable.event = 0
 
     def clear_log() -> None:
         smu.session.status.errors.clear()
+        log.clear()
 
     beep = (Number("hertz", low=20.0, high=8000.0), Number("seconds", low=1e-3, high=100.0))
     return [
@@ -40,7 +43,7 @@ def _system(smu: SourceMeterCore) -> list[Command]:
     ]  # fmt: skip
 
 
-def _language() -> list[Command]:
+def _language(trigger: TriggerModel) -> list[Command]:
     def choose(language: str) -> None:
         if language != "SCPI":
             raise ScpiError(-241, f"the simulator speaks SCPI only, not {language}")
@@ -48,7 +51,7 @@ def _language() -> list[Command]:
     return [
         Command("*LANG", choose, (Choice("language", ("SCPI", "TSP", "SCPI2400")),)),
         Command("*LANG?", lambda: "SCPI"),
-        Command("*TRG", lambda: None),
+        Command("*TRG", lambda: trigger.post("COMM")),
     ]
 
 
