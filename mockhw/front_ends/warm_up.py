@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from ..bench.bench import MockBench
-from ..bench.file import ArrayBoardEntry
 from ..bench.warm_up import notice
 
 _warm: Final[set[str]] = set()
@@ -21,9 +20,10 @@ def warm_up_boards(bench: MockBench) -> None:
 
     Clients on sockets have time-outs: what is compiled while the first of them waits costs it its reply.
     """
-    boards = [entry for entry in bench.content.instruments if isinstance(entry, ArrayBoardEntry)]
+    if not any(instrument.kind == "array_board" for instrument in bench.instruments.values()):
+        return
     name = bench.content.chip.profile
-    if not boards or name in _warm:
+    if name in _warm:
         return
     chip = bench.content.chip.model_copy(update={"state": None})
     scratch = MockBench(bench.content.model_copy(update={"chip": chip, "faults": ()}), bench.path, seed=0)
