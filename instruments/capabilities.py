@@ -154,13 +154,20 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who answered: maker, model, serial, firmware, and what a simulator says of itself."""
+    """Who answered: maker, model, serial, firmware, and what a simulator says of itself.
+
+    Attributes
+    ----------
+    birth : str
+        Birth id of the chip behind it, which no other chip ever has; "" where the instrument does not tell one.
+    """
 
     maker: str
     model: str
     serial: str
     firmware: str
     simulation: dict[str, object] = field(default_factory=dict[str, object])
+    birth: str = field(default="", compare=False)
 
 
 @runtime_checkable

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
@@ -186,16 +185,15 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
         session.restore = self._restore
         self._clock = session.clock
         if can.simulated:
-            self.identity.simulation.update(self._ask_json("SIM:INFO?"))
+            self.ask_simulation()
+        if can.protocol == REVISION_2 and not self.identity.birth:
+            birth = self.wire.exchange.query("CHIP:BIRT?").strip().strip('"')
+            self.wire.recovery.identity = replace(self.identity, birth=birth)
         session.settings.parameters.update(add_settings(self, mount))
         if UpdatesByOuterProduct in kinds:
             add_update_settings(self, mount)
         self._reads, self._pulses = BoardReads(session), BoardPulses(session)
         self._parts = Parts(self.name, {kind: make(session) for kind, make in kinds.items()})
-
-    def _ask_json(self, query: str) -> dict[str, object]:
-        loaded: object = json.loads(bytes(self.wire.exchange.ask_block(query.encode("ascii"), None)))
-        return cast("dict[str, object]", loaded) if isinstance(loaded, dict) else {}
 
     @property
     def session(self) -> BoardSession:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from ...common.errors import RefusedError
+from ...common.records import read_format
 from ...common.yaml_files import read_yaml, refuse_unknown_keys
-from ..limits import Limits
+from ..limits import Limits, limits_schema
 from .line_map import LineMap
+
+FORMAT = 1
 
 _RECORD = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,6 +55,7 @@ class Chip(BaseModel):
 
     model_config = _RECORD
 
+    format: int = Field(default=FORMAT, ge=1, le=FORMAT)
     id: str = Field(min_length=1)
     material: str = ""
     rows: int = Field(gt=0)
@@ -50,7 +63,7 @@ class Chip(BaseModel):
     cell: Literal["1T1R", "passive", "1R"]
     lines: Lines = Lines()
     polarity: Literal[1, -1] = 1
-    limits: dict[str, float] = {}
+    limits: Annotated[dict[str, float], WithJsonSchema(limits_schema())] = {}
     segment_ohms: float | None = Field(default=None, ge=0.0, le=1e4, allow_inf_nan=False)
     bad_cells: tuple[tuple[int, int], ...] = ()
     bad_rows: tuple[int, ...] = ()
@@ -127,6 +140,7 @@ def load_chip(path: Path | str) -> Chip:
 
 def parse_chip(record: dict[str, Any], *, source: str) -> Chip:
     """Return the chip in ``record``; ``source`` is for the message."""
+    read_format(record, FORMAT, where=source, kind="chip file")
     refuse_unknown_keys(record, Chip.model_fields, where=source, kind="chip key")
     if isinstance(record.get("lines"), dict):
         refuse_unknown_keys(record["lines"], Lines.model_fields, where=f"{source}: lines", kind="key")

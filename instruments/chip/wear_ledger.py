@@ -8,12 +8,13 @@ import threading
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...common.errors import RefusedError
+from ...common.owned import NotCopied
 from ..block import Block
 from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
@@ -34,7 +35,7 @@ _RESERVE_MIN, _RESERVE_MAX, _RESERVE_PART = 256.0, 1e4, 0.01
 _RESERVE_ADDS = 4.0
 
 
-class WearLedger:
+class WearLedger(NotCopied):
     """The account of one chip; without a ``store`` it lasts as long as this object.
 
     Pulses are counted before they leave, whole: one whose confirmation was lost has been given. Counts are written in
@@ -52,6 +53,8 @@ class WearLedger:
     shape : (rows, cols)
     limits : Limits
         Where the budget stands that is shown; what holds is handed over with every pulse.
+    birth : str
+        Birth id of the chip, where its instrument tells one.
 
     Raises
     ------
@@ -59,8 +62,16 @@ class WearLedger:
         The ledger knows a chip of this id that has another shape.
     """
 
+    _why_not_copied = "the account of a chip has one book"
+
     def __init__(
-        self, chip: str, shape: tuple[int, int], *, store: WearStore | None = None, limits: Limits | None = None
+        self,
+        chip: str,
+        shape: tuple[int, int],
+        *,
+        store: WearStore | None = None,
+        limits: Limits | None = None,
+        birth: str = "",
     ) -> None:
         self._chip, self._store, self.limits = chip, store, limits
         self._lock = threading.RLock()
@@ -90,6 +101,8 @@ class WearLedger:
         self._pending = self._reserved = 0.0
         self._flushed = time.monotonic()
         self._notes: list[str] = []
+        if birth and store is not None:
+            self._note_birth(store, birth)
 
     @property
     def chip(self) -> str:
@@ -272,15 +285,6 @@ class WearLedger:
         keep(self._store)
         self._store = None
 
-    def __copy__(self) -> NoReturn:
-        raise RefusedError(f"the account of chip {self._chip} has one book and is not copied")
-
-    def __deepcopy__(self, memo: object) -> NoReturn:
-        self.__copy__()
-
-    def __reduce__(self) -> NoReturn:
-        self.__copy__()
-
     def __enter__(self) -> Self:
         return self
 
@@ -300,6 +304,20 @@ class WearLedger:
         """Return the account in a few numbers; those of cells are of the cell that has most."""
         with self._lock:
             return wear_summary(self._account, self._total)
+
+    def _note_birth(self, store: WearStore, birth: str) -> None:
+        """Say it where another chip has been put under this id: its account is that of the one before."""
+        try:
+            before = store.note_birth(self._chip, birth)
+        except sqlite3.Error as error:
+            self._notes.append(f"the wear ledger {store.path} cannot be written ({error})")
+            return
+        if before and before != birth:
+            self._notes.append(
+                f"chip {self._chip} is another one than before (birth id {birth}, was {before}), and goes on in the "
+                "same account: give each chip an id of its own"
+            )
+            log.warning("%s", self._notes[-1])
 
     def note_run(self, run: str, session: str, folder: str) -> None:
         """Note which session of a run works on this chip now; logs when that cannot be done."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,11 +28,13 @@ LAST_SIGN = "last_sign"
 PLANES = (*COUNTS, *STRESSES, LAST_SIGN)
 _FILE = "wear.sqlite"
 _BUSY_SECONDS = 2.0
+FORMAT = 2
+"""Format 1 had no runs and no birth ids; it is taken over."""
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS chips (
     id TEXT PRIMARY KEY, rows INTEGER NOT NULL, cols INTEGER NOT NULL, first_use TEXT, last_use TEXT,
     reserved REAL NOT NULL DEFAULT 0, uncertain REAL NOT NULL DEFAULT 0, crashes INTEGER NOT NULL DEFAULT 0,
-    budget REAL, budget_source TEXT
+    budget REAL, budget_source TEXT, birth TEXT
 );
 CREATE TABLE IF NOT EXISTS cells (
     chip TEXT NOT NULL REFERENCES chips (id), row INTEGER NOT NULL, col INTEGER NOT NULL,
@@ -67,6 +69,8 @@ class Account:
         How often that happened.
     budget : float, optional
         ``pulses_total_max`` of whoever used it last, and ``budget_source`` who set that.
+    birth : str
+        Birth id of the chip used last under this id, "" where none was told.
     """
 
     chip: str
@@ -78,6 +82,7 @@ class Account:
     crashes: int = 0
     budget: float | None = None
     budget_source: str = ""
+    birth: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,18 +138,46 @@ class WearStore:
             # Commits reach the disk in batches, so that they cost no wait; a process that dies loses none of them.
             self._connection.execute("PRAGMA journal_mode=WAL").fetchall()
             self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._take_over()
             self._connection.executescript(_TABLES)
+            self._connection.execute(f"PRAGMA user_version = {FORMAT}")
+        except RefusedError:
+            self.close()
+            raise
         except (sqlite3.Error, OSError) as error:
             raise RefusedError(
                 f"the wear ledger {path} cannot be opened ({error}): make its folder writable, or name another one by "
                 f"xbarlab.wear in the station file or by the environment variable {ENVIRONMENT}"
             ) from error
 
+    def _take_over(self) -> None:
+        """Bring a ledger of an older format up to date; refuse a newer one."""
+        number = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        if number > FORMAT:
+            raise RefusedError(
+                f"the wear ledger {self.path} has format {number}: this xbarlab reads formats 1 to {FORMAT}; use the "
+                f"xbarlab that wrote it, or a newer one, or name another ledger by {ENVIRONMENT}"
+            )
+        columns = {str(row[1]) for row in self._connection.execute("PRAGMA table_info(chips)")}
+        if columns and "birth" not in columns:
+            # Of two processes that open an old ledger at once, one is second.
+            with suppress(sqlite3.OperationalError):
+                self._connection.execute("ALTER TABLE chips ADD COLUMN birth TEXT")
+
+    def note_birth(self, chip: str, birth: str) -> str:
+        """Keep which chip of this id it is that is used now; return the birth id of the one before, "" if unknown."""
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            row = self._connection.execute("SELECT coalesce(birth, '') FROM chips WHERE id = ?", (chip,)).fetchone()
+            self._connection.execute("UPDATE chips SET birth = ? WHERE id = ?", (birth, chip))
+        return str(row[0]) if row is not None else ""
+
     def accounts(self) -> list[Account]:
         """Return every chip that is known, the one used last first."""
         rows = self._connection.execute(
             "SELECT id, rows, cols, coalesce(first_use, ''), coalesce(last_use, ''), uncertain + reserved, "
-            "crashes + (reserved > 0), budget, coalesce(budget_source, '') FROM chips ORDER BY last_use DESC, id"
+            "crashes + (reserved > 0), budget, coalesce(budget_source, ''), coalesce(birth, '') FROM chips "
+            "ORDER BY last_use DESC, id"
         ).fetchall()
         return [Account(*row) for row in rows]
 

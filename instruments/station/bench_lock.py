@@ -9,10 +9,11 @@ import tempfile
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ...common.errors import RefusedError
 from ...common.files import read_json
+from ...common.owned import NotCopied
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -32,7 +33,7 @@ def lock_folder() -> Path:
     return Path(chosen).expanduser() if chosen else user_state_path("xbarlab", appauthor=False) / "locks"
 
 
-class BenchLock:
+class BenchLock(NotCopied):
     """Locks for the instruments of a bench, taken together or not at all.
 
     Parameters
@@ -43,20 +44,13 @@ class BenchLock:
         What to tell others: the station file.
     """
 
+    _why_not_copied = "a lock has one holder"
+
     def __init__(self, resources: tuple[str, ...], *, holder: str, folder: Path | None = None) -> None:
         self._folder = folder or lock_folder()
         self._resources = tuple(sorted(set(resources)))
         self._holder = holder
         self._held: list[tuple[BaseFileLock, Path]] = []
-
-    def __copy__(self) -> NoReturn:
-        raise RefusedError("a lock has one holder and is not copied")
-
-    def __deepcopy__(self, memo: object) -> NoReturn:
-        self.__copy__()
-
-    def __reduce__(self) -> NoReturn:
-        self.__copy__()
 
     def acquire(self) -> None:
         """Take every lock or none; a lock that is held is refused at once, naming the process."""

@@ -58,7 +58,8 @@ def _open_account(file: StationFile, array: CrossbarArray, chip: Chip | None, ac
         ledger = WearLedger(chip.id if chip is not None else spec.name, shape, limits=spec.limits)
     else:
         store = WearStore(wear_file(file.wear, beside=file.path.parent))
-        ledger = WearLedger(account, shape, store=store, limits=spec.limits)
+        birth = str(getattr(getattr(array, "identity", None), "birth", ""))
+        ledger = WearLedger(account, shape, store=store, limits=spec.limits, birth=birth)
     if hasattr(array, "wear"):
         array.wear = ledger  # pyright: ignore[reportAttributeAccessIssue]
     return ledger

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 from ...common.errors import RefusedError, XbarlabError, unknown
+from ...common.owned import NotCopied
 from ..capabilities import Clock, CrossbarArray, Identity
 from ..clock import WallClock
 from ..wire.forked import keep
@@ -57,12 +58,14 @@ def load_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
     return Bench(read_station(path, overrides=overrides))
 
 
-class Bench:
+class Bench(NotCopied):
     """The instruments of a station, opened by ``with`` and safe on every exit.
 
     Normal end, exception, Ctrl-C, SIGTERM, SIGHUP and the end of the interpreter all idle the array (0 V, then
     disconnected) before the instruments are closed and the bench is given back.
     """
+
+    _why_not_copied = "a bench owns its instruments"
 
     def __init__(self, file: StationFile, *, trace: Path | str | None = None) -> None:
         self.file, self._trace = file, trace
@@ -217,15 +220,6 @@ class Bench:
         self._chip_lock = None
         atexit.unregister(self.close)
 
-    def __copy__(self) -> NoReturn:
-        raise RefusedError(f"{self!r} owns its instruments and is not copied: hand over the bench itself")
-
-    def __deepcopy__(self, memo: object) -> NoReturn:
-        self.__copy__()
-
-    def __reduce__(self) -> NoReturn:
-        self.__copy__()
-
     def _open_instruments(self) -> None:
         from qcodes.instrument import Instrument
         from qcodes.station import Station
@@ -257,6 +251,8 @@ class Bench:
                 instrument: Any = station.load_instrument(name, update_snapshot=False, **extra)
                 if hasattr(instrument, "tell_incident"):
                     instrument.tell_incident = self._incidents.append
+                if getattr(instrument, "simulated", False) and hasattr(instrument, "ask_simulation"):
+                    instrument.ask_simulation()
                 identity = getattr(instrument, "identity", None)
                 self._identities[name] = identity if isinstance(identity, Identity) else _identity(instrument.get_idn())
             except XbarlabError:

@@ -109,6 +109,6 @@ class OurSection(Record):
 class StationRecord(Record):
     """A whole station file."""
 
-    format: int = Field(FORMAT, ge=1, le=FORMAT)
+    format: int = Field(default=FORMAT, ge=1, le=FORMAT)
     instruments: dict[str, InstrumentEntry] = Field(min_length=1)
     xbarlab: Annotated[OurSection, BeforeValidator(_empty)] = OurSection()

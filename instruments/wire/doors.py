@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
-from typing import TYPE_CHECKING, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from ...common.errors import RefusedError
 from ..capabilities import Clock, Identity
@@ -336,6 +338,18 @@ class GuardedInstrument(_Base):
         """Find the place in the reply stream."""
         with self.wire.lock:
             self.wire.line.find_place()
+
+    def ask_simulation(self) -> None:
+        """Take in what a simulator says of itself, and the birth id of its chip; no transaction of who uses it."""
+        before = self.wire.line.count
+        try:
+            told: object = json.loads(bytes(self.wire.exchange.ask_block(b"SIM:INFO?", None)))
+        except ValueError:
+            told = None  # one that says nothing
+        self._transactions_before += self.wire.line.count - before
+        if isinstance(told, dict):
+            record = cast("dict[str, object]", told)
+            self.wire.recovery.identity = replace(self.identity, simulation=record, birth=str(record.get("birth", "")))
 
     def simulated_seconds(self) -> float:
         """Return the simulator's clock [s]."""

@@ -10,9 +10,12 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...common.errors import RefusedError
+from ...common.records import read_format
 from ...common.yaml_files import load_yaml
 from ..faults import KINDS, FaultKind, FaultPlace, StuckHow
 from ..instruments.array_board.spec import FEATURES, SUPPORTS
+
+FORMAT = 1
 
 
 class BenchFileError(ValueError):
@@ -156,6 +159,7 @@ class FaultEntry(_Section):
 class BenchFile(_Section):
     """A whole bench file."""
 
+    format: int = Field(default=FORMAT, ge=1, le=FORMAT)
     chip: ChipEntry
     instruments: tuple[InstrumentEntry, ...] = Field(min_length=1)
     wiring: Wiring | None = None
@@ -195,6 +199,10 @@ def parse_bench_file(raw: object, name: str = "bench file") -> BenchFile:
     content = dict(cast("Mapping[str, Any]", raw))
     if content.get("faults") is None:
         content.pop("faults", None)
+    try:
+        read_format(content, FORMAT, where=name, kind="bench file")
+    except RefusedError as error:
+        raise BenchFileError(str(error)) from error
     _check_kinds(content, name)
     try:
         return BenchFile.model_validate(content)

@@ -7,10 +7,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
-from pydantic import BaseModel, InstanceOf, SerializeAsAny, ValidationError, model_validator
+from pydantic import BaseModel, Field, InstanceOf, SerializeAsAny, ValidationError, model_validator
 
 from ...common import plugins
 from ...common.errors import RefusedError
+from ...common.records import read_format
 from ...common.yaml_files import load_yaml
 from .. import profiles
 from ..device_models.filament.parameters import Section
@@ -19,6 +20,8 @@ from ..device_models.quantity import Farad, Ohm, Plain, Volt
 
 if TYPE_CHECKING:
     from ..device_models.base import DeviceModel
+
+FORMAT = 1
 
 S = TypeVar("S", bound=Section)
 
@@ -94,6 +97,7 @@ class Profile(Section):
     limits: SafeLimits
     read: ReadPoint
     parameters: SerializeAsAny[InstanceOf[Section]]
+    format: int = Field(default=FORMAT, ge=1, le=FORMAT)
 
     @model_validator(mode="after")
     def _gates_fit_the_cell(self) -> Profile:
@@ -186,6 +190,10 @@ def parse_profile(raw: object, where: str = "profile") -> Profile:
     if not isinstance(raw, Mapping):
         raise ProfileError(f"{where}: a profile is a mapping of keys, not {type(raw).__name__}")
     content = dict(cast("Mapping[str, Any]", raw))
+    try:
+        read_format(content, FORMAT, where=where, kind="profile")
+    except RefusedError as error:
+        raise ProfileError(str(error)) from error
     kind = _model(content.get("model"), where)
     content["parameters"] = _validated(kind.parameters, content.get("parameters"), f"{where}: parameters")
     return _validated(Profile, content, where)

@@ -152,11 +152,13 @@ class ScriptedResource(MemoryResource):
 def opening(capability: dict[str, object] | None = None) -> list[tuple[bytes, bytes | BaseException]]:
     """Return the exchange with which every board is opened."""
     record = json.dumps(capability or CAPABILITY).encode()
+    asked = [(b"CHIP:BIRT?\n", b'""\n')] if str((capability or {}).get("protocol")) == "xbarlab-board/2" else []
     return [
         (b"*IDN?\n", b"LAB,ARRAY-BOARD,0007,1.2\n"),
         (b"SYST:CAP?\n", block(record) + b"\n"),
         (b"*CLS;:ABOR;:SOUR:ZERO;:OUTP OFF\n", b""),
         (b"*RST;:SYST:ERR?\n", b'0,"No error"\n'),
+        *asked,
     ]
 
 
