@@ -282,7 +282,7 @@ def export(
     """
     from .runbooks.commands.export import export_run
 
-    say([str(path) for path in export_run(directory, form)])
+    say([str(path) for path in export_run(directory, form, tell=lambda line: print(line, file=sys.stderr))])
 
 
 @app.command("list")

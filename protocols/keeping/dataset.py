@@ -109,7 +109,8 @@ class DatasetWriter:
             measurement.register_custom_parameter(
                 variable.name, label=variable.label, unit=variable.unit, setpoints=setpoints, paramtype="array"
             )
-        self._runner = measurement.run(write_in_background=False)
+        # The cache copies all rows so far at every append; whoever wants the data reads them back from the file.
+        self._runner = measurement.run(write_in_background=False, in_memory_cache=False)
         self._metadata = dict(metadata)
 
     def __enter__(self) -> DatasetWriter:

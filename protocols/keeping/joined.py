@@ -76,14 +76,15 @@ def joined_table(connection: Any, parts: list[Part]) -> DataFrame:
     from pandas import concat
     from qcodes.dataset import load_by_guid
 
-    return concat([_table(load_by_guid(part.guid, connection), part.blocks) for part in parts], ignore_index=True)
+    tables = [_table(load_by_guid(part.guid, connection), part.blocks) for part in parts]
+    return concat([table for table in tables if len(table)] or tables[-1:], ignore_index=True)
 
 
 def _table(dataset: DataSetProtocol, blocks: int | None) -> DataFrame:
     from pandas import DataFrame
 
     columns: dict[str, Any] = {}
-    if blocks != 0:
+    if blocks != 0 and dataset.number_of_results:
         for group in dataset.get_parameter_data(end=blocks).values():
             columns.update({name: np.ravel(values) for name, values in group.items()})
     names = list(dataset.paramspecs)

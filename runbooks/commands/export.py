@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...common.errors import RefusedError, unknown
 from ...protocols.keeping.joined import Part, database, joined_table, step_parts
 from ...protocols.keeping.run import DATABASE, JOURNAL
+from ...protocols.keeping.storage import StorageError, writing
 from ..runner.record import dataset_ids, safe_name
 
 if TYPE_CHECKING:
@@ -17,14 +19,22 @@ if TYPE_CHECKING:
 SUFFIXES = {"netcdf": ".nc", "csv": ".csv", "parquet": ".parquet"}
 
 
-def export_run(directory: Path, form: str) -> list[Path]:
+def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lambda _: None) -> list[Path]:
     """Write every dataset of ``directory/data.db`` to ``directory/export/`` and return the files.
 
-    A step that was cut and resumed has several datasets; they become one file in which nothing stands twice.
+    A step that was cut and resumed has several datasets; they become one file in which nothing stands twice, in place
+    of what an earlier export made of its first part. A dataset without rows is told and left out, and so is one that
+    cannot be read: those after it are written all the same.
 
     Parameters
     ----------
     form : "netcdf" (keeps axes, units and metadata), "csv" or "parquet" (flat tables, one line per point)
+    tell : called with a line about everything that is not written
+
+    Raises
+    ------
+    StorageError
+        A dataset could not be read or written; the others were.
     """
     if form not in SUFFIXES:
         raise RefusedError(unknown("export format", form, SUFFIXES))
@@ -35,29 +45,66 @@ def export_run(directory: Path, form: str) -> list[Path]:
         )
     if not directory.is_dir():
         raise RefusedError(f"there is no folder {directory}: give the folder of a run, like runs/first_light_1t1r-…")
-    runs = dataset_ids(directory / DATABASE)
-    if not runs:
-        raise RefusedError(f"{directory} holds no data: there is no dataset in {DATABASE}")
-    from qcodes.dataset import load_by_id
-
+    if not (directory / DATABASE).is_file():
+        raise RefusedError(f"{directory} holds no data: there is no {DATABASE}")
     folder = directory / "export"
-    folder.mkdir(exist_ok=True)
-    chains = {parts[-1].guid: parts for parts in _chains(directory) if len(parts) > 1}
-    earlier = {part.guid for parts in chains.values() for part in parts[:-1]}
     written: list[Path] = []
+    failed: list[str] = []
     with database(directory) as connection:
+        runs = dataset_ids(directory / DATABASE)
+        if not runs:
+            raise RefusedError(f"{directory} holds no data: there is no dataset in {DATABASE}")
+        chains = {parts[-1].guid: parts for parts in _chains(directory, tell)}
+        earlier = {part.guid for parts in chains.values() for part in parts[:-1]}
+        targets = {guid: folder / f"{run_id:03d}_{safe_name(name)}{SUFFIXES[form]}" for run_id, name, guid in runs}
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
         for run_id, name, guid in runs:
-            if guid in earlier:
+            try:
+                made = None if guid in earlier else _export(connection, guid, chains.get(guid), targets[guid], form)
+            except (StorageError, KeyboardInterrupt):
+                raise
+            except Exception as error:  # of QCoDeS, pandas, xarray or a file format: the datasets after it are whole
+                failed.append(f"dataset {run_id} ({name}): {type(error).__name__}: {' '.join(str(error).split())}")
                 continue
-            target = folder / f"{run_id:03d}_{safe_name(name)}{SUFFIXES[form]}"
-            dataset = load_by_id(run_id, connection)
-            table = joined_table(connection, chains[guid]) if guid in chains else None
-            written.append(_write(dataset, table, target, form))
+            if made is not None:
+                written.append(made)
+                continue
+            targets[guid].unlink(missing_ok=True)
+            if guid not in earlier:
+                tell(f"dataset {run_id} ({name}) is empty: nothing of it is exported")
+    if failed:
+        raise StorageError(f"{len(failed)} of {len(runs)} datasets could not be exported: {'; '.join(failed)}")
     return written
 
 
-def _chains(directory: Path) -> list[list[Part]]:
-    return list(step_parts(directory).values()) if (directory / JOURNAL).is_file() else []
+def _chains(directory: Path, tell: Callable[[str], None]) -> list[list[Part]]:
+    if not (directory / JOURNAL).is_file():
+        return []
+    try:
+        return list(step_parts(directory).values())
+    except StorageError as error:
+        tell(f"every dataset is exported for itself, units that were begun and done again stand twice: {error}")
+        return []
+
+
+def _export(connection: Any, guid: str, parts: list[Part] | None, target: Path, form: str) -> Path | None:
+    """Write one dataset, joined with those before it; return None where there is nothing in it."""
+    from qcodes.dataset import load_by_guid
+
+    dataset = load_by_guid(guid, connection)
+    joins = parts is not None and len(parts) > 1
+    table = joined_table(connection, parts) if joins and parts is not None else None
+    if (dataset.number_of_results if table is None else len(table)) == 0:
+        return None
+    partial = target.with_name(f".part-{target.name}")
+    with writing(target):
+        try:
+            _write(dataset, table, partial, form)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    return target
 
 
 def _write(dataset: Any, table: DataFrame | None, target: Path, form: str) -> Path:

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,26 @@ def test_every_public_name_is_where_the_package_says(name: str) -> None:
     if name.startswith("train_") or name.endswith("_checkpoint"):
         pytest.importorskip("torch")
     assert getattr(xbarlab, name).__name__ == name
+
+
+def test_an_append_costs_the_same_at_the_10th_and_the_400th(tmp_path: Path) -> None:
+    """QCoDeS's cache in memory copied all rows so far at every append."""
+    axes = [Axis("cycle", "Cycle"), Axis("row", "Row", values=np.arange(2048))]
+    took: list[float] = []
+    with Run(tmp_path / "run", quiet=True).dataset("map", axes, [Variable("g", "G", "S")]) as data:
+        values = np.arange(2048.0)
+        for cycle in range(410):
+            began = time.perf_counter()
+            data.add({"cycle": cycle}, g=values)
+            took.append(time.perf_counter() - began)
+        cached = data._saver.dataset.cache._data
+        assert not any(len(found) for group in cached.values() for found in group.values())
+        run_id = data.run_id
+    # The quickest of twenty: now and then one of them writes, or waits for the machine.
+    assert min(took[390:410]) < 4.0 * min(took[5:25])
+    from qcodes.dataset import connect, load_by_id
+
+    connection = connect(tmp_path / "run" / "data.db")
+    assert run_id is not None
+    assert load_by_id(run_id, connection).get_parameter_data()["g"]["g"].size == 410 * 2048
+    connection.close()

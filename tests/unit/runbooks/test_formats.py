@@ -17,6 +17,7 @@ from xbarlab.instruments.chip.wear_ledger import WearLedger
 from xbarlab.instruments.chip.wear_store import WearStore
 from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.protocols.keeping.storage import StorageError
+from xbarlab.runbooks.commands.export import export_run
 from xbarlab.runbooks.runner import resume as resumes
 from xbarlab.runbooks.runner import runner
 from xbarlab.runbooks.runner.resume import resume_run
@@ -226,3 +227,55 @@ def test_a_copy_resumed_beside_its_original_is_noticed(bench: FakeBench, cut: Pa
     moved = copy.rename(tmp_path / "moved")
     assert resume_run(moved, quiet=True).summary["steps_done"] == 3, "a folder may be moved"
     assert isinstance(bench.array, FakeArray)
+
+
+def cut_again(bench: FakeBench, folder: Path, at: int) -> None:
+    bench.array._fail_at, bench.array._error = len(bench.array.actions) + at, KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        resume_run(folder, quiet=True)
+
+
+@pytest.mark.parametrize("form", ["csv", "netcdf"])
+def test_an_export_replaces_what_an_earlier_one_made(bench: FakeBench, cut: Path, form: str) -> None:
+    first = export_run(cut, form)
+    assert [path.stem[4:] for path in first] == ["virgin_read_array", "iv_dc_sweep"]
+    mine = cut / "export" / f"my_own{first[0].suffix}"
+    mine.write_text("notes", encoding="utf-8")
+    resume_run(cut, quiet=True)
+    again = export_run(cut, form)
+    assert [path.stem[4:] for path in again] == ["virgin_read_array", "iv_dc_sweep", "after_read_array"]
+    assert sorted((cut / "export").iterdir()) == sorted([*again, mine]), "no half of a step is left beside the whole"
+    assert export_run(cut, form) == again
+
+
+@pytest.mark.parametrize("form", ["csv", "netcdf"])
+def test_an_empty_dataset_does_not_end_an_export(bench: FakeBench, cut: Path, form: str) -> None:
+    """As a disk that was full when a dataset was born leaves it: those after it are exported all the same."""
+    resume_run(cut, quiet=True)
+    with sqlite3.connect(cut / "data.db") as connection:
+        (table,) = connection.execute("SELECT result_table_name FROM runs WHERE run_id = 1").fetchone()
+        connection.execute(f'DELETE FROM "{table}"')
+    told: list[str] = []
+    written = export_run(cut, form, tell=told.append)
+    assert [path.stem[4:] for path in written] == ["iv_dc_sweep", "after_read_array"]
+    assert told == ["dataset 1 (virgin_read_array) is empty: nothing of it is exported"]
+
+
+def test_a_dataset_that_cannot_be_read_is_said_and_the_others_are_exported(
+    bench: FakeBench, cut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resume_run(cut, quiet=True)
+    with sqlite3.connect(cut / "data.db") as connection:
+        connection.execute("UPDATE runs SET run_description = 'damaged' WHERE run_id = 1")
+    with pytest.raises(StorageError, match=r"1 of 4 datasets could not be exported: dataset 1 \(virgin_read_array\)"):
+        export_run(cut, "csv")
+    assert [path.stem[4:] for path in sorted((cut / "export").iterdir())] == ["iv_dc_sweep", "after_read_array"]
+
+
+def test_a_damaged_journal_leaves_the_datasets_to_be_exported(bench: FakeBench, cut: Path) -> None:
+    path = cut / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], b"\n", *lines[4:]]))
+    told: list[str] = []
+    assert len(export_run(cut, "csv", tell=told.append)) == 2
+    assert "every dataset is exported for itself" in told[0]
