@@ -17,9 +17,9 @@ import numpy as np
 from ...analysis.plots.plots import Picture
 from ...analysis.report.report import Section
 from ...common.errors import RefusedError
-from ...common.files import read_arrays, read_json
-from .checkpoint import NamedArrays, packed
-from .storage import json_text, replace_file
+from ...common.files import ARRAYS_MAX, read_arrays, read_bytes, read_json, unpack_arrays
+from .checkpoint import NamedArrays, digest, packed
+from .storage import StorageError, json_text, replace_file
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,22 +40,33 @@ class FinishedStep:
         self._section = folder / f"{step}.section.json"
         self._frame = folder / f"{step}.frame.npz"
 
-    def save(self, known: NamedArrays, section: Section | None, frame: DataFrame | None) -> None:
-        """Keep what is known of the chip, the step's part of the report with its figures drawn, and its table."""
+    def save(self, known: NamedArrays, section: Section | None, frame: DataFrame | None) -> str:
+        """Keep what is known of the chip, the step's part of the report with its figures drawn, and its table.
+
+        Return the digest of what is known.
+        """
         if frame is not None:
             replace_file(self._frame, packed(_arrays_of(frame)))
         if section is not None:
             replace_file(self._section, json_text(_told(section)).encode())
-        replace_file(self._known, packed(known))
+        content = packed(known)
+        replace_file(self._known, content)
+        return digest(content)
 
     @property
     def kept(self) -> bool:
         """Whether there is anything: steps of older run folders have nothing."""
         return self._known.is_file()
 
-    def known(self) -> NamedArrays:
-        """Return what was known of the chip when the step was done."""
-        return read_arrays(self._known, "record of a finished step")
+    def known(self, wanted: str) -> NamedArrays:
+        """Return what was known of the chip when the step was done, ``wanted`` being its digest."""
+        content = read_bytes(self._known, "record of a finished step", most=ARRAYS_MAX)
+        if wanted and digest(content) != wanted:
+            raise StorageError(
+                f"{self._known} is not as it was written: what step {self.step!r} found out of the chip is lost. To do "
+                f"it again from its beginning: xbarlab resume {self._known.parent.parent} --repeat {self.step}"
+            )
+        return unpack_arrays(content, f"{self._known} cannot be read")
 
     def section(self) -> Section | None:
         """Return the step's part of the report; None where it was not kept or cannot be read."""

@@ -35,6 +35,8 @@ class StepHistory:
         Wall clock.
     metrics : dict of str to float, optional
         What a step that is done gave; None where its session did not say.
+    known : str
+        Digest of what was known of the chip then.
     """
 
     units: dict[str, Entry] = field(default_factory=dict[str, Entry])
@@ -44,6 +46,7 @@ class StepHistory:
     started: bool = False
     done: bool = False
     metrics: dict[str, float] | None = None
+    known: str = ""
     _session_cost: Cost = field(default_factory=Cost)
     _since: float | None = None
 
@@ -67,6 +70,7 @@ class StepHistory:
                 self.datasets[entry["dataset"]] = max(self.datasets.get(entry["dataset"], 0), int(entry["blocks"]))
         elif event == "step_done":
             self.done = True
+            self.known = str(entry.get("known", ""))
             if "metrics" in entry:
                 self.metrics = {
                     name: nan if value is None else float(value) for name, value in entry["metrics"].items()

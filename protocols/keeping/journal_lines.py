@@ -53,7 +53,7 @@ def decoded(number: int, raw: bytes, *, numbered: bool) -> Line:
             return Line(number, None, "it does not have the checksum noted in it")
         if found.get("n") != number:
             return Line(number, None, f"it says that it is line {found.get('n')!r}")
-    wrong = _odd(found)
+    wrong = odd(found)
     return Line(number, None, wrong) if wrong else Line(number, found)
 
 
@@ -72,7 +72,7 @@ _NEEDED = {
 _COST = ("transactions", "slots", "pulses", "chip_seconds")
 
 
-def _odd(entry: Entry) -> str:
+def odd(entry: Entry) -> str:
     """Return what is odd about the types in a line, "" when nothing is."""
     needed = ("event", "seconds", *_NEEDED.get(str(entry.get("event")), ()))
     for key in needed:

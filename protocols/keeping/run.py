@@ -101,6 +101,7 @@ class Run:
         self.at_unit: Callable[[], None] | None = None
         self._spent: Callable[[], Cost] = Cost
         self._gave: dict[str, float] | None = None
+        self._known = ""
         self._works: Counter[str] = Counter()
         self._journal = Journal(directory / JOURNAL) if directory is not None else None
         if directory is None:
@@ -184,7 +185,7 @@ class Run:
                     cost=cost_fields(self._spent()),
                 )
             raise
-        gave = {} if self._gave is None else {"metrics": self._gave}
+        gave = {} if self._gave is None else {"metrics": self._gave, "known": self._known}
         self.note("step_done", step=step_id, cost=cost_fields(self._spent()), **gave)
 
     def finish(
@@ -196,7 +197,7 @@ class Run:
         """
         self._gave = dict(metrics)
         if (kept := self._finished(self.step_id)) is not None:
-            kept.save(self.chip.arrays(), section, frame)
+            self._known = kept.save(self.chip.arrays(), section, frame)
 
     def finished(self, step_id: str) -> tuple[dict[str, float], FinishedStep] | None:
         """Return what a step gave that an earlier session completed, and know of the chip what was known then.
@@ -206,7 +207,7 @@ class Run:
         history, kept = self.history.get(step_id), self._finished(step_id)
         if history is None or history.metrics is None or kept is None or not kept.kept:
             return None
-        self.chip.restore(kept.known())
+        self.chip.restore(kept.known(history.known))
         return dict(history.metrics), kept
 
     def _finished(self, step_id: str) -> FinishedStep | None:
@@ -267,7 +268,7 @@ class Run:
             open_dataset,
             bar,
             note=self.note,
-            checkpoint=Checkpoint(folder, step),
+            checkpoint=Checkpoint(folder, step, self.id),
             history=self.history.get(step),
             spent=lambda: cost_fields(self._spent()),
             at_unit=self.at_unit,

@@ -97,7 +97,8 @@ class Work:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         units = self._history.units
-        loaded = checkpoint.load() if any(line["state"] for line in units.values()) or not units else None
+        snapshots = {unit: str(line["snapshot"]) for unit, line in units.items() if line.get("snapshot")}
+        loaded = checkpoint.load(snapshots) if any(line["state"] for line in units.values()) or not units else None
         if loaded is not None:
             arrays, line = loaded
             if line["order"] == len(units) + 1 and self._note is not None:
@@ -114,7 +115,8 @@ class Work:
             raise checkpoint.damaged(checkpoint.snapshot_file, "it is gone")
         places = {unit: tuple(line["pieces"]) for unit, line in units.items() if line.get("pieces")}
         checkpoint.cut_pieces(max((end for _, end in places.values()), default=0))
-        self._pieces = checkpoint.load_pieces(places)
+        digests = {unit: str(line["pieces_digest"]) for unit, line in units.items() if "pieces_digest" in line}
+        self._pieces = checkpoint.load_pieces(places, digests)
         self._order = len(units)
 
     def _last_with_state(self) -> str | None:
@@ -181,11 +183,11 @@ class Work:
         }
         pieces = self._pieces.get(self._unit)
         if pieces:
-            line["pieces"] = checkpoint.add_pieces(pieces)
+            line["pieces"], line["pieces_digest"] = checkpoint.add_pieces(pieces)
         if self._at_unit is not None:
             self._at_unit()
         if self._held:
-            checkpoint.save(self._arrays(), line)
+            line["snapshot"] = checkpoint.save(self._arrays(), line)
         note("unit_done", **line)
 
     # -- what is kept ------------------------------------------------------------------------------------------------

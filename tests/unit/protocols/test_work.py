@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -346,3 +347,30 @@ def test_an_unknown_step_is_refused_with_those_there_are(tmp_path: Path) -> None
     carry_out(Run(tmp_path / "run", quiet=True))
     with pytest.raises(ValueError, match="choose from add"):
         joined(tmp_path / "run", "ad")
+
+
+def test_a_snapshot_of_another_run_is_no_snapshot_of_this_one(tmp_path: Path) -> None:
+    """Written anew with another run's arrays it would let a step go on from another chip's state without a word."""
+    killed(tmp_path / "mine", "unit 3")
+    killed(tmp_path / "theirs", "unit 3")
+    shutil.copy(tmp_path / "theirs" / "state" / "add.npz", tmp_path / "mine" / "state" / "add.npz")
+    with pytest.raises(StorageError, match=r"add\.npz is damaged \(it belongs to another run\).*--repeat add"):
+        carry_out(resumed(tmp_path / "mine"))
+
+
+@pytest.mark.parametrize("name", ["add.npz", "add.pieces"])
+def test_what_was_kept_is_what_the_journal_was_written_with(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "run"
+    killed(folder, "unit 3")
+    path = folder / "state" / name
+    if name == "add.npz":
+        arrays = dict(np.load(path))
+        changed = next(key for key in arrays if key != checkpoints.UNIT and arrays[key].size)
+        arrays[changed] = arrays[changed] + 1
+        np.savez(path, **arrays)
+    else:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(bytes(content))
+    with pytest.raises(StorageError, match=rf"{name} is damaged"):
+        carry_out(resumed(folder))

@@ -183,7 +183,7 @@ def test_a_checkpoint_belongs_to_its_chip_and_model(bench: Any, tmp_path: Path) 
         load_checkpoint(tmp_path / "kept", other, chip="mine")
     with pytest.raises(RefusedError, match="kept is of another model"):
         load_checkpoint(tmp_path / "kept", make_trainer(bench.array, data, hidden=7), chip="ideal")
-    with pytest.raises(RefusedError, match="cannot be read"):
+    with pytest.raises(RefusedError, match="does not exist"):
         load_checkpoint(tmp_path / "missing", other, chip="ideal")
 
 
