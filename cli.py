@@ -6,6 +6,7 @@ Nothing heavy is imported before a command runs, so that ``xbarlab --help`` answ
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ import typer
 from .runbooks.commands.by_hand_cli import pulse, read, sweep
 from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say
 from .runbooks.runner.ending import INTERRUPTED, answer, terminations_as_interrupts
+from .runbooks.runner.output import forgiving_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +56,8 @@ def _root(  # pyright: ignore[reportUnusedFunction]
     xbarlab resume runs/chip12                          go on with a run that was cut
     xbarlab station check my.yaml                       is the bench fit to touch a chip?
 
-    Exit codes: 0 done, 1 an expectation failed under --check, 2 bad input, 3 instrument fault, 130 interrupted.
+    Exit codes: 0 done, 1 an expectation failed under --check, 2 bad input, 3 instrument fault, 130 interrupted,
+    70 a defect of xbarlab itself (please report it).
     """
     del debug  # read in main(), which sees it anywhere on the line
 
@@ -270,6 +273,22 @@ def serve_mock(
 
 
 @app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    plugin: PluginOption = None,
+) -> None:
+    """Write DIR/report.html anew from what the run has kept; no bench is opened.
+
+    \b
+    xbarlab report runs/chip12
+    """
+    from .runbooks.runner.plugin_grant import ask_on_terminal
+    from .runbooks.runner.report_again import report_run
+
+    say([str(report_run(directory, plugins=plugin or (), ask=ask_on_terminal))])
+
+
+@app.command()
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
     form: Annotated[str, typer.Option("--to", metavar="FORMAT", help="netcdf, csv or parquet.")] = "netcdf",
@@ -316,6 +335,17 @@ def list_shipped(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; bad input is one sentence on stderr, never a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with forgiving_output() as out:
+        code = _main(arguments)
+        out.flush()
+        if out.failure is None or isinstance(out.failure, BrokenPipeError):
+            return code
+        print(f"xbarlab: standard output cannot be written ({out.failure.strerror})", file=sys.stderr)
+        # A run has left everything in its folder; what only prints has failed.
+        return code or (0 if arguments[:1] in (["run"], ["resume"], ["demo"]) else 2)
+
+
+def _main(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     for stream in (sys.stdout, sys.stderr):
@@ -326,6 +356,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"xbarlab {__version__}")
         return 0
+    home = Path(os.environ.get("HOME") or ".")
+    if home.exists() and not home.is_dir() and arguments[:1] not in ([], ["list"]) and "--help" not in arguments:
+        print(
+            f"xbarlab: HOME is {home}, which is no folder: QCoDeS keeps its settings there; set HOME", file=sys.stderr
+        )
+        return 2
     if not debug:
         # QCoDeS logs the traceback of everything that ends a measurement, Ctrl-C included; our own sentence says it.
         logging.getLogger("qcodes").addHandler(logging.NullHandler())

@@ -48,10 +48,15 @@ class FinishedStep:
         if frame is not None:
             replace_file(self._frame, packed(_arrays_of(frame)))
         if section is not None:
-            replace_file(self._section, json_text(_told(section)).encode())
+            self.save_section(section)
         content = packed(known)
         replace_file(self._known, content)
         return digest(content)
+
+    def save_section(self, section: Section) -> None:
+        """Keep a part of the report alone."""
+        self._section.parent.mkdir(exist_ok=True)
+        replace_file(self._section, json_text(_told(section)).encode())
 
     @property
     def kept(self) -> bool:

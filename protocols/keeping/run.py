@@ -22,7 +22,7 @@ from .checkpoint import Checkpoint
 from .chip_knowledge import ChipKnowledge
 from .dataset import Axis, DatasetWriter, Variable
 from .finished import FinishedStep
-from .journal import Journal, StepHistory, step_histories
+from .journal import Journal, StepHistory, read_journal, step_histories
 from .journal_lines import FORMAT, read_lines
 from .live_picture import LivePicture
 from .progress import ProgressBar
@@ -102,6 +102,7 @@ class Run:
         self._spent: Callable[[], Cost] = Cost
         self._gave: dict[str, float] | None = None
         self._known = ""
+        self._seconds = 0.0
         self._works: Counter[str] = Counter()
         self._journal = Journal(directory / JOURNAL) if directory is not None else None
         if directory is None:
@@ -154,10 +155,21 @@ class Run:
         words = [self.seed, *f"{self.step_id}/{purpose}".encode()]
         return np.random.default_rng(words)
 
+    @classmethod
+    def look_at(cls, directory: Path, *, title: str, seed: int) -> Run:
+        """Return a run as earlier sessions left it; nothing is written into its journal."""
+        run = cls(None, title=title, seed=seed, quiet=True)
+        entries = read_journal(directory / JOURNAL)
+        run.directory, run.database = directory, directory / DATABASE
+        run.history = step_histories(entries)
+        run.id = next((str(entry["run"]) for entry in entries if "run" in entry), run.id)
+        run._seconds = float(entries[-1]["seconds"]) if entries else 0.0
+        return run
+
     @property
     def seconds(self) -> float:
         """Wall-clock seconds since the run began; the time between its sessions does not count."""
-        return self._journal.seconds if self._journal is not None else 0.0
+        return self._journal.seconds if self._journal is not None else self._seconds
 
     def note(self, event: str, **fields: Any) -> None:
         """Append one line to the journal; it is on disk when this returns."""

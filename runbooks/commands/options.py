@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from ...common.text import printable
+
 StationOption = Annotated[str, typer.Option("--station", metavar="FILE", help="Station file, or a shipped station.")]
 CellOption = Annotated[str, typer.Option("--cell", metavar="R,C", help="Row and column, counted from zero.")]
 SeedOption = Annotated[
@@ -41,6 +43,6 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")
 
 
 def say(lines: Iterable[str]) -> None:
-    """Print lines."""
+    """Print lines; what a terminal would obey in them is written out."""
     for line in lines:
-        print(line)
+        print(printable(line))

@@ -21,17 +21,34 @@ def answer(error: BaseException) -> int:
     if isinstance(error, SystemExit):
         return int(error.code or 0) if not isinstance(error.code, str) else 1
     from ...common.errors import XbarlabError
+    from ...common.text import printable
 
     if isinstance(error, XbarlabError):
-        print(f"xbarlab: {error}", file=sys.stderr)
+        print(f"xbarlab: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     if hasattr(error, "format_message"):  # typer brings its own copy of click, or the real one: known by what it can
         return _answer_usage(error)
     if type(error).__module__.startswith("pyvisa") or isinstance(error, ConnectionError | TimeoutError):
         print(f"xbarlab: the instrument did not answer: {error}", file=sys.stderr)
         return 3
+    if isinstance(error, MemoryError):
+        print(
+            f"xbarlab: there is not enough memory for this{f' ({error})' if str(error) else ''}: choose fewer cells, "
+            "or close what else runs",
+            file=sys.stderr,
+        )
+        return 2
+    if type(error).__module__.partition(".")[0] in {"numba", "llvmlite"}:
+        said = " ".join(str(error).split())[:200]
+        print(
+            f"xbarlab: the physics of the mock chip could not be compiled ({said}): look whether there is room where "
+            "NUMBA_CACHE_DIR points, or in the temporary folder",
+            file=sys.stderr,
+        )
+        return 2
     if isinstance(error, OSError):
-        print(f"xbarlab: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", file=sys.stderr)
+        where = f": {printable(str(error.filename))}" if error.filename else ""
+        print(f"xbarlab: {error.strerror or error}{where}", file=sys.stderr)
         return 2
     import traceback
 

@@ -47,16 +47,23 @@ def finished_step(record: RunRecord, step: Step, array: CrossbarArray) -> Given:
     """
     run = record.run
     run.step_id = step.id
-    found = run.finished(step.id)
-    if found is not None:
-        metrics, kept = found
-        return Given(metrics=metrics, section=kept.section(), make_frame=kept.frame)
+    if run.finished(step.id) is not None:
+        return kept_step(record, step)
     untouched = cast("CrossbarArray", UntouchedArray(array))
     try:
         return given(record, step.kind.run(untouched, step.plan, run))
     except TouchedError:
-        text = "This step was done by a session that did not keep its figures; its numbers are as they were."
-        return Given(metrics=_summarised(record, step), section=Section(step.id, text), make_frame=lambda: None)
+        return kept_step(record, step)
+
+
+def kept_step(record: RunRecord, step: Step) -> Given:
+    """Return what was kept of a step that is done; of one that kept nothing, its numbers in ``summary.json``."""
+    found = record.run.finished(step.id)
+    if found is not None:
+        metrics, kept = found
+        return Given(metrics=metrics, section=kept.section(), make_frame=kept.frame)
+    text = "This step was done by a session that did not keep its figures; its numbers are as they were."
+    return Given(metrics=_summarised(record, step), section=Section(step.id, text), make_frame=lambda: None)
 
 
 def _summarised(record: RunRecord, step: Step) -> dict[str, float]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...common.errors import RefusedError
 from ...instruments.capabilities import Cost
-from ...protocols.keeping.finished import drawn
-from ...protocols.keeping.run import Result, Run, cost_fields
+from ...protocols.keeping.finished import FinishedStep, drawn
+from ...protocols.keeping.run import STATE, Result, Run, cost_fields
 from ...protocols.keeping.storage import json_text, replace_file, writing
 from .analyses import sections_of
 from .expectations import RUN_KEYS, Expectation
@@ -100,7 +100,7 @@ class RunRecord:
         """Write ``summary.json`` in one move, so that a reader never meets half a file."""
         replace_file(self.directory / "summary.json", (json_text(self.summary, indent=2) + "\n").encode())
 
-    def write_report(self, failure: BaseException | None = None) -> Path:
+    def write_report(self, failure: BaseException | str | None = None) -> Path:
         """Write ``figures/*.png`` and ``report.html``; after a failure, of the steps that were finished."""
         from ...analysis.report.report import write_report
 
@@ -143,7 +143,8 @@ class RunRecord:
         sections = [step.section for step in self.steps if step.section is not None]
         own = {safe_name(name): section for name, section in sections_of(self._tables()).items()}
         if self.wear is not None:
-            own["wear"] = self.wear()
+            own["wear"] = drawn(self.wear())
+            FinishedStep(self.directory / STATE, "wear").save_section(own["wear"])
         for name, section in own.items():
             self._save_figures(name, section)
         pyplot.close("all")
@@ -220,8 +221,10 @@ def missing_metrics(checks: Sequence[Check], summary: Mapping[str, float], step_
     return notes
 
 
-def describe_failure(error: BaseException) -> str:
+def describe_failure(error: BaseException | str) -> str:
     """Return one line for what ended a run."""
+    if isinstance(error, str):
+        return error
     if isinstance(error, KeyboardInterrupt):
         return "it was interrupted."
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -17,8 +17,9 @@ from ..stations import find_station
 from .mock_chips import note_mocks, take_up_chips
 from .plugin_grant import Ask, Files, nobody
 from .record import RunRecord, summary_numbers, versions
+from .report_again import kept_record
 from .run_card import RunCard, read_card
-from .runner import Outcome, chip_id, conduct, console_for, note_run, origin_of, simulations, wear_of
+from .runner import Outcome, chip_id, conduct, console_for, finish, note_run, origin_of, simulations, wear_of
 from .schema import Runbook
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def resume_run(
         card.refuse_changes(folder, entries)
         refuse_lost_data(folder / DATABASE, step_histories(entries).values())
         book = card.book(folder, plugins, ask)
+        histories = step_histories(entries)
+        if not repeat and all(step.id in histories and histories[step.id].done for step in book.steps):
+            return _report_only(folder, card, book, entries, console)
         for step_id in repeat:
             if step_id not in [step.id for step in book.steps]:
                 raise RefusedError(f"--repeat: {unknown('step id', step_id, [step.id for step in book.steps])}")
@@ -81,7 +85,13 @@ def resume_run(
                 resumed=True,
             )  # fmt: skip
             note_run(bench, run)
-            run.note("bench_taken_up", station=str(station_file), versions=versions(), begun_with=card.versions)
+            run.note(
+                "bench_taken_up",
+                station=str(station_file),
+                versions=versions(),
+                begun_with=card.versions,
+                origin=origin_of(bench, station_file),
+            )
             for step_id in repeat:
                 run.repeat(step_id)
             run.at_unit = note_mocks(folder, bench.file)
@@ -102,6 +112,14 @@ def _finished(folder: Path) -> Outcome:
     return Outcome(
         exit_code=0, forecasts=[], directory=folder, report=report if report.is_file() else None, summary=summary
     )
+
+
+def _report_only(
+    folder: Path, card: RunCard, book: Runbook, entries: Sequence[Entry], console: Console | None
+) -> Outcome:
+    """Finish a run of which only the report is missing: the chip is not asked for."""
+    run = Run(folder, title=book.title, sample=card.chip, seed=card.seed or 0, quiet=True, resumed=True)
+    return finish(kept_record(folder, card, book, entries, run=run), [], card.check, console)
 
 
 def _station_of(card: RunCard, station: str | Path | None) -> Path:

@@ -110,10 +110,12 @@ def run_runbook(
             )  # fmt: skip
             card.write(folder)
             steps = [step.model_dump(mode="json") for step in card.steps]
-            run.note("plans_checked", runbook=str(book.path), station=str(station_file), steps=steps, card=card.digest)
+            origin = origin_of(bench, station_file)
+            told = {"runbook": str(book.path), "station": str(station_file)}
+            run.note("plans_checked", **told, steps=steps, card=card.digest, origin=origin)
             note_run(bench, run)
             run.at_unit = note_mocks(folder, bench.file)
-            return RunRecord(book=book, run=run, origin=origin_of(bench, station_file), wear=wear_of(bench))
+            return RunRecord(book=book, run=run, origin=origin, wear=wear_of(bench))
 
         try:
             return conduct(book, station_file, seed, begin, check=check, console=console, new_chip=new_chip)
@@ -145,7 +147,7 @@ def conduct(
                 _note_ending(record, bench)
         assert record is not None
         record.seconds = record.run.seconds
-        return _finish(record, forecasts, check, console)
+        return finish(record, forecasts, check, console)
     except BaseException as error:
         if record is not None:
             _end_early(record, error, console)
@@ -302,11 +304,19 @@ def _end_early(record: RunRecord, error: BaseException, console: Console | None)
         console.print(f"To go on from there: xbarlab resume {record.directory}{named}", soft_wrap=True)
 
 
-def _finish(
+def finish(
     record: RunRecord, forecasts: list[tuple[str, str, Forecast]], check: bool, console: Console | None
 ) -> Outcome:
+    """Write the report of a run whose steps are done, show what came of it, and say so in its journal."""
+    # From here on nothing of the chip is needed any more: a report that cannot be written is written later.
     record.save()
-    report = record.write_report()
+    try:
+        report = record.write_report()
+    except StorageError as error:
+        raise StorageError(
+            f"{str(error).partition('. What was kept')[0]}. Everything was measured and is kept; put that right, then: "
+            f"xbarlab report {record.directory}"
+        ) from error
     summary, checks = record.summary, record.checks
     missed = [item.metric for item in checks if not item.passed]
     record.run.note("run_done", missed=missed)

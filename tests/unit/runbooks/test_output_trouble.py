@@ -58,7 +58,7 @@ def resume(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     from xbarlab.runbooks.runner import resume as resumes
 
     monkeypatch.setattr(resumes, "read_station", lambda _: None)
-    monkeypatch.setattr(resumes, "refuse_lost_chips", lambda *_: None)
+    monkeypatch.setattr(resumes, "take_up_chips", lambda *_: None)
     return run("resume", folder, "--quiet")
 
 
