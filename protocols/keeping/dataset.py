@@ -42,7 +42,7 @@ class _Remembered:
     """A QCoDeS station, or the default one, whose snapshot is what is remembered of it: nobody is asked.
 
     From 0.59 on a ``Measurement`` asks every instrument for what it has no valid value of, before the first row: over
-    TCP half a second each, and on the simulated clock of a mock bench time that no run takes.
+    TCP half a second each, and on a simulated clock time that no run takes.
     """
 
     def __init__(self, station: Any) -> None:
