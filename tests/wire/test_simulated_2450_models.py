@@ -296,3 +296,20 @@ def test_errors_stand_in_the_event_log_until_they_are_read(bench: Any) -> None:
     send(bench, 'SYST:CLE;:SYST:EVEN:POST "it\'s done", INF')
     assert "it's done;4;" in bench.ask("SYST:EVEN:NEXT? INF")
     assert bench.ask("SYST:EVEN:COUN? ALL") == "0"
+
+
+# --- the other language ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["TSP", "SCPI2400"])
+def test_other_languages_are_refused_by_name(bench: Any, language: str) -> None:
+    said = bench.ask(f"*LANG {language};:SYST:ERR?;*LANG?")
+    assert said.startswith("-241,")
+    assert said.endswith(";SCPI")
+    assert f"the simulator speaks SCPI only, not {language}" in bench.log.texts()[-1]
+
+
+def test_tsp_is_no_scpi(bench: Any) -> None:
+    for line in ("smu.source.level = 1", "print(smu.measure.read())", "reset()"):
+        assert bench.ask(f"{line}\nSYST:ERR?").split(",")[0] in ("-102", "-113", "-101")
+        bench.ask("*CLS;*STB?")

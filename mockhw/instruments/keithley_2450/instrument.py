@@ -1,4 +1,7 @@
-"""A simulated Keithley 2450 SourceMeter with the SCPI command set of its Reference Manual (2450-901-01)."""
+"""A simulated Keithley 2450 SourceMeter with the SCPI command set of its Reference Manual (2450-901-01).
+
+TSP is not built: ``*LANG TSP`` (and ``SCPI2400``) is refused with -241.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from ...scpi.errors import ScpiError
 from .levels import OPEN_PEAK, SMALLEST_VPP, Levels, Warn
-from .waveform import ShapeSettings
+from .waveform import BUILT_IN, ArbitraryWave, ShapeSettings
 
 WIDTH_MIN: Final = 5e-9
 EDGE_MIN, EDGE_MAX, EDGE_DEFAULT = 2.9e-9, 1e-6, 4e-9
@@ -30,6 +30,8 @@ class Channel(Levels):
 
     def __init__(self, warn: Warn) -> None:
         super().__init__(warn)
+        self.memory: dict[str, ArbitraryWave] = {}
+        """Waveforms that were loaded; ``*RST`` leaves them."""
         self.reset()
 
     def reset(self) -> None:
@@ -47,8 +49,9 @@ class Channel(Levels):
         self.symmetry = 100.0
         self.square_duty = 50.0
         self.phase = 0.0
-        self.arbitrary = "INT:\\BUILTIN\\EXP_RISE.ARB"
+        self.wave: ArbitraryWave | None = None
         self.sample_rate = 40e3
+        self.filter, self.advance = "NORM", "SRAT"
         self.burst = False
         self.burst_mode = "TRIG"
         self.cycles = 1.0
@@ -83,6 +86,7 @@ class Channel(Levels):
             self.square_duty,
             phase,
             seed,
+            self.wave if self.function == "ARB" else None,
         )
 
     @property
@@ -98,6 +102,8 @@ class Channel(Levels):
             self.open_offset = math.copysign(OPEN_PEAK - 0.5 * self.open_vpp, self.open_offset)
             self._warn(-221, "offset changed on exit from dc function")
         self.function = function
+        if function == "ARB" and self.wave is not None:
+            self.frequency = self.sample_rate / self.wave.points.size
         highest = FREQUENCY_MAX[function]
         if self.frequency > highest:
             self.frequency = highest
@@ -113,8 +119,26 @@ class Channel(Levels):
         if self.hold == "DCYC":
             self.width = self.duty / 100.0 / hertz
         self.frequency = hertz
+        if self.function == "ARB" and self.wave is not None:
+            self.sample_rate = hertz * self.wave.points.size
         self.fit_pulse()
         self.fit_burst()
+
+    def set_sample_rate(self, hertz: float) -> None:
+        """Say how many points a second an arbitrary waveform plays; its frequency follows."""
+        self.sample_rate = hertz
+        if self.function == "ARB" and self.wave is not None:
+            self.set_frequency(hertz / self.wave.points.size)
+
+    def select(self, wave: ArbitraryWave | None) -> None:
+        """Choose what ARB plays; None is the waveform that is always there."""
+        self.wave = wave
+        self.set_sample_rate(self.sample_rate)
+
+    @property
+    def arbitrary(self) -> str:
+        """Name of the arbitrary waveform."""
+        return BUILT_IN if self.wave is None else self.wave.name
 
     def set_width(self, seconds: float) -> None:
         """Change the pulse width; edges give way."""

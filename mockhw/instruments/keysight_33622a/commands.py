@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from ...scpi.arguments import Boolean, Choice, Parameter, Text
+from ...scpi.arguments import Boolean, Choice, Integer, Parameter, Text
 from ...scpi.tree import Command
 from .channel import Channel
 from .levels import SMALLEST_VPP
@@ -140,12 +140,6 @@ def _flags(box: Generator) -> list[Command]:
         channel = box.channel(number)
         channel.autorange = word in ("ON", "1") or (word == "ONCE" and channel.autorange)
 
-    def arbitrary(number: int, name: str) -> None:
-        box.channel(number).arbitrary = name
-
-    def read_arbitrary(number: int) -> str:
-        return f'"{box.channel(number).arbitrary}"'
-
     source = "[SOURce#]:"
     ranges = flag(f"{source}VOLTage:RANGe:AUTO", lambda c: c.autorange, store("autorange"))
     return [
@@ -154,8 +148,6 @@ def _flags(box: Generator) -> list[Command]:
         *flag(f"{source}VOLTage:LIMit:STATe", lambda c: c.limits_on, Channel.set_limits),
         Command(ranges[0].pattern, autorange, (Choice("auto", ("ON", "OFF", "ONCE", "1", "0")),)),
         ranges[1],
-        Command(f"{source}FUNCtion:ARBitrary", arbitrary, (Text("name"),)),
-        Command(f"{source}FUNCtion:ARBitrary?", read_arbitrary),
         *flag("INITiate#:CONTinuous", lambda c: c.continuous, Channel.set_continuous),
     ]
 
@@ -172,6 +164,11 @@ def _output(box: Generator) -> list[Command]:
             Command(pattern + "?", lambda: show(getattr(box, name))),
         ]
 
+    def show(text: str) -> None:
+        box.text = text[:40]
+
+    place = Integer("state", low=0, high=4)
+
     def sync_source(word: str) -> None:
         box.sync_source = int(word[-1])
 
@@ -184,6 +181,11 @@ def _output(box: Generator) -> list[Command]:
         *keep("OUTPut:TRIGger[:STATe]", Boolean("state"), "trigger_output", lambda on: "1" if on else "0"),
         *keep("DISPlay[:STATe]", Boolean("state"), "display", lambda on: "1" if on else "0"),
         Command("SYSTem:BEEPer[:IMMediate]", lambda: None),
+        Command("DISPlay:TEXT[:DATA]", show, (Text("text"),)),
+        Command("DISPlay:TEXT[:DATA]?", lambda: f'"{box.text}"'),
+        Command("DISPlay:TEXT:CLEar", lambda: show("")),
+        Command("*SAV", box.save_state, (place,)),
+        Command("*RCL", box.recall_state, (place,)),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,9 @@ class Generator(SimulatedInstrument):
         self.sync_output, self.sync_source, self.sync_mode = True, 1, "NORM"
         self.angle_unit = "DEG"
         self.trigger_output, self.display = False, True
+        self.text = ""
+        self.byte_order = "NORM"
+        self._states: dict[int, tuple[dict[str, Any], ...]] = {}
         self._seed = seed
         self._time_constant = OUTPUT_OHMS * line_farads
         self._waves: dict[int, Wave] = {}
@@ -93,6 +96,7 @@ class Generator(SimulatedInstrument):
         self.sync_output, self.sync_source, self.sync_mode = True, 1, "NORM"
         self.angle_unit = "DEG"
         self.trigger_output, self.display = False, True
+        self.text, self.byte_order = "", "NORM"
         self._epochs.clear()
         for number in (1, 2):
             self.apply(number)
@@ -114,6 +118,21 @@ class Generator(SimulatedInstrument):
         if number not in (1, 2):
             raise ScpiError(-114, f"channel {number}; there are 1 and 2")
         return self.channels[number - 1]
+
+    def save_state(self, place: int) -> None:
+        """``*SAV``: keep the settings of both channels."""
+        self._states[place] = tuple({**vars(channel)} for channel in self.channels)
+
+    def recall_state(self, place: int) -> None:
+        """``*RCL``: bring back what was kept; waveforms in memory stay as they are."""
+        if place not in self._states:
+            raise ScpiError(810, f"state {place} has not been stored")
+        self.abort()
+        for channel, kept in zip(self.channels, self._states[place], strict=True):
+            vars(channel).update({name: value for name, value in kept.items() if name != "memory"})
+        self._epochs.clear()
+        for number in (1, 2):
+            self.apply(number)
 
     # --- angles -------------------------------------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 Covered: output, levels and their limits, load, polarity, pulses, bursts by bus, internal and timer trigger, phase
 synchronisation, ``APPLy``. Stored but without effect: external trigger and gate (nothing is connected), sync output,
-ranges, frequency lists and sweeps. Not covered: modulation, arbitrary waveform memory, sequences, channel coupling
-and tracking, stored states, interfaces.
+ranges, frequency lists and sweeps, the filter of arbitrary waveforms (all are played as held steps). Arbitrary
+waveforms live in volatile memory only. Not covered: modulation, sequences, files, channel coupling and tracking,
+interfaces.
 
 Assumed, because no page that says it was at hand: edges of at most 0.625 pulse widths (33250A), 1 µs between bursts
 (33500), square waves that rest at their low level, voltage limits that refuse to be enabled when the present levels
@@ -19,6 +20,7 @@ from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from .commands import generator_commands
 from .generator import Generator
+from .memory import memory_commands
 from .numbers import numeric_commands
 
 
@@ -35,4 +37,4 @@ class Keysight33622A(Generator):
     def commands(self) -> Sequence[Command]:
         """Return the command table."""
         simulation = simulation_commands(self.clock, self.advance, self.info)
-        return [*numeric_commands(self), *generator_commands(self), *simulation]
+        return [*numeric_commands(self), *generator_commands(self), *memory_commands(self), *simulation]

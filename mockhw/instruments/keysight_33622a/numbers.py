@@ -124,8 +124,11 @@ def _settings(box: Generator) -> list[Setting]:
         Setting(f"{source}FUNCtion:RAMP:SYMMetry", "symmetry", "PCT", *plain("symmetry"), fixed(0.0, 100.0, 100.0)),
         Setting(f"{source}FUNCtion:SQUare:DCYCle", "duty cycle", "PCT", *plain("square_duty"),
                 fixed(0.01, 99.99, 50.0)),
-        # Kept for drivers that ask; the one waveform in memory is played by its frequency.
-        Setting(f"{source}FUNCtion:ARBitrary:SRATe", "sample rate", "", *plain("sample_rate"), fixed(1e-6, 1e9, 40e3)),
+        Setting(f"{source}FUNCtion:ARBitrary:SRATe", "sample rate", "", lambda c: c.sample_rate,
+                Channel.set_sample_rate, fixed(1e-6, 1e9, 40e3)),
+        Setting(f"{source}FUNCtion:ARBitrary:FREQuency", "frequency", "HZ", lambda c: c.frequency,
+                Channel.set_frequency, frequencies),
+        Setting(f"{source}FUNCtion:ARBitrary:PERiod", "period", "S", lambda c: c.period, set_period, periods),
         Setting(f"{burst}NCYCles", "cycles", "", lambda c: c.cycles, cycles, fixed(1.0, 1e8, 1.0), endless=True),
         Setting(f"{burst}INTernal:PERiod", "burst period", "S", lambda c: c.burst_period, set_burst_period,
                 fixed(1e-6, 8e3, 10e-3)),

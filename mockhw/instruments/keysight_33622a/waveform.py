@@ -27,6 +27,18 @@ _PRBS_BITS: Final = 32
 _MOST_PIECES: Final = 4096
 
 
+BUILT_IN: Final = "INT:\\BUILTIN\\EXP_RISE.ARB"
+"""The one waveform that is always there."""
+
+
+@dataclass(frozen=True, eq=False)
+class ArbitraryWave:
+    """A waveform somebody has loaded: its name, and its points from -1 to 1."""
+
+    name: str
+    points: NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True)
 class Stairs:
     """One period: ``levels`` [K] between −1 and 1, each for ``seconds`` [K] [s]; before it, ``idle``."""
@@ -49,6 +61,7 @@ class ShapeSettings:
     duty: float
     phase: float
     seed: int
+    wave: ArbitraryWave | None = None
 
 
 def stairs(shape: ShapeSettings, time_constant: float) -> Stairs:
@@ -71,11 +84,23 @@ def stairs(shape: ShapeSettings, time_constant: float) -> Stairs:
         held = np.sign(rng.standard_normal(count)) if shape.function == "PRBS" else rng.uniform(-1.0, 1.0, count)
         seconds = np.full(count, shape.period / count)
         return Stairs(seconds, _filtered_steps(held, shape.period / count, time_constant), 0.0)
+    elif shape.wave is not None:
+        held = _thinned(np.roll(shape.wave.points, -round(shape.phase / 360.0 * shape.wave.points.size)))
+        seconds = np.full(held.size, shape.period / held.size)
+        return Stairs(seconds, _filtered_steps(held, shape.period / held.size, time_constant), float(held[0]))
     else:
         grid = np.linspace(0.0, shape.period, _CURVE_STAIRS + 1)
         knots, values = grid, _curve(shape, grid / shape.period)
         idle = float(values[0])
     return Stairs(np.diff(grid), _filtered(knots, values, grid, time_constant), idle)
+
+
+def _thinned(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return so few points that a chip can live through them; each is the mean of those in its place."""
+    if points.size <= _MOST_PIECES:
+        return points
+    bounds = np.linspace(0, points.size, _MOST_PIECES + 1).astype(np.int64)
+    return np.add.reduceat(points, bounds[:-1]) / np.diff(bounds)
 
 
 def with_pause(
