@@ -304,6 +304,24 @@ def export(
     say([str(path) for path in export_run(directory, form, tell=lambda line: print(line, file=sys.stderr))])
 
 
+@app.command()
+def schema(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="station, bench, chip or runbook.")],
+    plugin: PluginOption = None,
+) -> None:
+    """Write the JSON Schema of a kind of file, with which an editor completes and checks it.
+
+    \b
+    xbarlab schema station > station.schema.json
+    xbarlab schema runbook --plugin my_steps.py > runbook.schema.json
+    """
+    from .common.plugin_files import run_files
+    from .runbooks.commands.schemas import schema
+
+    run_files(plugin or ())
+    say(schema(kind))
+
+
 @app.command("list")
 def list_shipped(
     what: Annotated[
