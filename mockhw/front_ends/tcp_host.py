@@ -17,7 +17,7 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -97,22 +97,14 @@ class TcpHost:
         self.addresses: dict[str, tuple[str, int]] = {}
         try:
             for index, (address, instrument) in enumerate(bench.instruments.items()):
-                wanted = port_of(address) if port is None else (port + index if port else 0)
-                self._listen(address, instrument, host, wanted)
+                self._listen(address, instrument, host, wanted_port(address, index, port))
         except OSError:
             self.close()
             raise
 
     def _listen(self, address: str, instrument: SimulatedInstrument, host: str, port: int) -> None:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = bound_socket(address, host, port)
         self._listeners.append(listener)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError as error:
-            raise HostError(
-                f"cannot serve {address} at {host}:{port}: {error.strerror}; choose another port"
-            ) from error
         listener.listen(_BACKLOG)
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ, instrument)
@@ -321,6 +313,29 @@ class TcpHost:
             self._drop(client)
         else:
             self._watch(client)
+
+
+def wanted_port(address: str, index: int, port: int | None) -> int:
+    """Return the port of instrument number ``index``; ``port`` is that of the first, None takes those of addresses."""
+    return port_of(address) if port is None else (port + index if port else 0)
+
+
+def bound_socket(address: str, host: str, port: int) -> socket.socket:
+    """Return a socket bound to ``host`` and ``port``, or say why ``address`` cannot be served there."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise HostError(f"cannot serve {address} at {host}:{port}: {error.strerror}; choose another port") from error
+    return bound
+
+
+def refuse_taken_ports(addresses: Iterable[str], host: str, port: int | None) -> None:
+    """Raise HostError when a port is not free, before the minute that building a bench may take."""
+    for index, address in enumerate(addresses):
+        bound_socket(address, host, wanted_port(address, index, port)).close()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from ...common.errors import RefusedError
 from ..stations import find_bench, mock_bench
@@ -26,9 +27,15 @@ def serve_bench(
     token : what clients have to say first; ``None``: nothing on loopback, elsewhere one that is made up and printed
     rate : simulated seconds that a second on the wall moves what runs
     """
-    from ...mockhw.front_ends.tcp_host import HostError, is_loopback, serve_forever
+    from ...mockhw.bench.file import BenchFileError, load_bench_file
+    from ...mockhw.front_ends.tcp_host import HostError, is_loopback, refuse_taken_ports, serve_forever
 
     path = find_bench(name)
+    try:
+        with suppress(BenchFileError):  # said below
+            refuse_taken_ports([entry.address for entry in load_bench_file(path).instruments], host, port)
+    except HostError as error:
+        raise RefusedError(str(error)) from error
     print(
         f"building {path.name}: nobody is let in before it says where it is served; the first time on a computer "
         "its physics is compiled, up to a minute",
