@@ -38,7 +38,7 @@ from .parameters import add_settings, add_update_settings
 from .products import BoardProducts, BoardReverseProducts
 from .pulses import BoardPulses
 from .reads import BoardReads, BoardSamples
-from .rules import RULES
+from .rules import ALLOWED, RULES
 from .session import BoardSession
 from .spec import READ_VOLTS_DEFAULT, REVISION_2, BoardCapability
 from .sweeps import BoardSweeps
@@ -180,7 +180,7 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
             place=self.place,
             supports=frozenset(ability_of(kind).name for kind in kinds),
         )
-        self.guard = guard = CommandGuard(RULES, lambda: mount.limits)
+        self.guard = guard = CommandGuard(RULES, lambda: mount.limits, ALLOWED)
         self._board = session = BoardSession(self.wire, mount, guard, self._dog)
         session.restore = self._restore
         self._clock = session.clock

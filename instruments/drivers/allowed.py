@@ -20,6 +20,7 @@ RULES_2450 = (
     Rule(":SOURce[1]:LIST:CURRent:*", refusal=_NO_CURRENT),
     Rule(":SOURce[1]:SWEep:CURRent:*", refusal=_NO_CURRENT),
     Rule(":SOURce[1]:PULSe:*", refusal="a pulse may pass the limits that are checked here: use the pulse generator"),
+    Rule(":SOURce[1]:VOLTage:PROTection:*", refusal="it stands a little above the limits: narrow those instead"),
     Rule(":SYSTem:PRESet", refusal="it puts back defaults that know nothing of the limits: use reset()"),
     Rule("[:SENSe[1]]:CURRent[:DC]:RSENse", only=("OFF", "0")),
     Rule("[:SENSe[1]]:VOLTage[:DC]:RSENse", only=("OFF", "0")),
@@ -62,3 +63,26 @@ RULES_B2201A = (
     Rule("[ROUTe:]FUNCtion", only=("ACONfig",), why=_SET_UP),
     Rule("[ROUTe:]CONNection:*", refusal=_SET_UP),
 )
+
+# Besides what the rules judge. What is on no list is refused: recall, configuration lists, trigger models of blocks,
+# scripts, languages, protection, calibration, power-on state.
+_OF_ALL = (
+    "STATus:*", "DISPlay:*", "FORMat:*", "SYSTem:BEEPer:*", "SYSTem:CLEar", "SYSTem:DATE", "SYSTem:TIME",
+    "SYSTem:LOCal", "SYSTem:REMote", "SYSTem:RWLock", "ABORt", "SIMulation:CLOCk:ADVance",
+)  # fmt: skip
+ALLOWED_2450 = (
+    *_OF_ALL,
+    "OUTPut[1]:*", ":SOURce[1]:VOLTage:RANGe:*", ":SOURce[1]:VOLTage:DELay:*", ":SOURce[1]:VOLTage:READ:BACK",
+    ":SOURce[1]:VOLTage:HIGH:CAPacitance", "[:SENSe[1]]:CURRent:*", "[:SENSe[1]]:VOLTage:*", "[:SENSe[1]]:RESistance:*",
+    "[:SENSe[1]]:FUNCtion:*", "[:SENSe[1]]:AZERo:*", "[:SENSe[1]]:COUNt", "[:SENSe[1]]:NPLC", "TRACe:*",
+    "ROUTe:TERMinals", "INITiate:*", "TRIGger:CONTinuous", "SYSTem:ACCess", "SYSTem:EVENtlog:*",
+)  # fmt: skip
+ALLOWED_33622A = (
+    *_OF_ALL,
+    "OUTPut[1|2]:*", "[SOURce[1|2]:]VOLTage:*", "[SOURce[1|2]:]FUNCtion:*", "[SOURce[1|2]:]FREQuency:*",
+    "[SOURce[1|2]:]PHASe:*", "PHASe:SYNChronize", "[SOURce[1|2]:]BURSt:*", "[SOURce[1|2]:]AM:*", "[SOURce[1|2]:]FM:*",
+    "[SOURce[1|2]:]PM:*", "[SOURce[1|2]:]PWM:*", "[SOURce[1|2]:]FSKey:*", "[SOURce[1|2]:]BPSK:*",
+    "[SOURce[1|2]:]SWEep:*", "[SOURce[1|2]:]MARKer:*", "[SOURce[1|2]:]LIST:*", "[SOURce[1|2]:]RATE:*",
+    "[SOURce[1|2]:]DATA:*", "[SOURce[1|2]:]TRACk", "TRIGger[1|2]:*", "INITiate[1|2]:*", "ROSCillator:*", "UNIT:*",
+)  # fmt: skip
+ALLOWED_B2201A = (*_OF_ALL, "[ROUTe:]OPEN:*", "[ROUTe:]CLOSe:*", "[ROUTe:]SYMBol:*")

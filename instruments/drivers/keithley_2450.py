@@ -22,7 +22,7 @@ from ..wire.binding import EchoBinding
 from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
 from ..wire.wire_text import sent
-from .allowed import RULES_2450
+from .allowed import ALLOWED_2450, RULES_2450
 from .carried_limits import ChipLimits, carried
 from .list_sweep import LIST_MAX, ListSweep
 from .roles import MeterFacts
@@ -74,7 +74,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             )
         )
         self._readings = SmuReadings(self.wire)
-        self.guard = self.bounds = SourceLimits(name, RULES_2450, carried(name, chip, limits))
+        self.guard = self.bounds = SourceLimits(name, RULES_2450, carried(name, chip, limits), allowed=ALLOWED_2450)
         with self._opening():
             super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
             self._prepare()

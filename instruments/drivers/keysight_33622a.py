@@ -19,7 +19,7 @@ from ..wire.binding import EchoBinding
 from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
 from ..wire.wire_text import sent
-from .allowed import RULES_33622A
+from .allowed import ALLOWED_33622A, RULES_33622A
 from .carried_limits import ChipLimits, carried
 from .source_limits import SourceLimits
 
@@ -112,7 +112,7 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
                 clears=True,
             )
         )
-        self.guard = self.bounds = SourceLimits(name, RULES_33622A, carried(name, chip, limits))
+        self.guard = self.bounds = SourceLimits(name, RULES_33622A, carried(name, chip, limits), allowed=ALLOWED_33622A)
         with self._opening():
             super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
             self._prepare()

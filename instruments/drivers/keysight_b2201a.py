@@ -20,7 +20,7 @@ from ..wire.binding import EchoBinding
 from ..wire.command_guard import split_outside_quotes
 from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
-from .allowed import RULES_B2201A
+from .allowed import ALLOWED_B2201A, RULES_B2201A
 from .carried_limits import ChipLimits, carried
 from .source_limits import SourceLimits
 
@@ -67,7 +67,7 @@ class KeysightB2201AMatrix(GuardedInstrument, KeysightB2201):
                 clears=True,
             )
         )
-        self.guard = SourceLimits(name, RULES_B2201A, carried(name, chip, limits))
+        self.guard = SourceLimits(name, RULES_B2201A, carried(name, chip, limits), allowed=ALLOWED_B2201A)
         with self._opening():
             super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
             self._prepare()

@@ -21,18 +21,22 @@ class SourceLimits:
         Of its command guard.
     limits : Limits
         Narrows the widest limits there are.
+    allowed : tuple of str
+        What else may be sent as text.
 
     Attributes
     ----------
     now : what may be applied at this moment.
     """
 
-    def __init__(self, name: str, rules: tuple[Rule, ...], limits: Limits | None = None) -> None:
+    def __init__(
+        self, name: str, rules: tuple[Rule, ...], limits: Limits | None = None, *, allowed: tuple[str, ...]
+    ) -> None:
         self._name = name
-        self._rules = rules
+        self._rules, self._allowed = rules, allowed
         self._whole: Limits | None = None
         self.now = Limits()
-        self._guard = CommandGuard(rules, lambda: self.now)
+        self._guard = CommandGuard(rules, lambda: self.now, allowed)
         if limits is not None:
             self._narrow(limits)
 
@@ -53,7 +57,9 @@ class SourceLimits:
         whole = self.now
         self._narrow(whole.halved())
         self._whole, half = whole, self.now
-        self._guard = CommandGuard(self._rules, lambda: half)  # what is sent as text has no way to the whole
+        self._guard = CommandGuard(
+            self._rules, lambda: half, self._allowed
+        )  # what is sent as text has no way to the whole
 
     @contextmanager
     def whole(self) -> Generator[None]:
@@ -77,4 +83,4 @@ class SourceLimits:
             source = limits.origins.get(field.name, f"the limits given to {self._name}")
             narrowed = narrowed.narrowed({field.name: getattr(limits, field.name)}, source=source)
         self.now = narrowed
-        self._guard = CommandGuard(self._rules, lambda: self.now)
+        self._guard = CommandGuard(self._rules, lambda: self.now, self._allowed)

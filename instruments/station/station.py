@@ -165,8 +165,7 @@ class Bench(NotCopied):
             raise
         self._is_open = True
         _open_benches.add(self)
-        # As the last resort: a notebook that never leaves its ``with``.
-        atexit.register(self.close)
+        atexit.register(self.close)  # as the last resort: a notebook that never leaves its ``with``
         try:
             with tracing(self._trace):
                 self._open_instruments()

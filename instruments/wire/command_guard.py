@@ -14,8 +14,8 @@ _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[Ee]\s*[+-]?\d+)?)\s*([A-Z
 # A macro, a saved setup or defaults may hold anything: of the common commands only these are sent as text.
 _COMMON = frozenset(
     {
-        "*CLS", "*ESE", "*ESE?", "*ESR?", "*IDN?", "*LANG", "*LANG?", "*OPC", "*OPC?", "*OPT?", "*PSC", "*PSC?", "*SAV",
-        "*SRE", "*SRE?", "*STB?", "*TRG", "*TST?", "*WAI",
+        "*CLS", "*ESE", "*ESE?", "*ESR?", "*IDN?", "*LANG?", "*OPC", "*OPC?", "*OPT?", "*PSC?", "*SRE", "*SRE?",
+        "*STB?", "*TRG", "*TST?", "*WAI",
     }
 )  # fmt: skip
 _START = 3
@@ -74,10 +74,24 @@ class CommandGuard:
 
     Where instruments differ (abbreviations, numeric suffixes, paths of compound messages) every reading is judged, so
     a lenient instrument cannot be talked into more than a strict one.
+
+    Parameters
+    ----------
+    rules : tuple of Rule
+        What is judged.
+    limits : callable
+        What holds now.
+    allowed : tuple of str
+        Spelled as the header of a rule: what else may be sent as text. Questions may always be asked. Recall of setups,
+        protection, language and power-on state are kinds that no list of what is forbidden would keep up with
+        (decision 0026).
     """
 
-    def __init__(self, rules: tuple[Rule, ...], limits: Callable[[], Limits]) -> None:
+    def __init__(
+        self, rules: tuple[Rule, ...], limits: Callable[[], Limits], allowed: tuple[str, ...] | None = None
+    ) -> None:
         self._limits = limits
+        self._allowed = None if allowed is None else [_nodes(one) for header in allowed for one in _variants(header)]
         self._rules: dict[str, list[tuple[list[tuple[str, str]], Rule]]] = {}
         for rule in rules:
             for header in _variants(rule.header):
@@ -123,6 +137,8 @@ class CommandGuard:
             nodes = _nodes_given(header)
             readings = [nodes] if header.startswith(":") or not path else [path + nodes, nodes]
             words = False
+            if not header.endswith("?"):
+                self._require_allowed(readings)
             for reading in readings:
                 words = self._judge(reading, header.endswith("?"), rest) or words
             if not words:
@@ -165,6 +181,25 @@ class CommandGuard:
                 value = _number(arguments[index], unit, rule.header)
                 self._limits().check(name, value, channel=rule.header, unit=unit)
         return False
+
+    def _require_allowed(self, readings: list[list[str]]) -> None:
+        """Refuse a command that is on no list, as the path before it leads to it and by itself.
+
+        What a rule or a list names whole is what it is; a ``*`` makes no command of another kind pass for one below it.
+        """
+        if self._allowed is None:
+            return
+        for nodes in readings:
+            found = self._rule_for(nodes) is not None
+            pattern = None if found else next((one for one in self._allowed if _matches(nodes, one)), None)
+            if not found and pattern is None:
+                raise RefusedError(
+                    f"{':'.join(nodes)} is refused: it is not among the commands that are sent as text, because a "
+                    "setup, a language or a protection it changes cannot be checked; use the driver's methods, and "
+                    "write whole headers in a message of several commands"
+                )
+            if pattern is None or pattern[-1][1] != "*":
+                return
 
     def _refuse_oddities(self, header: str, rest: str) -> None:
         for argument in split_outside_quotes(rest, ","):

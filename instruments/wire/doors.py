@@ -18,6 +18,7 @@ from .faults import ErrorEntry
 from .interrupts import uninterrupted
 from .parts import Wire
 from .safe_state import SafeStep
+from .steps import judge_ramps
 
 if TYPE_CHECKING:
     from pyvisa.resources import MessageBasedResource
@@ -77,6 +78,7 @@ class GuardedInstrument(_Base):
     _is_safe: bool = False
     _clock: Clock
     _transactions_before: int = 0
+    _rehearsing: bool = False
 
     def _hold(self, wire: Wire) -> None:
         """Take the parts; before anything else, for QCoDeS's ``__init__`` goes through them."""
@@ -166,6 +168,8 @@ class GuardedInstrument(_Base):
         if "?" in cmd.partition('"')[0]:
             raise RefusedError(f"{cmd!r} asks something: use ask, or its reply is taken for the next one's")
         with self.wire.lock:
+            if self._rehearsing:
+                return
             self._heard_by_hand()
             self.wire.exchange.act(cmd)
 
@@ -178,6 +182,15 @@ class GuardedInstrument(_Base):
             if ";" in cmd:
                 self._heard_by_hand()  # a part of it may set something
             return self.wire.exchange.query(cmd)
+
+    def _rehearse(self, doing: Callable[[], object]) -> None:
+        """Do something without sending anything; what would be refused is refused."""
+        with self.wire.lock:
+            self._rehearsing = True
+            try:
+                doing()
+            finally:
+                self._rehearsing = False
 
     def _check(self, cmd: str) -> None:
         if self.guard is not None:
@@ -227,6 +240,7 @@ class GuardedInstrument(_Base):
         except BaseException:
             self.wire.connection.close()
             raise
+        judge_ramps(self, self._rehearse)
         self._transactions_before = self.wire.line.count
 
     def reset(self) -> None:

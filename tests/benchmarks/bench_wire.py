@@ -25,6 +25,8 @@ import pyvisa
 
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.station.station import load_station
+from xbarlab.instruments.wire.binding import Unbound
+from xbarlab.instruments.wire.wire_log import WireLog
 from xbarlab.runbooks.stations import find_bench
 
 STATIONS = Path(__file__).parents[2] / "runbooks" / "stations"
@@ -183,3 +185,35 @@ def test_set_and_get_in_process(in_process: Any, benchmark: Callable[..., Any]) 
         return in_process.read_volts()
 
     benchmark(set_and_get)
+
+
+# --- what proof and log cost -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_question_with_and_without_the_proof_whose_reply_it_is_over_tcp(
+    over_tcp: Any, benchmark: Any, bound: bool
+) -> None:
+    """``OUTP?``; the difference is what the question in front costs, on both sides."""
+    exchange, line = over_tcp.wire.exchange, over_tcp.wire.line
+    own = line.binding
+    line.binding = own if bound else Unbound(own)
+    benchmark(lambda: exchange.query("OUTP?"))
+    line.binding = own
+
+
+def test_a_look_for_unread_bytes_in_process(in_process: Any, benchmark: Any) -> None:
+    """What stands before every message in process, where nothing is bound."""
+    benchmark(in_process.wire.line.port.surplus)
+
+
+@pytest.mark.parametrize(("kind", "message"), [
+    ("text", b"SOUR:READ:VOLT 0.1;:SYST:ERR?\n"),
+    ("block of 256 bytes", b"VMM:FORW? 1,#3256" + bytes(256) + b"\n"),
+    ("block of 64 kB", b"VMM:FORW? 256,#565536" + bytes(65536) + b"\n"),
+])  # fmt: skip
+def test_a_line_of_the_wire_log(benchmark: Any, tmp_path: Path, kind: str, message: bytes) -> None:
+    log = WireLog(tmp_path / "wire.log")
+    benchmark(lambda: log.write("board", ">", message))
+    benchmark.extra_info["microseconds_per_message"] = 1e6 * benchmark.stats["median"]
+    assert kind

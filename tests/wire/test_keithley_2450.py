@@ -548,13 +548,13 @@ def test_a_link_that_can_is_cleared_first(on: tuple[Any, Any]) -> None:
 def test_a_syntax_error_that_swallows_its_own_query_is_found(on: tuple[Any, Any]) -> None:
     smu, resource = on
     resource.script = [
-        (b"SENS:FOO 1" + E, b""),
+        (b"SENS:CURR:FOO 1" + E, b""),
         (MARK, b"7;7;7\n"),
         (b"SYST:ERR?\n", b'-113,"Undefined header;1;2026/01/01 12:00:00.0"\n'),
         (b"SYST:ERR?\n", OK),
     ]
     with pytest.raises(InstrumentError, match="-113 Undefined header"):
-        smu.write("SENS:FOO 1")
+        smu.write("SENS:CURR:FOO 1")
     resource.assert_done()
 
 
