@@ -251,7 +251,8 @@ def one_kill(
                     case.killed_in, case.journaled = step_in_flight(out), sum(units_of(out).values())
                 before = units_of(out)
                 if bench != "mock_tio2":
-                    expect(case, board_is_off(mock), "the board still drives the array after the kill")
+                    off = board_is_off(mock)
+                    expect(case, off, f"the board still drives the array after the kill: {mock.log.texts()[-8:]}")
             else:
                 said, _ = process.communicate(timeout=TIMEOUT)
                 if process.returncode == 0:
