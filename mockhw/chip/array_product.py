@@ -7,13 +7,11 @@ from typing import Final
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from ...common.arrays import BoolArray
 from ..device_models.base import DeviceModel
 from .crossbar_network import Shape, Wires, effective_conductance
 from .normal_stream import Float32Array
-
-BoolArray = NDArray[np.bool_]
 
 # Two voltages inside the usual read range fix the cubic term of the cells: I = V·(g1 + g3·V²).
 _LOW, _HIGH = 0.1, 0.3

@@ -14,15 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...common.arrays import NamedArrays
 from ...common.files import parse_json
 from .journal_lines import Entry, odd
 from .storage import StorageError, append_file, json_text, replace_file
 
 UNIT = "__unit__"
-
-NamedArrays = dict[str, NDArray[Any]]
 
 
 class Checkpoint:

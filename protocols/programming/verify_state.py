@@ -8,10 +8,9 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from ...common.arrays import BoolArray
 from ...instruments.capabilities import FloatArray, Reading
 from ..keeping.array_state import ArrayState
-
-BoolArray = NDArray[np.bool_]
 
 
 class Verdict(IntEnum):

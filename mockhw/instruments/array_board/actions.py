@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ....common.arrays import FloatArray
 from ...scpi.device import Hold, Reply
 from .slots import SlotPlan
 from .spec import BoardSpec
 
 if TYPE_CHECKING:
     from ...chip.virtual_chip import VirtualChip
-
-FloatArray = NDArray[np.float64]
 
 
 class Progress(NamedTuple):

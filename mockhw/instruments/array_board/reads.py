@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ....common.arrays import FloatArray
 from .adc import Converters
 from .slots import Rectangle
 from .spec import BoardSpec, block
@@ -15,7 +16,6 @@ from .spec import BoardSpec, block
 if TYPE_CHECKING:
     from ...chip.virtual_chip import VirtualChip
 
-FloatArray = NDArray[np.float64]
 
 OVERFLOW, COMPLIANCE, BELOW_FLOOR = 1, 2, 4
 # Assumed: the sweep unit carries up to 5 mA and so needs one range more than the array converters have.

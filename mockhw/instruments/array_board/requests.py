@@ -9,11 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ....common.arrays import BoolArray
 from ...scpi.errors import ScpiError
 from .adc import codes_to_volts
 from .spec import BoardSpec
-
-BoolArray = NDArray[np.bool_]
 
 _TABLE_BYTES: Final = 6
 _SAME_RANGE: Final = 255

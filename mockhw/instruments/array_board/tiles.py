@@ -8,12 +8,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ....common.arrays import FloatArray
 from ...scpi.errors import ScpiError
 from .actions import OuterProduct
 from .slots import Rectangle
 from .spec import BoardSpec
-
-FloatArray = NDArray[np.float64]
 
 _TILE_BYTES: Final = 12
 _FULL_SCALE: Final = 32767

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ....common.arrays import FloatArray
 from .actions import SlotAction
 from .slots import PulseCodes, SlotPlan
 from .spec import BoardSpec
 
 if TYPE_CHECKING:
     from ...chip.virtual_chip import VirtualChip
-
-FloatArray = NDArray[np.float64]
 
 
 class VerifyAction(SlotAction):

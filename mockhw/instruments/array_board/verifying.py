@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ....common.arrays import FloatArray
 from ...scpi.arguments import Block, Integer, Number
 from ...scpi.errors import ScpiError
 from ...scpi.tree import Command
@@ -16,8 +17,6 @@ from .parameters import RECTANGLE
 from .slots import PulseCodes, Rectangle
 from .spec import block
 from .verify import VerifyAction
-
-FloatArray = NDArray[np.float64]
 
 
 class Verifying:

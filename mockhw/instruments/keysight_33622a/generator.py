@@ -6,9 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
+from ....common.arrays import FloatArray
 from ...instrument import BenchLog, SimulatedInstrument
 from ...probe_circuit.waves import Wave
 from ...scpi.device import Hold
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from ...probe_circuit.circuit import ProbeCircuit
     from ...probe_circuit.terminal import Terminal
 
-FloatArray = NDArray[np.float64]
 
 _CACHED_SHAPES: Final = 64
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ....common.arrays import FloatArray
 from .stored import load_stored
 
-FloatArray = NDArray[np.float64]
 TRAIN_STEPS = 95  # of the 143 steps from one month to the next; the last 48 months are for testing
 SEASON = 12
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-Arrays = dict[str, NDArray[Any]]
+from ....common.arrays import NamedArrays as Arrays
 
 DIGIT_FRAMES = 20
 WINDOW, BIN = 200, 10  # samples of one window and of one step, at 50 Hz: 4 s in steps of 0.2 s
