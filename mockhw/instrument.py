@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -221,17 +222,19 @@ class SimulatedInstrument(ABC):
         """Take bytes from a client."""
         self.session.feed(data, end=end)
 
-    def wait_for_reply(self, deadline: float = math.inf) -> bytes | None:
+    def wait_for_reply(self, deadline: float = math.inf, *, patience: float = math.inf) -> bytes | None:
         """Let simulated time pass until a reply is ready, at most until ``deadline`` [s]; None if there is none.
 
-        Nothing is waited for when no reply can come; the caller decides what that costs.
+        Nothing is waited for when no reply can come; the caller decides what that costs. Who has others to serve may
+        have ``patience`` [s] on the wall for that many events; what is waited for goes on at the next call.
         """
         session = self.session
+        until = time.monotonic() + patience if patience < math.inf else math.inf
         while True:
             if session.output and (reply := session.take()) is not None:
                 return reply
             event = session.next_event() if session.owes_reply else None
-            if event is None or event > deadline:
+            if event is None or event > deadline or (until < math.inf and time.monotonic() > until):
                 return None
             advance_to(self.clock, event)
 

@@ -18,6 +18,8 @@ from ..scpi.wire_limits import HostLimits
 
 TOKEN_HEADER: Final = b"XBAR:TOKEN "
 _TOKEN_LINE_MAX: Final = 256
+_TURN_SECONDS: Final = 0.5
+"""So long simulated time may pass for one client before others have their turn."""
 _LAST_WORDS_SECONDS: Final = 1.0
 
 
@@ -119,7 +121,7 @@ class Client:
         """Send what the instrument has to say, as long as it is read; return whether the client stays."""
         session = self.instrument.session
         while len(self.unsent) <= limits.unsent:
-            reply = self.instrument.wait_for_reply()
+            reply = self.instrument.wait_for_reply(patience=_TURN_SECONDS)
             if reply is None:
                 return not session.dropped
             if session.lag and self.held_until == -math.inf:
@@ -128,6 +130,12 @@ class Client:
             self.send(reply)
         # Who shares an instrument and reads nothing is in the way of the others.
         return self.instrument.one_client and not session.dropped
+
+    @property
+    def waits(self) -> bool:
+        """Whether a reply will come if only simulated time passes."""
+        session = self.instrument.session
+        return self.trusted and not session.output and session.owes_reply and session.next_event() is not None
 
     def send(self, data: bytes) -> None:
         """Send ``data``, or as much of it as the network takes now; the rest waits."""

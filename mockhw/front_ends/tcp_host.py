@@ -145,6 +145,8 @@ class TcpHost:
     def _patience(self) -> float:
         """How long the selector may wait: until a watchdog expires or somebody's time is up [s]."""
         first = math.inf
+        if any(client.waits for client in self._clients.values()):
+            return 0.0
         for instrument in self._bench.instruments.values():
             due = instrument.watchdog_due()
             if due is not None:
@@ -163,6 +165,9 @@ class TcpHost:
             if due is not None and now > due:
                 instrument.check_watchdog()
         for client in list(self._clients.values()):
+            if client.waits and not client.pump(self._limits):
+                self._drop(client)
+                continue
             if -math.inf < client.held_until <= now:
                 client.held_until, client.progress = -math.inf, now
                 self._flush(client)

@@ -328,3 +328,16 @@ def test_places_of_a_shared_instrument_are_free_as_soon_as_they_are_left(station
             client = Wire(place)
             assert client.ask("*IDN?").startswith("KEITHLEY")
             client.close()
+
+
+def test_what_never_ends_keeps_nobody_else_from_the_bench(station: MockBench) -> None:
+    with serve(station, port=0) as places:
+        endless, other = Wire(places[of_kind(station, SMU)]), Wire(places[of_kind(station, PULSER)])
+        endless.send("TRIG:BLOC:NOP 1;:TRIG:BLOC:BRAN:ALW 2,1;:INIT;*OPC?")
+        for _ in range(3):
+            begun = time.monotonic()
+            assert other.ask("*IDN?").startswith("Agilent")
+            assert time.monotonic() - begun < 5.0
+        assert endless.ask("ABOR;:TRIG:STAT?").startswith("ABORTED")
+        endless.close()
+        other.close()
