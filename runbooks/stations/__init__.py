@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,8 @@ def open_bench(
     if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
         raise RefusedError(f"seed {seed!r} is not a whole number of at least 0")
     file = read_station(find_station(name))
+    for note in file.notes:
+        print(f"xbarlab: {note}", file=sys.stderr)
     for n, path in enumerate(in_process_benches(file)):
         mock_bench(path, seed=None if seed is None else seed + n * NEXT_BENCH, new_chip=new_chip)
     return Bench(file, trace=trace)

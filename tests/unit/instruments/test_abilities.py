@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Protocol
@@ -71,8 +72,11 @@ def test_a_name_taken_twice_is_refused_naming_both() -> None:
         ability("sweep", needs="feet")(Dances)
 
 
+_NUMBERS = count()
+
+
 def board(**changes: object) -> CrossbarBoard:
-    return CrossbarBoard(f"able_{len(CrossbarBoard.instances())}", resource=FakeBoard(**changes))
+    return CrossbarBoard(f"able_{next(_NUMBERS)}", resource=FakeBoard(**changes))
 
 
 def arrays() -> Iterator[Any]:

@@ -429,3 +429,17 @@ def test_station_check_does_not_call_ok_what_it_could_not_measure(
     code, out, _ = run_cli(capsys, "station", "check", "any")
     assert code == 0
     assert out.count("not checked") == 3
+
+
+def test_an_old_type_in_a_station_is_answered_with_the_new_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = Path(stations.__file__).parent / "mock_hfo2.station.yaml"
+    text = shipped.read_text(encoding="utf-8")
+    assert "type: CrossbarBoard" in text
+    text = text.replace("type: CrossbarBoard", "type: xbarlab.instruments.crossbar_board.CrossbarBoard")
+    for kind in ("bench", "chip"):
+        text = text.replace(f"mock_hfo2.{kind}.yaml", str(shipped.with_name(f"mock_hfo2.{kind}.yaml")))
+    (tmp_path / "old.station.yaml").write_text(text, encoding="utf-8")
+    assert cli.main(["read", "--station", str(tmp_path / "old.station.yaml"), "--cell", "0,0"]) == 0
+    assert "is called CrossbarBoard now: write type: CrossbarBoard" in capsys.readouterr().err
