@@ -15,8 +15,8 @@ import typer
 
 from .runbooks.commands.by_hand_cli import pulse, read, sweep
 from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say
+from .runbooks.commands.output import forgiving_output
 from .runbooks.runner.ending import INTERRUPTED, answer, terminations_as_interrupts
-from .runbooks.runner.output import forgiving_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,8 +18,9 @@ from .mock_chips import note_mocks, take_up_chips
 from .plugin_grant import Ask, Files, nobody
 from .record import RunRecord, summary_numbers, versions
 from .report_again import kept_record
+from .reread import refuse_virgin_chip
 from .run_card import RunCard, read_card
-from .runner import Outcome, chip_id, conduct, console_for, finish, note_run, origin_of, simulations, wear_of
+from .runner import Outcome, births, chip_id, conduct, console_for, finish, note_run, origin_of, simulations, wear_of
 from .schema import Runbook
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def resume_run(
         def begin(bench: Bench) -> RunRecord:
             _refuse_other_chip(card, bench, station_file)
             _refuse_copy(folder, card, entries, bench)
+            if not (card.births or card.simulation) and not repeat:
+                refuse_virgin_chip(folder, bench.array)
             run = Run(
                 folder, title=book.title, sample=card.chip, seed=card.seed or 0, quiet=quiet, station=bench.station,
                 resumed=True,
@@ -138,7 +141,13 @@ def _refuse_other_chip(card: RunCard, bench: Bench, station_file: Path) -> None:
             f"this run is of chip {card.chip!r}, station {station_file} has chip {found!r}: put the first one back, "
             "give the station that has it with --station FILE, or begin a new run"
         )
-    told = simulations(bench)
+    told, born = simulations(bench), births(bench)
+    for name, birth in card.births.items():
+        if born.get(name, birth) != birth:
+            raise RefusedError(
+                f"the chip behind {name} is another one than this run was begun on: its birth id was {birth} and is "
+                f"{born[name]}; put the first one back, or begin a new run"
+            )
     for name, before in card.simulation.items():
         differences = _differences(before, told.get(name, before))
         if differences:
