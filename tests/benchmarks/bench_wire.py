@@ -116,7 +116,7 @@ def test_block_read_over_tcp(over_tcp: Any, benchmark: Any, rows: int, kilobytes
     """The last map again: 9 bytes a cell."""
     over_tcp.read(Block(0, rows, 0, COLS))
     size = 9 * rows * COLS
-    payload = benchmark(lambda: over_tcp.ask_block(b"FETC:MAP?", size))
+    payload = benchmark(lambda: over_tcp.wire.exchange.ask_block(b"FETC:MAP?", size))
     assert len(payload) == size == pytest.approx(1e3 * kilobytes, rel=2e-3)
     benchmark.extra_info["megabytes_per_second"] = size / benchmark.stats["median"] / 1e6
 
