@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from .errors import ScpiError
@@ -16,6 +18,11 @@ _CACHED_UNITS: Final = 8
 # More messages than this in one portion are compiled one by one when their turn comes: a program is much
 # larger than its text.
 _AT_ONCE: Final = 64
+
+# A question with another number in every message, by which a client knows the reply: what comes behind it is often the
+# same.
+_LEAD: Final = re.compile(rb"([A-Za-z:]{3,12}\?) ([1-9][0-9]{0,8});")
+_LEAD_MOST: Final = b"999999999"
 
 Arrival = tuple[Program | bytes, Blocks]
 """A message with its blocks; bytes where it is to be compiled later."""
@@ -42,29 +49,61 @@ class MessageReader:
         self._by_text: dict[bytes, Program] = {}
         self._by_bytes: dict[bytes, Program] = {}
         self._before_block: dict[bytes, Program] = {}
+        self._leads: dict[bytes, Unit | None] = {}
 
     def arrive(self, data: bytes | bytearray | memoryview, *, end: bool, later: bool = False) -> Sequence[Arrival]:
         """Return the messages that are complete with ``data``; with ``later`` only those known are compiled."""
         if type(data) is not bytes or self.framer.pending:
             return self._compiled(self.framer.feed(data, end=end), later=later)
-        short = len(data) <= _CACHED_LENGTH
-        if short and (program := self._by_bytes.get(data)) is not None:
-            return ((program, ()),)
+        if (known := self._known(data)) is not None:
+            return (known,)
+        lead = _LEAD.match(data)
+        question = None if lead is None else self._question(lead, data)
+        if lead is not None and question is not None and (known := self._known(data[lead.end() :])) is not None:
+            program, blocks = known
+            return ((replace(program, units=(question, *program.units), is_query=True), blocks),)
+        messages = self.framer.feed(data, end=end)
+        arrived = self._compiled(messages, later=later)
+        if len(messages) == 1 and data.endswith(b"\n") and type(program := arrived[0][0]) is Program:
+            text, blocks, _ = messages[0]
+            if lead is not None and question is not None and len(program.units) > 1:
+                data = data[lead.end() :]
+                units = program.units[1:]
+                program = replace(program, units=units, is_query=any(unit.is_query for unit in units))
+            mark = data.find(b"#", 0, _CACHED_LENGTH)
+            if not blocks and len(data) <= _CACHED_LENGTH:
+                self._remember(self._by_bytes, data, program)
+            elif len(blocks) == 1 and mark >= 0 and text.find(b"#") == len(text) - len(BLOCK_MARK):
+                self._remember(self._before_block, data[:mark], program)
+        return arrived
+
+    def _known(self, data: bytes) -> tuple[Program, Blocks] | None:
+        """Return what was compiled before of a whole message, None where nothing was."""
+        if len(data) <= _CACHED_LENGTH and (program := self._by_bytes.get(data)) is not None:
+            return program, ()
         # One command with one block at its end is recognised by what stands before the block.
         mark = data.find(b"#", 0, _CACHED_LENGTH)
         if mark >= 0 and (program := self._before_block.get(data[:mark])) is not None:
             payload = only_block(data, mark)
             if payload is not None and len(payload) <= self._limits.block:
-                return ((program, (payload,)),)
-        messages = self.framer.feed(data, end=end)
-        arrived = self._compiled(messages, later=later)
-        if len(messages) == 1 and data.endswith(b"\n") and type(program := arrived[0][0]) is Program:
-            text, blocks, _ = messages[0]
-            if not blocks and short:
-                self._remember(self._by_bytes, data, program)
-            elif len(blocks) == 1 and mark >= 0 and text.find(b"#") == len(text) - len(BLOCK_MARK):
-                self._remember(self._before_block, data[:mark], program)
-        return arrived
+                return program, (payload,)
+        return None
+
+    def _question(self, lead: re.Match[bytes], data: bytes) -> Unit | None:
+        """Return the unit of a question that takes any whole number; None where what follows depends on it."""
+        header = lead[1]
+        if b":" in header and data[lead.end() : lead.end() + 1] not in {b":", b"*"}:
+            return None  # what follows stands below its header
+        if header not in self._leads:
+            if len(self._leads) >= _CACHE_SIZE:
+                self._leads.clear()
+            units = [self._tree.compile(header + b" " + number).units for number in (b"1", _LEAD_MOST)]
+            plain = all(
+                len(one) == 1 and one[0].arguments == (int(n),) for one, n in zip(units, (1, _LEAD_MOST), strict=True)
+            )
+            self._leads[header] = units[0][0] if plain and units[0][0].is_query else None
+        unit = self._leads[header]
+        return None if unit is None else replace(unit, arguments=(int(lead[2]),))
 
     def compile(self, text: bytes) -> Program:
         """Return the program of one message's text."""

@@ -323,3 +323,35 @@ def test_scripted_faults(box: Box) -> None:
     assert box.say(b"*CLS;:FAIL?;:SYST:ERR:COUN?\n") == b""
     box.say(b"SLOW?\n")
     assert box.session.dropped
+
+
+class Asked(Box):
+    """A box that is asked with a number in front, in the way of array boards."""
+
+    def commands(self) -> Sequence[Command]:
+        return [
+            Command("TAG?", str, (Integer("tag", low=1, high=2**32 - 1),)),
+            Command("SYSTem:SYNC?", str, (Integer("n"),)),
+            Command("SYSTem:LIST?", lambda: "below"),
+            Command("LIST?", lambda: "root"),
+            Command("TAKE?", lambda data: bytes(data).decode(), (Block("data"),)),
+        ]
+
+
+@pytest.mark.parametrize("lead", [b"TAG? %d;", b"TAG? %d;:", b"SYST:SYNC? %d;:", b"SYST:SYNC? %d;"])
+@pytest.mark.parametrize("block", [False, True])
+def test_a_message_with_another_question_each_time_means_what_it_meant_the_first_time(lead: bytes, block: bool) -> None:
+    numbers = (7, 8, 123_456_789, 999_999_999, 4_294_967_295, 4_294_967_296, 0, 9)
+
+    def ask(box: Asked, number: int) -> bytes | None:
+        command = b"TAKE? #13%03d" % (number % 1000) if block else b"LIST?"
+        box.receive(lead % number + command + b"\n")
+        return box.session.take()
+
+    seasoned = Asked()
+    for number in numbers:
+        assert ask(seasoned, number) == ask(Asked(), number), number
+    below = lead == b"SYST:SYNC? %d;"
+    assert ask(seasoned, 5) == {
+        (False, False): b"5;root\n", (False, True): b"5;below\n", (True, False): b"5;005\n", (True, True): b"5\n"
+    }[block, below]  # fmt: skip
