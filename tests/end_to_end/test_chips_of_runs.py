@@ -210,8 +210,8 @@ def test_a_resumed_run_differs_from_one_left_alone_by_no_more_than_two_chips_do(
     """A6: the unit that was cut had been given to the chip already; the bound is the spread from chip to chip.
 
     Over 20 seeds: the median difference of a resumed run is on average over the metrics below the median difference
-    between two seeds. Of a metric that few cells and cycles make, as the resistances here, it may be as large (below 1.5
-    times, for 20 seeds): after the cut every random number is another one.
+    between two seeds. Of a metric that few cells and cycles make, as the resistances here, it may be as large (below
+    1.5 times, for 20 seeds): after the cut every random number is another one.
     """
     book = own(tmp_path, "null")
     text = BOOK.replace("0:4,0:8", "0:2,0:8").replace(
