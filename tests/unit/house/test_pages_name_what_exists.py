@@ -41,3 +41,9 @@ def test_a_path_that_leads_nowhere_is_seen(tmp_path: Path) -> None:
     said = "`protocols/none.py`, `pytest tests/none.py -m slow`, `tests/test_<model>.py`, [there](gone.md), "
     page.write_text(said + "![picture](figures/x.png), [web](https://example.org)", encoding="utf-8")
     assert missing(page) == ["protocols/none.py", "tests/none.py", "gone.md", "figures/x.png"]
+
+
+def test_no_number_of_a_decision_is_used_twice() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md")]
+    assert len(numbers) > 20
+    assert sorted(numbers) == sorted(set(numbers))
