@@ -173,7 +173,8 @@ class ArraySpec:
         whole = isinstance(average, int | np.integer) and not isinstance(average, bool)
         if not (whole and 1 <= average <= self.average_max):
             raise RefusedError(
-                f"{channel}: average {average!r} is not a whole number of 1 to {self.average_max}: choose one inside"
+                f"{channel}: average {average!r} is not a whole number of 1 to {self.average_max}: choose one inside, "
+                "or take the mean of several reads; more in one read needs an instrument that averages more"
             )
 
     def check_sweep(self, points: int, compliance: float, dwell: float, *, channel: str) -> None:

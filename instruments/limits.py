@@ -13,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..common.errors import RefusedError, unknown
 from ..common.numbers import numbers, scalar
 
+COUNT_MAX = 2**32 - 1
+"""Largest number of pulses that a command of any instrument carries."""
+
 EDGE_PART = 0.8
 """Part of its amplitude that a pulse crosses in its edge time, from 10 to 90 %."""
 
@@ -162,7 +165,7 @@ class Limits(_Narrowed):
         Largest compliance of a sweep.
     width_min, width_max : float [s]
     count_max : int
-        Pulses per cell in one map.
+        Pulses per cell in one map: 16 bits, unless the instrument says that it takes more in one command.
     energy_max, sweep_energy_max : float [J]
         Largest energy one pulse, and one point of a sweep, may put into a cell. They are upper bounds from what is
         known before: |V| · ``current_max`` · width of a pulse, |V| · compliance · dwell of a point. A source with
@@ -226,6 +229,11 @@ class Limits(_Narrowed):
         origins = {**self.origins, **{key: source for key, value in changes.items() if value != getattr(self, key)}}
         object.__setattr__(narrowed, "_origins", origins)
         return narrowed
+
+    @classmethod
+    def widest(cls) -> Limits:
+        """Return what a file is held to before its instrument is known, which may take long counts."""
+        return cls(count_max=COUNT_MAX)
 
     def halved(self) -> Limits:
         """Return the limits of a line that carries half of a cell's voltage."""
@@ -318,7 +326,7 @@ _NAMES = frozenset(field.name for field in fields(Limits))
 
 def limits_schema() -> dict[str, Any]:
     """Return the JSON Schema of a section of limits in a file."""
-    own = Limits()
+    own = Limits.widest()
     return {
         "type": "object",
         "additionalProperties": False,

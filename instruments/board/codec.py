@@ -17,16 +17,16 @@ class PulsePlanes:
 
     volts: NDArray[np.int16]
     gate: NDArray[np.int16]
-    count: NDArray[np.uint16]
+    count: NDArray[np.uint32]
     ticks: NDArray[np.uint32]
 
-    def payload(self) -> bytes:
-        """Return the block of ``PULSe:MAP``: 10 bytes a cell."""
+    def payload(self, *, long: bool = False) -> bytes:
+        """Return the block of ``PULSe:MAP``, 10 bytes a cell; with ``long`` of ``PULSe:MAP:LONG``, 12 bytes."""
         return b"".join(
             (
                 self.volts.astype("<i2", copy=False).tobytes(),
                 self.gate.astype("<i2", copy=False).tobytes(),
-                self.count.astype("<u2", copy=False).tobytes(),
+                self.count.astype("<u4" if long else "<u2", copy=False).tobytes(),
                 self.ticks.astype("<u4", copy=False).tobytes(),
             )
         )

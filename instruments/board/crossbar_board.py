@@ -302,6 +302,14 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
         self.session  # noqa: B018
         return self._reads.read(cells, volts, average=average, gate=gate, scheme=scheme)
 
+    def read_repeated(self, cells: Block, volts: float | None = None, *, reads: int, **settings: Any) -> Reading:
+        """Put every cell under ``reads`` read slots in one command; the mean is that of the last ``average`` of them.
+
+        Needs the feature ``long_counts``; the other ``settings`` are those of :meth:`read`.
+        """
+        self.session  # noqa: B018
+        return self._reads.read_repeated(cells, volts, reads=reads, **settings)
+
     def pulse(self, pulses: PulseMap) -> Delivered:
         """Apply a pulse map and return when it has been delivered.
 

@@ -37,11 +37,13 @@ class BoardPulses:
         if lines is not None:
             members = (planes.volts, planes.gate, planes.count, planes.ticks)
             sent = PulsePlanes(*(lines.spread(plane, block) for plane in members))
-        head = b"PULS:MAP %d,%d,%d,%d," % (board.row0, board.nrows, board.col0, board.ncols)
+        long = int(planes.count.max()) > can.short_count_max
+        command = b"PULS:MAP:LONG" if long else b"PULS:MAP"
+        head = command + b" %d,%d,%d,%d," % (board.row0, board.nrows, board.col0, board.ncols)
         # Counted before it leaves: a pulse whose confirmation is lost has been given, for all that is known.
         session.wear.add(block, planes.volts * (mount.polarity * can.volts_lsb), planes.count, mount.limits)
         with session.acting(), unconfirmed(block, planes.count):
-            session.exchange.write_block(head, sent.payload())
+            session.exchange.write_block(head, sent.payload(long=long))
             session.started("MAP")
             last = session.finish(bound)
         return self._delivered(block, planes, last)
@@ -54,7 +56,7 @@ class BoardPulses:
         return PulsePlanes(
             volts=(mount.polarity * codes).astype(np.int16),
             gate=to_codes(checked.gate, can.gate_lsb, 0, self._gate_code),
-            count=checked.count.astype(np.uint16),
+            count=checked.count.astype(np.uint32),
             ticks=np.where(checked.count > 0, ticks, 0.0).astype(np.uint32),
         )
 

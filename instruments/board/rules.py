@@ -10,6 +10,7 @@ RULES = (
     Rule("SOURce:VMM:GATE", {0: ("gate", "V")}),
     Rule("SAMPle", {2: ("read_volts", "V"), 3: ("gate", "V")}),
     Rule("PULSe:MAP", method="pulse()"),
+    Rule("PULSe:MAP:LONG", method="pulse()"),
     Rule("SWEep:RUN", method="sweep()"),
     Rule("VMM:FORWard", method="vmm()"),
     Rule("VMM:REVerse", method="vmm_reversed()"),

@@ -9,16 +9,22 @@ from typing import Literal, cast
 
 from ..array_spec import ArraySpec
 from ..errors import InstrumentError, UnsupportedError
-from ..limits import Limits
+from ..limits import COUNT_MAX, Limits
 
+LONG_COUNTS = "long_counts"
 REVISION_1, REVISION_2 = "xbarlab-board/1", "xbarlab-board/2"
 READ_VOLTS_DEFAULT = 0.2
+# What the counts of revision 1 hold; those of the feature long_counts are COUNT_MAX.
+_SHORT_COUNT_MAX = 65535
 _CELLS: dict[str, Literal["1T1R", "passive"]] = {"1T1R": "1T1R", "1R": "passive"}
 
 
 @dataclass(frozen=True, slots=True)
 class BoardCapability:
-    """``SYSTem:CAPability?`` in SI units; names as in the record, groups joined by ``_``."""
+    """``SYSTem:CAPability?`` in SI units; names as in the record, groups joined by ``_``.
+
+    The members of ``long`` are 0 where the board does not list ``long_counts``.
+    """
 
     protocol: str
     rows: int
@@ -54,6 +60,8 @@ class BoardCapability:
     vmm_batch_max: int
     vmm_slot_seconds: float
     update_slots_max: int
+    long_count_max: int = 0
+    long_reads_max: int = 0
     edge: float | None = None
     schemes: tuple[str, ...] = ("ground",)
     supports: frozenset[str] = field(default_factory=frozenset[str])
@@ -103,6 +111,8 @@ class BoardCapability:
         gated = cell == "1T1R"
         dac, width, read = group("dac"), group("width"), group("read")
         sample, sweep = group("sample", ability="sample"), group("sweep", ability="sweep")
+        # The feature came with revision 2: on a board of revision 1 it is a name that is not known.
+        long = group("long") if record["protocol"] == REVISION_2 and LONG_COUNTS in supports else _Absent()
         vmm, update = group("vmm", ability="vmm"), group("update", ability="outer_update")
         axis = cast("Literal['row', 'col']", record["gate_axis"]) if gated else None
         if axis not in {"row", "col", None}:
@@ -145,14 +155,26 @@ class BoardCapability:
             vmm_batch_max=int(vmm["batch_max"]),
             vmm_slot_seconds=float(vmm["slot_seconds"]),
             update_slots_max=int(update["slots_max"]),
+            long_count_max=int(long["count_max"]),
+            long_reads_max=int(long["reads_max"]),
             edge=edge,
             schemes=tuple(cast("list[str]", record["schemes"])),
             supports=supports,
         )
 
+    @property
+    def short_count_max(self) -> int:
+        """Largest count of the commands that every board has."""
+        return min(self.count_max, _SHORT_COUNT_MAX)
+
     def limits(self) -> Limits:
         """Return the driver's limits, narrowed to what this board can do."""
-        own = Limits()
+        said = "the board (its capability record)"
+        if self.long_count_max > self.short_count_max:
+            own = Limits.widest().narrowed({"count_max": min(self.long_count_max, COUNT_MAX)}, source=said)
+        else:
+            lacks = f"{said}; more pulses in one map need a board that lists {LONG_COUNTS} (board-protocol §10.5)"
+            own = Limits.widest().narrowed({"count_max": self.short_count_max}, source=lacks)
         able = {
             "set_volts_max": self.volts_max,
             "reset_volts_max": self.volts_max,
@@ -161,12 +183,11 @@ class BoardCapability:
             "gate_max": self.gate_max,
             "current_max": self.sweep_compliance_max,
             "width_max": self.width_max,
-            "count_max": self.count_max,
         }
         narrower = {name: value for name, value in able.items() if value < getattr(own, name)}
         if self.width_min > own.width_min:
             narrower["width_min"] = self.width_min
-        return own.narrowed(narrower, source="the board (its capability record)")
+        return own.narrowed(narrower, source=said)
 
     def abilities(self, polarity: int) -> frozenset[str]:
         """Return what a driver offers of what this board says it can do.

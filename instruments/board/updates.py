@@ -56,6 +56,7 @@ class BoardUpdates:
         session, mount = self._session, self._session.mount
         spec, can = mount.spec, mount.can
         xs, ds, left = checked_outer(spec, x, d, pulses)
+        refuse_bad_number("pulses", left, 1, can.short_count_max, "turns", channel="outer_update")
         width, set_volts, reset_volts, set_gate, reset_gate = self._drive()
         if mount.polarity < 0:
             # The board SETs where x·d > 0 with a positive voltage: turn the product and swap the two drives.

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..capabilities import Verified, VerifyRequest
 from ..chip.requests import checked_verify
+from ..limits import refuse_bad_number
 from ..wire.unconfirmed import unconfirmed
 from ..wire.wire_text import sent
 from .codec import decode_program
@@ -23,6 +24,7 @@ class BoardVerifies:
         session, mount = self._session, self._session.mount
         spec, limits, lines = mount.spec, mount.limits, mount.lines
         asked = checked_verify(spec, request)
+        refuse_bad_number("pulses_max", asked.pulses_max, 1, mount.can.short_count_max, "pulses", channel="read-verify")
         block, target, most = asked.block, asked.target, asked.pulses_max
         board = mount.rectangle(block)
         wanted = target if lines is None else lines.spread(target, block, fill=np.nan)

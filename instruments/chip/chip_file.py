@@ -91,7 +91,7 @@ class Chip(BaseModel):
     @field_validator("limits")
     @classmethod
     def _limits_narrow(cls, limits: dict[str, float]) -> dict[str, float]:
-        Limits().narrowed(limits, source="chip")
+        Limits.widest().narrowed(limits, source="chip")
         return limits
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ def parse_chip(record: dict[str, Any], *, source: str) -> Chip:
         refuse_unknown_keys(record["lines"], Lines.model_fields, where=f"{source}: lines", kind="key")
     if isinstance(record.get("limits"), dict):
         # Before pydantic, which would make numbers of "3" and true, and has words of its own.
-        Limits().narrowed(record["limits"], source=f"{source}: limits")
+        Limits.widest().narrowed(record["limits"], source=f"{source}: limits")
     try:
         chip = Chip.model_validate(record)
     except ValidationError as error:

@@ -160,13 +160,14 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
         init = instruments[array]["init"]
         chip_name = _one_chip(ours.chip, init.pop("chip", None), path, array)
         limits = _narrower(limits, init.pop("limits", None) or {}, f"{path}: instruments.{array}.init.limits")
-    allowed, chip = Limits(), None
+    allowed, chip = Limits.widest(), None
     if boards:
         from .joined_station import all_chips
 
         chip = all_chips(boards)
         for mounted in filter(None, boards.values()):
-            Limits().narrowed(mounted.limits, source=mounted.source).narrowed(limits, source=f"{path}: xbarlab.limits")
+            its = Limits.widest().narrowed(mounted.limits, source=mounted.source)
+            its.narrowed(limits, source=f"{path}: xbarlab.limits")
     elif chip_name is not None:
         from ..chip.chip_file import load_chip
 
@@ -230,7 +231,7 @@ def _one_chip(ours: Any, init: Any, path: Path, array: str) -> Any:
 def _narrower(limits: dict[str, float], other: object, where: str) -> dict[str, float]:
     """Return the narrower of two sets of limits, name by name."""
     more = cast("dict[str, float]", _mapping(other, where))
-    Limits().narrowed(more, source=where)
+    Limits.widest().narrowed(more, source=where)
     for name, value in more.items():
         mine = limits.get(name, value)
         narrower = max if name.endswith("_min") else min

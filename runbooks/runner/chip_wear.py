@@ -84,7 +84,7 @@ def chip_wear(name: str) -> ChipWear:
         ids = ", ".join(chip.id for chip in station.boards.values() if chip is not None)
         raise RefusedError(f"{station.path} has several chips, each with an account of its own: give one's id, {ids}")
     accounts = [station.account(simulated=simulated) for simulated in (True, False)]
-    limits = Limits().narrowed(station.chip.limits, source=station.chip.source)
+    limits = Limits.widest().narrowed(station.chip.limits, source=station.chip.source)
     limits = limits.narrowed(station.limits, source=station.limits.source)
     why = (
         ""

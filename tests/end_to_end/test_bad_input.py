@@ -205,7 +205,7 @@ def test_an_instrument_that_does_not_answer_is_exit_3_with_its_address(lab: Lab)
         (["--volts", "nan", "--gate", "1"], ["--volts nan", "finite"]),
         (["--volts", "1", "--gate", "7"], ["7 V", "gate_max"]),
         (["--volts", "1", "--gate", "1", "--width=-1us"], ["-1e-06 s", "width_min"]),
-        (["--volts", "1", "--gate", "1", "--count", "70000"], ["70000", "count_max"]),
+        (["--volts", "1", "--gate", "1", "--count", "2000000000"], ["2e+09", "limit 1e+09 pulses", "count_max"]),
         (["--volts", "1"], ["--gate is missing", "1T1R"]),
         (["--volts", "1", "--gate", "1", "--cell", "0,64"], ["columns 64:65 are outside"]),
     ],
