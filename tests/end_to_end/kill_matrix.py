@@ -160,6 +160,8 @@ def board_is_off(mock: MockBench) -> bool:
             return texts[-2] == "volts 0"
         if texts and texts[-1] == "client lost" and "disconnected" in texts[-4:]:
             return True  # idle before its client went
+        if texts and texts[-1] == "client lost" and "connected" not in texts:
+            return True  # its client went before the array was ever connected
         time.sleep(0.02)
     return False
 
