@@ -56,6 +56,22 @@ class _Remembered:
         return {} if station is None else station.snapshot(update=False)
 
 
+def _make_whole(database: Path) -> None:
+    """Make a new database beside its place and move it there when it is whole.
+
+    QCoDeS makes one in many steps. Whoever is killed between two of them leaves a file that QCoDeS refuses for good.
+    """
+    from qcodes.dataset import connect
+
+    if database.exists():
+        return
+    unfinished = database.with_name(f"{database.name}.new")
+    for left in (unfinished, unfinished.with_name(f"{unfinished.name}-journal")):
+        left.unlink(missing_ok=True)
+    connect(unfinished).close()
+    unfinished.replace(database)
+
+
 class DatasetWriter:
     """Context manager that writes full rectangular blocks: slow axes first, then the fast axes.
 
@@ -94,6 +110,7 @@ class DatasetWriter:
 
         self._database = database
         with writing(database):
+            _make_whole(database)
             self._conn = connect(database)
             self._conn.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_SECONDS)}")
             # As safe as the default, which makes and deletes a file with every commit, and three times as fast.

@@ -8,7 +8,8 @@ import pytest
 import xbarlab
 from support.fake_array import FakeArray
 from xbarlab.common.errors import RefusedError
-from xbarlab.protocols.keeping.dataset import Axis, Variable
+from xbarlab.protocols.keeping.data_check import datasets_in
+from xbarlab.protocols.keeping.dataset import Axis, DatasetWriter, Variable
 from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.protocols.keeping.run import Run
 
@@ -132,3 +133,31 @@ def test_an_append_costs_the_same_at_the_10th_and_the_400th(tmp_path: Path) -> N
     assert run_id is not None
     assert load_by_id(run_id, connection).get_parameter_data()["g"]["g"].size == 410 * 2048
     connection.close()
+
+
+def test_a_run_that_was_killed_while_its_database_was_made_goes_on(tmp_path: Path) -> None:
+    """QCoDeS makes a database in many steps; what is there before the last of them is not taken for one."""
+    from qcodes.dataset.sqlite import database as shipped
+
+    place = tmp_path / "data.db"
+
+    class KilledError(BaseException):
+        pass
+
+    def make() -> DatasetWriter:
+        return DatasetWriter(
+            place, experiment="e", sample="s", name="n", axes=[Axis("i", "step", "")],
+            variables=[Variable("G", "conductance", "S")], metadata={},
+        )  # fmt: skip
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shipped, "perform_db_upgrade", killed)
+        with pytest.raises(KilledError):
+            make()
+    assert not place.exists()
+    with make() as writer:
+        writer.add({"i": 0.0}, G=1e-6)
+    assert datasets_in(place) == {writer.guid: 1}
