@@ -252,10 +252,12 @@ def culprit(error: BaseException) -> str | None:
 
 
 def installed_path() -> list[str]:
-    """Return ``sys.path`` without the current folder, where Python itself put it there (``python -m``, a notebook)."""
-    first, *rest = sys.path or [""]
-    put_there = not first or (not sys.flags.safe_path and _same_folder(first, Path.cwd()))
-    return [part for part in ([] if put_there else [first]) + rest if part]
+    """Return ``sys.path`` without the current folder, whoever put it there.
+
+    Python does for ``python -m`` and a notebook, and an empty place in ``PYTHONPATH`` (``:/lab``) means it too.
+    """
+    here = Path.cwd()
+    return [part for part in sys.path if part and not _same_folder(part, here)]
 
 
 def _same_folder(one: str | Path, other: str | Path) -> bool:

@@ -180,10 +180,13 @@ class Bench(NotCopied):
         with self._closing:
             if not self._is_open:
                 return
-            with uninterrupted():
-                self._close()
-        # Behind what holds signals back, which puts the handlers in again that it found.
-        TERMINATIONS.leave(self)
+            try:
+                with uninterrupted():
+                    self._close()
+            finally:
+                # Behind what holds signals back, which puts the handlers in again that it found, and lets loose
+                # the interruption that came meanwhile.
+                TERMINATIONS.leave(self)
 
     def _close(self) -> None:
         self._is_open = False

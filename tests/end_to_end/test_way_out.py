@@ -16,6 +16,7 @@ from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError, UnconfirmedError
 from xbarlab.instruments.station.station import Bench
+from xbarlab.instruments.station.terminations import SIGNALS
 from xbarlab.instruments.wire.safe_state import CONFIRMED
 from xbarlab.mockhw.bench.bench import MockBench, bench_for, forget_bench, fresh_bench
 from xbarlab.mockhw.faults import Fault
@@ -180,6 +181,7 @@ def test_a_second_signal_waits_until_everything_is_safe(probe: Opened, name: str
     number = getattr(signal, name)
     bench, mock = probe
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    handlers = [signal.getsignal(one) for one in SIGNALS]
     try:
         with pytest.raises(KeyboardInterrupt), bench:  # noqa: PT012
             array: Any = bench.array
@@ -192,6 +194,7 @@ def test_a_second_signal_waits_until_everything_is_safe(probe: Opened, name: str
 
             array.row_smu.wire.exchange.tell = impatient
             signal.raise_signal(number)
+        assert [signal.getsignal(one) for one in SIGNALS] == handlers
     finally:
         signal.signal(signal.SIGINT, before)
     assert {step.result for step in bench.ending} == {CONFIRMED}

@@ -115,7 +115,8 @@ def test_the_current_folder_is_no_installation(tmp_path: Path) -> None:
         assert "'rest'" not in said.stdout
 
 
-def test_a_module_of_the_current_folder_does_not_stand_in_for_an_installed_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", ".", os.environ.get("PYTHONPATH", "")])
+def test_a_module_of_the_current_folder_does_not_stand_in_for_an_installed_one(tmp_path: Path, before: str) -> None:
     site, here = tmp_path / "site", tmp_path / "here"
     install(
         site, "stranger", "[xbarlab.steps]\nrest = stranger_a:rest\n", stranger_a="def rest(): return 'installed'\n"
@@ -123,7 +124,8 @@ def test_a_module_of_the_current_folder_does_not_stand_in_for_an_installed_one(t
     here.mkdir()
     (here / "stranger_a.py").write_text("def rest(): return 'current folder'\n", encoding="utf-8")
     code = "from xbarlab.common import plugins; print(plugins.load(plugins.STEPS, 'rest')())"
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(site)])}
+    given = os.environ.get("PYTHONPATH", "")
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([before, *([given] if given else []), str(site)])}
     said = subprocess.run([sys.executable, "-c", code], cwd=here, env=env, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "installed"
 
