@@ -254,9 +254,12 @@ def culprit(error: BaseException) -> str | None:
 def installed_path() -> list[str]:
     """Return ``sys.path`` without the current folder, whoever put it there.
 
-    Python does for ``python -m`` and a notebook, and an empty place in ``PYTHONPATH`` (``:/lab``) means it too.
+    Python does for ``python -m`` and a notebook, and an empty place in ``PYTHONPATH`` (``:/lab``) means it too. Where
+    this package itself was imported from is searched even if that is the current folder: its code runs already.
     """
     here = Path.cwd()
+    if _same_folder(_ROOT.parent, here):
+        here = Path(os.devnull)
     return [part for part in sys.path if part and not _same_folder(part, here)]
 
 

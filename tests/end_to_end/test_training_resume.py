@@ -54,7 +54,8 @@ def test_a_killed_training_over_tcp_ends_as_well_as_one_left_alone(tmp_path: Pat
             text, _ = going.communicate(timeout=300.0)
             assert going.returncode == 0, text
         done = units(out)
-        assert done == ["start", *(f"step {first}" for first in range(0, STEPS, EVERY)), "finish"], "each once"
+        trained = ["start", *(f"step {first}" for first in range(0, STEPS, EVERY)), "finish"]
+        assert done == [*trained, "pass 0", "training set"], "each once"
         if name == "killed":
             assert done[: len(before)] == before, "nothing before the last checkpoint was done again"
         accuracy[name] = json.loads((out / "summary.json").read_text(encoding="utf-8"))["test_accuracy"]
