@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from .errors import RefusedError, unknown
+from .units import or_text, si_number
 
 FORMAT = "format"
 
@@ -16,6 +20,21 @@ class Record(BaseModel):
     """A part of a file: only known keys, never changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class InUnit:
+    """Marks a number of a record that may be written with its unit: ``Annotated[float, InUnit("s")]``."""
+
+    unit: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let pydantic read text with a unit before it looks at the number."""
+        return core_schema.no_info_before_validator_function(partial(si_number, unit=self.unit), handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return a schema that takes such text."""
+        return or_text(handler(schema), self.unit)
 
 
 R = TypeVar("R", bound=BaseModel)

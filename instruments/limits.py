@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..common.errors import RefusedError, unknown
 from ..common.numbers import numbers, scalar
+from ..common.units import or_text, si_number
 
 COUNT_MAX = 2**32 - 1
 """Largest number of pulses that a command of any instrument carries."""
@@ -24,7 +25,7 @@ class NamedLimits(dict[str, float]):
     """Limits as a file has them, and where: ``source`` is for messages."""
 
     def __init__(self, limits: Mapping[str, float], source: str) -> None:
-        super().__init__(limits)
+        super().__init__(read_limits(limits, source=source))
         self.source = source
 
 
@@ -203,7 +204,7 @@ class Limits(_Narrowed):
         """
         names = {field.name for field in fields(self)}
         changes: dict[str, float] = {}
-        for key, value in other.items():
+        for key, value in read_limits(other, source=source).items():
             if key not in names:
                 raise RefusedError(f"{source}: {unknown('limit', key, names)}")
             if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value) or value < 0:
@@ -322,6 +323,30 @@ class Limits(_Narrowed):
 
 
 _NAMES = frozenset(field.name for field in fields(Limits))
+_UNITS = {
+    name: quantity.bounds.unit
+    for quantity in Quantity
+    if quantity not in {Quantity.EDGE, Quantity.COUNT}  # the slew bounds the edge, in V/s
+    for name in (quantity.bounds.low, quantity.bounds.high)
+    if name in _NAMES
+}
+
+
+def read_limits(limits: Mapping[str, Any], *, source: str) -> dict[str, Any]:
+    """Return limits as a file has them, those written with their unit as numbers in SI units.
+
+    Raises
+    ------
+    RefusedError
+        Text that is no number in the limit's unit; ``source`` begins the sentence.
+    """
+    read: dict[str, Any] = {}
+    for key, value in limits.items():
+        try:
+            read[key] = si_number(value, _UNITS[key]) if key in _UNITS and isinstance(value, str) else value
+        except RefusedError as error:
+            raise RefusedError(f"{source}: limit {key}: {error}", where=source, value=value) from error
+    return read
 
 
 def limits_schema() -> dict[str, Any]:
@@ -331,12 +356,18 @@ def limits_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            field.name: {
-                "type": "integer" if isinstance(getattr(own, field.name), int) else "number",
-                "minimum" if field.name.endswith("_min") else "maximum": getattr(own, field.name),
-                **({} if field.name.endswith("_min") else {"minimum": 0}),
-            }
-            for field in fields(Limits)
+            name: or_text(schema, _UNITS[name]) if name in _UNITS else schema
+            for name, schema in (
+                (
+                    field.name,
+                    {
+                        "type": "integer" if isinstance(getattr(own, field.name), int) else "number",
+                        "minimum" if field.name.endswith("_min") else "maximum": getattr(own, field.name),
+                        **({} if field.name.endswith("_min") else {"minimum": 0}),
+                    },
+                )
+                for field in fields(Limits)
+            )
         },
     }
 

@@ -7,10 +7,13 @@ from math import nan
 from typing import Any, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema
 
 from ..analysis.quantities import HIGH, LOW
 from ..common.errors import RefusedError, alternatives
+from ..common.units import or_text, si_number, unit_of
 from ..instruments.array_spec import ArraySpec
 from ..instruments.block import Block
 
@@ -26,8 +29,14 @@ def _is_odd(value: object) -> bool:
     return isinstance(value, bool | np.bool_ | np.ma.MaskedArray)
 
 
-def _takes_truth(annotation: object) -> bool:
-    return annotation is bool or any(map(_takes_truth, get_args(annotation)))
+def _takes(annotation: Any, *kinds: Any) -> bool:
+    return annotation in kinds or any(_takes(part, *kinds) for part in get_args(annotation))
+
+
+def _unit(field: FieldInfo) -> str:
+    """Return the unit a parameter is in, "" for text and for numbers without one."""
+    takes = _takes(field.annotation, float, int) and not _takes(field.annotation, str)
+    return unit_of(field.description) if takes else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,11 @@ class ParameterError(RefusedError):
 
 
 class Plan(BaseModel):
-    """Base of all plans: immutable, unknown keys refused with the alternatives named, only finite numbers."""
+    """Base of all plans: immutable, unknown keys refused with the alternatives named, only finite numbers.
+
+    A parameter whose description has its unit in brackets, ``Field(description="pulse width [s]")``, may be written
+    with it: ``width="200ns"``. Plain numbers are in SI units.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -77,10 +90,22 @@ class Plan(BaseModel):
     @classmethod
     def _plain(cls, value: object, info: ValidationInfo) -> object:
         # pydantic makes 1 of True, and NumPy drops a mask.
-        wanted = cls.model_fields[info.field_name or ""].annotation
-        if _is_odd(value) and not _takes_truth(wanted):
+        field = cls.model_fields[info.field_name or ""]
+        if _is_odd(value) and not _takes(field.annotation, bool):
             raise ValueError("give plain numbers, not true and false, and no masks")
-        return value
+        unit = _unit(field)
+        return si_number(value, unit) if unit else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return the schema of the parameters: those with a unit may be text that carries it."""
+        made = handler.resolve_ref_schema(handler(schema))
+        listed: dict[str, Any] = made.get("properties", {})
+        for name, field in cls.model_fields.items():
+            unit = _unit(field)
+            if unit and name in listed:
+                listed[name] = or_text(listed[name], unit)
+        return made
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse, before anything is sent, what this array or its limits do not allow; here: cells outside of it."""
@@ -115,9 +140,10 @@ def explain(error: ValidationError, plan: type[BaseModel]) -> RefusedError:
     inner = first.get("ctx", {}).get("error")
     if isinstance(inner, ParameterError):  # a plan inside this one has said it
         return inner.inside(key)
-    if isinstance(inner, RefusedError):
-        return ParameterError("parameter", key, f" is refused: {message}")
     about = f" ({field.description})" if field is not None and field.description else ""
+    if isinstance(inner, RefusedError):
+        unit = about if field is not None and _unit(field) else ""
+        return ParameterError("parameter", key, f" is refused: {message}{unit}")
     said = f"{message[0].lower()}{message[1:]}{about}"
     return ParameterError("parameter", key, f" = {first['input']!r} is refused: {said}")
 

@@ -17,9 +17,9 @@ from pydantic import (
 )
 
 from ...common.errors import RefusedError
-from ...common.records import read_format
+from ...common.records import InUnit, read_format
 from ...common.yaml_files import read_yaml, refuse_unknown_keys
-from ..limits import Limits, limits_schema
+from ..limits import Limits, limits_schema, read_limits
 from .line_map import LineMap
 
 FORMAT = 1
@@ -64,7 +64,7 @@ class Chip(BaseModel):
     lines: Lines = Lines()
     polarity: Literal[1, -1] = 1
     limits: Annotated[dict[str, float], WithJsonSchema(limits_schema())] = {}
-    segment_ohms: float | None = Field(default=None, ge=0.0, le=1e4, allow_inf_nan=False)
+    segment_ohms: Annotated[float | None, InUnit("Ω")] = Field(default=None, ge=0.0, le=1e4, allow_inf_nan=False)
     bad_cells: tuple[tuple[int, int], ...] = ()
     bad_rows: tuple[int, ...] = ()
     bad_cols: tuple[int, ...] = ()
@@ -87,6 +87,11 @@ class Chip(BaseModel):
         """Remember the file this was read from, for messages; return the chip."""
         self._file = file
         return self
+
+    @field_validator("limits", mode="before")
+    @classmethod
+    def _read_limits(cls, limits: object) -> object:
+        return read_limits(limits, source="chip") if isinstance(limits, dict) else limits  # pyright: ignore[reportUnknownArgumentType]
 
     @field_validator("limits")
     @classmethod

@@ -71,6 +71,8 @@ class ProbedArray:
     """What a station must name, each with the role it has, in the order of opening."""
     OPTIONAL_ROLES: ClassVar[Mapping[str, type]] = {"digitiser": Digitiser}
     """What it may name."""
+    UNITS: ClassVar[Mapping[str, str]] = {"edge": "s", "gap": "s"}
+    """What a station may write with its unit."""
 
     def __init__(
         self,

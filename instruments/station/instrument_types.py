@@ -13,13 +13,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from ...common import plugins
 from ...common.errors import RefusedError, alternatives, unknown
 from .fitting import roles_of
 
 log = logging.getLogger(__name__)
+
+INIT_UNITS: Mapping[str, str] = {"timeout": "s"}
+"""Units of what every driver may be made with."""
 
 _OWN = __name__.partition(".")[0]
 # Where our drivers were before they moved, and what they are called now.
@@ -125,6 +128,11 @@ def settings_of(make: type) -> list[str]:
     parameters = inspect.signature(make).parameters.values()
     taken = {*roles_of(make), *roles_of(make, optional=True), "chip", "limits"}
     return [p.name for p in parameters if p.kind == p.KEYWORD_ONLY and p.name not in taken]
+
+
+def setting_units(make: type) -> Mapping[str, str]:
+    """Return the unit of every setting of a composed array that has one: what its class says in ``UNITS``."""
+    return cast("Mapping[str, str]", getattr(make, "UNITS", {}))
 
 
 def _instrument(make: Any, name: str, where: str) -> Any:

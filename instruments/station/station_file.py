@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...common.errors import RefusedError, unknown
 from ...common.records import read_format, read_record
+from ...common.units import si_number
 from ...common.yaml_files import read_yaml, refuse_unknown_keys
-from ..limits import Limits, NamedLimits
+from ..limits import Limits, NamedLimits, read_limits
 from .fitting import require_array, require_roles, roles_of
-from .instrument_types import InstrumentType, find_type, is_composed, settings_of
+from .instrument_types import INIT_UNITS, InstrumentType, find_type, is_composed, setting_units, settings_of
 from .resource_names import canonical_resource
 from .station_model import FORMAT, InstrumentEntry, StationRecord
 
@@ -153,7 +154,7 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
             raise RefusedError(f"{path}: xbarlab.array: {unknown('instrument', array, instruments)}")
     for name in boards or ([array] if composed is None else []):
         require_array(types[name].make, where=f"{path}: xbarlab.array: {name}")
-    limits = cast("dict[str, float]", dict(ours.limits))
+    limits = cast("dict[str, float]", read_limits(ours.limits, source=f"{path}: xbarlab.limits"))
     chip_name = ours.chip
     if composed is None and not boards:
         # What the driver of the array is made with holds as what the station says does.
@@ -209,7 +210,7 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
 def _settings(entry: InstrumentEntry, kind: InstrumentType, path: Path, name: str) -> dict[str, Any]:
     """Return an entry as QCoDeS wants it: the class by its full name, paths absolute."""
     where = f"{path}: instruments.{name}"
-    init = dict(entry.init)
+    init = _in_si(entry.init, INIT_UNITS, f"{where}.init")
     if init.get("visalib") is not None:
         init["visalib"] = _resolved(str(init["visalib"]), path.parent, where)
     if isinstance(init.get("chip"), str):
@@ -230,7 +231,7 @@ def _one_chip(ours: Any, init: Any, path: Path, array: str) -> Any:
 
 def _narrower(limits: dict[str, float], other: object, where: str) -> dict[str, float]:
     """Return the narrower of two sets of limits, name by name."""
-    more = cast("dict[str, float]", _mapping(other, where))
+    more = cast("dict[str, float]", read_limits(_mapping(other, where), source=where))
     Limits.widest().narrowed(more, source=where)
     for name, value in more.items():
         mine = limits.get(name, value)
@@ -257,7 +258,19 @@ def _composed(entry: dict[str, Any], types: Mapping[str, InstrumentType], path: 
         chosen[role] = name
     require_roles(kind, chosen, {name: types[name].make for name in chosen.values()}, where=where)
     refuse_unknown_keys(entry, [*roles, *roles_of(kind, optional=True), *settings_of(kind)], where=where, kind="key")
-    return ComposedArray(kind, chosen, entry, found.note)
+    return ComposedArray(kind, chosen, _in_si(entry, setting_units(kind), where), found.note)
+
+
+def _in_si(settings: Mapping[str, Any], units: Mapping[str, str], where: str) -> dict[str, Any]:
+    """Return settings with those that have a unit in SI units."""
+    read = dict(settings)
+    for name, unit in units.items():
+        try:
+            if name in read:
+                read[name] = si_number(read[name], unit)
+        except RefusedError as error:
+            raise RefusedError(f"{where}.{name}: {error}", where=f"{where}.{name}", value=read[name]) from error
+    return read
 
 
 def _resolved(visalib: str, folder: Path, where: str) -> str:

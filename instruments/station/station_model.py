@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from ...common.records import Record
+from ...common.records import InUnit, Record
 from ..limits import limits_schema
 
 FORMAT = 1
@@ -32,8 +32,8 @@ class ParameterOptions(Record):
     scale: Any = None
     offset: Any = None
     step: Any = None
-    inter_delay: float | None = None
-    post_delay: float | None = None
+    inter_delay: Annotated[float | None, InUnit("s")] = None
+    post_delay: Annotated[float | None, InUnit("s")] = None
     alias: str | None = None
     monitor: bool | None = None
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...common.errors import RefusedError
-from ...common.records import read_format
+from ...common.records import InUnit, read_format
 from ...common.yaml_files import load_yaml
 from ..faults import KINDS, FaultKind, FaultPlace, StuckHow
 from ..instruments.array_board.spec import FEATURES, SUPPORTS
@@ -93,7 +93,7 @@ class Keithley2450Entry(_Section):
     name: str
     address: str
     serial: str = "SIM02450"
-    limit_delay: float = Field(20e-9, ge=0.0, le=1e-3)
+    limit_delay: Annotated[float, InUnit("s")] = Field(20e-9, ge=0.0, le=1e-3)
 
 
 class Keysight33622AEntry(_Section):
@@ -136,7 +136,7 @@ class Wiring(_Section):
     inputs: dict[int, str]
     rows: tuple[int, ...]
     cols: tuple[int, ...]
-    relay_ohms: float = Field(0.3, ge=0.0)
+    relay_ohms: Annotated[float, InUnit("Ω")] = Field(0.3, ge=0.0)
 
 
 class FaultEntry(_Section):
@@ -147,13 +147,13 @@ class FaultEntry(_Section):
     address: str | None = None
     after: int = Field(0, ge=0)
     times: int | None = Field(None, ge=1)
-    seconds: float = Field(0.0, ge=0.0, le=1e6, allow_inf_nan=False)
+    seconds: Annotated[float, InUnit("s")] = Field(0.0, ge=0.0, le=1e6, allow_inf_nan=False)
     code: int = Field(-240, ge=-499, le=32767)
     probability: float | None = Field(None, ge=0.0, le=1.0)
     where: FaultPlace = "before"
     cell: tuple[int, int] | None = None
     stuck: StuckHow = "here"
-    amps: float = Field(0.0, allow_inf_nan=False)
+    amps: Annotated[float, InUnit("A")] = Field(0.0, allow_inf_nan=False)
 
 
 class BenchFile(_Section):
@@ -243,4 +243,5 @@ def _sentence(item: dict[str, Any]) -> str:
         return f"{where}: {item['input']!r} is no fault; known are {', '.join(KINDS)}"
     if "lacks" in path:
         return f"{where}: {item['input']!r} is no capability; known are {', '.join(SUPPORTS + FEATURES)}"
-    return f"{where}: {item['msg']}, got {item['input']!r}"
+    said = str(item["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if item["type"] == "value_error" else f"{where}: {said}, got {item['input']!r}"

@@ -8,6 +8,8 @@ from typing import Annotated, Any, cast
 from pydantic import AfterValidator, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from ...common.units import si_number
+
 _KEYS = ("value", "unit", "source")
 
 
@@ -15,7 +17,7 @@ class Quantity(float):
     """A float with ``unit`` and ``source``; computes like any float.
 
     In a profile it is written ``{value: 5.0, unit: V, source: "..."}``; the source may be the
-    word "assumed", with a reason. A bare number is refused.
+    word "assumed", with a reason. A bare number is refused. The value may be text with a prefix, ``200 mV``.
     """
 
     unit: str
@@ -50,7 +52,7 @@ class Quantity(float):
         missing = sorted(set(_KEYS) - set(mapping))
         if strange or missing:
             raise ValueError(f"a quantity has the keys {', '.join(_KEYS)}; unknown {strange}, missing {missing}")
-        value = mapping["value"]
+        value = si_number(mapping["value"], str(mapping["unit"]))
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError(f"value {value!r} is not a finite number")
         origin = mapping["source"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...analysis.quantities import format_value
 from ...common.errors import RefusedError
+from ...common.units import read_quantity
 from ...instruments.block import Block
 from ...instruments.capabilities import (
     FLAG_BELOW_NOISE,
@@ -27,8 +28,6 @@ FLAG_WORDS = {
     FLAG_BELOW_NOISE: "below the noise floor",
 }
 VERIFY_AVERAGE = 16
-_DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_PREFIXES = {"": 1.0, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "k": 1e3}
 
 
 def number(option: str, text: str, unit: str) -> float:
@@ -39,13 +38,10 @@ def number(option: str, text: str, unit: str) -> float:
     option : the option it was given to, for the message.
     unit : "V", "s" or "A".
     """
-    match = re.fullmatch(rf"\s*({_DECIMAL})\s*(?:([{''.join(_PREFIXES)}]?){unit})?\s*", text)
-    if match is None:
-        raise RefusedError(f"{option} {text} is not a finite number: write it like 0.2, 200e-9 or 200n{unit}")
-    value = float(match.group(1)) * _PREFIXES[match.group(2) or ""]
-    if not math.isfinite(value):
-        raise RefusedError(f"{option} {text} is not a finite number: only finite numbers are sent to an instrument")
-    return value
+    try:
+        return read_quantity(text, unit)
+    except RefusedError as error:
+        raise RefusedError(f"{option} {text}: {error}", where=option, value=text) from error
 
 
 def cell_text(text: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from ...common import plugins
 from ...common.errors import RefusedError, unknown
+from ...common.units import or_text
 from ...protocols.registry import step_kind
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -53,7 +54,7 @@ def _chip() -> dict[str, Any]:
 
 
 def _station() -> dict[str, Any]:
-    from ...instruments.station.instrument_types import is_composed, known_arguments
+    from ...instruments.station.instrument_types import INIT_UNITS, is_composed, known_arguments
     from ...instruments.station.station_model import StationRecord
 
     schema = _of_model(StationRecord)
@@ -69,7 +70,12 @@ def _station() -> dict[str, Any]:
             composed.append(_composed(make, names))
             continue
         single.append(name)
-        known = {argument: _INIT.get(argument, {}) for argument in known_arguments(make)}
+        known = {
+            argument: or_text(_INIT[argument], INIT_UNITS[argument])
+            if argument in INIT_UNITS
+            else _INIT.get(argument, {})
+            for argument in known_arguments(make)
+        }
         entry.setdefault("allOf", []).append(
             {
                 "if": {"properties": {"type": {"enum": names}}, "required": ["type"]},
@@ -97,7 +103,7 @@ def _station() -> dict[str, Any]:
 # Of what every driver takes.
 _INIT: dict[str, dict[str, Any]] = {
     "visalib": {"type": ["string", "null"]},
-    "timeout": {"type": ["number", "null"]},
+    "timeout": {"anyOf": [{"type": "number"}, {"type": "null"}]},
     "chip": {"type": "string"},
     "limits": {"type": "object"},
 }
@@ -105,13 +111,15 @@ _INIT: dict[str, dict[str, Any]] = {
 
 def _composed(make: type, names: list[str]) -> dict[str, Any]:
     from ...instruments.station.fitting import roles_of
-    from ...instruments.station.instrument_types import settings_of
+    from ...instruments.station.instrument_types import setting_units, settings_of
 
+    units = setting_units(make)
+    settings = {name: or_text({"type": "number"}, units[name]) if name in units else {} for name in settings_of(make)}
     roles = {role: {"type": "string"} for role in (*roles_of(make), *roles_of(make, optional=True))}
     return {
         "type": "object",
         "required": ["type"],
-        "properties": {"type": {"enum": names}, **roles, **{name: {} for name in settings_of(make)}},
+        "properties": {"type": {"enum": names}, **roles, **settings},
         "additionalProperties": False,
     }
 
@@ -133,7 +141,13 @@ def _runbook() -> dict[str, Any]:
 
     steps = [step_kind(name) for name in plugins.names(plugins.STEPS)]
     refs, shared = models_json_schema([(step.plan, "validation") for step in steps])
-    number = {"type": "number"}
+    # Of every unit a metric may have; which one it is only the runbook's steps say.
+    number = {
+        "anyOf": [
+            {"type": "number"},
+            {"type": "string", "pattern": r"^\s*[+-]?[\d.]+([eE][+-]?\d+)?\s*[^\d\s.]\S*\s*$"},
+        ]
+    }
     limits = {
         "type": "object",
         "properties": dict.fromkeys(LIMIT_KEYS, number),

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ...common.errors import alternatives, unknown
+from ...analysis.quantities import describe
+from ...common.errors import RefusedError, alternatives, unknown
+from ...common.units import si_number
 from .front_matter import FrontMatter, KeyPath
 from .presets import EXPECT, Preset
 from .step import Step
@@ -92,13 +94,23 @@ def _main(names: frozenset[str]) -> list[str]:
 def _expectation(front: FrontMatter, key: str, limits: Any, path: KeyPath) -> Expectation:
     if not isinstance(limits, dict) or not limits:
         raise front.refuse(f"expectation {key!r} must be a map with min or max, like '{{min: 0.95}}'", *path)
-    told = cast("dict[str, Any]", limits)
-    for name, value in told.items():
+    told: dict[str, Any] = {}
+    for name, given in cast("dict[str, Any]", limits).items():
         if name not in LIMIT_KEYS:
             raise front.refuse(f"expectation {key!r}: {unknown('limit', name, LIMIT_KEYS)}", *path, str(name))
+        value = told[name] = _number(front, key, name, given, (*path, str(name)))
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise front.refuse(f"expectation {key!r}: {name} = {value!r} must be a finite number", *path, str(name))
     low, high = (float(told[name]) if name in told else None for name in LIMIT_KEYS)
     if low is not None and high is not None and low > high:
         raise front.refuse(f"expectation {key!r}: min {low:g} is above max {high:g}", *path)
     return Expectation(key=key, minimum=low, maximum=high)
+
+
+def _number(front: FrontMatter, key: str, name: str, value: Any, path: KeyPath) -> Any:
+    """Return a limit that is written with its unit as a number, and everything else as it is."""
+    unit = describe(key).unit
+    try:
+        return si_number(value, unit) if unit and isinstance(value, str) else value
+    except RefusedError as error:
+        raise front.refuse(f"expectation {key!r}: {name}: {error}", *path) from error

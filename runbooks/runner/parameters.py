@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from ...common.errors import RefusedError, unknown
+from ...common.units import si_number, unit_of
 from ...protocols.plan import ParameterError
 from .front_matter import scalar
 
@@ -91,18 +92,35 @@ def check_type(plan: type[BaseModel], key: str, value: Any, *, inside: str = "")
     wanted = _leaves(field.annotation)
     numeric = wanted & {int, float}
     about = f" ({field.description})" if field.description else ""
+    unit = unit_of(field.description) if numeric else ""
     for leaf in value if isinstance(value, list) else [value]:
         flag = isinstance(leaf, bool) and bool not in wanted and bool(numeric)
         text = isinstance(leaf, str) and not wanted & {str, Any} and bool(numeric or bool in wanted)
         number = type(leaf) in {int, float} and bool in wanted and not numeric
         if isinstance(leaf, str) and text and numeric and _NOT_FINITE.fullmatch(leaf.strip()):
             raise ParameterError("parameter", name, f" = {leaf} is refused: only finite numbers are taken{about}")
+        bare = numeric and not isinstance(value, list) and _is_list(field.annotation)
+        if text and unit and not bare:
+            _refuse_text(str(leaf), unit, name, about)
+            continue
         if flag or text or number:
             kind = "a number is" if numeric else "true or false is"
-            if numeric and not isinstance(value, list) and _is_list(field.annotation):
+            if bare:
                 kind = "numbers in brackets, like [1, 2], are"
             shown = str(leaf).lower() if flag else repr(leaf)
             raise ParameterError("parameter", name, f" = {shown} is of the wrong type: {kind} wanted{about}")
+
+
+def _refuse_text(text: str, unit: str, name: str, about: str) -> None:
+    """Refuse text that is no number with a unit."""
+    try:
+        if isinstance(si_number(text, unit), str):
+            remedy = f"write {text.strip()} without quotes, or with its unit"
+            raise ParameterError("parameter", name, f" = {text!r} is of the wrong type: {remedy}{about}")
+    except ParameterError:
+        raise
+    except RefusedError as error:
+        raise ParameterError("parameter", name, f" is refused: {error}{about}") from error
 
 
 def _is_list(annotation: Any) -> bool:

@@ -113,7 +113,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["read", "--station", "x", "--cell", "-1,3"], ["--cell -1,3 is not one cell"]),
         (["read", "--station", "x", "--cell", "0:2,3"], ["is not one cell"]),
         (["read", "--station", "x", "--cell", "0,0", "--volts", "nan"], ["--volts nan", "finite"]),
-        (["read", "--station", "x", "--cell", "0,0", "--volts", "lots"], ["--volts lots", "write it like 0.2"]),
+        (
+            ["read", "--station", "x", "--cell", "0,0", "--volts", "lots"],
+            ["--volts lots", "wanted is a voltage in V, like 1.2, 1.2V or 200mV"],
+        ),
         (["pulse", "--station", "x", "--cell", "0,0", "--volts", "1", "--width", "inf"], ["--width inf", "finite"]),
         (
             [
