@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import Protocol
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .filament.types import Cell, Floats
+Floats = NDArray[np.float64]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_A = np.uint64(0xBF58476D1CE4E5B9)
@@ -23,6 +24,14 @@ _S31 = np.uint64(31)
 _S11 = np.uint64(11)
 _ONE = np.uint64(1)
 _TO_UNIT = 2.0**-53
+
+
+class Stream(Protocol):
+    """A cell's record, as far as its luck is concerned."""
+
+    key: np.uint64
+    counter: np.uint64
+
 
 # Acklam's rational approximation of the normal quantile (relative error below 1.2e-9).
 # fmt: off
@@ -41,7 +50,7 @@ def stream_keys(seed: int, size: int) -> NDArray[np.uint64]:
 
 
 @njit(cache=True, error_model="numpy")
-def uniform(cell: Cell) -> float:
+def uniform(cell: Stream) -> float:
     """Return a uniform number in (0, 1) from the cell's stream and move its counter."""
     n = cell.counter + _ONE
     cell.counter = n
@@ -76,7 +85,7 @@ _NORMAL = np.array([0.0, *(NormalDist().inv_cdf(k / _BINS) for k in range(1, _BI
 
 
 @njit(cache=True, error_model="numpy")
-def normal(cell: Cell) -> float:
+def normal(cell: Stream) -> float:
     """Return a standard normal number from the cell's stream (tabulated in the body, error below 1e-4)."""
     u = uniform(cell)
     x = u * _BINS

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from numba import njit
 
+from ..fluctuations import follow_relaxators, keep_and_kick, start_relaxators, switch_traps
 from ..random_streams import normal, tabulated, uniform
+from ..relaxation import relaxed_part
 from .kinetics import overdrive
 from .types import HEALTHY, Cell, Floats, Integers, Law
+
+_DECADES = np.array([1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])  # sample period over a relaxator's time constant
 
 
 @njit(cache=True, error_model="numpy")
@@ -39,11 +44,10 @@ def relax(law: Law, cell: Cell, now: float) -> None:
     """Let the state of one cell relax up to ``now`` [s]; independent of how often it is looked at."""
     if cell.formed == 0 or cell.kind != HEALTHY:
         return
-    since = law.relax_t0 + cell.t_relax - cell.t_move
-    passed = now - cell.t_relax
-    if passed < 1e-3 * since:
+    grown = relaxed_part(law.relax_t0, cell.t_move, cell.t_relax, now)
+    if grown == 0.0:
         return
-    part = math.log1p(passed / since) * law.relax_inv_log
+    part = grown * law.relax_inv_log
     gc = cell.gc
     x = gc / law.gq
     size = law.relax_amplitude / (1.0 + x * x)
@@ -72,25 +76,6 @@ def read_cells(
             extra -= 1.0 / (law.beta * (law.read_vov + (law.vt - vt)))
         g = 1.0 / (cell.rs + extra + 1.0 / cell.gc)
         out[k] = g * nonlinear(law, g, volts)
-
-
-@njit(cache=True, error_model="numpy")
-def switch_traps(cell: Cell, now: float) -> float:
-    """Move the traps of one cell to ``now`` [s] by their exact two-state propagator; return the step of y."""
-    passed = now - cell.t_trap
-    total = 0.0
-    for j in range(cell.traps):
-        occupied = cell.trap_occupied[j]
-        ratio = passed / cell.trap_tau[j]
-        state = cell.trap_state[j]
-        if ratio > 1e-9:
-            memory = math.exp(-ratio) if ratio < 30.0 else 0.0
-            chance = occupied + (state - occupied) * memory
-            state = 1 if uniform(cell) < chance else 0
-            cell.trap_state[j] = state
-        total += (state - occupied) * cell.trap_step[j]
-    cell.t_trap = now
-    return total
 
 
 @njit(cache=True, error_model="numpy")
@@ -186,26 +171,13 @@ def sample_cell(
     scale = law.noise_scale * math.sqrt(law.noise_dof / max(chi, 1e-3)) / (math.sqrt(6.0) * (1.0 + x * x))
     damping = 1.0 / (1.0 + x * x)
     healthy = cell.kind == HEALTHY
-    s0 = normal(cell)
-    s1 = normal(cell)
-    s2 = normal(cell)
-    s3 = normal(cell)
-    s4 = normal(cell)
-    s5 = normal(cell)
-    d0, d1, d2 = math.exp(-1.0), math.exp(-1e-1), math.exp(-1e-2)
-    d3, d4, d5 = math.exp(-1e-3), math.exp(-1e-4), math.exp(-1e-5)
-    k0, k1, k2 = math.sqrt(1.0 - d0 * d0), math.sqrt(1.0 - d1 * d1), math.sqrt(1.0 - d2 * d2)
-    k3, k4, k5 = math.sqrt(1.0 - d3 * d3), math.sqrt(1.0 - d4 * d4), math.sqrt(1.0 - d5 * d5)
+    states, keep, kick = np.empty(6), np.empty(6), np.empty(6)
+    start_relaxators(cell, states)
+    keep_and_kick(_DECADES, keep, kick)
     for k in range(out.size):
         ratio = 1.0 + law.noise_relative * normal(cell)
         if healthy:
-            s0 = d0 * s0 + k0 * normal(cell)
-            s1 = d1 * s1 + k1 * normal(cell)
-            s2 = d2 * s2 + k2 * normal(cell)
-            s3 = d3 * s3 + k3 * normal(cell)
-            s4 = d4 * s4 + k4 * normal(cell)
-            s5 = d5 * s5 + k5 * normal(cell)
-            deviation = scale * (s0 + s1 + s2 + s3 + s4 + s5)
+            deviation = scale * follow_relaxators(cell, states, keep, kick)
             deviation += damping * switch_traps(cell, now + k * period)
             ratio *= seen_through_series(series, deviation)
         out[k] = current * ratio

@@ -5,12 +5,13 @@ Kernel units are µS, µA, MΩ, V and µs, so that V/MΩ is µA and no constant 
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..build import build_name
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -20,24 +21,7 @@ Real = float | np.floating[Any]
 HEALTHY, OPEN, ON, SHORT = 0, 1, 2, 3
 
 
-def _build() -> str:
-    """Return a name that changes with the source of any kernel.
-
-    Numba renews a cached function when its own file changes, not when a function it calls does. As a field
-    of the record types, which are part of every signature, this name makes stale machine code unfindable.
-    """
-    check = 0
-    here = Path(__file__).parent
-    files = [
-        here.parent / "random_streams.py",
-        *(here / f"{name}.py" for name in ("kinetics", "read_kernel", "kernel")),
-    ]
-    for path in files:
-        check = zlib.crc32(path.read_bytes(), check)
-    return f"build_{check:08x}"
-
-
-BUILD = _build()
+BUILD = build_name(Path(__file__).parent / f"{name}.py" for name in ("kinetics", "read_kernel", "kernel"))
 
 
 class Law(NamedTuple):

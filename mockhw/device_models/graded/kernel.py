@@ -15,12 +15,6 @@ _LINEAR = 1e-3  # b [1/V] of what conducts like a resistor
 
 
 @njit(cache=True, error_model="numpy")
-def gauss(cell: Cell) -> float:
-    """Return a standard normal number from the cell's own stream."""
-    return normal(cell)  # pyright: ignore[reportArgumentType] -- any record with key and counter will do
-
-
-@njit(cache=True, error_model="numpy")
 def put(cell: Cell, s: float) -> None:
     """Write a cell's state."""
     cell.s = s
@@ -53,11 +47,11 @@ def turn(law: Law, cell: Cell, direction: int, distance: float) -> bool:
     cell.polarity = direction
     fresh = math.sqrt(1.0 - law.rho * law.rho)
     if direction > 0:
-        cell.z_set = law.rho * cell.z_set + fresh * gauss(cell)
-        cell.z_max = law.rho * cell.z_max + fresh * gauss(cell)
+        cell.z_set = law.rho * cell.z_set + fresh * normal(cell)
+        cell.z_max = law.rho * cell.z_max + fresh * normal(cell)
     else:
-        cell.z_reset = law.rho * cell.z_reset + fresh * gauss(cell)
-        cell.z_min = law.rho * cell.z_min + fresh * gauss(cell)
+        cell.z_reset = law.rho * cell.z_reset + fresh * normal(cell)
+        cell.z_min = law.rho * cell.z_min + fresh * normal(cell)
     return True
 
 
@@ -66,7 +60,7 @@ def move(law: Law, cell: Cell, direction: int, distance: float) -> None:
     """Move the state by ``distance`` in ``direction``, with its noise; latch a virgin cell that has formed."""
     variance = distance * (law.inv_n if cell.formed else law.inv_n_forming)
     old = cell.s
-    s = old + direction * distance + math.sqrt(variance) * gauss(cell)
+    s = old + direction * distance + math.sqrt(variance) * normal(cell)
     if cell.formed:
         low = cell.smin + law.c2c_bound * cell.z_min
         s = max(s, min(low, old))
@@ -100,7 +94,7 @@ def age(law: Law, cell: Cell, stress: float) -> None:
     """Add ``stress`` (hazard × time) to a cell; turn it into what it has become."""
     cell.damage += stress
     if cell.damage > cell.strength and cell.kind == HEALTHY:
-        short = uniform(cell) < law.short_share  # pyright: ignore[reportArgumentType]
+        short = uniform(cell) < law.short_share
         if short:
             become(cell, SHORT, law.g_short, True)
         else:
@@ -126,4 +120,4 @@ def read_factors(laws: Sequence[Law], cells: Sequence[Cell], out: Floats) -> Non
         cell = cells[k]
         ohms = min(1.0 / cell.g + cell.rs, law.noise_ohms)
         percent = law.noise_slope * ohms + law.noise_floor
-        out[k] = max(0.0, 1.0 + 0.01 * percent * gauss(cell))
+        out[k] = max(0.0, 1.0 + 0.01 * percent * normal(cell))

@@ -5,12 +5,14 @@ All numbers are SI.
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..build import build_name
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -18,19 +20,14 @@ Integers = NDArray[np.int64]
 HEALTHY, OPEN, STUCK_ON, SHORT, STUCK_OFF = 0, 1, 2, 3, 4
 
 
-def _build() -> str:
-    """Return a name that changes with the source of any kernel (why: see :mod:`..filament.types`)."""
+def _kernels() -> Iterator[Path]:
     here = Path(__file__).parent
-    files = [here.parent / "random_streams.py", here / "kinetics.py", here / "kernel.py"]
+    yield from (here / f"{name}.py" for name in ("kinetics", "kernel"))
     chip = here.parents[1] / "passive_chip"
-    files += [chip / f"{name}.py" for name in ("drive", "factors", "network", "life")]
-    check = 0
-    for path in files:
-        check = zlib.crc32(path.read_bytes(), check)
-    return f"build_{check:08x}"
+    yield from (chip / f"{name}.py" for name in ("drive", "factors", "network", "life"))
 
 
-BUILD = _build()
+BUILD = build_name(_kernels())
 
 
 class Law(NamedTuple):
