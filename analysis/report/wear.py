@@ -42,11 +42,16 @@ def wear_lines(summary: Summary, *, budget: float | None = None, budget_source: 
         ("largest SET stress", format_value(float(summary["set_stress_max"]), "V", 3)),
         ("largest RESET stress", format_value(float(summary["reset_stress_max"]), "V", 3)),
     ]
+    stray = float(summary.get("unattributed", 0.0))
+    if stray:
+        most_volts = format_value(float(summary["unattributed_stress_max"]), "V", 3)
+        pulses = "1 pulse" if stray == 1 else f"{stray:,.0f} pulses"
+        lines.append(
+            ("unattributed", f"{pulses} of at most {most_volts}: given by hand when it was not known to which cell")
+        )
     uncertain = float(summary["uncertain"])
     if uncertain:
-        times = float(summary["crashes"])
-        ended = "a process ended" if times == 1 else f"{times:,.0f} processes ended"
-        lines.append(("not certain", f"up to {uncertain:,.0f} more per cell: {ended} before writing them down"))
+        lines.append(("not certain", f"up to {uncertain:,.0f} more per cell: {_why_uncertain(summary)}"))
     if budget is not None:
         part = (most + uncertain) / budget if budget else 1.0
         whose = f" ({budget_source})" if budget_source else ""
@@ -56,6 +61,20 @@ def wear_lines(summary: Summary, *, budget: float | None = None, budget_source: 
     used = str(summary["first_use"])
     lines.append(("used", f"{used} to {summary['last_use']} UTC" if used else "in this session only"))
     return lines
+
+
+def _why_uncertain(summary: Summary) -> str:
+    """Return why pulses were not written down."""
+    died, unwritten = float(summary["crashes"]), float(summary.get("unwritten", 0.0))
+    why: list[str] = []
+    if died:
+        why.append(f"{'a process' if died == 1 else f'{died:,.0f} processes'} ended before writing them down")
+    if unwritten:
+        often = "" if unwritten == 1 else f" {unwritten:,.0f} times"
+        full = summary.get("why_unwritten") == "disk full"
+        said = "the disk was full" if full else "the ledger could not be written"
+        why.append(f"{said}{often} when they were to be written down")
+    return ", and ".join(why) or "they were not written down"
 
 
 def pulses_map(pulses: ArrayLike) -> Figure:
@@ -99,7 +118,8 @@ def wear_section(
         (
             *(f"{note}." for note in notes),
             f"What chip {summary['chip']} has borne over its life, this run included. A sweep counts as a pulse for "
-            "every stay at one polarity; half-selected cells and reads are not counted.",
+            "every stay at one polarity, and so does a level that is held by hand; half-selected cells and reads of "
+            "the array are not counted.",
         )
     )
     table = DataFrame({"what": [what for what, _ in lines], "how much": [much for _, much in lines]})

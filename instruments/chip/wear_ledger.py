@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -18,7 +19,10 @@ from ...common.owned import NotCopied
 from ..block import Block
 from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
-from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, Account, RunSession, WearStore
+from ..wire.stress import stays
+from .giving import Giving
+from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, UNATTRIBUTED, Account, RunSession, WearStore, why_not
+from .wear_summary import wear_maps, wear_summary
 
 if TYPE_CHECKING:
     from ..limits import Limits
@@ -98,6 +102,8 @@ class WearLedger(NotCopied):
         self._pulses = self._total["set_pulses"] + self._total["reset_pulses"]
         self._most = float(self._pulses.max())
         self._touched = np.zeros(shape, dtype=np.bool_)
+        self._stray = self._account.unattributed
+        self._why_unwritten = ""
         self._pending = self._reserved = 0.0
         self._flushed = time.monotonic()
         self._notes: list[str] = []
@@ -152,23 +158,54 @@ class WearLedger(NotCopied):
     def add_sweep(self, row: int, col: int, volts: NDArray[np.float64], limits: Limits) -> None:
         """Count a sweep of one cell through ``volts`` [V] about to run: a pulse for every stay at a polarity."""
         block = Block(row, 1, col, 1)
-        signs = np.sign(volts)
-        signs = signs[signs != 0.0]
+        signs = stays(volts)
         with self._lock:
             total = self._total
-            begins = np.flatnonzero(np.diff(signs, prepend=0.0)) if signs.size else np.zeros(0, dtype=np.intp)
-            largest = self._admit(block, np.full((1, 1), float(begins.size)), limits)
+            largest = self._admit(block, np.full((1, 1), float(signs.size)), limits)
             total["sweeps"][row, col] += 1.0
-            if begins.size:
-                stays = signs[begins]
-                total["set_pulses"][row, col] += float((stays > 0.0).sum())
-                total["reset_pulses"][row, col] += float((stays < 0.0).sum())
-                turned = stays[0] * total[LAST_SIGN][row, col] < 0.0
-                total["alternations"][row, col] += begins.size - 1 + float(turned)
-                total[LAST_SIGN][row, col] = stays[-1]
+            if signs.size:
+                total["set_pulses"][row, col] += float((signs > 0.0).sum())
+                total["reset_pulses"][row, col] += float((signs < 0.0).sum())
+                turned = signs[0] * total[LAST_SIGN][row, col] < 0.0
+                total["alternations"][row, col] += signs.size - 1 + float(turned)
+                total[LAST_SIGN][row, col] = signs[-1]
                 total["set_stress"][row, col] = max(total["set_stress"][row, col], float(volts.max()))
                 total["reset_stress"][row, col] = max(total["reset_stress"][row, col], -float(volts.min()))
-            self._book(block, np.full((1, 1), float(begins.size)), largest)
+            self._book(block, np.full((1, 1), float(signs.size)), largest)
+
+    def hold(self, volts: NDArray[np.float64], begun: NDArray[np.bool_], limits: Limits) -> None:
+        """Count levels that are about to be held: a pulse for every stay that begins.
+
+        Parameters
+        ----------
+        volts : array [rows, cols] [V]
+            What every cell will have; 0 where that is none of its own.
+        begun : array [rows, cols]
+            Where that is a new stay at a polarity; elsewhere only the largest voltage is kept.
+        """
+        whole = Block(0, self._account.rows, 0, self._account.cols)
+        with self._lock:
+            if begun.any():
+                self.add(whole, volts, begun, limits)
+            for plane, sign in zip(("set_stress", "reset_stress"), (1.0, -1.0), strict=True):
+                more = sign * volts > self._total[plane]
+                self._total[plane][more] = np.abs(volts[more])
+                self._touched |= more
+
+    def add_unattributed(self, volts: float, count: int, limits: Limits) -> None:
+        """Count ``count`` pulses about to be given of at most ``volts`` [V], when it is not known to which cell.
+
+        They are no part of any cell's budget.
+        """
+        with self._lock:
+            self._reserve(float(count), limits)
+            had = self._account
+            self._account = replace(
+                had,
+                unattributed=had.unattributed + count,
+                unattributed_stress=max(had.unattributed_stress, abs(volts)),
+            )
+            self._pending += count
 
     def giving(self, block: Block, most: NDArray[np.float64], stress: tuple[float, float], limits: Limits) -> Giving:
         """Count what a loop on the board is about to give: ``most`` pulses per cell, until it says how many they were.
@@ -180,7 +217,7 @@ class WearLedger(NotCopied):
         """
         with self._lock:
             self._admit(block, most, limits)
-        return Giving(self, block, most, stress)
+        return Giving(self.settle, block, most, stress)
 
     def settle(self, block: Block, count: NDArray[np.float64], stress: tuple[float, float]) -> None:
         """Count ``count`` pulses of unknown polarity per cell; :class:`Giving` calls this."""
@@ -200,6 +237,10 @@ class WearLedger(NotCopied):
         """Refuse what is beyond the budget, reserve what is not; return the largest count."""
         self._refuse_overdraft(block, given, limits)
         largest = float(given.max())
+        self._reserve(largest, limits)
+        return largest
+
+    def _reserve(self, largest: float, limits: Limits) -> None:
         overdue = time.monotonic() > self._flushed + _FLUSH_SECONDS
         if self._store is not None and (overdue or self._pending + largest > self._reserved):
             must = self._pending + largest > self._reserved
@@ -207,7 +248,6 @@ class WearLedger(NotCopied):
             error = self._write(max(usual, _RESERVE_ADDS * largest))
             if error is not None and must:
                 raise RefusedError(f"no pulse is given that cannot be counted: {error}")
-        return largest
 
     def _refuse_overdraft(self, block: Block, given: NDArray[np.float64], limits: Limits) -> None:
         budget = float(limits.pulses_total_max)
@@ -239,14 +279,18 @@ class WearLedger(NotCopied):
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
-    def flush(self) -> None:
-        """Write what is not written yet and close the books until the next pulse; logs when that cannot be done."""
+    def flush(self) -> bool:
+        """Write what is not written yet and close the books until the next pulse; logs when that cannot be done.
+
+        Returns whether everything is written.
+        """
         with self._lock, uninterrupted():
-            if self._store is None or (self._reserved == 0.0 and self._pending == 0.0):
-                return
+            if self._store is None or (self._reserved == 0.0 and self._pending == 0.0 and not self._touched.any()):
+                return True
             error = self._write(0.0)
             if error is not None:
                 log.error("%s; what was reserved there stands in for it", error)
+            return error is None
 
     def _write(self, reserve: float) -> str | None:
         """Write and reserve anew; return what is wrong when that cannot be done, with everything as it was."""
@@ -256,14 +300,18 @@ class WearLedger(NotCopied):
         changes = {name: self._total[name][index] for name in PLANES}
         for name in COUNTS:
             changes[name] = changes[name] - self._written[name][index]
+        stray = self._account.unattributed, self._account.unattributed_stress
+        changes[UNATTRIBUTED] = np.array([stray[0] - self._stray, stray[1]])
         try:
             with uninterrupted():
                 self._store.write(self._chip, changes, at, reserve)
                 for name in PLANES:
                     self._written[name][index] = self._total[name][index]
                 self._touched[...] = False
+                self._stray = stray[0]
                 self._pending, self._reserved = 0.0, reserve
         except sqlite3.Error as error:
+            self._why_unwritten = why_not(error)
             sentence = f"the wear ledger {self._store.path} cannot be written ({error})"
             if sentence not in self._notes:
                 self._notes.append(sentence)
@@ -275,8 +323,10 @@ class WearLedger(NotCopied):
 
     def close(self) -> None:
         """Write everything and let go of the database."""
-        self.flush()
+        written = self.flush()
         if self._store is not None:
+            if not written:
+                self._store.mark_unwritten(self._chip, self._why_unwritten)
             self._store.close()
             self._store = None
 
@@ -338,57 +388,3 @@ class WearLedger(NotCopied):
         """Return the pulses every cell may still get, [rows, cols]."""
         with self._lock:
             return np.maximum(limits.pulses_total_max - self._pulses - self._account.uncertain, 0.0)
-
-
-class Giving:
-    """``with ledger.giving(…) as given: … given.were(counts)``; without the last, everything counts as given."""
-
-    def __init__(
-        self, ledger: WearLedger, block: Block, most: NDArray[np.float64], stress: tuple[float, float]
-    ) -> None:
-        self._ledger, self._block, self._count, self._stress = ledger, block, most, stress
-
-    def were(self, count: NDArray[np.int64]) -> None:
-        """Take in how many pulses each cell got."""
-        self._count = count.astype(np.float64)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ledger.settle(self._block, self._count, self._stress)
-
-
-def wear_maps(planes: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Return what is shown of the ``planes`` that are kept."""
-    return {
-        "pulses": planes["set_pulses"] + planes["reset_pulses"],
-        "set_pulses": planes["set_pulses"].copy(),
-        "reset_pulses": planes["reset_pulses"].copy(),
-        "cycles": np.floor(0.5 * planes["alternations"]),
-        "sweeps": planes["sweeps"].copy(),
-        "set_stress": planes["set_stress"].copy(),
-        "reset_stress": planes["reset_stress"].copy(),
-    }
-
-
-def wear_summary(account: Account, planes: dict[str, NDArray[np.float64]]) -> dict[str, float | str]:
-    """Return an account in a few numbers."""
-    maps = wear_maps(planes)
-    return {
-        "chip": account.chip,
-        "rows": account.rows,
-        "cols": account.cols,
-        "first_use": account.first_use,
-        "last_use": account.last_use,
-        "cells_used": float(((maps["pulses"] > 0.0) | (maps["sweeps"] > 0.0)).sum()),
-        **{f"{name}_total": float(maps[name].sum()) for name in ("set_pulses", "reset_pulses", "sweeps")},
-        **{
-            f"{name}_max": float(maps[name].max())
-            for name in ("pulses", "cycles", "sweeps", "set_stress", "reset_stress")
-        },
-        "uncertain": account.uncertain,
-        "crashes": float(account.crashes),
-    }

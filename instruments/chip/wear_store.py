@@ -6,8 +6,9 @@ import os
 import sqlite3
 import sys
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,16 +26,28 @@ ENVIRONMENT = "XBARLAB_WEAR"
 COUNTS = ("set_pulses", "reset_pulses", "alternations", "sweeps")
 STRESSES = ("set_stress", "reset_stress")
 LAST_SIGN = "last_sign"
+UNATTRIBUTED = "unattributed"
 PLANES = (*COUNTS, *STRESSES, LAST_SIGN)
 _FILE = "wear.sqlite"
 _BUSY_SECONDS = 2.0
 FORMAT = 2
-"""Format 1 had no runs and no birth ids; it is taken over."""
+"""Format 1 had no runs and no birth ids; it is taken over. Columns that format 2 got later are added when they are
+missing: who does not know them reads and writes the rest as before."""
+_ADDED = {
+    "birth": "TEXT",
+    "unattributed": "REAL NOT NULL DEFAULT 0",
+    "unattributed_stress": "REAL NOT NULL DEFAULT 0",
+    "unwritten": "INTEGER NOT NULL DEFAULT 0",
+    "why_unwritten": "TEXT NOT NULL DEFAULT ''",
+}
+# What of an account could not be written when its books were closed is said by a file without content: there is room
+# for its name where there is none for a row.
+DISK_FULL, NOT_WRITABLE = "disk full", "not writable"
 _TABLES = f"""
 CREATE TABLE IF NOT EXISTS chips (
     id TEXT PRIMARY KEY, rows INTEGER NOT NULL, cols INTEGER NOT NULL, first_use TEXT, last_use TEXT,
     reserved REAL NOT NULL DEFAULT 0, uncertain REAL NOT NULL DEFAULT 0, crashes INTEGER NOT NULL DEFAULT 0,
-    budget REAL, budget_source TEXT, birth TEXT
+    budget REAL, budget_source TEXT, {", ".join(f"{name} {kind}" for name, kind in _ADDED.items())}
 );
 CREATE TABLE IF NOT EXISTS cells (
     chip TEXT NOT NULL REFERENCES chips (id), row INTEGER NOT NULL, col INTEGER NOT NULL,
@@ -67,6 +80,10 @@ class Account:
         Pulses any one cell may have had beyond its count, because a process died before it wrote them down.
     crashes : int
         How often that happened.
+    unwritten : int
+        How often they could not be written when the books were closed; ``why_unwritten`` says why, the last time.
+    unattributed, unattributed_stress : float, float [V]
+        Pulses, and the largest of their voltages, given when it was not known to which cell.
     budget : float, optional
         ``pulses_total_max`` of whoever used it last, and ``budget_source`` who set that.
     birth : str
@@ -83,6 +100,10 @@ class Account:
     budget: float | None = None
     budget_source: str = ""
     birth: str = ""
+    unattributed: float = 0.0
+    unattributed_stress: float = 0.0
+    unwritten: int = 0
+    why_unwritten: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +137,12 @@ def _user_data_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+
+
+def why_not(error: sqlite3.Error) -> str:
+    """Return why a ledger could not be written: :data:`DISK_FULL` or :data:`NOT_WRITABLE`."""
+    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or "is full" in str(error)
+    return DISK_FULL if full else NOT_WRITABLE
 
 
 class WearStore:
@@ -159,10 +186,11 @@ class WearStore:
                 f"xbarlab that wrote it, or a newer one, or name another ledger by {ENVIRONMENT}"
             )
         columns = {str(row[1]) for row in self._connection.execute("PRAGMA table_info(chips)")}
-        if columns and "birth" not in columns:
-            # Of two processes that open an old ledger at once, one is second.
-            with suppress(sqlite3.OperationalError):
-                self._connection.execute("ALTER TABLE chips ADD COLUMN birth TEXT")
+        for name, kind in _ADDED.items():
+            if columns and name not in columns:
+                # Of two processes that open an old ledger at once, one is second.
+                with suppress(sqlite3.OperationalError):
+                    self._connection.execute(f"ALTER TABLE chips ADD COLUMN {name} {kind}")
 
     def note_birth(self, chip: str, birth: str) -> str:
         """Keep which chip of this id it is that is used now; return the birth id of the one before, "" if unknown."""
@@ -175,22 +203,49 @@ class WearStore:
     def accounts(self) -> list[Account]:
         """Return every chip that is known, the one used last first."""
         rows = self._connection.execute(
-            "SELECT id, rows, cols, coalesce(first_use, ''), coalesce(last_use, ''), uncertain + reserved, "
-            "crashes + (reserved > 0), budget, coalesce(budget_source, ''), coalesce(birth, '') FROM chips "
-            "ORDER BY last_use DESC, id"
+            "SELECT id, rows, cols, coalesce(first_use, ''), coalesce(last_use, ''), uncertain + reserved, crashes, "
+            "budget, coalesce(budget_source, ''), coalesce(birth, ''), unattributed, unattributed_stress, unwritten, "
+            "why_unwritten, reserved > 0 FROM chips ORDER BY last_use DESC, id"
         ).fetchall()
-        return [Account(*row) for row in rows]
+        accounts: list[Account] = []
+        for *row, reserved in rows:
+            account = Account(*row)
+            why = self._why_unwritten(account.chip) if reserved else None
+            if why is not None:
+                account = replace(account, unwritten=account.unwritten + 1, why_unwritten=why)
+            elif reserved:
+                account = replace(account, crashes=account.crashes + 1)
+            accounts.append(account)
+        return accounts
+
+    def mark_unwritten(self, chip: str, why: str) -> None:
+        """Keep that the books of a chip were closed and could not be written: no process died."""
+        with suppress(OSError):
+            self._mark(chip, why).touch()
+
+    def _why_unwritten(self, chip: str) -> str | None:
+        return next((why for why in (DISK_FULL, NOT_WRITABLE) if self._mark(chip, why).exists()), None)
+
+    def _mark(self, chip: str, why: str) -> Path:
+        name = sha256(chip.encode()).hexdigest()[:16]
+        return self.path.with_name(f"{self.path.name}.{name}.{why.replace(' ', '-')}")
 
     def open_account(self, chip: str, shape: tuple[int, int], budget: float | None, budget_source: str) -> Account:
         """Return a chip's account, opened when there was none; what a dead process had reserved becomes uncertain."""
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("INSERT OR IGNORE INTO chips (id, rows, cols) VALUES (?, ?, ?)", (chip, *shape))
+            why = self._why_unwritten(chip)
+            counts = "crashes" if why is None else "unwritten"
             self._connection.execute(
-                "UPDATE chips SET uncertain = uncertain + reserved, crashes = crashes + (reserved > 0), reserved = 0, "
-                "budget = ?, budget_source = ? WHERE id = ? AND rows = ? AND cols = ?",
-                (budget, budget_source, chip, *shape),
+                f"UPDATE chips SET uncertain = uncertain + reserved, {counts} = {counts} + (reserved > 0), "
+                "reserved = 0, budget = ?, budget_source = ?, why_unwritten = coalesce(?, why_unwritten) "
+                "WHERE id = ? AND rows = ? AND cols = ?",
+                (budget, budget_source, why, chip, *shape),
             )
+        for reason in (DISK_FULL, NOT_WRITABLE):
+            with suppress(OSError):
+                self._mark(chip, reason).unlink()
         return next(account for account in self.accounts() if account.chip == chip)
 
     def planes(self, account: Account) -> Planes:
@@ -217,6 +272,7 @@ class WearStore:
             Counts to add, stresses and signs to set: [n] each.
         at : array [n, 2]
             Rows and columns.
+        Under :data:`UNATTRIBUTED` pulses to add and their largest voltage [V], where there were any.
         reserved : float
             Pulses per cell that may be given before the next call; 0 when the books are closed.
         """
@@ -233,6 +289,13 @@ class WearStore:
                 "last_use = max(coalesce(last_use, ''), ?) WHERE id = ?",
                 (reserved, now, now, now, chip),
             )
+            if UNATTRIBUTED in changes:
+                count, most = changes[UNATTRIBUTED].tolist()
+                self._connection.execute(
+                    "UPDATE chips SET unattributed = unattributed + ?, "
+                    "unattributed_stress = max(unattributed_stress, ?) WHERE id = ?",
+                    (count, most, chip),
+                )
 
     def note_run(self, chip: str, run: str, session: str, folder: str) -> None:
         """Note which session of a run works on a chip now: a copy of the run's folder knows nothing of it."""

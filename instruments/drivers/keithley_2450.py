@@ -23,6 +23,7 @@ from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
 from ..wire.wire_text import sent
 from .allowed import ALLOWED_2450, RULES_2450
+from .applied_level import AppliedLevel
 from .carried_limits import ChipLimits, carried
 from .list_sweep import LIST_MAX, ListSweep
 from .roles import MeterFacts
@@ -74,6 +75,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             )
         )
         self._readings = SmuReadings(self.wire)
+        self._applied = AppliedLevel(lambda: self.stress)
         self.guard = self.bounds = SourceLimits(name, RULES_2450, carried(name, chip, limits), allowed=ALLOWED_2450)
         with self._opening():
             super().__init__(name, address, **kwargs)  # pyright: ignore[reportArgumentType]
@@ -89,6 +91,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             )
         super().make_safe()
         self._on = False
+        self._applied.off()
 
     def _has_correct_language_mode(self) -> bool:
         return True  # make_safe has asked
@@ -226,6 +229,14 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             self._on = self.wire.exchange.query("OUTP?").lstrip("+") == "1"
         return self._on
 
+    def _is_idled(self) -> None:
+        super()._is_idled()
+        self._applied.off()
+
+    def _heard_by_hand(self, cmd: str) -> None:
+        self._applied.heard(cmd)
+        super()._heard_by_hand(cmd)
+
     def _forget_settings(self) -> None:
         self._on = None
         self._compliance = self._volts = self._delay = None
@@ -242,12 +253,12 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             Outside the limits: nothing was sent.
         """
         level = self._level(volts, compliance)
-        if self._compliance == compliance:
-            self.wire.exchange.act(f"{level};:OUTP ON")
-        else:
+        if self._compliance != compliance:
             # The limit is known to hold before anything can flow.
             self.wire.exchange.act(level)
-            self.wire.exchange.act("OUTP ON")
+            level = ""
+        self._applied.about(volts, on=True)
+        self.wire.exchange.act(f"{level};:OUTP ON" if level else "OUTP ON")
         self._note(volts, compliance)
         self._on = True
 
@@ -256,12 +267,15 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
         """Set 0 V, then switch the output off."""
         self.wire.exchange.act("SOUR:VOLT 0;:OUTP OFF")
         self._on, self._volts = False, 0.0
+        self._applied.off()
 
     @alone
     def level(self, volts: float, *, compliance: float | None = None) -> None:
         """Change the level [V] and, when given, the current limit [A] while the output is on; one message."""
         self._require_on("level")
-        self.wire.exchange.act(self._level(volts, compliance))
+        message = self._level(volts, compliance)
+        self._applied.about(volts, on=True)
+        self.wire.exchange.act(message)
         self._note(volts, compliance)
 
     @alone
@@ -290,6 +304,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             message = f"SOUR:VOLT:DEL {dwell:.6g};:{message}"
         if dwell and self._volts == volts:
             self.clock.wait(dwell)  # the 2450 delays only when the level changes
+        self._applied.about(volts, on=True)
         (reading,) = self.wire.exchange.ask(
             f'{message};:READ? "defbuffer1",{ELEMENTS}', 1, expected=dwell + self.point_seconds
         )
@@ -355,6 +370,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
         try:
             sweep = ListSweep(self.wire, self._readings, seconds=dwell + self.point_seconds)
             sweep.load(levels, compliance, dwell, most=_largest(self.bounds.now))
+            self._applied.sweep(levels)
             self.wire.exchange.act("OUTP ON;:INIT")
             sweep.wait_for(levels.size, wait or self.clock.wait)
             result = sweep.fetch(levels.size)
@@ -363,6 +379,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             raise
         self._forget_settings()
         self._on = False
+        self._applied.off()
         return result
 
     def _float(self, reply: str, question: str) -> float:

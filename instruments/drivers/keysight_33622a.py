@@ -162,8 +162,8 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
         self._levels = (None, None)
         self._timing = self._count = None
 
-    def _heard_by_hand(self) -> None:
-        super()._heard_by_hand()
+    def _heard_by_hand(self, cmd: str) -> None:
+        super()._heard_by_hand(cmd)
         self._written_by_hand = True
 
     # -- pulses -------------------------------------------------------------------------------------------------------
@@ -218,6 +218,7 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
                 self._count = train.count
             # After power-on it has 50 Ω and a sine: a train would be another one, and twice as high.
             self.require_power("the setup of a train")
+            self.stress.pulses((train.first, train.second), train.count)
             self.wire.exchange.act("OUTP1 ON;:OUTP2 ON")
             if self.relay_seconds:
                 self.clock.wait(self.relay_seconds)

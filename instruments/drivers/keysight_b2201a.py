@@ -6,7 +6,7 @@ Commands as in the Agilent B2200 User's Guide, auto configuration mode (14 input
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any
 
@@ -112,6 +112,7 @@ class KeysightB2201AMatrix(GuardedInstrument, KeysightB2201):
         opening, closing = before - wanted, wanted - before
         if not opening and not closing:
             return
+        self.stress.ties(before, wanted)
         self._closed = None  # until it is read back
         if opening:
             command = "ROUT:OPEN:CARD 0" if opening == before else f"ROUT:OPEN {channel_list(opening)}"
@@ -167,6 +168,17 @@ class KeysightB2201AMatrix(GuardedInstrument, KeysightB2201):
 
     def _check(self, cmd: str) -> None:
         super()._check(cmd)
+        for added in self._closing(cmd):
+            self._refuse_shorts(self.closed | added)
+
+    def _heard_by_hand(self, cmd: str) -> None:
+        # What is opened in the same message counts as closed meanwhile: nobody knows in which order it is done.
+        for added in self._closing(cmd):
+            self.stress.ties(self.closed, self.closed | added)
+        super()._heard_by_hand(cmd)
+
+    def _closing(self, cmd: str) -> Iterator[frozenset[Path]]:
+        """Yield the paths that every command of a message would close."""
         for unit in split_outside_quotes(cmd, ";"):
             match = _CLOSING.fullmatch(unit)
             if match is None:
@@ -175,8 +187,7 @@ class KeysightB2201AMatrix(GuardedInstrument, KeysightB2201):
             if channels is None:
                 raise RefusedError(f"{unit.strip()!r}: write channels one by one, as in (@00101,00202)")
             numbers = [number.strip() for number in channels[1].split(",")]
-            added = {self._port_pair((int(number[1:3]), int(number[3:]))) for number in numbers}
-            self._refuse_shorts(self.closed | added)
+            yield frozenset(self._port_pair((int(number[1:3]), int(number[3:]))) for number in numbers)
 
     def _judge_status(self, reply: str) -> int:
         """Return the event register; an error bit raises with the error queue."""

@@ -54,11 +54,12 @@ class JoinedWear:
             "cols": self._shape[1],
             "cells": sum(part.size for part in self._parts),
             "first_use": min(first, default=""),
+            "why_unwritten": next((str(one["why_unwritten"]) for one in found if one["why_unwritten"]), ""),
             "last_use": max(str(one["last_use"]) for one in found),
         }
         for key in found[0].keys() - made.keys():
             values = [float(one[key]) for one in found]
-            made[key] = max(values) if key.endswith("_max") or key == "uncertain" else sum(values)
+            made[key] = max(values) if key.endswith("_max") or key in {"uncertain", "unattributed"} else sum(values)
         return made
 
     def remaining(self, limits: Limits) -> NDArray[np.float64]:
@@ -81,6 +82,11 @@ class JoinedWear:
         """Return the last session of a run on any of the chips."""
         found = [session for ledger in self.ledgers if (session := ledger.run_session(run)) is not None]
         return max(found, key=lambda session: session.begun, default=None)
+
+    def add_unattributed(self, volts: float, count: int, limits: Limits) -> None:
+        """Count pulses of which it is not known to which cell they go, nor on which chip: every one may have them."""
+        for ledger in self.ledgers:
+            ledger.add_unattributed(volts, count, limits)
 
     def flush(self) -> None:
         """Write what is not written yet."""

@@ -25,6 +25,7 @@ from ..limits import Limits
 from ..wire.interrupts import uninterrupted
 from ..wire.locks import ActionLock
 from ..wire.safe_state import SafeStep
+from .by_hand import ByHand
 from .lines import ProbeInputs, ProbeLines
 
 if TYPE_CHECKING:
@@ -107,6 +108,24 @@ class Rig:
             smu.configure(nplc=nplc)
         self.lock = ActionLock(name)
         self.wear = WearLedger(name, (chip.rows, chip.cols))
+        # What these drivers are used for by hand is counted as well; another make's, where it tells.
+        hand = ByHand(
+            self.lines,
+            polarity=chip.polarity,
+            limits=limits,
+            account=lambda: self.wear,
+            acting=lambda: self.lock.is_mine,
+            paths=lambda: getattr(matrix, "closed", None),
+        )
+        inputs_of = self.lines.inputs
+        for driver, ports in (
+            (row_smu, (inputs_of.row_smu,)),
+            (column_smu, (inputs_of.column_smu,)),
+            (pulser, (inputs_of.pulser_row, inputs_of.pulser_column)),
+            (matrix, ()),
+        ):
+            if hasattr(driver, "stress"):
+                driver.stress = hand.of(*ports)  # pyright: ignore[reportAttributeAccessIssue]
         self._tied: frozenset[Path] = frozenset()
         self._slots = self._pulses = 0
         self._seconds = 0.0

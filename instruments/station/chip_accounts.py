@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 from ..chip.wear_ledger import WearLedger
 from ..chip.wear_store import WearStore, wear_file
+from ..drivers.unattributed import Unattributed
 from ..joined.array import JoinedArrays
 from ..joined.wear import JoinedWear
 from .bench_lock import BenchLock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..capabilities import CrossbarArray
     from ..chip.chip_file import Chip
+    from ..limits import Limits
     from .station_file import StationFile
 
 
@@ -48,6 +52,13 @@ def own_chips(file: StationFile, array: CrossbarArray) -> tuple[BenchLock | None
             lock.release()
         raise
     return lock, ledgers[0] if len(ledgers) == 1 else JoinedWear(ledgers, array.spec)
+
+
+def count_beside(instruments: Iterable[object], account: WearLedger | JoinedWear, limits: Limits) -> None:
+    """Let instruments beside the array count what they drive: nobody knows what that reaches."""
+    for instrument in instruments:
+        if hasattr(instrument, "stress"):
+            instrument.stress = Unattributed(lambda: account, limits)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _open_account(file: StationFile, array: CrossbarArray, chip: Chip | None, account: str | None) -> WearLedger:

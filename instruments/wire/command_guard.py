@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -126,16 +126,7 @@ class CommandGuard:
             raise RefusedError(f"{_shown(text)} holds characters that are not ASCII: instruments do not read them")
         if "\n" in text or "\r" in text:
             raise RefusedError(f"{_shown(text)} holds several lines: send one message at a time")
-        path: list[str] = []
-        for unit in split_outside_quotes(text, ";"):
-            stripped = unit.strip()
-            if stripped.startswith("*"):
-                _refuse_common(stripped)
-            if not stripped or stripped.startswith("*"):
-                continue
-            header, rest = _split_header(stripped)
-            nodes = _nodes_given(header)
-            readings = [nodes] if header.startswith(":") or not path else [path + nodes, nodes]
+        for header, readings, rest in _units(text):
             words = False
             if not header.endswith("?"):
                 self._require_allowed(readings)
@@ -143,7 +134,6 @@ class CommandGuard:
                 words = self._judge(reading, header.endswith("?"), rest) or words
             if not words:
                 self._refuse_oddities(header, rest)
-            path = readings[0][:-1]
 
     def _judge_setting(self, header: str, number: str) -> None:
         """Judge ``header number`` by the rule the header has."""
@@ -207,6 +197,62 @@ class CommandGuard:
                 raise RefusedError(f"{header} {argument.strip()}: only finite numbers are sent to an instrument")
             if "#" in _QUOTED.sub("", argument):
                 raise RefusedError(f"{header} carries a binary block: blocks are sent by the driver's methods only")
+
+
+class Commands:
+    """Some commands by a name of ours, to be found in text that has been checked.
+
+    Parameters
+    ----------
+    headers : name → header, spelled as that of a :class:`Rule`
+    """
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._patterns = [(name, _nodes(one)) for name, header in headers.items() for one in _variants(header)]
+        self._known: dict[str, str | None] = {}
+
+    def found(self, text: str) -> Iterator[tuple[str, str]]:
+        """Yield name and argument of every command of these that ``text`` sets, in its order."""
+        # A sweep by hand sets one thing to many values: its header is looked for once.
+        setting = _SETTING.fullmatch(text)
+        if setting is not None and setting[1] in self._known:
+            name = self._known[setting[1]]
+            if name is not None:
+                yield name, setting[2]
+            return
+        for header, readings, rest in _units(text.strip()):
+            found = None if header.endswith("?") else self._name(readings)
+            if setting is not None and len(self._known) < _REMEMBERED:
+                self._known[setting[1]] = found
+            if found is not None:
+                yield found, rest.strip()
+
+    def _name(self, readings: list[list[str]]) -> str | None:
+        return next((name for nodes in readings for name, one in self._patterns if _matches(nodes, one)), None)
+
+    @staticmethod
+    def number(text: str, unit: str) -> float:
+        """Return the number of an argument, in ``unit``; ValueError where it is none."""
+        try:
+            return _number(text, unit, "")
+        except RefusedError as error:
+            raise ValueError(text) from error
+
+
+def _units(text: str) -> Iterator[tuple[str, list[list[str]], str]]:
+    """Yield of every command of a message, the common ones aside: its header, the nodes it may mean, its argument."""
+    path: list[str] = []
+    for unit in split_outside_quotes(text, ";"):
+        stripped = unit.strip()
+        if stripped.startswith("*"):
+            _refuse_common(stripped)
+        if not stripped or stripped.startswith("*"):
+            continue
+        header, rest = _split_header(stripped)
+        nodes = _nodes_given(header)
+        readings = [nodes] if header.startswith(":") or not path else [path + nodes, nodes]
+        yield header, readings, rest
+        path = readings[0][:-1]
 
 
 def split_outside_quotes(text: str, separator: str) -> Iterator[str]:

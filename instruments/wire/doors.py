@@ -19,6 +19,7 @@ from .interrupts import uninterrupted
 from .parts import Wire
 from .safe_state import SafeStep
 from .steps import judge_ramps
+from .stress import Stress, Unheard
 
 if TYPE_CHECKING:
     from pyvisa.resources import MessageBasedResource
@@ -75,6 +76,8 @@ class GuardedInstrument(_Base):
     wire: Wire
     guard: Checks | None = None
     """Refuses text that carries what is not allowed."""
+    stress: Stress = Unheard()
+    """Who counts what the chip gets, where this instrument drives its lines."""
     _is_safe: bool = False
     _clock: Clock
     _transactions_before: int = 0
@@ -98,7 +101,7 @@ class GuardedInstrument(_Base):
     def _forget_settings(self) -> None:
         """Forget what may be stale of what is remembered of the instrument's settings."""
 
-    def _heard_by_hand(self) -> None:
+    def _heard_by_hand(self, cmd: str) -> None:
         """Called before what a user writes is sent: the driver no longer knows how the instrument is set."""
         self._forget_settings()
 
@@ -170,7 +173,7 @@ class GuardedInstrument(_Base):
         with self.wire.lock:
             if self._rehearsing:
                 return
-            self._heard_by_hand()
+            self._heard_by_hand(cmd)
             self.wire.exchange.act(cmd)
 
     def ask_raw(self, cmd: str) -> str:
@@ -180,7 +183,7 @@ class GuardedInstrument(_Base):
             raise RefusedError(f"{cmd!r} asks nothing: use write, or the reply is waited for in vain")
         with self.wire.lock:
             if ";" in cmd:
-                self._heard_by_hand()  # a part of it may set something
+                self._heard_by_hand(cmd)  # a part of it may set something
             return self.wire.exchange.query(cmd)
 
     def _rehearse(self, doing: Callable[[], object]) -> None:

@@ -46,6 +46,11 @@ class ActionLock:
             self._owner = None
         self._lock.release()
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread is in an action of the array."""
+        return self._owner == threading.get_ident()
+
     def go_on(self) -> None:
         """Say, between the messages of a long action, that it goes on.
 

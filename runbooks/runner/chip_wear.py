@@ -9,8 +9,8 @@ from pathlib import Path
 from ...analysis.report.report import Section
 from ...analysis.report.wear import Maps, Summary, pulses_map, stress_map, wear_lines, wear_section
 from ...common.errors import RefusedError, unknown
-from ...instruments.chip.wear_ledger import wear_maps, wear_summary
 from ...instruments.chip.wear_store import Account, WearStore, wear_file
+from ...instruments.chip.wear_summary import wear_maps, wear_summary
 from ...instruments.limits import Limits
 from ...instruments.station.station import Bench
 from ...instruments.station.station_file import StationFile, read_station

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from support import fake_board as fake
+from xbarlab.analysis.report.wear import wear_lines
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
@@ -212,6 +213,34 @@ def test_a_killed_process_leaves_a_bound_behind(tmp_path: Path) -> None:
         assert book.remaining(limits)[0, 0] == 30000 - 5 - bound
     with ledger(tmp_path, limits) as book:
         assert book.summary()["crashes"] == 1, "closing in peace adds nothing"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [("database or disk is full", "the disk was full"), ("disk I/O error", "the ledger could not be written")],
+)
+def test_books_that_could_not_be_closed_are_no_process_that_died(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, said: str
+) -> None:
+    book = ledger(tmp_path)
+    book.add(CELL, 2.0, 3, WIDE)
+
+    def fails(*_: Any) -> None:
+        raise sqlite3.OperationalError(error)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WearStore, "write", fails)
+        book.close()
+    store = WearStore(tmp_path / "wear.sqlite")
+    (account,) = store.accounts()  # as ``xbarlab chip show`` looks at it
+    assert (account.crashes, account.unwritten) == (0, 1)
+    store.close()
+    for _ in range(2):
+        with ledger(tmp_path) as again:
+            told = dict(wear_lines(again.summary()))["not certain"]
+            assert told.endswith(f"more per cell: {said} when they were to be written down")
+            assert again.summary()["crashes"] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["wear.sqlite"]
 
 
 def test_a_database_that_is_locked_stops_pulses_before_they_go_uncounted(
