@@ -19,10 +19,9 @@ from ...common.owned import NotCopied
 from ..block import Block
 from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
-from ..wire.stress import stays
 from .giving import Giving
 from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, UNATTRIBUTED, Account, RunSession, WearStore, why_not
-from .wear_summary import wear_maps, wear_summary
+from .wear_summary import stays, wear_maps, wear_summary
 
 if TYPE_CHECKING:
     from ..limits import Limits

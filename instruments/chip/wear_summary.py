@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from .wear_store import Account
 
 
+def stays(volts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the signs of the stays at one polarity that ``volts`` [points] [V] goes through, in their order."""
+    signs = np.sign(volts)
+    signs = signs[signs != 0.0]
+    return signs[np.flatnonzero(np.diff(signs, prepend=0.0))] if signs.size else signs
+
+
 def wear_maps(planes: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
     """Return what is shown of the ``planes`` that are kept."""
     return {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..wire.command_guard import Commands, split_outside_quotes
-from ..wire.stress import Stress
+from .stress import Stress
 
 _COUNT_MAX = 1000
 _REPEATS, _DUAL = 4, 7

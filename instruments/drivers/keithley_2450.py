@@ -29,6 +29,7 @@ from .list_sweep import LIST_MAX, ListSweep
 from .roles import MeterFacts
 from .smu_readings import ELEMENTS, Point, SmuReadings
 from .source_limits import SourceLimits
+from .stress import Stress, Unheard
 
 _COMPLIANCE_MIN, _COMPLIANCE_MAX = 1e-9, 1.05
 _COMPLIANCE_DEFAULT = 1.05e-4
@@ -42,6 +43,8 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
     """QCoDeS's Keithley 2450 as a source-measure unit for a crossbar: limits hold for its stock parameters too."""
 
     _model = "2450"
+    stress: Stress = Unheard()
+    """Who counts what the chip gets by hand."""
     facts = MeterFacts(delay_min=_DELAY_MIN, points_max=LIST_MAX)
 
     _on: bool | None = False

@@ -22,6 +22,7 @@ from ..wire.wire_text import sent
 from .allowed import ALLOWED_33622A, RULES_33622A
 from .carried_limits import ChipLimits, carried
 from .source_limits import SourceLimits
+from .stress import Stress, Unheard
 
 _VOLTS_MAX, _VOLTS_MIN = 10.0, 2e-3  # into an open circuit; the smallest amplitude
 _WIDTH_MIN, _WIDTH_MAX = 5e-9, 1e6
@@ -83,6 +84,8 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
     """
 
     _model = "33622A"
+    stress: Stress = Unheard()
+    """Who counts what the chip gets by hand."""
     edge_range = (3e-9, 1e-6)
 
     relay_seconds: float = 0.01

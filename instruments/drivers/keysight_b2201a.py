@@ -23,6 +23,7 @@ from ..wire.parts import Wire
 from .allowed import ALLOWED_B2201A, RULES_B2201A
 from .carried_limits import ChipLimits, carried
 from .source_limits import SourceLimits
+from .stress import Stress, Unheard
 
 INPUTS, OUTPUTS = 14, 48
 Path = tuple[int, int]
@@ -41,6 +42,8 @@ class KeysightB2201AMatrix(GuardedInstrument, KeysightB2201):
     """
 
     _model = "B2201A"
+    stress: Stress = Unheard()
+    """Who counts what the chip gets by hand."""
     ports = (INPUTS, OUTPUTS)
 
     settle: float = 0.01

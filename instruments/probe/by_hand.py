@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from ...common.errors import RefusedError, XbarlabError
 from ..block import Block
-from ..drivers.unattributed import Unattributed
-from ..wire.stress import stays
+from ..chip.wear_summary import stays
+from .unattributed import Unattributed
 
 if TYPE_CHECKING:
     from ..chip.wear_ledger import WearLedger
+    from ..drivers.roles import Path
     from ..limits import Limits
-    from ..wire.stress import Path
     from .lines import ProbeLines
 
 log = logging.getLogger(__name__)

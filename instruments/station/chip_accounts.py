@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ..chip.wear_ledger import WearLedger
 from ..chip.wear_store import WearStore, wear_file
-from ..drivers.unattributed import Unattributed
 from ..joined.array import JoinedArrays
 from ..joined.wear import JoinedWear
+from ..probe.unattributed import Unattributed
 from .bench_lock import BenchLock
 
 if TYPE_CHECKING:
@@ -16,14 +16,20 @@ if TYPE_CHECKING:
 
     from ..capabilities import CrossbarArray
     from ..chip.chip_file import Chip
-    from ..limits import Limits
     from .station_file import StationFile
 
 
-def own_chips(file: StationFile, array: CrossbarArray) -> tuple[BenchLock | None, WearLedger | JoinedWear]:
+def own_chips(
+    file: StationFile, array: CrossbarArray, beside: Iterable[object] = ()
+) -> tuple[BenchLock | None, WearLedger | JoinedWear]:
     """Lock the chips themselves, which may sit on another bench next, and open their accounts.
 
     Every chip has its own, under its own id, also where several boards are one array. Simulated chips are not locked.
+
+    Parameters
+    ----------
+    beside : instruments of the station that are no part of the array
+        What they drive is counted without a cell: nobody knows what it reaches.
 
     Raises
     ------
@@ -51,14 +57,11 @@ def own_chips(file: StationFile, array: CrossbarArray) -> tuple[BenchLock | None
         if lock is not None:
             lock.release()
         raise
-    return lock, ledgers[0] if len(ledgers) == 1 else JoinedWear(ledgers, array.spec)
-
-
-def count_beside(instruments: Iterable[object], account: WearLedger | JoinedWear, limits: Limits) -> None:
-    """Let instruments beside the array count what they drive: nobody knows what that reaches."""
-    for instrument in instruments:
+    account = ledgers[0] if len(ledgers) == 1 else JoinedWear(ledgers, array.spec)
+    for instrument in beside:
         if hasattr(instrument, "stress"):
-            instrument.stress = Unattributed(lambda: account, limits)  # pyright: ignore[reportAttributeAccessIssue]
+            instrument.stress = Unattributed(lambda: account, array.spec.limits)  # pyright: ignore[reportAttributeAccessIssue]
+    return lock, account
 
 
 def _open_account(file: StationFile, array: CrossbarArray, chip: Chip | None, account: str | None) -> WearLedger:

@@ -277,11 +277,10 @@ class Bench(NotCopied):
             self._array = self._join(boards)
         self._clock = self._choose_clock()
         # Only now is it known whether the instruments are simulated; until here they have been made safe, no more.
-        from .chip_accounts import count_beside, own_chips
+        from .chip_accounts import own_chips
 
-        self._chip_lock, self._wear = own_chips(self.file, self.array)
         beside = [station.components[name] for name in self.file.instruments if name not in {*first, *mounted}]
-        count_beside(beside, self._wear, self.array.spec.limits)
+        self._chip_lock, self._wear = own_chips(self.file, self.array, beside)
 
     def _join(self, boards: Mapping[str, CrossbarArray]) -> CrossbarArray:
         """Make the array that several boards are together, in the order of the file."""

@@ -19,7 +19,6 @@ from .interrupts import uninterrupted
 from .parts import Wire
 from .safe_state import SafeStep
 from .steps import judge_ramps
-from .stress import Stress, Unheard
 
 if TYPE_CHECKING:
     from pyvisa.resources import MessageBasedResource
@@ -76,8 +75,6 @@ class GuardedInstrument(_Base):
     wire: Wire
     guard: Checks | None = None
     """Refuses text that carries what is not allowed."""
-    stress: Stress = Unheard()
-    """Who counts what the chip gets, where this instrument drives its lines."""
     _is_safe: bool = False
     _clock: Clock
     _transactions_before: int = 0

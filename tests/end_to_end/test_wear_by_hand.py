@@ -17,8 +17,8 @@ from xbarlab.instruments.capabilities import PulseMap
 from xbarlab.instruments.chip import wear_ledger
 from xbarlab.instruments.chip.wear_ledger import WearLedger
 from xbarlab.instruments.chip.wear_store import WearStore
+from xbarlab.instruments.drivers.stress import Unheard
 from xbarlab.instruments.station.station import Bench, load_station
-from xbarlab.instruments.wire.stress import Unheard
 from xbarlab.runbooks.runner.chip_wear import bench_wear, show_chip
 from xbarlab.runbooks.stations import find_station
 

@@ -8,8 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Path = tuple[int, int]
-"""Input and output port of a matrix, counted from 1."""
+from .roles import Path
 
 
 class Stress(Protocol):
@@ -46,10 +45,3 @@ class Unheard:
 
     def ties(self, before: frozenset[Path] | None, after: frozenset[Path]) -> None:
         """Do nothing."""
-
-
-def stays(volts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the signs of the stays at one polarity that ``volts`` [points] [V] goes through, in their order."""
-    signs = np.sign(volts)
-    signs = signs[signs != 0.0]
-    return signs[np.flatnonzero(np.diff(signs, prepend=0.0))] if signs.size else signs

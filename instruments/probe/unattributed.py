@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ..wire.stress import stays
+from ..chip.wear_summary import stays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..drivers.roles import Path
     from ..limits import Limits
-    from ..wire.stress import Path
 
 
 class Account(Protocol):
