@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
@@ -80,7 +80,7 @@ def _sentence(kind: type[BaseModel], error: ValidationError, key: str, top: str)
     errors = error.errors(include_url=False)
     # A mistyped key is also one that is missing: what was written is the better answer.
     first = next((each for each in errors if each["type"] == "extra_forbidden"), errors[0])
-    path = tuple(part for part in first["loc"] if part != "[key]")
+    path = _without_tags(kind, tuple(part for part in first["loc"] if part != "[key]"))
     place = ".".join(str(part) for part in path)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     given: Any = first["input"]
@@ -92,6 +92,14 @@ def _sentence(kind: type[BaseModel], error: ValidationError, key: str, top: str)
         return f"{place} is {given!r}; it must be a mapping of keys to values"
     if first["type"] == "missing":
         return f"{place} is missing{more}"
+    if first["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        context = first.get("ctx", {})
+        tag = str(context.get("discriminator", "")).strip("'")
+        choices = [choice.strip("'") for choice in str(context.get("expected_tags", "")).split(", ") if choice]
+        if first["type"] == "union_tag_invalid":
+            return f"{place}: {unknown(tag, context.get('tag'), choices)}"
+        found = _tags(_record_at(kind, path[:-1]).model_fields[str(path[-1])].annotation, tag)
+        return f"{place}.{tag} is missing: choose from {', '.join(sorted(found))}{more}"
     if first["type"] == "literal_error":
         field = _record_at(kind, path[:-1]).model_fields.get(str(path[-1]))
         choices = [str(choice) for choice in get_args(field.annotation)] if field is not None else []
@@ -107,12 +115,41 @@ def fields_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
 
 
 def _record_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> type[BaseModel]:
-    here = kind
+    return [kind, *(record for record, _ in _steps(kind, path))][-1]
+
+
+def _without_tags(kind: type[BaseModel], path: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Return a path without what pydantic puts in for the choice among several records."""
+    return tuple(part for part, (_, is_tag) in zip(path, _steps(kind, path), strict=True) if not is_tag)
+
+
+def _steps(kind: type[BaseModel], path: tuple[int | str, ...]) -> Iterator[tuple[type[BaseModel], bool]]:
+    """Yield for every part of a path the record it leads to, and whether it only names one of several."""
+    here, among = kind, [kind]
     for part in path:
+        chosen = [record for record in among if len(among) > 1 and part in _said_by(record)]
         field = here.model_fields.get(str(part))
-        if field is not None:
-            here = next(iter(_records(field.annotation)), here)
-    return here
+        if chosen:
+            here, among = chosen[0], chosen
+        elif field is not None:
+            among = _records(field.annotation)
+            here = among[0] if among else here
+        yield here, bool(chosen)
+
+
+def _said_by(record: type[BaseModel]) -> list[Any]:
+    """Return the words that tell a record from others: the values of its literal fields."""
+    return [
+        word
+        for field in record.model_fields.values()
+        if get_origin(field.annotation) is Literal
+        for word in get_args(field.annotation)
+    ]
+
+
+def _tags(annotation: Any, tag: str) -> list[str]:
+    """Return what ``tag`` may say in the records of an annotation."""
+    return [str(word) for record in _records(annotation) for word in get_args(record.model_fields[tag].annotation)]
 
 
 def _records(annotation: Any) -> list[type[BaseModel]]:

@@ -1,0 +1,127 @@
+"""Files of other benches as plain tables: CSV, TSV and other separated text, packed or not, and Parquet."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...common.errors import RefusedError, alternatives
+from ...common.files import ARRAYS_MAX, read_bytes
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from .description import Entry
+
+DATA_FILE = "data file"
+_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".dat": "\t"}
+_LISTED = 20
+_MANY = 1000
+
+
+def matching(folder: Path, pattern: str, *, where: str) -> list[Path]:
+    """Return the files in ``folder`` that fit ``pattern``, sorted by name; refuse none, listing what is there."""
+    if not folder.is_dir():
+        raise RefusedError(f"{where}: there is no folder {folder} with the data: give the folder they are in")
+    try:
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    except (NotImplementedError, ValueError) as error:
+        raise RefusedError(f"{where}: files {pattern!r}: give a path from the folder of the data") from error
+    if not found:
+        there = sorted(path.name for path in folder.iterdir() if path.is_file())
+        more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+        listed = alternatives(pattern, there[:_LISTED]).removeprefix(": choose from ")
+        raise RefusedError(f"{where}: no file {pattern!r} in {folder}: there is {listed}{more}")
+    return found
+
+
+def read_frame(path: Path, entry: Entry) -> DataFrame:
+    """Return the lines of a file as a table; a column without a header is called by its position, from 1.
+
+    The index is the line's number in the file, as far as the file is text.
+
+    Raises
+    ------
+    RefusedError
+        The file is damaged, too large, or no table.
+    """
+    from pandas.errors import EmptyDataError, ParserError
+
+    packed = path.suffix.lower() == ".gz"
+    suffix = (path.with_suffix("") if packed else path).suffix.lower()
+    content = read_bytes(path, DATA_FILE, most=ARRAYS_MAX)
+    if packed:
+        content = _unpacked(content, path)
+    try:
+        frame = _parquet(content, path) if suffix == ".parquet" else _text(content, suffix, entry, path)
+    except (ParserError, EmptyDataError, UnicodeDecodeError, ValueError) as error:
+        if isinstance(error, RefusedError):
+            raise
+        said = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        raise RefusedError(f"{path}: not readable as a table: {said}: look at separator, skip and header") from error
+    if not len(frame):
+        raise RefusedError(f"{path} holds no line of numbers: look at skip and header")
+    return frame
+
+
+def _unpacked(content: bytes, path: Path) -> bytes:
+    try:
+        with gzip.open(BytesIO(content)) as file:
+            found = file.read(ARRAYS_MAX + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RefusedError(f"{path} cannot be unpacked: {error}") from error
+    if len(found) > ARRAYS_MAX:
+        raise RefusedError(f"{path}: it unpacks to more than {ARRAYS_MAX >> 20} MiB, the most that is read")
+    return found
+
+
+def _parquet(content: bytes, path: Path) -> DataFrame:
+    import pandas as pd
+
+    if find_spec("pyarrow") is None:
+        raise RefusedError(
+            f'{path}: Parquet needs the package pyarrow: python -m pip install "xbarlab[export]", or give a CSV file'
+        )
+    try:
+        return pd.read_parquet(BytesIO(content))
+    except Exception as error:  # of pyarrow, in a dozen kinds
+        raise RefusedError(f"{path}: not readable as Parquet: {' '.join(str(error).split())}") from error
+
+
+def _text(content: bytes, suffix: str, entry: Entry, path: Path) -> DataFrame:
+    import pandas as pd
+
+    default = ";" if entry.decimal == "," else _SEPARATORS.get(suffix)
+    separator = entry.separator or default
+    if separator is None:
+        raise RefusedError(f"{path}: say its separator: its name ends in none of {', '.join(_SEPARATORS)}, .parquet")
+    read: Any = pd.read_csv
+    frame: DataFrame = read(
+        BytesIO(content),
+        sep=separator,
+        decimal=entry.decimal,
+        skiprows=entry.skip,
+        header=0 if entry.header else None,
+        skipinitialspace=True,
+        skip_blank_lines=False,
+        index_col=False,
+        encoding="utf-8-sig",
+        engine="c" if len(separator) == 1 else "python",
+        low_memory=False,
+    )
+    if frame.shape[1] > _MANY:  # a block of memory for each takes seconds
+        frame = pd.DataFrame(frame.to_numpy(), columns=frame.columns)
+    if entry.header:
+        frame.columns = [str(name).strip() for name in frame.columns]
+    else:
+        frame.columns = range(1, frame.shape[1] + 1)
+    frame.index = frame.index + entry.skip + (2 if entry.header else 1)
+    empty = np.asarray(pd.isna(frame.to_numpy()))
+    last = np.flatnonzero(~empty.all(axis=0))[-1] if not empty.all() else -1  # a separator may end every line
+    return frame.iloc[~empty.all(axis=1), : last + 1]
