@@ -63,6 +63,8 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 def alternatives(name: object, known: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown ``name``: what there is, and the nearest one."""
     names = sorted(known)
+    if not names:
+        return ": there is none"
     near = get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f": choose from {', '.join(names) or 'nothing'}{hint}"
+    return f": choose from {', '.join(names)}{hint}"

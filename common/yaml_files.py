@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from .errors import RefusedError, unknown
 from .files import read_text
+from .yaml_words import in_our_words
 
 ENTRIES_MAX = 100_000
 """Most keys, values and list items of one file, aliases counted as what they stand for: a bad-cell list of 32,000."""
@@ -20,26 +22,8 @@ DEPTH_MAX = 50
 """Deepest nesting of one file."""
 
 KeyPath = tuple[str | int, ...]
-_TAB = "a tab indents this line: use spaces"
-_PLAIN_WORDS = {
-    "mapping values are not allowed here": "a ': ' where none can stand: put the text in quotes, or correct the "
-    "indentation of this line",
-    "mapping values are not allowed in this context": "a ': ' where none can stand: put the text in quotes, or correct "
-    "the indentation of this line",
-    "did not find expected key": "this line is indented otherwise than the ones it belongs to",
-    "found character '\\t' that cannot start any token": _TAB,
-    "expected <block end>, but found '<block mapping start>'": "this line is indented deeper than the ones it belongs "
-    "to",
-    "expected <block end>, but found '<block sequence start>'": "this '-' is indented otherwise than the list or key "
-    "it belongs to",
-    "expected <block end>, but found '-'": "this '-' is indented otherwise than the list or key it belongs to",
-    "expected <block end>, but found '?'": "this line is indented otherwise than the ones it belongs to",
-    "expected <block end>, but found '<scalar>'": "this text follows something that is complete already: put the "
-    "whole in quotes",
-    "could not find expected ':'": "a key without its ': ', or text that goes on where a key should begin",
-    "expected ',' or ']', but got '<stream end>'": "a '[' is not closed by a ']'",
-    "expected ',' or '}', but got '<stream end>'": "a '{' is not closed by a '}'",
-}
+_SHOWN = 40
+_TOO_DEEP = f"nested deeper than {DEPTH_MAX} levels"
 
 
 class YamlError(Exception):
@@ -47,18 +31,20 @@ class YamlError(Exception):
 
     Attributes
     ----------
-    line : int, optional
+    line, column : int, optional
         Where, counted from 1.
     """
 
-    def __init__(self, said: str, line: int | None = None) -> None:
+    def __init__(self, said: str, mark: Any = None) -> None:
         super().__init__(said)
-        self.line = line
+        self.line: int | None = None if mark is None else mark.line + 1
+        self.column: int | None = None if mark is None else mark.column + 1
 
     def sentence(self, name: str, *, is_not: str = "not readable as YAML", line0: int = 0) -> str:
-        """Return one sentence that names the file and the line; ``line0`` lines come before the text."""
-        at = "" if self.line is None else f":{self.line + line0}"
-        return f"{name}{at}: {is_not}: {self}"
+        """Return one sentence that names file, line and column; ``line0`` lines come before the text."""
+        if self.line is None:
+            return f"{name}: {is_not}: {self}"
+        return f"{name}:{self.line + line0}: {is_not} at column {self.column}: {self}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +77,15 @@ def parse_yaml(text: str, *, lines: bool = False, entries_max: int = ENTRIES_MAX
         to itself.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import DuplicateKeyError
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
 
     yaml = YAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False
     yaml.max_depth = DEPTH_MAX + 1
+    node: Any = None
     try:
-        node: Any = yaml.compose(text)
+        node = yaml.compose(text)
         if node is None:
             return YamlText(None, {})
         _refuse_immense(node, entries_max)
@@ -108,21 +95,26 @@ def parse_yaml(text: str, *, lines: bool = False, entries_max: int = ENTRIES_MAX
             _find_lines(node, (), found)
         return YamlText(data, found)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        said = " ".join(str(error.problem or error.context).split())
-        if isinstance(error, DuplicateKeyError):
-            said = said.split(" with value")[0]
-        if said.startswith("could not determine a constructor for the tag"):
-            tag = said.rpartition(" ")[2]
-            said = f"the tag {tag} is neither text, number, true/false, list nor map: put it in quotes if it is text"
-        elif said.startswith("maximum depth"):
-            said = f"nested deeper than {DEPTH_MAX} levels"
-        raise YamlError(_PLAIN_WORDS.get(said, said), None if mark is None else mark.line + 1) from error
+        said = str(error.problem or error.context)
+        words = _TOO_DEEP if said.startswith("maximum depth") else in_our_words(said)
+        # What is not closed is looked for where it was opened.
+        never = "found unexpected" in said and "scalar" in str(error.context)
+        marks = (error.context_mark, error.problem_mark) if never else (error.problem_mark, error.context_mark)
+        raise YamlError(words, marks[0] or marks[1]) from error
+    except ReaderError as error:
+        before = text[: int(error.position)]
+        place = SimpleNamespace(line=before.count("\n"), column=len(before) - before.rfind("\n") - 1)
+        raise YamlError(in_our_words(str(error)), place) from error
     except RecursionError as error:
-        raise YamlError(f"nested deeper than {DEPTH_MAX} levels") from error
+        raise YamlError(_TOO_DEEP) from error
     # Numbers and dates that look like some and are none: 4,301 digits, the 99th of a month.
     except (YAMLError, ValueError, TypeError, OverflowError, LookupError, AttributeError) as error:
-        raise YamlError(" ".join(str(error).split()) or type(error).__name__) from error
+        culprit = _unreadable(yaml, node)
+        if culprit is not None:
+            shown = culprit.value if len(culprit.value) <= _SHOWN else f"{culprit.value[:_SHOWN]}…"
+            said = f"{shown!r} looks like a number or a date and is none: put it in quotes if it is text"
+            raise YamlError(said, culprit.start_mark) from error
+        raise YamlError(in_our_words(str(error) or type(error).__name__)) from error
 
 
 def read_yaml(path: Path, kind: str) -> dict[str, Any]:
@@ -167,9 +159,9 @@ def _refuse_immense(root: Any, most: int) -> None:
         if known is not None:
             return known
         if id(node) in above:
-            raise YamlError("an alias stands inside of what it stands for", node.start_mark.line + 1)
+            raise YamlError("an alias stands inside of what it stands for", node.start_mark)
         if len(above) > DEPTH_MAX:
-            raise YamlError(f"nested deeper than {DEPTH_MAX} levels", node.start_mark.line + 1)
+            raise YamlError(_TOO_DEEP, node.start_mark)
         above.add(id(node))
         count, depth = 1, 0
         if not isinstance(node.value, str):
@@ -181,11 +173,25 @@ def _refuse_immense(root: Any, most: int) -> None:
         if count > most:
             raise YamlError(f"it holds more than {most:,} entries, aliases counted")
         if depth > DEPTH_MAX:  # reached through aliases
-            raise YamlError(f"nested deeper than {DEPTH_MAX} levels", node.start_mark.line + 1)
+            raise YamlError(_TOO_DEEP, node.start_mark)
         sizes[id(node)] = count, depth
         return count, depth
 
     measured(root)
+
+
+def _unreadable(yaml: Any, node: Any) -> Any:
+    """Return the scalar of a tree of nodes that nothing can be made of, None where it is none of them."""
+    if node is None:
+        return None
+    if not isinstance(node.value, str):
+        parts = (part for entry in node.value for part in (entry if isinstance(entry, tuple) else (entry,)))
+        return next((found for part in parts if (found := _unreadable(yaml, part)) is not None), None)
+    try:
+        yaml.constructor.construct_document(node)
+    except Exception:  # whatever it is, this is the one
+        return node
+    return None
 
 
 def _find_lines(node: Any, path: KeyPath, found: dict[KeyPath, int]) -> None:

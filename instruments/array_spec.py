@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..common.errors import RefusedError
+from ..common.errors import RefusedError, alternatives
 from .block import Block
 from .errors import UnsupportedError
 from .limits import Limits, refuse_bad_number
@@ -197,7 +197,7 @@ class ArraySpec:
             doing = "writes" if writing else "reads"
             why = self.scheme_needs.get(scheme, "this bench has no sources for it")
             raise UnsupportedError(
-                f"{self.name} does not do {doing} in bias scheme {scheme!r} ({why}): choose from {', '.join(known)}"
+                f"{self.name} does not do {doing} in bias scheme {scheme!r} ({why}){alternatives(scheme, known)}"
             )
         return scheme
 

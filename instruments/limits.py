@@ -77,7 +77,8 @@ class _EdgeBounds(Bounds):
 class Quantity(StrEnum):
     """What can be held to limits, with its bounds; a member is its name.
 
-    ``PULSE_VOLTS`` is signed: positive against ``set_volts_max``, negative against ``reset_volts_max``.
+    ``PULSE_VOLTS`` is signed: positive against ``set_volts_max``, negative against ``reset_volts_max``;
+    ``RESET_VOLTS`` is the magnitude of a negative one, as plans have it.
     ``SOURCE_VOLTS`` is what one terminal may be driven to: either sign against the larger of the two. ``EDGE`` is
     bounded by the least that keeps the slew of the largest pulse.
     """
@@ -92,6 +93,7 @@ class Quantity(StrEnum):
         return made
 
     PULSE_VOLTS = "pulse_volts", Bounds("V", "reset_volts_max", "set_volts_max", signed=True)
+    RESET_VOLTS = "reset_volts", Bounds("V", "smallest magnitude", "reset_volts_max")
     SOURCE_VOLTS = "source_volts", _SourceBounds("V", "reset_volts_max", "set_volts_max", signed=True)
     READ_VOLTS = "read_volts", Bounds("V", "read_volts_max", "read_volts_max", signed=True)
     VMM_VOLTS = "vmm_volts", Bounds("V", "vmm_volts_max", "vmm_volts_max", signed=True)
@@ -131,7 +133,9 @@ class LimitError(RefusedError):
         low, high, low_name, high_name = bounds
         above = value > high
         limit, name = (high, high_name) if above else (low, low_name)
-        remedy = f"choose {low:g} to {high:g} {unit}"
+        # A SET is not helped by how far a RESET may go.
+        near = (low, high) if low >= 0.0 else (0.0, high) if above else (low, 0.0)
+        remedy = f"choose {near[0]:g} to {near[1]:g} {unit}"
         error = cls(
             f"{quantity} {value:g} {unit} at {where} is {'above' if above else 'below'} the limit {limit:g} {unit} "
             f"({name}): {remedy}; {set_by}",

@@ -150,6 +150,9 @@ def explain(error: ValidationError, plan: type[BaseModel]) -> RefusedError:
 
 def check_pulse(spec: ArraySpec, *, volts: float, width: float, gate: float, channel: str) -> None:
     """Refuse a pulse outside the limits, named for a plan's parameter rather than a wire."""
-    spec.limits.check("pulse_volts", volts, channel=channel)
+    if volts < 0.0:  # a plan says how large a RESET is, not where it points
+        spec.limits.check("reset_volts", -volts, channel=channel)
+    else:
+        spec.limits.check("pulse_volts", volts, channel=channel)
     spec.limits.check("width", width, channel=channel, unit="s")
     spec.check_gate(gate, channel=f"{channel} gate")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
 import time
 import zipfile
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xbarlab.common.errors import RefusedError
 from xbarlab.common.files import read_array, read_arrays, read_json, read_text
@@ -83,12 +86,12 @@ def test_an_alias_bomb_is_refused_at_once(tmp_path: Path, kind: str, make: Calla
         ("a: &a [*a]", "line 1|inside of what it stands for"),
         ("a: " + "[" * 5_000, "nested deeper"),
         ("- " * 5_000, "nested deeper"),
-        ("a: " + "9" * 5_000, "4300 digits"),
-        ("a: 2020-99-99", "month"),
-        ("a: !!int x", "invalid literal"),
+        ("a: " + "9" * 5_000, "999…' looks like a number or a date and is none"),
+        ("a: 2020-99-99", "'2020-99-99' looks like"),
+        ("a: !!int x", "'x' looks like"),
         ("a: !!bool x", "x"),
         ("a: !!python/name:os.mkdir x", "the tag .*os.mkdir.* is neither text"),
-        ("a: \0", "special characters"),
+        ("a: \0", "control character"),
         ("a: b: c", "put the text in quotes, or correct the indentation"),
         ("\ta: 1", "a tab indents this line"),
         ("a: 1\na: 2", 'duplicate key "a"'),
@@ -98,6 +101,43 @@ def test_text_that_is_no_yaml_of_ours_is_one_error(text: str, says: str) -> None
     with pytest.raises(YamlError, match=says) as caught:
         parse_yaml(text, lines=True)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "says"),
+    [
+        ("a:\n    b: 1\n   c: 2\n", 3, 4, "indented otherwise"),
+        ("a: 1\n  b: 2\n", 2, 4, "correct the indentation"),
+        ("a: 1\n- b\n", 2, 1, "'-' is indented otherwise"),
+        (" a: 1\nb: 2\n", 2, 1, "correct its indentation"),
+        ("a: 1\nb: 'x\nc: 2\n", 2, 4, "a quote is not closed"),
+        ("a: 1\nb: [1, 2\nc: 2\n", 3, 2, "the ']' that ends it"),
+        ("a: 1\nb: @x\n", 2, 4, "'@' cannot begin a value"),
+        ("a: 1\nb: 2020-99-99\n", 2, 4, "looks like a number or a date"),
+        ("a: 1\nb: \x07\n", 2, 4, "control character"),
+        ("a: *x", 1, 4, "the alias *x has no anchor"),
+    ],
+)
+def test_what_is_wrong_is_said_in_our_words_with_line_and_column(
+    tmp_path: Path, text: str, line: int, column: int, says: str
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RefusedError) as caught:
+        read_yaml(path, "chip file")
+    said = str(caught.value)
+    assert said.startswith(f"{path}:{line}: not readable as YAML at column {column}: "), said
+    assert says in said
+
+
+@given(text=st.text(alphabet="ab:-?[]{}\"'|>&*!%@` \t\n#,.1<", max_size=40))
+def test_no_word_of_the_reader_reaches_anybody(text: str) -> None:
+    said = ""
+    try:
+        parse_yaml(text)
+    except YamlError as error:
+        said = str(error)
+    assert re.search(r"while (scanning|parsing|constructing)|token|<block|expected|\bfound\b", said) is None
 
 
 def test_aliases_that_stay_small_are_read() -> None:

@@ -73,7 +73,7 @@ def test_the_message_names_value_limit_channel_and_remedy() -> None:
     with pytest.raises(RefusedError) as caught:
         Limits(set_volts_max=2.0).check("pulse_volts", [[0.0, 2.5]], channel="pulse map 0:1,0:2, cell ")
     said = str(caught.value)
-    for word in ("2.5 V", "cell [0, 1]", "limit 2 V", "set_volts_max", "choose -5 to 2 V"):
+    for word in ("2.5 V", "cell [0, 1]", "limit 2 V", "set_volts_max", "choose 0 to 2 V"):
         assert word in said
 
 
@@ -90,7 +90,7 @@ def test_errors_speak_one_sentence_whatever_is_added_on_the_way() -> None:
     assert isinstance(error, ValueError)
     assert (XbarlabError.exit_code, RefusedError.exit_code) == (3, 2)
     assert InstrumentError("bad", [(-222, "out")]).entries == ((-222, "out"),)
-    assert unknown("clock", "x", []).endswith("choose from nothing")
+    assert unknown("clock", "x", []) == "unknown clock 'x': there is none"
 
 
 def test_whoever_narrowed_a_limit_is_named_where_it_holds_and_where_it_is_widened() -> None:
@@ -228,6 +228,24 @@ def test_every_quantity_has_bounds_and_is_its_name(quantity: Quantity) -> None:
         assert part in str(error)
 
 
+@pytest.mark.parametrize(
+    ("quantity", "value", "remedy"),
+    [
+        (Quantity.PULSE_VOLTS, 30.0, "choose 0 to 3.5 V"),
+        (Quantity.PULSE_VOLTS, -30.0, "choose -2.2 to 0 V"),
+        (Quantity.RESET_VOLTS, 30.0, "choose 0 to 2.2 V"),
+        (Quantity.SOURCE_VOLTS, -30.0, "choose -3.5 to 0 V"),
+        (Quantity.READ_VOLTS, 30.0, "choose 0 to 0.5 V"),
+        (Quantity.WIDTH, 30.0, "choose 5e-08 to 0.01 s"),
+    ],
+)
+def test_the_range_is_that_of_the_polarity_that_was_asked_for(quantity: Quantity, value: float, remedy: str) -> None:
+    limits = Limits().narrowed({"set_volts_max": 3.5, "reset_volts_max": 2.2}, source="a.chip.yaml: limits")
+    with pytest.raises(LimitError) as caught:
+        limits.check(quantity, value, channel="pulse map")
+    assert caught.value.remedy == remedy
+
+
 def test_a_limit_error_says_who_set_the_limit() -> None:
     chip = Limits().narrowed({"set_volts_max": 3.0}, source="a.chip.yaml: limits")
     with pytest.raises(LimitError) as caught:
@@ -235,7 +253,7 @@ def test_a_limit_error_says_who_set_the_limit() -> None:
     error = caught.value
     assert error.set_by == "the limit is set by a.chip.yaml: limits"
     assert (error.where, error.value, error.limit, error.limit_name) == ("pulse map[1]", 3.5, 3.0, "set_volts_max")
-    assert error.remedy == "choose -5 to 3 V"
+    assert error.remedy == "choose 0 to 3 V"
     with pytest.raises(RefusedError) as caught_wider:
         chip.narrowed({"set_volts_max": 4.0}, source="b.yaml")
     wider = caught_wider.value
