@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import RefusedError, XbarlabError, unknown
+from .text import first_sentence
 
 STEPS = "xbarlab.steps"
 INSTRUMENTS = "xbarlab.instruments"
@@ -93,16 +95,16 @@ class Entry:
         return thing
 
     def about(self) -> str:
-        """Return the first line of its docstring, read from the source and not by importing it; "" if there is none."""
+        """Return the first sentence of its docstring, read from the source, not by importing it; "" if none."""
         if self.thing is not None:
-            return _first_line(getattr(self.thing, "__doc__", None))
+            return _summary(getattr(self.thing, "__doc__", None))
         module, _, attribute = self.target.partition(":")
         path = _source_of(module)
         try:
             tree = ast.parse(path.read_text(encoding="utf-8")) if path is not None else None
         except (OSError, SyntaxError, ValueError):
             return ""
-        return _first_line(_docstring(tree, attribute.split(".")[-1])) if tree is not None else ""
+        return _summary(_docstring(tree, attribute.split(".")[-1])) if tree is not None else ""
 
 
 _HELD: dict[tuple[str, str], Entry] = {}
@@ -361,5 +363,5 @@ def _docstring(tree: ast.Module, name: str) -> str | None:
     return None
 
 
-def _first_line(text: str | None) -> str:
-    return next((line.strip() for line in (text or "").splitlines() if line.strip()), "")
+def _summary(text: str | None) -> str:
+    return first_sentence(dropwhile(lambda line: not line.strip(), (text or "").splitlines()))

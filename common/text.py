@@ -1,8 +1,9 @@
-"""Text of others on a terminal: shown, never obeyed."""
+"""Text of others: on a terminal shown and never obeyed, in a list its first sentence."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 
 def printable(text: str) -> str:
@@ -11,3 +12,15 @@ def printable(text: str) -> str:
         letter if letter in "\n\t" or unicodedata.category(letter) not in {"Cc", "Cf"} else f"\\x{ord(letter):02x}"
         for letter in text
     )
+
+
+def first_sentence(lines: Iterable[str]) -> str:
+    """Return the lines as one until a sentence ends at the end of a line, or a line is empty."""
+    said: list[str] = []
+    for line in lines:
+        if not line.strip():
+            break
+        said.append(line.strip())
+        if said[-1].endswith((".", "!", "?")):
+            break
+    return " ".join(said)

@@ -200,6 +200,10 @@ class WearStore:
             self._connection.execute("UPDATE chips SET birth = ? WHERE id = ?", (birth, chip))
         return str(row[0]) if row is not None else ""
 
+    def used_accounts(self) -> list[Account]:
+        """Return every chip that has borne anything, the one used last first; whoever only reads wears nothing."""
+        return [account for account in self.accounts() if account.last_use or account.uncertain]
+
     def accounts(self) -> list[Account]:
         """Return every chip that is known, the one used last first."""
         rows = self._connection.execute(

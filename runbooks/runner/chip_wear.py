@@ -46,7 +46,7 @@ def list_chips() -> list[str]:
         return [f"no chip has been used yet: there is no wear ledger {path}"]
     store = WearStore(path)
     try:
-        accounts = store.accounts()
+        accounts = store.used_accounts()
         rows = [_row(account, wear_summary(account, store.planes(account))) for account in accounts]
     finally:
         store.close()
@@ -119,7 +119,8 @@ def _known(names: Sequence[str], path: Path, *, called: str, why: str = "") -> C
             begun = [account for chip, account in accounts.items() if chip.startswith(f"{names[0]} (")]
             found = begun[0] if len(begun) == 1 else None
         if found is None:
-            raise RefusedError(f"nothing is known of {called} in {path}: {unknown('chip', names[0], accounts)}{why}")
+            used = [account.chip for account in store.used_accounts()]
+            raise RefusedError(f"nothing is known of {called} in {path}: {unknown('chip', names[0], used)}{why}")
         planes = store.planes(found)
     finally:
         store.close()

@@ -78,6 +78,17 @@ def test_list_names_every_chip(folder: Path, capsys: pytest.CaptureFixture[str])
     assert {line.split()[0] for line in lines[1:]} == {"W12-C3", "W9"}
 
 
+def test_who_only_reads_begins_no_account(folder: Path, station: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with load_station(station) as bench:
+        bench.array.read(Block(3, 1, 5, 1))
+    assert "no chip has been used yet" in said(capsys, "list")
+    with load_station(station) as bench:
+        bench.array.pulse(PulseMap(Block(3, 1, 5, 1), 1.0, 1e-6, 1.0, 7))
+    (_, line) = said(capsys, "list").splitlines()
+    assert line.startswith("W7 (simulated, ")
+    assert line.split()[-5:-2] == ["8", "7", "7"] or " 7 " in line
+
+
 def test_an_unknown_chip_is_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no wear ledger" in said(capsys, "show", "W12-C3", code=2)
     use()
