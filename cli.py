@@ -16,7 +16,7 @@ import typer
 from .runbooks.commands.by_hand_cli import pulse, read, sweep
 from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say
 from .runbooks.commands.output import forgiving_output
-from .runbooks.runner.ending import INTERRUPTED, answer, terminations_as_interrupts
+from .runbooks.runner.ending import INTERRUPTED, answer, interrupts_caught
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -354,7 +354,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; bad input is one sentence on stderr, never a traceback."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     with forgiving_output() as out:
-        code = _main(arguments)
+        code = _main(arguments, last=argv is None)
         out.flush()
         if out.failure is None or isinstance(out.failure, BrokenPipeError):
             return code
@@ -363,7 +363,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code or (0 if arguments[:1] in (["run"], ["resume"], ["demo"]) else 2)
 
 
-def _main(arguments: list[str]) -> int:
+def _main(arguments: list[str], *, last: bool) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     for stream in (sys.stdout, sys.stderr):
@@ -385,14 +385,12 @@ def _main(arguments: list[str]) -> int:
         logging.getLogger("qcodes").addHandler(logging.NullHandler())
     from .common import plugins
 
-    with terminations_as_interrupts(), plugins.scope():
+    with interrupts_caught(last=last), plugins.scope():
         try:
             code = int(app(arguments, prog_name="xbarlab", standalone_mode=False) or 0)
             return answer(KeyboardInterrupt()) if code == INTERRUPTED else code  # typer turns Ctrl-C into this code
         except BaseException as error:
-            if debug and not isinstance(error, SystemExit):
-                raise
-            return answer(error)
+            return answer(error, debug=debug)
 
 
 if __name__ == "__main__":

@@ -49,19 +49,29 @@ class Check:
         Measured; nan when the run did not produce it, which fails.
     minimum, maximum : float, optional
         Limits, both included.
+    reached : bool
+        Whether the run came so far that it can be said: a step that never ran misses nothing.
     """
 
     metric: str
     value: float
     minimum: float | None = None
     maximum: float | None = None
+    reached: bool = True
 
     @property
     def passed(self) -> bool:
         """Tell whether the value exists and lies within the limits."""
         above = self.minimum is None or self.value >= self.minimum
         below = self.maximum is None or self.value <= self.maximum
-        return not math.isnan(self.value) and above and below
+        return self.reached and not math.isnan(self.value) and above and below
+
+    @property
+    def result(self) -> str:
+        """Return what came of it: ``met``, ``missed`` or ``not reached``."""
+        if not self.reached:
+            return "not reached"
+        return "met" if self.passed else "missed"
 
     @property
     def expectation(self) -> str:
@@ -120,6 +130,7 @@ def write_report(
     provenance: Mapping[str, str] | None = None,
     failures: Mapping[str, int] | None = None,
     lead: str = "",
+    complete: bool = True,
 ) -> Path:
     """Write the report and return its path.
 
@@ -137,6 +148,8 @@ def write_report(
         Where the numbers come from: instruments, seed, station, versions, software time, dataset ids.
     failures : mapping, optional
         Failure reason -> number of cells.
+    complete : bool
+        Whether every step was done.
     """
     target = Path(path)
     target.write_text(
@@ -148,6 +161,7 @@ def write_report(
             provenance=provenance,
             failures=failures,
             lead=lead,
+            complete=complete,
         ),
         encoding="utf-8",
     )
@@ -163,6 +177,7 @@ def render_report(
     provenance: Mapping[str, str] | None = None,
     failures: Mapping[str, int] | None = None,
     lead: str = "",
+    complete: bool = True,
 ) -> str:
     """Return the HTML of `write_report`."""
     from jinja2 import Environment, StrictUndefined
@@ -188,8 +203,8 @@ def render_report(
     return environment.from_string(source).render(
         title=title,
         lead=lead,
-        verdict=_verdict(checks),
-        state="none" if not checks else "good" if all(check.passed for check in checks) else "bad",
+        verdict=_verdict(checks, complete),
+        state=_state(checks, complete),
         tiles=_tiles(rows),
         rows=[row for row in rows if row not in costs],
         costs=costs,
@@ -229,13 +244,29 @@ def _tiles(rows: Sequence[_Row]) -> list[_Row]:
     return [by_name[name] for name in TILE_KEYS if name in by_name][:MAX_TILES]
 
 
-def _verdict(checks: Sequence[Check]) -> str:
-    missed = [check.metric for check in checks if not check.passed]
+def _state(checks: Sequence[Check], complete: bool) -> str:
+    if any(check.result == "missed" for check in checks):
+        return "bad"
+    return "good" if complete and checks and all(check.passed for check in checks) else "none"
+
+
+def _verdict(checks: Sequence[Check], complete: bool) -> str:
+    missed = [check.metric for check in checks if check.result == "missed"]
+    begin = "" if complete else "The run ended early. "
     if not checks:
-        return "Done. The runbook states no expectations."
+        return f"{begin or 'Done. '}The runbook states no expectations."
+    ahead = sum(not check.reached for check in checks)
+    if ahead:
+        met = sum(check.passed for check in checks)
+        counts = {
+            f"{met} met": met,
+            f"{len(missed)} missed ({', '.join(missed)})": len(missed),
+            f"{ahead} not reached": 1,
+        }
+        return f"{begin}Expectations: {', '.join(said for said, count in counts.items() if count)}."
     if not missed:
-        return f"All {len(checks)} expectations met." if len(checks) > 1 else "The expectation is met."
-    return f"{len(missed)} of {len(checks)} expectations missed: {', '.join(missed)}."
+        return f"{begin}All {len(checks)} expectations met." if len(checks) > 1 else f"{begin}The expectation is met."
+    return f"{begin}{len(missed)} of {len(checks)} expectations missed: {', '.join(missed)}."
 
 
 def _width(figure: Figure | Picture) -> float:

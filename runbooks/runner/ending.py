@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 INTERRUPTED = 130
 DEFECT = 70
 
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+# A hand on Ctrl-C presses it several times; who means it anew waits a little.
+_PATIENCE = 2.0
 
-def answer(error: BaseException) -> int:
-    """Say in one sentence what was wrong and return the exit code."""
+
+def answer(error: BaseException, *, debug: bool = False) -> int:
+    """Say in one sentence what was wrong and return the exit code; with the traceback, for ``debug``."""
+    with nothing_interrupts():
+        if debug and not isinstance(error, SystemExit):
+            import traceback
+
+            traceback.print_exception(error)
+        return _answer(error, debug)
+
+
+def _answer(error: BaseException, debug: bool) -> int:
     if isinstance(error, KeyboardInterrupt) or type(error).__name__ == "Abort":
         print("xbarlab: interrupted; an open bench was taken to 0 V first, then disconnected", file=sys.stderr)
         return INTERRUPTED
@@ -50,9 +65,10 @@ def answer(error: BaseException) -> int:
         where = f": {printable(str(error.filename))}" if error.filename else ""
         print(f"xbarlab: {error.strerror or error}{where}", file=sys.stderr)
         return 2
-    import traceback
+    if not debug:
+        import traceback
 
-    traceback.print_exception(error)
+        traceback.print_exception(error)
     from ...common.plugins import culprit
 
     if (whose := culprit(error)) is not None:
@@ -72,22 +88,68 @@ def _answer_usage(error: Any) -> int:
     return 2
 
 
-@contextmanager
-def terminations_as_interrupts() -> Generator[None]:
-    """Let SIGTERM, and a closed terminal, end a run as Ctrl-C does: through every ``with`` block on the way out."""
-    names = ("SIGTERM", "SIGHUP", "SIGBREAK")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    previous: dict[int, Any] = {}
+class _Interrupts:
+    """Ctrl-C, SIGTERM and a closed terminal as one ``KeyboardInterrupt``: who is on the way out is not interrupted."""
 
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+    def __init__(self) -> None:
+        self._depth = 0
+        self._ending = 0
+        self._raised = -_PATIENCE
+        self._told = False
+        self._before: dict[int, Any] = {}
 
-    if threading.current_thread() is threading.main_thread():
-        # What is ignored stays ignored: a run under nohup outlives its terminal.
-        numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-        previous = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    @contextmanager
+    def caught(self, *, last: bool = False) -> Generator[None]:
+        """Catch the signals within the body; from another thread than the main one nothing can be caught.
+
+        Parameters
+        ----------
+        last : bool
+            The process ends after the body: an interruption that comes too late is none.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        if self._depth == 0:
+            self._raised, self._told = -_PATIENCE, False
+            for number in _SIGNALS:
+                # What is ignored stays ignored: a run under nohup outlives its terminal.
+                if signal.getsignal(number) not in {signal.SIG_IGN, None}:
+                    self._before[number] = signal.signal(number, self._arrived)
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if self._depth == 0:
+                for number, handler in self._before.items():
+                    if signal.getsignal(number) == self._arrived:
+                        signal.signal(number, signal.SIG_IGN if last else handler)
+                self._before.clear()
+
+    @contextmanager
+    def ending(self) -> Generator[None]:
+        """Let nothing interrupt the body: what is done when a run has ended early."""
+        self._ending += 1
+        try:
+            yield
+        finally:
+            self._ending -= 1
+
+    def _arrived(self, _number: int, _frame: object) -> None:
+        now = time.monotonic()
+        # One that came to nothing, in a destructor perhaps, may be repeated after a while.
+        if not self._ending and now - self._raised > _PATIENCE:
+            self._raised = now
+            raise KeyboardInterrupt
+        if not self._told:
+            self._told = True
+            hard = " (Ctrl-\\ ends it at once, and leaves the bench as it is)" if hasattr(signal, "SIGQUIT") else ""
+            # Not print(): it may be what was interrupted.
+            with suppress(OSError):
+                os.write(2, f"xbarlab: already ending: the bench is made safe, results are kept{hard}\n".encode())
+
+
+_INTERRUPTS = _Interrupts()
+interrupts_caught = _INTERRUPTS.caught
+nothing_interrupts = _INTERRUPTS.ending

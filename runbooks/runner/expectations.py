@@ -62,6 +62,22 @@ def metrics_of(step: Step) -> frozenset[str] | None:
     return step.plan.measures() if function.partition(".")[0] == plan.partition(".")[0] else None
 
 
+def is_reached(expectation: Expectation, value: float, ahead: Sequence[Step]) -> bool:
+    """Whether it can be said that an expectation is met or missed, while the steps ``ahead`` are not done.
+
+    What a run has cost grows on: only that it is too much already can be said before the end.
+    """
+    owner, dot, _ = expectation.key.partition(".")
+    if not ahead or expectation.key in {"seed", "steps_planned"}:
+        return True
+    if expectation.key in RUN_KEYS:
+        return expectation.maximum is not None and value > expectation.maximum
+    if dot:
+        return owner not in {step.id for step in ahead}
+    known = [metrics_of(step) for step in ahead]
+    return not math.isnan(value) or not any(names is None or expectation.key in names for names in known)
+
+
 def _impossible(key: str, steps: Sequence[Step]) -> str | None:
     """Return why no run of these steps gives ``key``; None where one does, or may."""
     by_step = {step.id: metrics_of(step) for step in steps}

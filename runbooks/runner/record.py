@@ -21,7 +21,7 @@ from ...protocols.keeping.finished import FinishedStep, drawn
 from ...protocols.keeping.run import STATE, Result, Run, cost_fields
 from ...protocols.keeping.storage import json_text, replace_file, writing
 from .analyses import sections_of
-from .expectations import RUN_KEYS, Expectation
+from .expectations import RUN_KEYS, Expectation, is_reached
 from .schema import Runbook
 
 if TYPE_CHECKING:
@@ -85,11 +85,16 @@ class RunRecord:
 
     @property
     def checks(self) -> list[Check]:
-        """Every expectation of the runbook against what was measured."""
+        """Every expectation of the runbook against what was measured, as far as the run has come."""
         from ...analysis.report.report import Check
 
         summary, by_step = self.summary, {step.id: step.metrics for step in self.steps}
-        return [Check(e.key, _value(e, summary, by_step), e.minimum, e.maximum) for e in self.book.expect]
+        ahead = self.book.steps[len(self.steps) :]
+        return [
+            Check(e.key, value, e.minimum, e.maximum, is_reached(e, value, ahead))
+            for e in self.book.expect
+            for value in (_value(e, summary, by_step),)
+        ]
 
     @property
     def costs(self) -> dict[str, dict[str, float]]:
@@ -116,6 +121,7 @@ class RunRecord:
                 summary=self.summary,
                 sections=self._sections(),
                 checks=self.checks,
+                complete=len(self.steps) == len(self.book.steps),
                 provenance=self._provenance(),
             )
 

@@ -18,6 +18,7 @@ from ...protocols.keeping.run import Run, claim_folder
 from ...protocols.keeping.storage import StorageError
 from ...protocols.plan import Forecast
 from ..stations import find_station, open_bench
+from .ending import interrupts_caught, nothing_interrupts
 from .finished_steps import finished_step, given
 from .mock_chips import note_mocks
 from .parameters import Overrides
@@ -133,7 +134,24 @@ def conduct(
     console: Console | None,
     new_chip: bool = False,
 ) -> Outcome:
-    """Open the bench, carry out what ``begin`` says is to be done, and leave the folder as complete as it can be."""
+    """Open the bench, carry out what ``begin`` says is to be done, and leave the folder as complete as it can be.
+
+    Whoever interrupts it again while it is ending is told so.
+    """
+    with interrupts_caught():
+        return _conduct(book, station_file, seed, begin, check=check, console=console, new_chip=new_chip)
+
+
+def _conduct(
+    book: Runbook,
+    station_file: Path,
+    seed: int | None,
+    begin: Callable[[Bench], RunRecord],
+    *,
+    check: bool,
+    console: Console | None,
+    new_chip: bool,
+) -> Outcome:
     record: RunRecord | None = None
     try:
         bench = open_bench(station_file, seed=seed, new_chip=True) if new_chip else open_bench(station_file, seed=seed)
@@ -149,8 +167,9 @@ def conduct(
         record.seconds = record.run.seconds
         return finish(record, forecasts, check, console)
     except BaseException as error:
-        if record is not None:
-            _end_early(record, error, console)
+        with nothing_interrupts():
+            if record is not None:
+                _end_early(record, error, console)
         raise
 
 

@@ -53,7 +53,12 @@ def results_table(summary: Mapping[str, float], checks: Sequence[Check], *, widt
 
 def verdict(check: Check) -> str:
     """Return ``≥ 95 % ok`` or ``≥ 95 % MISSED`` with rich colours."""
-    mark = "[green]ok[/green]" if check.passed else "[bold red]MISSED[/bold red]"
+    marks = {
+        "met": "[green]ok[/green]",
+        "missed": "[bold red]MISSED[/bold red]",
+        "not reached": "[dim]not reached[/dim]",
+    }
+    mark = marks[check.result]
     return f"{check.expectation} {mark}"
 
 

@@ -300,14 +300,6 @@ def test_sigterm_ends_like_ctrl_c(capsys: pytest.CaptureFixture[str], monkeypatc
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_debug_shows_the_traceback_wherever_it_stands() -> None:
-    from xbarlab.common.errors import RefusedError
-
-    for arguments in (["--debug", "run", "nothing"], ["run", "nothing", "--debug"]):
-        with pytest.raises(RefusedError):
-            cli.main(arguments)
-
-
 def test_a_defect_is_not_dressed_up_as_bad_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -354,6 +346,27 @@ def test_list_shows_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run_cli(capsys, "list", "steps", "--verbose")
     assert "stop_volts: float = 3.3" in out
     assert "the stop rule for cells that do not form" in out
+    assert "prepare.set_volts: float = 2.5" in out, "parts under the names that --set takes"
+    assert "set_starts: tuple[float, …] = [0.9, 1.2, 1.5]" in out
+    assert max(map(len, out.splitlines())) <= 120
+
+
+def test_no_line_of_a_list_breaks_off(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run_cli(capsys, "list")
+    lines = [line for line in out.splitlines() if line.startswith("  ")]
+    assert [line for line in lines if line.endswith((":", ",", "("))] == []
+    assert "in another terminal: xbarlab mock serve mock_ta_hfo2.bench.yaml" in out
+    assert "``" not in out
+
+
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(capsys: pytest.CaptureFixture[str], where: int) -> None:
+    arguments = ["list", "nothing"]
+    arguments.insert(where, "--debug")
+    code, _, err = run_cli(capsys, *arguments)
+    assert code == 2
+    assert err.startswith("Traceback")
+    assert err.splitlines()[-1].startswith("xbarlab: unknown kind 'nothing': choose from")
 
 
 @pytest.mark.parametrize("form", ["netcdf", "csv", "parquet"])

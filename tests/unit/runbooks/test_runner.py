@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from xbarlab.analysis.report.report import Check
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.errors import InstrumentError
 from xbarlab.runbooks.runner import runner
-from xbarlab.runbooks.runner.record import dataset_ids, merge_metrics, missing_metrics
+from xbarlab.runbooks.runner.record import RunRecord, dataset_ids, merge_metrics, missing_metrics
 from xbarlab.runbooks.runner.runner import run_runbook
 
 RUNBOOK = """---
@@ -154,6 +157,56 @@ def test_a_failing_step_keeps_what_was_measured_before(
     assert "ended early" in (folder / "report.html").read_text(encoding="utf-8")
     assert "1 of 3 steps" in capsys.readouterr().out
     assert fake.closed == 1
+
+
+def test_what_a_run_did_not_reach_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch, book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expect = (
+        "virgin.g_read_median: {max: 1.0e-9}\n  yield_fraction: {min: 0.9}\n  steps_done: {min: 3}\n"
+        "  transactions: {min: 1000}\n  pulses: {max: 0.5}\n  seed: {max: 0}"
+    )
+    book.write_text(RUNBOOK.partition("expect:")[0] + f"expect:\n  {expect}\n---\n", encoding="utf-8")
+    monkeypatch.setattr(runner, "open_bench", FakeBench(FakeArray(fail_at=4)).opener())
+    with pytest.raises(InstrumentError):
+        run_runbook(book, out=tmp_path / "out", quiet=True)
+    html = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    found = re.findall(r'<td class="key">([\w.]+)</td>.*?pill [a-z]+">. ([a-z ]+)<', html)
+    assert dict(found) == {
+        "virgin.g_read_median": "missed",
+        "yield_fraction": "not reached",
+        "steps_done": "not reached",
+        "transactions": "not reached",
+        "pulses": "missed",
+        "seed": "met",
+    }
+    assert "The run ended early. Expectations: 1 met, 2 missed (virgin.g_read_median, pulses), 3 not reached." in html
+
+
+def test_who_interrupts_again_while_a_run_is_ending_is_told_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch, book: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        fake = FakeBench(FakeArray(fail_at=4, error=KeyboardInterrupt()))
+        monkeypatch.setattr(runner, "open_bench", fake.opener())
+        write = RunRecord.write_report
+
+        def impatient(self: RunRecord, *arguments: Any) -> Path:
+            for _ in range(5):
+                signal.raise_signal(signal.SIGINT)
+            return write(self, *arguments)
+
+        monkeypatch.setattr(RunRecord, "write_report", impatient)
+        with pytest.raises(KeyboardInterrupt):
+            run_runbook(book, out=tmp_path / "out")
+        told = capfd.readouterr()
+        assert (tmp_path / "out" / "report.html").is_file()
+        assert f"To go on from there: xbarlab resume {tmp_path / 'out'}" in told.out
+        assert told.err.count("already ending") == 1
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_keeps_the_same_and_is_called_an_interruption(
