@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..plots.plots import ERROR_COLOURS, FAINT, MAP_COLOURS, MISSING, new_figure, si_prefix, styled
+from ..plots.colour_scale import ColourScale, plain_ticks
+from ..plots.plots import ERROR_COLOURS, FAINT, INK, MAP_COLOURS, MISSING, new_figure, si_prefix, styled
+from ..quantities import format_value
 from . import yield_classes as classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
     from ..estimates.estimates import Floats
+
+FEW_CELLS = 16  # so few have their values written into them
 
 CLASS_COLOURS = {
     classes.SWITCHING: "#9ecae1",
@@ -35,26 +40,19 @@ def conductance_map(
     *,
     title: str = "Conductance",
     v_max: float | None = None,
+    grey: str = "not measured",
     origin: tuple[int, int] = (0, 0),
 ) -> Figure:
-    """Draw a conductance map [S] as a heat map in µS (or the prefix that fits); cells not measured are grey.
+    """Draw a conductance map [S] as a heat map in µS (or the prefix that fits); cells without one are grey.
 
-    `v_max` [S] fixes the top of the colour scale, so that maps can be compared; without it the 99.5th percentile is
-    used and a single short cell cannot darken the rest.
+    `v_max` [S] fixes the top of a linear colour scale, so that maps can be compared. Without it the scale is that of
+    :class:`~..plots.colour_scale.ColourScale`: a single short cell gets a colour of its own and cannot darken the rest.
     """
     g = np.atleast_2d(np.asarray(conductance, dtype=np.float64))
-    known = g[np.isfinite(g)]
-    top = v_max if v_max is not None else float(np.percentile(known, 99.5)) if known.size else 1.0
-    factor, prefix = si_prefix(top)
-    width, height = _map_size(g.shape)
-    figure, ax = new_figure(width, height)
-    clipped = bool(known.size and known.max() > top)
-    image = _draw(ax, g / factor, MAP_COLOURS, 0.0, top / factor or 1.0, origin)
-    bar = figure.colorbar(image, ax=ax, extend="max" if clipped else "neither", shrink=0.9, pad=0.03)
-    bar.set_label(f"Conductance ({prefix}S)")
-    ax.set_title(title)
-    _grey_note(ax, g)
-    return figure
+    scale = ColourScale.of(g, top=v_max)
+    factor, prefix = si_prefix(scale.top)
+    beyond = scale.note(format_value(scale.largest, "S", 3))
+    return _heat_map(g, scale, factor, f"Conductance ({prefix}S)", title, grey, beyond, origin)
 
 
 @styled
@@ -64,7 +62,7 @@ def value_map(
     title: str,
     label: str,
     grey: str = "not measured",
-    logarithmic: bool = False,
+    logarithmic: bool | None = None,
     origin: tuple[int, int] = (0, 0),
 ) -> Figure:
     """Draw any positive quantity of every cell; cells without one (nan) are grey, and `grey` says what they are.
@@ -74,18 +72,37 @@ def value_map(
     label : str
         Quantity and unit, beside the colour scale.
     """
-    from matplotlib.colors import LogNorm, Normalize
-
     shown = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    known = shown[np.isfinite(shown)]
-    low, top = (float(known.min()), float(known.max())) if known.size else (1.0, 1.0)
-    width, height = _map_size(shown.shape)
+    scale = ColourScale.of(shown, logarithmic=logarithmic)
+    return _heat_map(shown, scale, 1.0, label, title, grey, scale.note(f"{scale.largest:,.4g}"), origin)
+
+
+def _heat_map(
+    data: Floats,
+    scale: ColourScale,
+    factor: float,
+    label: str,
+    title: str,
+    grey: str,
+    beyond: str,
+    origin: tuple[int, int],
+) -> Figure:
+    """Draw one map with its colour bar, and below it what the colours beyond the bar are."""
+    width, height = _map_size(data.shape)
     figure, ax = new_figure(width, height)
-    image = _draw(ax, shown, MAP_COLOURS, 0.0, top, origin)
-    image.set_norm(LogNorm(low, max(top, 10.0 * low)) if logarithmic else Normalize(0.0, top))
-    figure.colorbar(image, ax=ax, shrink=0.9, pad=0.03).set_label(label)
+    # A logarithm knows no zero: what is below the scale is drawn as its lowest colour, not as missing.
+    shown = np.where(data <= 0.0, scale.low, data) if scale.logarithmic else data
+    image = _draw(ax, shown / factor, scale.colours(), scale.norm(factor), origin)
+    bar = figure.colorbar(image, ax=ax, extend=scale.extend, shrink=0.9, pad=0.03)
+    bar.set_label(label)
+    if scale.logarithmic:
+        plain_ticks(bar, scale)
+    if data.size <= FEW_CELLS:
+        _write_values(ax, data / factor, scale.norm(factor), origin)
     ax.set_title(title)
-    _grey_note(ax, shown, grey)
+    missing = int((~np.isfinite(data)).sum())
+    notes = [f"grey: {missing:,} cells {grey}" if missing else "", beyond]
+    _notes(ax, [text for text in notes if text])
     return figure
 
 
@@ -143,6 +160,9 @@ def target_maps(
     origin: tuple[int, int] = (0, 0),
 ) -> Figure:
     """Draw target, achieved and error maps [S] side by side; the error scale ends at one level `spacing` when given."""
+    from matplotlib import colormaps
+    from matplotlib.colors import Normalize
+
     wanted = np.atleast_2d(np.asarray(target, dtype=np.float64))
     got = np.atleast_2d(np.asarray(achieved, dtype=np.float64))
     if wanted.shape != got.shape:
@@ -157,11 +177,12 @@ def target_maps(
     panels = (("target", wanted, MAP_COLOURS, 0.0, top), ("achieved", got, MAP_COLOURS, 0.0, top))
     image = None
     for ax, (name, data, colours, low, high) in zip(axes, panels, strict=False):
-        image = _draw(ax, data / factor, colours, low / factor, high / factor, origin)
+        image = _draw(ax, data / factor, colormaps[colours], Normalize(low / factor, high / factor), origin)
         ax.set_title(name, fontsize=11)
     assert image is not None
     figure.colorbar(image, ax=axes[:2], shrink=0.9, pad=0.015).set_label(f"Conductance ({prefix}S)")
-    difference = _draw(axes[2], error / factor, ERROR_COLOURS, -reach / factor, reach / factor, origin)
+    span = Normalize(-reach / factor, reach / factor)
+    difference = _draw(axes[2], error / factor, colormaps[ERROR_COLOURS], span, origin)
     axes[2].set_title("error (achieved − target)", fontsize=11)
     over = bool(known.size and known.max() > reach)
     bar = figure.colorbar(difference, ax=axes[2], extend="both" if over else "neither", shrink=0.9, pad=0.03)
@@ -172,16 +193,13 @@ def target_maps(
     return figure
 
 
-def _draw(ax: Axes, data: Floats, colours: str, low: float, high: float, origin: tuple[int, int]) -> AxesImage:
-    from matplotlib import colormaps
-
+def _draw(ax: Axes, data: Floats, colours: Colormap, norm: Normalize, origin: tuple[int, int]) -> AxesImage:
     ax.set_facecolor(MISSING)
     shown = np.ma.masked_invalid(data)
     image = ax.imshow(
         shown,
-        cmap=colormaps[colours],
-        vmin=low,
-        vmax=high,
+        cmap=colours,
+        norm=norm,
         interpolation="nearest",
         aspect="equal",
         extent=_extent(data.shape, origin),
@@ -196,12 +214,16 @@ def _extent(shape: tuple[int, ...], origin: tuple[int, int]) -> tuple[float, flo
 
 
 def _label(ax: Axes, shape: tuple[int, ...], origin: tuple[int, int]) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     ax.set(xlabel="Column", ylabel="Row")
     ax.grid(visible=False)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 4, 5, 8, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 4, 5, 8, 10]))
+    for axis, first, count, most in ((ax.xaxis, origin[1], shape[1], 6), (ax.yaxis, origin[0], shape[0], 8)):
+        # Between so few cells a locator would put ticks where no cell is.
+        few = FixedLocator(range(first, first + count))
+        axis.set_major_locator(
+            few if count <= most else MaxNLocator(nbins=most, integer=True, steps=[1, 2, 4, 5, 8, 10])
+        )
     for side in ("top", "right"):
         ax.spines[side].set_visible(True)
     left, right, bottom, top = _extent(shape, origin)
@@ -209,11 +231,11 @@ def _label(ax: Axes, shape: tuple[int, ...], origin: tuple[int, int]) -> None:
     ax.set_ylim(bottom, top)
 
 
-def _grey_note(ax: Axes, g: Floats, what: str = "not measured") -> None:
-    missing = int((~np.isfinite(g)).sum())
-    if missing:
+def _notes(ax: Axes, lines: list[str]) -> None:
+    """Write what the colours that are not on the bar mean below a map."""
+    if lines:
         ax.annotate(
-            f"grey: {missing:,} cells {what}",
+            "\n".join(lines),
             (0.0, 0.0),
             xycoords="axes fraction",
             xytext=(0, -34),
@@ -225,10 +247,21 @@ def _grey_note(ax: Axes, g: Floats, what: str = "not measured") -> None:
         )
 
 
+def _write_values(ax: Axes, data: Floats, norm: Normalize, origin: tuple[int, int]) -> None:
+    """Write every cell's value into it."""
+    for (row, col), value in np.ndenumerate(data):
+        if np.isfinite(value):
+            dark = float(norm(value)) < 0.6  # the lower colours of the map are dark
+            ax.text(
+                col + origin[1], row + origin[0], f"{value:,.3g}", ha="center", va="center", fontsize=9,
+                color="white" if dark else INK,
+            )  # fmt: skip
+
+
 def _map_size(shape: tuple[int, ...]) -> tuple[float, float]:
     """Return figure width and height [inch] for one map: long arrays get tall figures, tiny ones stay readable."""
     rows, cols = shape[0], shape[1]
     longest = max(rows, cols)
     side = 4.9 if longest > 32 else 4.0
     width, height = side * cols / longest, side * rows / longest
-    return max(width, 1.6) + 1.7, max(height, 1.6) + 1.0
+    return max(width, 1.6) + 2.0, max(height, 1.6) + 1.0

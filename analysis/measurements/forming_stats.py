@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..estimates.estimates import Estimate, fraction_estimate, mean_estimate
+from ..plots.iv_family import limit_label
 from ..plots.plots import INK, PALETTE, new_figure, note, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+BAND_FROM = 8  # cells: the band of fewer fills the picture and says nothing
 JUMP = 1.5  # I/V of a virgin cell rises by less per step of 0.1 V, that of a forming one by far more
 
 
@@ -73,6 +75,7 @@ def forming_traces(
     *,
     v_form: Sequence[float],
     compliance_amps: float | None = None,
+    limit_acts_on: str = "",
     title: str = "Forming ramps",
 ) -> Figure:
     """Draw |I| of every cell's ramp on a logarithmic axis against the source voltage, and a dot where it formed.
@@ -82,11 +85,13 @@ def forming_traces(
     ramps : sequence of (volts [V], current [A]), one per cell
     v_form : sequence of float [V], one per cell
         nan where a cell did not form.
+    compliance_amps, limit_acts_on
+        The limit, and what it is of where that is not the current that is drawn.
     """
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import EngFormatter
 
-    figure, ax = new_figure(7.2, 4.4)
+    figure, ax = new_figure(8.6, 4.6)
     ax.set(title=title, xlabel="Source voltage (V)", ylabel="|Current|", yscale="log")
     lines: list[np.ndarray] = []
     dots: list[tuple[float, float]] = []
@@ -102,26 +107,38 @@ def forming_traces(
         note(ax, "no ramp was measured")
         return figure
     ax.add_collection(LineCollection(lines, colors=[PALETTE[0]], linewidths=0.8, alpha=0.45))
-    ax.plot([], [], color=PALETTE[0], linewidth=1.4, label=f"{len(lines)} cells")
+    ax.plot([], [], color=PALETTE[0], linewidth=1.4, label=f"{len(lines)} cell{'s' if len(lines) > 1 else ''}")
     if dots:
         ax.scatter(*np.transpose(dots), s=16, color=PALETTE[1], zorder=3, label=f"formed ({len(dots)})")
     if compliance_amps is not None:
-        ax.axhline(compliance_amps, color=INK, linestyle="--", linewidth=1.2, label="compliance")
+        label = limit_label(compliance_amps, float(points[:, 1].max()), limit_acts_on)
+        ax.axhline(compliance_amps, color=INK, linestyle="--", linewidth=1.2, label=label)
     top = max(float(points[:, 1].max()), compliance_amps or 0.0)
     span = max(float(np.ptp(points[:, 0])), 0.1)
     ax.set_xlim(float(points[:, 0].min()) - 0.03 * span, float(points[:, 0].max()) + 0.03 * span)
     ax.set_ylim(max(float(points[:, 1].min()), top * 1e-8) / 2.0, top * 3.0)
     ax.yaxis.set_major_formatter(EngFormatter("A"))
-    ax.legend(loc="lower right")
+    figure.legend(loc="outside lower left", ncols=1)
     return figure
 
 
 @styled
-def forming_cdf(v_form: ArrayLike, *, n_attempted: int | None = None, title: str = "Forming voltage") -> Figure:
+def forming_cdf(
+    v_form: ArrayLike, *, n_attempted: int | None = None, n_before: int = 0, title: str = "Forming voltage"
+) -> Figure:
     """Draw the cumulative fraction of attempted cells formed against voltage, with a 95 % band.
 
     Cells that never formed hold the curve below 1 instead of vanishing from it. The band is that of Dvoretzky, Kiefer
-    and Wolfowitz: it holds for the whole curve at once.
+    and Wolfowitz: it holds for the whole curve at once; fewer than ``BAND_FROM`` cells have none.
+
+    Parameters
+    ----------
+    v_form : array_like [V]
+        Per cell; nan where it did not form, or was formed before.
+    n_attempted : int, optional
+        Cells the curve is the fraction of; all of ``v_form`` without it.
+    n_before : int
+        Cells found formed already, which the curve leaves out: said beside it.
     """
     values = np.asarray(v_form, dtype=np.float64).ravel()
     volts = np.sort(values[np.isfinite(values)])
@@ -129,7 +146,7 @@ def forming_cdf(v_form: ArrayLike, *, n_attempted: int | None = None, title: str
     figure, ax = new_figure(6.4, 4.2)
     ax.set(title=title, xlabel="Forming voltage (V)", ylabel="Cells formed, cumulative (%)", ylim=(-2, 104))
     if volts.size == 0:
-        note(ax, "no cell formed by a pulse")
+        note(ax, "no cell formed by a pulse" + (f"; {n_before:,} were formed before" if n_before else ""))
         return figure
     # Pulses come in steps, so many cells share one voltage: one point per step, drawn as a staircase.
     steps, counts = np.unique(volts, return_counts=True)
@@ -138,8 +155,12 @@ def forming_cdf(v_form: ArrayLike, *, n_attempted: int | None = None, title: str
     share = np.concatenate(([0.0], np.cumsum(counts), [volts.size])) / n
     reach = float(np.sqrt(np.log(2 / 0.05) / (2 * n)))
     band = np.clip([share - reach, share + reach], 0.0, 1.0) * 100
-    ax.fill_between(x, band[0], band[1], step="post", color=PALETTE[0], alpha=0.18, linewidth=0, label="95 % band")
-    ax.step(x, share * 100, where="post", color=PALETTE[0], linewidth=2, label=f"{volts.size} of {n} cells")
+    if n >= BAND_FROM:
+        ax.fill_between(x, band[0], band[1], step="post", color=PALETTE[0], alpha=0.18, linewidth=0, label="95 % band")
+    label = f"formed: {volts.size:,} of {n:,} cell{'s' if n > 1 else ''}"
+    ax.step(x, share * 100, where="post", color=PALETTE[0], linewidth=2, label=label)
+    if n_before:
+        ax.plot([], [], " ", label=f"formed before: {n_before:,}, not shown")
     mean = float(volts.mean())
     ax.axvline(mean, color=PALETTE[1], linewidth=1.5, linestyle="--", label=f"mean {mean:.2f} V")
     ax.set_xlim(float(x[0]), float(x[-1]))

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..estimates.estimates import Estimate, Floats, fraction_estimate, std_estimate
-from ..plots.plots import INK, PALETTE, new_figure, note, si_prefix, styled
+from ..plots.plots import FAINT, INK, PALETTE, new_figure, note, si_prefix, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from pandas import DataFrame
+
+MANY_LEVELS = 16  # more have no room for a number above each
 
 
 def programmed_fraction(
@@ -84,6 +86,19 @@ def nearest_level(conductance: ArrayLike, levels: ArrayLike) -> NDArray[np.intp]
     return np.where(np.isfinite(g), index, -1).astype(np.intp)
 
 
+def level_offsets(
+    target: ArrayLike, achieved: ArrayLike, levels: ArrayLike, healthy: ArrayLike | None = None
+) -> tuple[float, Floats]:
+    """Return mean G_final − G_target [S] of all healthy cells, and of each level's; nan where a level has none."""
+    error, wanted = _errors(target, achieved, healthy)
+    mine = nearest_level(wanted, np.sort(np.asarray(levels, dtype=np.float64)))
+    known = np.isfinite(error)
+    count = np.size(np.asarray(levels))
+    each = [error[known & (mine == k)] for k in range(count)]
+    means = np.array([float(one.mean()) if one.size else np.nan for one in each])
+    return (float(error[known].mean()) if known.any() else float("nan")), means
+
+
 @styled
 def level_histogram(
     target: ArrayLike,
@@ -93,7 +108,10 @@ def level_histogram(
     *,
     title: str = "Where the levels ended",
 ) -> Figure:
-    """Draw one histogram per level over a common conductance axis, targets as lines, midpoints as faint ones."""
+    """Draw one histogram per level over a common conductance axis, targets as lines, midpoints as faint ones.
+
+    Above each level stands how far its cells' mean is from the target.
+    """
     steps = np.sort(np.asarray(levels, dtype=np.float64))
     error, wanted = _errors(target, achieved, healthy)
     got = wanted + error
@@ -110,7 +128,8 @@ def level_histogram(
     low = min(max(float(known.min()), float(steps[0]) - 1.5 * spacing), float(steps[0]) - spacing / 2)
     high = max(min(float(known.max()), float(steps[-1]) + 1.5 * spacing), float(steps[-1]) + spacing / 2)
     outside = int(((known < low) | (known > high)).sum())
-    width = spacing / 24.0
+    # Few cells in fine bins are a comb; about the square root of a level's cells shows its shape.
+    width = spacing / float(np.clip(4.0 * np.sqrt(known.size / steps.size), 8.0, 24.0))
     bins = np.arange(low - width, high + 2 * width, width) / factor
     for middle in (steps[1:] + steps[:-1]) / 2.0:
         ax.axvline(middle / factor, color="#aab4bf", linewidth=0.8, linestyle=":")
@@ -128,8 +147,18 @@ def level_histogram(
     beyond = f"; {outside:,} of {known.size:,} cells lie outside this axis" if outside else ""
     ax.set_xlabel(f"Conductance ({prefix}S){beyond}")
     ax.set_xlim(float(bins[0]), float(bins[-1]))
-    ax.set_ylim(0.0, max(peaks) * 1.22 or 1.0)
-    ax.legend(loc="upper right", ncols=2)
+    ax.set_ylim(0.0, max(peaks) * 1.12 or 1.0)
+    overall, offsets = level_offsets(target, achieved, steps, healthy)
+    shown = [(step, offset) for step, offset in zip(steps, offsets, strict=True) if np.isfinite(offset)]
+    for step, offset in shown if len(shown) <= MANY_LEVELS else []:
+        ax.annotate(
+            _signed(offset / factor), (step / factor, 1.0), xycoords=("data", "axes fraction"), xytext=(0, 3),
+            textcoords="offset points", ha="center", va="bottom", fontsize=8.5, color=FAINT,
+        )  # fmt: skip
+    means = "; above: mean of each" if len(shown) <= MANY_LEVELS else ""
+    ax.plot([], [], " ", label=f"mean − target, all cells: {_signed(overall / factor)} {prefix}S{means}")
+    ax.set_title(title, pad=22.0)
+    figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -219,6 +248,10 @@ def pulses_histogram(pulses: ArrayLike, *, ispp: ArrayLike | None = None, title:
     ax.set_ylim(0.0, ax.get_ylim()[1] * 1.15)
     ax.legend(loc="upper right")
     return figure
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2g}".replace("-", "−")
 
 
 def _per_cent(share: float, _position: int) -> str:

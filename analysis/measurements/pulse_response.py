@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..estimates.estimates import Estimate, Floats, fraction_estimate, median_estimate
 from ..estimates.pulse_fit import PulseFit, fit_train, symmetry_point
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 UP, DOWN = PALETTE[0], PALETTE[1]
 PHASES = ("potentiation", "depression")
+BINS = 16
+FEW_STEPS = 3 * BINS  # fewer are drawn one by one
+SPAN = 30.0  # steps that differ by more are drawn on a logarithmic axis
 
 
 @dataclass(frozen=True)
@@ -82,19 +85,35 @@ def train_metrics(table: DataFrame) -> dict[str, Estimate]:
     """Return medians over cells of the columns of `train_table`, and the share of cells' trains not fully fitted."""
     keys = ("potentiation_ratio", "depression_ratio", "ltp_nonlinearity", "ltd_nonlinearity", "ltp_alpha", "ltd_alpha")
     metrics = {key: median_estimate(np.asarray(table[key], dtype=np.float64)) for key in (*keys, "symmetry_point")}
-    failed = sum(bool(reasons) for key in ("ltp", "ltd") for reasons in table[f"{key}_failures"])
-    metrics["pulse_fit_failed_fraction"] = fraction_estimate(failed, 2 * len(table))
+    metrics["pulse_fit_failed_fraction"] = fraction_estimate(failed_fits(table), 2 * len(table))
     return metrics
+
+
+def failed_fits(table: DataFrame) -> int:
+    """Return how many trains of a `train_table` were not fitted by both forms."""
+    return sum(bool(reasons) for key in ("ltp", "ltd") for reasons in table[f"{key}_failures"])
 
 
 @styled
 def pulse_response_figure(
-    trains: Trains, *, captions: tuple[str, str] = PHASES, title: str = "Pulse response"
+    trains: Trains,
+    *,
+    captions: tuple[str, str] = PHASES,
+    table: DataFrame | None = None,
+    title: str = "Pulse response",
 ) -> Figure:
     """Draw conductance against pulse number through potentiation and depression.
 
     The line is the median over cells of each cell's mean over cycles; the narrow band is ± the median within-cell
-    standard deviation (c2c), the wide one holds the middle 68 % of the cells' means (d2d). `captions` name the phases.
+    standard deviation (c2c), the wide one holds the middle 68 % of the cells' means (d2d). Fits of that line are
+    dashed, their numbers in the legend; where one failed the legend says why, and how many of the cells' own did.
+
+    Parameters
+    ----------
+    captions : (str, str)
+        Name the phases.
+    table : pandas.DataFrame, optional
+        Of `train_table`, for the fits of single cells.
     """
     figure, ax = new_figure(8.2, 5.0)
     ax.set(title=title, xlabel="Pulse number")
@@ -116,7 +135,8 @@ def pulse_response_figure(
             sigma = np.median(trains.conductance[:, :, phase].std(axis=1, ddof=1), axis=0) / factor
             label = f"c2c: ± σ within a cell, {cycles} cycles" if phase == 0 else None
             ax.fill_between(x, middle - sigma, middle + sigma, color=colour, alpha=0.35, linewidth=0, label=label)
-        ax.plot(x, middle, color=colour, linewidth=1.8, label="median of the cells" if phase == 0 else None)
+        line = ("median of the cells" if cells > 1 else "mean over the cycles") if phase == 0 else None
+        ax.plot(x, middle, color=colour, linewidth=1.8, label=line)
         fit = fit_train(trains.pulses, middle)
         if np.isfinite(fit.nonlinearity):
             ax.plot(
@@ -127,6 +147,10 @@ def pulse_response_figure(
                 linestyle="--",
                 label=_fitted(fit, PHASES[phase]),
             )
+        else:
+            ax.plot([], [], " ", label=f"{PHASES[phase]} not fitted: {'; '.join(fit.failures)}")
+    if table is not None and (failed := failed_fits(table)):
+        ax.plot([], [], " ", label=f"of the cells' own {2 * len(table)} trains {failed} could not be fitted in full")
     ax.axvline(last, color=FAINT, linewidth=0.9, linestyle=":")
     low, high = ax.get_ylim()
     ax.set_ylim(low, high + 0.30 * (high - low))
@@ -141,9 +165,20 @@ def pulse_response_figure(
 
 
 @styled
-def step_figure(trains: Trains, *, symmetry: float = np.nan, title: str = "Step against conductance") -> Figure:
-    """Draw the mean step per pulse against normalised conductance for both directions, and where they are equal."""
-    figure, ax = new_figure(6.8, 4.2)
+def step_figure(
+    trains: Trains, *, symmetry: ArrayLike | None = None, title: str = "Step against conductance"
+) -> Figure:
+    """Draw the mean step per pulse against normalised conductance for both directions, and where they are equal.
+
+    Lines are medians over all cells in bins of conductance; few steps are drawn one by one. Every cell has a symmetry
+    point of its own: ticks on the axis, and their median as a line, which need not be where the medians cross.
+
+    Parameters
+    ----------
+    symmetry : array_like [cells], optional
+        Symmetry point of every cell, nan where it has none.
+    """
+    figure, ax = new_figure(6.8, 4.4)
     ax.set(title=title, xlabel="Conductance, normalised to the range of each cell", xlim=(0, 1))
     means = trains.means
     low, high = means.min(axis=(1, 2)), means.max(axis=(1, 2))
@@ -158,30 +193,72 @@ def step_figure(trains: Trains, *, symmetry: float = np.nan, title: str = "Step 
     steps = np.abs(np.diff(g, axis=-1).mean(axis=1)) / every  # [cells, 2, points - 1]
     where = place.mean(axis=1)
     factor, prefix = si_prefix(float(np.percentile(steps, 95)) or 1.0)
-    _binned(ax, where[:, 0], steps[:, 0] / factor, UP, "up, potentiation")
-    _binned(ax, where[:, 1], steps[:, 1] / factor, DOWN, "down, depression")
+    up = _binned(ax, where[:, 0], steps[:, 0] / factor, UP, "up, potentiation")
+    down = _binned(ax, where[:, 1], steps[:, 1] / factor, DOWN, "down, depression")
     ax.set_ylabel(f"|Step per pulse| ({prefix}S)")
-    ax.set_ylim(0.0, 1.3 * ax.get_ylim()[1])  # room for the legend
-    if np.isfinite(symmetry):
-        ax.axvline(symmetry, color=INK, linestyle="--", linewidth=1.3, label=f"symmetry point {symmetry:.2f}")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="upper right")
-    else:
-        note(ax, "too few steps to average")
+    _step_axis(ax, np.concatenate([up[1], down[1]]))
+    own = np.asarray([] if symmetry is None else symmetry, dtype=np.float64)
+    known = own[np.isfinite(own)]
+    if known.size:
+        label = f"symmetry point {known[0]:.2f}"
+        if own.size > 1:
+            label = f"symmetry points of {known.size} of {own.size} cells: median {np.median(known):.2f}"
+            ax.plot(known, np.full(known.size, 0.025), "|", color=INK, markersize=9, transform=ax.get_xaxis_transform())
+        ax.axvline(float(np.median(known)), color=INK, linestyle="--", linewidth=1.3, label=label)
+    elif own.size:
+        ax.plot([], [], " ", label="no symmetry point: up- and down-steps are nowhere equal")
+    crossings = _crossings(up, down)
+    if own.size > 1 and len(crossings) == 1:
+        (at, size), *_ = crossings
+        ax.plot([at], [size], "x", color=INK, markersize=8, markeredgewidth=1.8, label=f"the medians cross at {at:.2f}")
+    elif own.size > 1 and crossings:
+        ax.plot([], [], " ", label=f"the medians cross {len(crossings)} times")
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
-def _binned(ax: Axes, where: Floats, steps: Floats, colour: str, label: str) -> None:
-    bins = 16
-    place = np.clip(np.floor(where * bins), 0, bins - 1).astype(int).ravel()
+def _binned(ax: Axes, where: Floats, steps: Floats, colour: str, label: str) -> tuple[Floats, Floats]:
+    """Draw one direction; return place and size of what was drawn."""
     values = steps.ravel()
-    used = [k for k in range(bins) if (place == k).sum() >= 3]
-    if not used:
-        return
-    centres = [(k + 0.5) / bins for k in used]
-    low, middle, high = ([float(np.percentile(values[place == k], share)) for k in used] for share in (25, 50, 75))
+    if values.size < FEW_STEPS:
+        order = np.argsort(where, axis=None)
+        x, y = where.ravel()[order], values[order]
+        ax.plot(x, y, color=colour, linewidth=0, marker="o", markersize=4, label=f"{label} (each step)")
+        return x, y
+    place = np.clip(np.floor(where * BINS), 0, BINS - 1).astype(int).ravel()
+    used = [k for k in range(BINS) if (place == k).sum() >= 3]
+    centres = np.array([(k + 0.5) / BINS for k in used])
+    low, middle, high = (np.array([np.percentile(values[place == k], share) for k in used]) for share in (25, 50, 75))
     ax.fill_between(centres, low, high, color=colour, alpha=0.2, linewidth=0)
     ax.plot(centres, middle, color=colour, linewidth=1.9, marker="o", markersize=4, label=f"{label} (middle 50 %)")
+    return centres, middle
+
+
+def _step_axis(ax: Axes, drawn: Floats) -> None:
+    """Choose a logarithmic axis where the steps span decades."""
+    positive = drawn[drawn > 0.0]
+    if positive.size and float(positive.max()) > SPAN * float(positive.min()):
+        ax.set_yscale("log")
+        ax.set_ylim(float(positive.min()) / 2.0, float(positive.max()) * 2.0)
+    else:
+        ax.set_ylim(0.0, 1.1 * ax.get_ylim()[1])
+
+
+def _crossings(up: tuple[Floats, Floats], down: tuple[Floats, Floats]) -> list[tuple[float, float]]:
+    """Return (place, size) wherever the drawn lines cross; between points they are straight in the logarithm."""
+    lines = [(place[size > 0.0], np.log(size[size > 0.0])) for place, size in (up, down)]
+    if not all(place.size for place, _ in lines):
+        return []
+    shared = np.unique(np.concatenate([place for place, _ in lines]))
+    ends = max(place.min() for place, _ in lines), min(place.max() for place, _ in lines)
+    shared = shared[(shared >= ends[0]) & (shared <= ends[1])]
+    a, b = (np.interp(shared, place, size) for place, size in lines)
+    found: list[tuple[float, float]] = []
+    for k in np.flatnonzero((a - b)[:-1] * (a - b)[1:] < 0.0):
+        share = (a - b)[k] / ((a - b)[k] - (a - b)[k + 1])
+        size = float(np.exp(a[k] + share * (a[k + 1] - a[k])))
+        found.append((float(shared[k] + share * (shared[k + 1] - shared[k])), size))
+    return found
 
 
 def _fitted(fit: PulseFit, phase: str) -> str:

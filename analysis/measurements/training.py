@@ -8,36 +8,57 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..plots.plots import FAINT, INK, PALETTE, new_figure, styled
+from ..estimates.estimates import Floats
+from ..plots.colour_scale import ColourScale
+from ..plots.plots import FAINT, INK, MISSING, PALETTE, new_figure, si_prefix, styled
+from ..quantities import FRACTION, describe
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+SMOOTH_FROM = 150  # updates: the loss of so many is a band, and a median shows where it goes
 
 
 @styled
-def learning_curve(loss: ArrayLike, step: ArrayLike, value: ArrayLike, *, name: str) -> Figure:
+def learning_curve(
+    loss: ArrayLike,
+    step: ArrayLike,
+    value: ArrayLike,
+    *,
+    name: str,
+    lines: Mapping[str, float] | None = None,
+    steps: int | None = None,
+    note: str = "",
+) -> Figure:
     """Draw the training loss of every step, and a figure measured now and then.
 
     Parameters
     ----------
     loss : [steps]
     step, value : [points]
-    name : what `value` is
+    name : summary key that `value` is; its unit is known from there
+    lines : what to compare with, name -> value: the float twin, chance
+    steps : updates there will be in all, where training still lasts
+    note : on what `value` was measured
     """
-    figure, (left, right) = new_figure(9.6, 3.8, 2)
-    losses = np.asarray(loss, dtype=np.float64)
-    left.plot(np.arange(losses.size), losses, color=PALETTE[0], lw=1.0)
-    positive = losses[losses > 0.0]
-    if positive.size and positive.max() > 20.0 * positive.min():
-        left.set_yscale("log")
-    left.set(title="Training loss", xlabel="Update", ylabel="Loss")
-    right.plot(np.asarray(step), np.asarray(value), color=PALETTE[1], marker="o", ms=3.5, lw=1.3)
-    right.set(title=f"Measured on the array: {name}", xlabel="Update", ylabel=name.capitalize())
+    figure, (left, right) = new_figure(9.6, 4.0, 2)
+    _loss_panel(left, np.asarray(loss, dtype=np.float64), steps)
+    _value_panel(right, step, value, name, lines or {}, steps or np.size(loss), note)
     return figure
 
 
 @styled
-def training_view(loss: ArrayLike, step: ArrayLike, value: ArrayLike, conductance: ArrayLike, *, name: str) -> Figure:
+def training_view(
+    loss: ArrayLike,
+    step: ArrayLike,
+    value: ArrayLike,
+    conductance: ArrayLike,
+    *,
+    name: str,
+    lines: Mapping[str, float] | None = None,
+    steps: int | None = None,
+) -> Figure:
     """Draw how training stands: loss, what was measured now and then, and the cells as they are.
 
     Parameters
@@ -45,19 +66,80 @@ def training_view(loss: ArrayLike, step: ArrayLike, value: ArrayLike, conductanc
     loss : [steps]
     step, value : [points]
     conductance : [rows, cols] [S]; not a number where a cell is not used
-    name : what `value` is
+    name, lines, steps : as of :func:`learning_curve`
     """
-    figure, (left, middle, right) = new_figure(12.6, 3.9, 3)
-    losses, cells = np.asarray(loss, dtype=np.float64), 1e6 * np.atleast_2d(np.asarray(conductance, dtype=np.float64))
-    left.plot(np.arange(losses.size), losses, color=PALETTE[0], lw=1.0)
-    left.set(title="Training loss", xlabel="Update", ylabel="Loss")
-    middle.plot(np.asarray(step), np.asarray(value), color=PALETTE[1], marker="o", ms=3.5, lw=1.3)
-    middle.set(title=f"Measured on the array: {name}", xlabel="Update", ylabel=name.capitalize())
-    image = right.imshow(cells, interpolation="nearest", aspect="auto", cmap="viridis")
+    figure, (left, middle, right) = new_figure(12.6, 4.0, 3)
+    losses, cells = np.asarray(loss, dtype=np.float64), np.atleast_2d(np.asarray(conductance, dtype=np.float64))
+    _loss_panel(left, losses, steps)
+    _value_panel(middle, step, value, name, lines or {}, steps or losses.size, "")
+    scale = ColourScale.of(cells)
+    factor, prefix = si_prefix(scale.top)
+    image = right.imshow(
+        cells / factor, interpolation="nearest", aspect="auto", cmap=scale.colours(), norm=scale.norm(factor)
+    )
     right.grid(visible=False)
-    right.set(title="Conductance", xlabel="Column", ylabel="Row")
-    figure.colorbar(image, ax=right, label="µS")
+    said = f"update {losses.size:,}" + (f" of {steps:,}" if steps else "")
+    right.set(title=f"Conductance after {said}", xlabel="Column", ylabel="Row", facecolor=MISSING)
+    figure.colorbar(image, ax=right, label=f"{prefix}S", extend=scale.extend)
     return figure
+
+
+def _loss_panel(ax: Axes, losses: Floats, steps: int | None) -> None:
+    """Draw the loss of every update, and where there are many the median of those around each."""
+    from matplotlib.ticker import MaxNLocator
+
+    updates = np.arange(1, losses.size + 1)
+    smooth = losses.size >= SMOOTH_FROM
+    ax.plot(updates, losses, color=PALETTE[0], lw=0.8 if smooth else 1.2, alpha=0.4 if smooth else 1.0, label="each")
+    if smooth:
+        width = 2 * (losses.size // 50) + 1
+        padded = np.pad(losses, width // 2, mode="edge")
+        running = np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
+        ax.plot(updates, running, color=PALETTE[0], lw=2.0, label=f"median of {width}")
+        ax.legend(loc="upper right")
+    positive = losses[losses > 0.0]
+    if positive.size and positive.max() > 20.0 * positive.min():
+        ax.set_yscale("log")
+    ax.set(title="Training loss", xlabel="Update", ylabel="Loss before the update")
+    ax.set_xlim(0.0, max(steps or 0, losses.size, 1) * 1.02)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def _value_panel(
+    ax: Axes, step: ArrayLike, value: ArrayLike, name: str, lines: Mapping[str, float], steps: int, note: str
+) -> None:
+    """Draw what was measured at checkpoints between what it is to be compared with."""
+    from matplotlib.ticker import MaxNLocator
+
+    known = describe(name)
+    factor, unit = (0.01, "%") if known.unit == FRACTION else (1.0, known.unit)
+    said = name.replace("_", " ").replace("rmse", "RMSE")
+    at, measured = np.asarray(step, dtype=np.float64), np.asarray(value, dtype=np.float64) / factor
+    last = (
+        f"on the array: {measured[-1]:.3g}{_tight(unit)} at the end"
+        if measured.size and np.isfinite(measured[-1])
+        else ""
+    )
+    ax.plot(at, measured, color=PALETTE[1], marker="o", ms=3.5, lw=1.3, label=last or "on the array")
+    dashes = ("--", ":", "-.")
+    for n, (what, level) in enumerate(lines.items()):
+        label = f"{what}: {level / factor:.3g}{_tight(unit)}"
+        ax.axhline(level / factor, color=(PALETTE[2], FAINT, INK)[n % 3], ls=dashes[n % 3], lw=1.4, label=label)
+    shown = np.concatenate([measured[np.isfinite(measured)], np.array(list(lines.values())) / factor])
+    if shown.size:
+        low, high = float(shown.min()), float(shown.max())
+        room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+        ax.set_ylim(low - room, high + room)
+    ax.set(title=f"{said[0].upper()}{said[1:]}", xlabel="Update", ylabel=f"{said[0].upper()}{said[1:]} ({unit})")
+    if note:
+        ax.set_title(note, loc="right", fontsize=8.5, fontweight="normal", color=FAINT)
+    ax.set_xlim(0.0, max(steps, 1) * 1.02)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    ax.legend(loc="best")
+
+
+def _tight(unit: str) -> str:
+    return f" {unit}" if unit else ""
 
 
 @styled
@@ -93,7 +175,18 @@ def floor_plan_figure(
         for row, tall, col, broad in boards:
             nowhere[row : row + tall, col : col + broad] = False
         shown[nowhere] = to_rgb("0.88")
-    figure, ax = new_figure(2.9 + 3.2 * min(1.0, cols / rows), 5.2 * max(0.4, min(1.0, rows / cols)))
+    handles = [
+        Patch(
+            facecolor=PALETTE[n % len(PALETTE)], label=f"{name}: {int(np.isin(code, (2 * n, 2 * n + 1)).sum()):,} cells"
+        )
+        for n, name in enumerate(names)
+    ]
+    if (code >= 0).any():
+        handles.append(Patch(facecolor="#b9bfc6", label="pale: count negative"))
+    if (code < 0).any():
+        handles.append(Patch(facecolor="white", edgecolor=FAINT, linewidth=0.5, label="not used"))
+    legend = 0.072 * max(len(str(handle.get_label())) for handle in handles)
+    figure, ax = new_figure(1.9 + legend + 3.2 * min(1.0, cols / rows), 5.2 * max(0.4, min(1.0, rows / cols)))
     ax.imshow(shown, interpolation="nearest", aspect="equal", extent=(-0.5, cols - 0.5, rows - 0.5, -0.5))
     ax.grid(visible=False)
     for n, (row, tall, col, broad) in enumerate(boards, start=1):
@@ -101,18 +194,19 @@ def floor_plan_figure(
         ax.annotate(f"board {n}", (col + 0.5 * broad, row - 0.5), fontsize=8, color=FAINT, ha="center", va="bottom")
     ax.set(xlabel="Column", ylabel="Row")
     ax.set_title(title, pad=16.0 if boards else None)
-    handles = [
-        Patch(
-            facecolor=PALETTE[n % len(PALETTE)], label=f"{name}: {int(np.isin(code, (2 * n, 2 * n + 1)).sum()):,} cells"
-        )
-        for n, name in enumerate(names)
-    ]
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.03, 1.0), borderaxespad=0.0)
     return figure
 
 
 @styled
-def forecast_figure(values: ArrayLike, at: ArrayLike, forecasts: Mapping[str, ArrayLike], *, first_test: int) -> Figure:
+def forecast_figure(
+    values: ArrayLike,
+    at: ArrayLike,
+    forecasts: Mapping[str, ArrayLike],
+    *,
+    first_test: int,
+    first_month: str = "0 is the first",
+) -> Figure:
     """Draw a series and its one-step-ahead forecasts.
 
     Parameters
@@ -122,15 +216,24 @@ def forecast_figure(values: ArrayLike, at: ArrayLike, forecasts: Mapping[str, Ar
         Index of the month each forecast is for.
     forecasts : name -> [steps]
     first_test : index of the first month that was not trained on
+    first_month : what month 0 is, for the axis
     """
     figure, ax = new_figure(8.8, 4.2)
     series = np.asarray(values, dtype=np.float64)
     ax.plot(np.arange(series.size), series, color=INK, lw=1.6, label="measured")
+    months = np.asarray(at, dtype=np.intp)
     for n, (name, forecast) in enumerate(forecasts.items()):
-        ax.plot(np.asarray(at), np.asarray(forecast), color=PALETTE[(n + 1) % len(PALETTE)], lw=1.2, label=name)
+        values = np.asarray(forecast, dtype=np.float64)
+        tested = months >= first_test
+        error = float(np.sqrt(np.mean((values - series[months])[tested] ** 2))) if tested.any() else float("nan")
+        # Dashes let a forecast that lies on another one be seen.
+        ax.plot(
+            months, values, color=PALETTE[(n + 1) % len(PALETTE)], lw=1.4, ls=("-", "--", ":")[n % 3],
+            label=f"{name}: test RMSE {error:.1f} thousand",
+        )  # fmt: skip
     ax.axvline(first_test - 0.5, color=FAINT, ls="--", lw=1.0)
-    ax.annotate("test", (first_test, ax.get_ylim()[1]), fontsize=9, color=FAINT, va="top")
-    ax.set(title="One step ahead", xlabel="Month", ylabel="Passengers (thousand)")
+    ax.annotate("test months", (first_test, 0.02), xycoords=("data", "axes fraction"), fontsize=9, color=FAINT)
+    ax.set(title="One step ahead", xlabel=f"Month ({first_month})", ylabel="Passengers (thousand)")
     ax.legend(loc="upper left")
     return figure
 
@@ -163,15 +266,34 @@ def accuracy_curves(
 
 
 @styled
-def confusion_map(counts: ArrayLike, *, title: str = "Test set") -> Figure:
-    """Draw how often each class (rows) was taken for each (columns)."""
+def confusion_map(
+    counts: ArrayLike, *, names: Sequence[str] = (), what: str = "class", title: str = "Test set"
+) -> Figure:
+    """Draw how often each class (rows) was taken for each (columns); colours are shares of the row.
+
+    Parameters
+    ----------
+    counts : [classes, classes]
+    names : of the classes; their numbers without
+    what : one class is, for the axes
+    """
     table = np.asarray(counts, dtype=np.int64)
     size = len(table)
-    figure, ax = new_figure(1.6 + 0.42 * size, 1.4 + 0.42 * size)
-    ax.imshow(table / np.maximum(1, table.sum(1, keepdims=True)), cmap="Blues", vmin=0.0, vmax=1.0)
+    labels = list(names) if len(names) == size else [str(k) for k in range(size)]
+    longest = 0.075 * max(map(len, labels))
+    figure, ax = new_figure(2.6 + 0.42 * size + longest, 1.5 + 0.42 * size + longest)
+    share = table / np.maximum(1, table.sum(1, keepdims=True))
+    image = ax.imshow(100.0 * share, cmap="Blues", vmin=0.0, vmax=100.0)
+    figure.colorbar(image, ax=ax, shrink=0.8, pad=0.03).set_label("Share of the row (%)")
     for (row, col), count in np.ndenumerate(table):
         if count:
-            ax.text(col, row, str(count), ha="center", va="center", fontsize=8, color="white" if row == col else INK)
+            dark = share[row, col] > 0.5
+            ax.text(col, row, f"{count:,}", ha="center", va="center", fontsize=8, color="white" if dark else INK)
     ax.grid(visible=False)
-    ax.set(title=title, xlabel="Classified as", ylabel="Class", xticks=range(size), yticks=range(size))
+    turned = max(map(len, labels)) > 3
+    ax.set_xticks(range(size), labels, rotation=90 if turned else 0)
+    ax.set_yticks(range(size), labels)
+    ax.set(xlabel=f"Taken for {what}", ylabel=f"{what[0].upper()}{what[1:]}")
+    right = f"{table.trace() / max(1, table.sum()):.2%} of {table.sum():,} on the diagonal"
+    ax.set_title(f"{title}\n{right}", fontsize=11)
     return figure

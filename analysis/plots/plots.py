@@ -7,7 +7,7 @@ machine.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..quantities import SI_PREFIXES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Extend = Literal["neither", "both", "min", "max"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -151,77 +152,6 @@ def save(figure: Figure | Picture, path: str | Path, dpi: int = DPI) -> Path:
 
 
 @styled
-def iv_family(
-    volts: ArrayLike,
-    current: ArrayLike,
-    *,
-    compliance_amps: float | None = None,
-    labels: Sequence[str] | None = None,
-    title: str = "I–V family",
-) -> Figure:
-    """Draw |I| on a logarithmic axis against V: a thin line per cycle, coloured by cell, and the median loop in bold.
-
-    Parameters
-    ----------
-    volts, current : array_like [cells, cycles, points] [V], [A]
-        `volts` may have any shape that broadcasts to that of `current`.
-    compliance_amps : float [A], optional
-        Drawn as a dashed line.
-    labels : sequence of str, optional
-        A name per cell.
-    """
-    from matplotlib.collections import LineCollection
-    from matplotlib.ticker import EngFormatter
-
-    i = np.abs(np.asarray(current, dtype=np.float64))
-    v = np.broadcast_to(np.asarray(volts, dtype=np.float64), i.shape)
-    cells = i.shape[0]
-    names = list(labels) if labels is not None else [f"cell {k}" for k in range(cells)]
-    figure, ax = new_figure(8.6, 4.8)
-    ax.set(title=title, xlabel="Cell voltage (V)", ylabel="|Current|", yscale="log")
-    positive = i[np.isfinite(i) & (i > 0.0)]
-    if positive.size == 0:
-        note(ax, "no current measured")
-        return figure
-    # At V = 0 the logarithm would draw spikes down to the noise floor that say nothing.
-    i = np.where((np.abs(v) < 1e-9) | (i <= 0.0), np.nan, i)
-    few = cells <= len(PALETTE)
-    for k in range(cells):
-        colour = PALETTE[k] if few else _spread(k, cells)
-        lines = [np.column_stack((v[k, c], i[k, c])) for c in range(i.shape[1])]
-        alpha = 0.55 if few else 0.35
-        ax.add_collection(LineCollection(lines, colors=[colour], linewidths=0.8, alpha=alpha), autolim=True)
-        if few:
-            ax.plot([], [], color=colour, linewidth=1.6, label=names[k])
-    if bool(np.all(v == v[:1, :1])):
-        typical = _quiet_median(i.reshape(-1, i.shape[-1]))
-        ax.plot(v[0, 0], typical, color="white", linewidth=4.0, alpha=0.8)
-        ax.plot(v[0, 0], typical, color=INK, linewidth=2.0, label="median of all cycles")
-    if compliance_amps is not None:
-        ax.axhline(compliance_amps, color=PALETTE[1], linestyle="--", linewidth=1.4)
-        ax.annotate(
-            "compliance",
-            (0.01, compliance_amps),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            color=PALETTE[1],
-            fontsize=9,
-        )
-    top = max(float(np.nanmax(i)), compliance_amps or 0.0)
-    shown = i[np.isfinite(i)]
-    ax.set_ylim(max(float(np.percentile(shown, 0.5)) / 2.0, top * 1e-8), top * 3.0)
-    reach = float(np.nanmax(np.abs(v))) * 1.04
-    ax.set_xlim(-reach if float(np.nanmin(v)) < 0.0 else -0.02 * reach, reach)
-    ax.axvline(0.0, color=GRID, linewidth=1.0, zorder=0)
-    ax.yaxis.set_major_formatter(EngFormatter("A"))
-    if not few:
-        ax.plot([], [], color=_spread(cells // 2, cells), linewidth=1.2, label=f"{cells} cells, a colour each")
-    figure.legend(loc="outside right upper", title=f"{i.shape[1]} cycles per cell", alignment="left")
-    return figure
-
-
-@styled
 def cost_bars(costs: dict[str, dict[str, float]], *, title: str = "What each step cost") -> Figure:
     """Draw transactions, slots and chip-seconds of every step on logarithmic bars.
 
@@ -259,16 +189,3 @@ def cost_bars(costs: dict[str, dict[str, float]], *, title: str = "What each ste
         ax.grid(visible=False, axis="y")
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return figure
-
-
-def _spread(index: int, total: int) -> tuple[float, float, float, float]:
-    from matplotlib import colormaps
-
-    return colormaps["viridis"](0.05 + 0.85 * index / max(total - 1, 1))
-
-
-def _quiet_median(loops: Any) -> Any:
-    seen = np.isfinite(loops).any(axis=0)
-    typical = np.full(loops.shape[1], np.nan)
-    typical[seen] = np.nanmedian(loops[:, seen], axis=0)
-    return typical

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 COST_KEYS = ("transactions", "slots", "pulses", "chip_seconds", "seconds", "seed")
 TILE_KEYS = (
+    "test_accuracy",
+    "float_twin_accuracy",
+    "majority_accuracy",
+    "test_rmse",
+    "float_twin_test_rmse",
+    "persistence_rmse",
     "programmed_fraction_60s",
     "programmed_fraction",
     "yield_fraction",
@@ -33,6 +39,8 @@ TILE_KEYS = (
     "r_off_median",
     "v_form_mean",
 )
+# What a step that trains is there for: of these every step has its tile, of the others only the first.
+RESULTS = TILE_KEYS[:6]
 MAX_TILES = 8
 CSS_PIXELS_PER_INCH = 104  # 10 pt lettering in a figure then matches the small print around it
 
@@ -97,12 +105,15 @@ class Section:
         The caption says what the figure shows; one that was drawn before is a `Picture`.
     tables : sequence of (caption, DataFrame)
         A column named `sigma [S]` is shown with an SI prefix, `x [fraction]` in per cent.
+    leads : bool
+        It is what the run was for: it stands before the steps that only prepared it.
     """
 
     title: str
     text: str = ""
     figures: Sequence[tuple[str, Figure | Picture]] = ()
     tables: Sequence[tuple[str, DataFrame]] = ()
+    leads: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,12 +208,13 @@ def render_report(
             ],
             "tables": [_table(caption, frame) for caption, frame in section.tables],
         }
-        for k, section in enumerate(sections, start=1)
+        for k, section in enumerate(sorted(sections, key=lambda one: not one.leads), start=1)
     ]
     reasons = sorted((failures or {}).items(), key=lambda item: (-item[1], item[0]))
     return environment.from_string(source).render(
         title=title,
         lead=lead,
+        about=_about(provenance or {}),
         verdict=_verdict(checks, complete),
         state=_state(checks, complete),
         tiles=_tiles(rows),
@@ -237,11 +249,22 @@ def _limit(value: float, unit: str) -> str:
 
 
 def _tiles(rows: Sequence[_Row]) -> list[_Row]:
-    by_name: dict[str, _Row] = {}
+    """Return the headline numbers: results of every step, then what led to them."""
+    results = [row for row in rows if row.quantity.name in RESULTS]
+    steps = list(dict.fromkeys(row.quantity.step for row in results))
+    order = {name: place for place, name in enumerate(TILE_KEYS)}
+    tiles = sorted(results, key=lambda row: (steps.index(row.quantity.step), order[row.quantity.name]))
+    first: dict[str, _Row] = {}
     for row in rows:
-        # A quantity measured by several steps has no single headline value.
-        by_name.setdefault(row.quantity.name, row)
-    return [by_name[name] for name in TILE_KEYS if name in by_name][:MAX_TILES]
+        if row.quantity.name in order and row not in results:
+            first.setdefault(row.quantity.name, row)
+    others = [first[name] for name in TILE_KEYS if name in first]
+    return [*tiles, *others[: max(0, MAX_TILES - len(tiles))]]
+
+
+def _about(provenance: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what stands on top of a report: which chip, when, by whom."""
+    return [(name, provenance[name]) for name in ("Chip", "Date", "Operator", "Host seed") if provenance.get(name)]
 
 
 def _state(checks: Sequence[Check], complete: bool) -> str:

@@ -15,6 +15,8 @@ from .report import Section
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+CORNER = 0.25  # share of a chip below which only the part that was used is drawn
+
 Summary = Mapping[str, float | str]
 Maps = Mapping[str, NDArray[np.float64]]
 
@@ -79,22 +81,34 @@ def _why_uncertain(summary: Summary) -> str:
 
 def pulses_map(pulses: ArrayLike) -> Figure:
     """Draw the pulses every cell has had, on a logarithmic scale; cells that had none are grey."""
-    counts = np.asarray(pulses, dtype=np.float64)
+    shown, origin, rest = _used_part(np.asarray(pulses, dtype=np.float64))
     return value_map(
-        np.where(counts > 0.0, counts, np.nan),
-        title="Pulses per cell",
-        label="Pulses",
-        grey="without a pulse",
-        logarithmic=True,
+        shown, title="Pulses per cell", label="Pulses", grey=f"without a pulse{rest}", logarithmic=True, origin=origin
     )
 
 
 def stress_map(set_stress: ArrayLike, reset_stress: ArrayLike) -> Figure:
     """Draw the largest voltage every cell has had [V], of either polarity; cells that had none are grey."""
     most = np.maximum(np.asarray(set_stress, dtype=np.float64), np.asarray(reset_stress, dtype=np.float64))
+    shown, origin, rest = _used_part(most)
     return value_map(
-        np.where(most > 0.0, most, np.nan), title="Largest stress", label="Largest |V| (V)", grey="without stress"
+        shown, title="Largest stress", label="Largest |V| (V)", grey=f"without stress{rest}", origin=origin
     )
+
+
+def _used_part(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[int, int], str]:
+    """Return what is above zero, the rest nan, its first row and column, and words for cells that are left out.
+
+    Where only a corner of a chip was used the picture shows the corner.
+    """
+    used = np.where(values > 0.0, values, np.nan)
+    rows, cols = np.nonzero(np.isfinite(used))
+    if not rows.size:
+        return used, (0, 0), ""
+    part = used[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1]
+    if part.size > CORNER * used.size:
+        return used, (0, 0), ""
+    return part, (int(rows.min()), int(cols.min())), f" here, and all {used.size - part.size:,} of the rest of the chip"
 
 
 def wear_section(

@@ -18,7 +18,7 @@ from ..keeping.array_state import ArrayState
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..keeping.work import Work
-from ..measure.neighbours import CHANGE_RATIO, NeighbourWatch
+from ..measure.neighbours import CHANGE_RATIO, NeighbourWatch, limit_acts_on
 from .plan import FormingPlan
 from .result import ALREADY, FORMED, ONE_BY_ONE, SHORTED, SKIPPED, UNFORMED, FormingResult
 
@@ -239,6 +239,7 @@ def form_cells(array: CrossbarArray, plan: FormingPlan, block: Block, keep: Run)
         disturbed=job.watch.disturbed if plan.check_neighbours else None,
         traces=traces,
         text=ONE_BY_ONE.format(how=how),
+        limit_acts_on=limit_acts_on(array.spec, plan.scheme),
     )
 
 

@@ -36,7 +36,7 @@ class FormingResult:
 
     ``after_reset`` and ``after_set`` are those of the proof. ``disturbed`` marks cells whose conductance changed by
     ``CHANGE_RATIO`` while another cell was being formed (None where all were formed at once); ``traces`` are the ramps'
-    points of every cell that had one.
+    points of every cell that had one, ``limit_acts_on`` what their compliance is of, where not of the cell alone.
     """
 
     block: Block
@@ -51,6 +51,7 @@ class FormingResult:
     disturbed: NDArray[np.bool_] | None = None
     traces: tuple[tuple[IVTrace, ...], ...] = ()
     text: str = ALL_AT_ONCE
+    limit_acts_on: str = ""
 
     @property
     def attempted(self) -> NDArray[np.bool_]:
@@ -78,7 +79,8 @@ class FormingResult:
         """Return the distribution of forming voltages."""
         from ...analysis.measurements.forming_stats import forming_cdf
 
-        return forming_cdf(self.v_form, n_attempted=int(self.attempted.sum()))
+        before = int((self.outcome == ALREADY).sum())
+        return forming_cdf(self.v_form, n_attempted=int(self.attempted.sum()) - before, n_before=before)
 
     def metrics(self) -> dict[str, float]:
         """Return ``formed_fraction`` and ``v_form_mean``, and ``disturbed_cells`` where neighbours were watched."""
@@ -117,6 +119,7 @@ class FormingResult:
                         points,
                         v_form=[float(self.v_form[self._place(cell[0])]) for cell in self.traces],
                         compliance_amps=self.traces[0][0].compliance,
+                        limit_acts_on=self.limit_acts_on,
                     ),
                 )
             )

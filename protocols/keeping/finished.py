@@ -109,6 +109,7 @@ def drawn(section: Section) -> Section:
         section.text,
         [(caption, Picture.of(figure)) for caption, figure in section.figures],
         section.tables,
+        section.leads,
     )
 
 
@@ -117,6 +118,7 @@ def _told(section: Section) -> dict[str, Any]:
     return {
         "title": section.title,
         "text": section.text,
+        "leads": section.leads,
         "figures": [
             {"caption": caption, "width": picture.width, "png": base64.b64encode(picture.png).decode("ascii")}
             for caption, picture in pictures
@@ -141,4 +143,4 @@ def _section(told: Mapping[str, Any]) -> Section:
         (one["caption"], Picture(base64.b64decode(one["png"]), float(one["width"])))
         for one in cast("list[dict[str, Any]]", told["figures"])
     ]
-    return Section(told["title"], told["text"], figures, tables)
+    return Section(told["title"], told["text"], figures, tables, bool(told.get("leads", False)))

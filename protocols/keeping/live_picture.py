@@ -30,14 +30,19 @@ class LivePicture:
         self._directory, self._quiet = directory, quiet
         self._drawn = time.monotonic()
 
-    def show(self, step_id: str, draw: Callable[[], Figure]) -> None:
-        """Draw how a step stands; a picture that cannot be written is no reason to end a measurement."""
+    def show(self, step_id: str, draw: Callable[[], Figure], *, last: bool = False) -> None:
+        """Draw how a step stands; a picture that cannot be written is no reason to end a measurement.
+
+        With ``last`` one that was drawn before is brought to how the step ended, however short ago that was.
+        """
         now = time.monotonic()
-        if self._directory is None or now - self._drawn < WATCH_SECONDS:
+        if self._directory is None:
+            return
+        path = self._directory / f"live_{step_id}.png"
+        if now - self._drawn < WATCH_SECONDS and not (last and path.exists()):
             return
         from ...analysis.plots.plots import png_bytes
 
-        path = self._directory / f"live_{step_id}.png"
         first, self._drawn = not path.exists(), now
         with suppress(StorageError):
             replace_file(path, png_bytes(draw()))

@@ -18,6 +18,7 @@ from ...instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArr
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..plan import Forecast, Plan, with_intervals
+from .neighbours import limit_acts_on
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,7 +82,11 @@ def _half(peak: float, step: float) -> FloatArray:
 
 @dataclass(frozen=True, kw_only=True)
 class DcSweepResult:
-    """Loops [cells, cycles, points]: volts [V], current [A], flags; ``cells`` as (row, col)."""
+    """Loops [cells, cycles, points]: volts [V], current [A], flags; ``cells`` as (row, col).
+
+    ``compliance`` and ``reset_compliance`` [A] are those of the positive and the negative branch; ``limit_acts_on``
+    says what they are of, where that is not the current of the cell alone.
+    """
 
     cells: list[tuple[int, int]]
     volts: FloatArray
@@ -89,6 +94,8 @@ class DcSweepResult:
     flags: NDArray[np.uint8]
     read_volts: float
     compliance: float
+    reset_compliance: float | None = None
+    limit_acts_on: str = ""
 
     @property
     def frame(self) -> DataFrame:
@@ -120,13 +127,14 @@ class DcSweepResult:
 
     def plot(self) -> Figure:
         """Return the I–V family on log |I|."""
-        from ...analysis.plots.plots import iv_family
+        from ...analysis.plots.iv_family import iv_family
 
         return iv_family(
             self.volts,
             self.current,
             labels=[f"({row}, {col})" for row, col in self.cells],
-            compliance_amps=self.compliance,
+            compliance_amps=(self.compliance, self.reset_compliance or self.compliance),
+            limit_acts_on=self.limit_acts_on,
         )
 
     def plot_spread(self) -> Figure:
@@ -158,8 +166,15 @@ class DcSweepResult:
             "geometric mean of that cycle's off and on conductance. "
             f"Cycles without a SET: {missed[0]}, without a RESET: {missed[1]}; they are in no distribution."
         )
+        if self.limit_acts_on:
+            text += (
+                f"\n\nThe compliance is of {self.limit_acts_on}: when the source clamps, its voltage falls, the others "
+                "take less than was allowed for them, and the cell gets the rest. Its own current, which is drawn, can "
+                "so be above the line."
+            )
+        bold = "; the bold line is the median loop" if self.current.shape[0] * self.current.shape[1] > 1 else ""
         figures = [
-            ("I–V family; the bold line is the median loop.", self.plot()),
+            (f"I–V family{bold}.", self.plot()),
             ("Switching voltages: all cycles, the spread within cells, and that between cells.", self.plot_spread()),
         ]
         return Section("DC sweeps", text, figures, [])
@@ -231,4 +246,6 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         flags=flags,
         read_volts=array.spec.read_volts,
         compliance=plan.compliance,
+        reset_compliance=plan.reset_compliance,
+        limit_acts_on=limit_acts_on(array.spec, plan.scheme),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import CrossbarArray, FloatArray
 from ..keeping.array_state import ArrayState
@@ -12,12 +13,20 @@ from ..keeping.array_state import ArrayState
 # The ratio at which a yield map calls a cell switching.
 CHANGE_RATIO = 1.5
 AVERAGE = 4
+# Schemes in which other cells of the driven lines carry current, too, and what a limit of the source is of then.
+HALF_SELECTS = ("V/2", "V/3")
+SHARED = "the cell and the half-selected cells of its column together"
 
 
 def changed(before: FloatArray, now: FloatArray, floor: float) -> NDArray[np.bool_]:
     """Return where a conductance [S] changed by ``CHANGE_RATIO``, either way; below ``floor`` all is alike."""
     ratio = np.maximum(now, floor) / np.maximum(before, floor)
     return (ratio >= CHANGE_RATIO) | (ratio <= 1.0 / CHANGE_RATIO)
+
+
+def limit_acts_on(spec: ArraySpec, scheme: str | None) -> str:
+    """Return what the compliance of a sweep is of in a bias scheme, where that is not the swept cell alone."""
+    return SHARED if spec.require_scheme(scheme, writing=True) in HALF_SELECTS else ""
 
 
 def row_of(block: Block, row: int) -> Block:

@@ -138,6 +138,7 @@ class PulseResponseResult:
                 f"potentiation, +{self.plan.set_volts:g} V × {ns:g} ns",
                 f"depression, −{self.plan.reset_volts:g} V × {ns:g} ns",
             ),
+            table=self.table,
         )
 
     def metrics(self) -> dict[str, float]:
@@ -149,15 +150,14 @@ class PulseResponseResult:
 
     def section(self) -> Section:
         """Return both figures, the numbers per cell and the failed fits as a part of the report."""
-        from ...analysis.measurements.pulse_response import step_figure
+        from ...analysis.measurements.pulse_response import failed_fits, step_figure
         from ...analysis.report.report import Section
 
-        failed = sum(bool(reason) for key in ("ltp", "ltd") for reason in self.table[f"{key}_failures"])
         text = (
             f"{len(self.cells)} cells, {self.plan.cycles} cycles of {self.plan.pulses} SET and {self.plan.pulses} "
             f"RESET pulses, read every {self.plan.read_every}. Fits are of each cell's mean over its cycles: "
             "G(n) = G0 + B(1 − exp(−n/A)) for N/A, and the α form. "
-            f"Trains of which a form could not be fitted: {failed} of {2 * len(self.cells)}. "
+            f"Trains of which a form could not be fitted: {failed_fits(self.table)} of {2 * len(self.cells)}. "
             "RMS of the readings around the exponential form, median over cells: "
             f"{_share(self.table['ltp_misfit'])} of the swing in potentiation, {_share(self.table['ltd_misfit'])} in "
             "depression; where that is far above the read noise the trains are not of this form."
@@ -165,8 +165,8 @@ class PulseResponseResult:
         figures = [
             ("Median of the cells with the spread from cycle to cycle and from cell to cell.", self.plot()),
             (
-                "Mean step per pulse against the conductance it starts from.",
-                step_figure(self.trains, symmetry=self.metrics()["symmetry_point"]),
+                "Mean step per pulse against the middle of the step; ticks are the symmetry points of the cells.",
+                step_figure(self.trains, symmetry=np.asarray(self.table["symmetry_point"], dtype=np.float64)),
             ),
         ]
         return Section("Potentiation and depression", text, figures, [("Cell by cell.", self.table)])

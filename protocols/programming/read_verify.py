@@ -155,7 +155,13 @@ class ReadVerifyResult:
 
     def section(self) -> Section:
         """Return maps, histograms and failure reasons as a part of the report."""
-        from ...analysis.measurements.levels import error_cdf, level_histogram, level_table, pulses_histogram
+        from ...analysis.measurements.levels import (
+            error_cdf,
+            level_histogram,
+            level_offsets,
+            level_table,
+            pulses_histogram,
+        )
         from ...analysis.report.report import Section
 
         healthy = self.healthy & self.attempted
@@ -179,11 +185,22 @@ class ReadVerifyResult:
             title = f"Where the levels stand {self.later_after:g} s later"
             figures.insert(
                 1,
-                ("Each level's cells.", level_histogram(self.target, self.later, self.levels, healthy, title=title)),
+                (
+                    "Each level's cells; the numbers are how far their mean is from the target.",
+                    level_histogram(self.target, self.later, self.levels, healthy, title=title),
+                ),
             )
             tables.append(("Level by level.", level_table(self.target, self.later, self.levels, healthy)))
+        mean, _ = level_offsets(self.target, self.later, self.levels if self.levels.size else [0.0], healthy)
+        off = (
+            f"On average they stand {abs(mean) * 1e6:.2f} µS {'below' if mean < 0.0 else 'above'} their target "
+            f"{self.later_after:g} s later, {abs(mean) / self.spacing:.1%} of a level's spacing. "
+            if np.isfinite(mean)
+            else ""
+        )
         text = (
             f"{int(self.attempted.sum())} cells programmed in {self.iterations} read–pulse iterations, all at once. "
+            f"{off}"
             "Accepted cells that the delayed re-verify found outside their window, round by round: "
             f"{', '.join(map(str, self.reopened)) or 'none'}."
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import math
+import os
 import platform
 import re
 import sqlite3
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from ...analysis.report.report import Check, Section
     from ...analysis.report.run_tables import RunTables
 
+OPERATOR = "XBARLAB_OPERATOR"
+STAMP = "%Y-%m-%dT%H:%M:%S%z"
 PACKAGES = ("xbarlab", "qcodes", "numpy")
 
 
@@ -176,9 +180,9 @@ class RunRecord:
     def _provenance(self) -> dict[str, str]:
         datasets = [f"{run_id}: {name} ({guid})" for run_id, name, guid in dataset_ids(self.run.database)]
         return {
-            "Date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
             "Runbook": self.book.path.name,
             **self.origin,
+            "Report written": readable_time(time.strftime(STAMP)),
             "Host seed": str(self.run.seed),
             "Datasets (data.db)": "; ".join(datasets) or "none",
             "Versions": ", ".join(versions()),
@@ -234,6 +238,26 @@ def describe_failure(error: BaseException | str) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "it was interrupted."
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def operator() -> str:
+    """Return who runs this: the environment variable ``XBARLAB_OPERATOR``, or the name of the account."""
+    told = os.environ.get(OPERATOR, "").strip()
+    if told:
+        return told
+    with suppress(OSError, KeyError, ImportError):
+        return getpass.getuser()
+    return "not said"
+
+
+def begun_at(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Return the time of a journal's first entry, as it stands there."""
+    return str(entries[0].get("time", "")) if entries else ""
+
+
+def readable_time(stamp: str) -> str:
+    """Return a journal's time for people: ``2026-11-29 21:15 +0000``."""
+    return f"{stamp[:10]} {stamp[11:16]} {stamp[19:]}".strip()
 
 
 def versions() -> list[str]:

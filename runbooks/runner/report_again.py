@@ -14,7 +14,7 @@ from ...protocols.keeping.journal_lines import Entry
 from ...protocols.keeping.run import JOURNAL, STATE, Run
 from .finished_steps import kept_step
 from .plugin_grant import Ask, Files, nobody
-from .record import RunRecord, StepRecord
+from .record import RunRecord, StepRecord, begun_at, readable_time
 from .run_card import RunCard, read_card
 from .schema import Runbook
 
@@ -62,7 +62,10 @@ def kept_record(
     record = RunRecord(
         book=book,
         run=run,
-        origin={str(key): str(value) for key, value in begun.items()} or {"Station": card.station, "Chip": card.chip},
+        origin={
+            "Date": readable_time(begun_at(entries)),
+            **({str(key): str(value) for key, value in begun.items()} or {"Station": card.station, "Chip": card.chip}),
+        },
         wear=told if wear is not None else None,
         seconds=run.seconds,
     )

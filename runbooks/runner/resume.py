@@ -16,7 +16,7 @@ from ...protocols.keeping.run import DATABASE, JOURNAL, Run
 from ..stations import find_station
 from .mock_chips import note_mocks, take_up_chips
 from .plugin_grant import Ask, Files, nobody
-from .record import RunRecord, summary_numbers, versions
+from .record import RunRecord, begun_at, summary_numbers, versions
 from .report_again import kept_record
 from .reread import refuse_virgin_chip
 from .run_card import RunCard, read_card
@@ -88,19 +88,20 @@ def resume_run(
                 resumed=True,
             )  # fmt: skip
             note_run(bench, run)
+            origin = origin_of(bench, station_file, begun=begun_at(entries))
             run.note(
                 "bench_taken_up",
                 station=str(station_file),
                 versions=versions(),
                 begun_with=card.versions,
-                origin=origin_of(bench, station_file),
+                origin=origin,
             )
             for step_id in repeat:
                 run.repeat(step_id)
             run.at_unit = note_mocks(folder, bench.file)
             if console is not None:
                 _say_where(run, book, console)
-            return RunRecord(book=book, run=run, origin=origin_of(bench, station_file), wear=wear_of(bench))
+            return RunRecord(book=book, run=run, origin=origin, wear=wear_of(bench))
 
         return conduct(book, station_file, None, begin, check=check or card.check, console=console)
 

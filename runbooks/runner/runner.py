@@ -23,7 +23,16 @@ from .finished_steps import finished_step, given
 from .mock_chips import note_mocks
 from .parameters import Overrides
 from .plugin_grant import Ask, Files, nobody
-from .record import RunRecord, StepRecord, describe_failure, missing_metrics, safe_name
+from .record import (
+    STAMP,
+    RunRecord,
+    StepRecord,
+    describe_failure,
+    missing_metrics,
+    operator,
+    readable_time,
+    safe_name,
+)
 from .run_card import card_of
 from .schema import Runbook, load_runbook
 
@@ -243,9 +252,14 @@ def wear_of(bench: Bench) -> Callable[[], Section] | None:
     return lambda: bench_wear(bench)
 
 
-def origin_of(bench: Bench, station_file: Path) -> dict[str, str]:
-    """Return who measured and on what: instruments as they identified themselves, simulation, chip, station."""
-    origin = {"Station": str(station_file), "Chip": chip_id(bench)}
+def origin_of(bench: Bench, station_file: Path, *, begun: str = "") -> dict[str, str]:
+    """Return when, who and on what: operator, instruments as they identified themselves, simulation, chip, station.
+
+    ``begun`` is the journal's time of a run that goes on; without it the run begins now.
+    """
+    now = readable_time(time.strftime(STAMP))
+    when = {"Date": readable_time(begun), "Gone on with": now} if begun else {"Date": now}
+    origin = {**when, "Operator": operator(), "Station": str(station_file), "Chip": chip_id(bench)}
     for name, identity in bench.identities.items():
         origin[f"Instrument {name}"] = ", ".join((identity.maker, identity.model, identity.serial, identity.firmware))
         if identity.simulation:

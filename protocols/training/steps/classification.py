@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Examples of one message at an evaluation, and those behind the curve and the training accuracy.
 _CHUNK, _CURVE, _TRAIN = 500, 1000, 10_000
+RIVALS = {"float_twin_accuracy": "its float twin", "majority_accuracy": "chance, the commonest class"}
 
 
 class ClassifierPlan(TrainingPlan):
@@ -119,25 +120,31 @@ class ClassifierResult:
         names = {
             "test_accuracy": "on the array",
             "float_twin_accuracy": "its float twin",
-            "majority_accuracy": "always the commonest class",
+            "majority_accuracy": "chance: always the commonest class",
         }
         rows = {name: key for key, name in names.items() if key in self.figures}
         table = DataFrame(
             {"classifier": list(rows), "test accuracy": [f"{self.figures[k]:.2%}" for k in rows.values()]}
         )
+        beside = " and ".join(f"{self.figures[key]:.2%} by {who}" for key, who in RIVALS.items() if key in self.figures)
         text = (
-            f"{self.data.about[0].upper()}{self.data.about[1:]}. Source: {self.data.source}, {self.data.licence}. "
             f"{self.figures['test_accuracy']:.2%} of {self.figures['test_examples']:,.0f} test examples recognised, "
-            "every one multiplied on the array."
+            f"every one multiplied on the array; {beside}.\n\n"
+            f"{self.data.about[0].upper()}{self.data.about[1:]}. Source: {self.data.source}, {self.data.licence}."
         )
+        lines = {who.removeprefix("its "): self.figures[key] for key, who in RIVALS.items() if key in self.figures}
         return Section(
             self.title,
             text,
             [
-                ("What each class was taken for, all passes together.", confusion_map(self.confusion)),
-                *self.record.pictures(),
+                (
+                    f"What each {self.data.one} was taken for, all passes together.",
+                    confusion_map(self.confusion, names=self.data.names, what=self.data.one),
+                ),
+                *self.record.pictures(lines),
             ],
             [("Accuracy on the test set.", table), self.record.cost_table()],
+            leads=True,
         )
 
     def __repr__(self) -> str:
@@ -199,6 +206,8 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
     record = train_in_units(
         keep, trainer, plan, advance, losses,
         curve_name="test_accuracy",
+        curve_note=f"first {len(seen):,} of the test set" if len(seen) < len(test) else "",
+        lines={"chance, the commonest class": data.majority_accuracy},
         evaluate=lambda: accuracy(net, seen),
         measure={
             **passes,

@@ -104,7 +104,8 @@ class AirlineResult:
         lines = {"array": self.forecast}
         if self.twin_forecast is not None:
             lines["float twin"] = self.twin_forecast
-        return forecast_figure(self.months, self.month, lines, first_test=TRAIN_STEPS + 1)
+        first = TRAIN_STEPS + 1
+        return forecast_figure(self.months, self.month, lines, first_test=first, first_month="0 is January 1949")
 
     def metrics(self) -> dict[str, float]:
         """Return the errors [thousand] and what they are compared with, as docs/quantities.md defines them."""
@@ -126,15 +127,20 @@ class AirlineResult:
         }
         rows = {name: key for key, name in names.items() if key in self.figures}
         table = DataFrame({"forecast": list(rows), "test RMSE [thousand]": [self.figures[k] for k in rows.values()]})
+        rivals = {"float_twin_test_rmse": "float twin", "persistence_rmse": "last month again"}
+        lines = {name: self.figures[key] for key, name in rivals.items() if key in self.figures}
+        beside = ", ".join(f"{value:.1f} by {name}" for name, value in lines.items())
         text = (
-            f"One step ahead on the last 48 months: {self.figures['test_rmse']:.1f} thousand passengers in situ. Every "
+            f"One step ahead on the last 48 months: {self.figures['test_rmse']:.1f} thousand passengers RMS error in "
+            f"situ ({beside}). Every "
             "forecast was multiplied on the array; the host never used its own copy of the weights for it."
         )
         return Section(
             "LSTM trained on the array: airline passengers",
             text,
-            [("One-step-ahead forecasts.", self.plot()), *self.record.pictures()],
+            [("One-step-ahead forecasts.", self.plot()), *self.record.pictures(lines)],
             [("Errors on the test months.", table), self.record.cost_table()],
+            leads=True,
         )
 
     def __repr__(self) -> str:

@@ -35,7 +35,7 @@ class TrainingRecord:
     ----------
     losses : [steps]
         Training loss before every update.
-    curve : [checkpoints], ``curve_step`` beside it; ``curve_name`` says of what.
+    curve : [checkpoints], ``curve_step`` beside it; ``curve_name`` is the summary key of what, ``curve_note`` on what.
     conductance : [rows, cols] [S] of the block, as last read; ``travelled`` how far the cells moved in all [S].
     step_cost : what ``measured_steps`` steps cost, their products and read-back included.
     measured : what was measured after the last step, by unit of work.
@@ -46,6 +46,7 @@ class TrainingRecord:
     curve_step: FloatArray
     curve: FloatArray
     curve_name: str
+    curve_note: str
     conductance: FloatArray
     travelled: FloatArray
     steps: int
@@ -64,8 +65,11 @@ class TrainingRecord:
             "pulses_per_step": self.step_cost.pulses / n,
         }
 
-    def pictures(self) -> list[tuple[str, Figure]]:
-        """Return learning curve, floor plan, conductances and wear."""
+    def pictures(self, lines: Mapping[str, float]) -> list[tuple[str, Figure]]:
+        """Return learning curve, floor plan, conductances and wear.
+
+        ``lines`` are what the curve is to be compared with, by name.
+        """
         from ....analysis.measurements.array_maps import conductance_map, value_map
         from ....analysis.measurements.training import floor_plan_figure, learning_curve
 
@@ -75,15 +79,20 @@ class TrainingRecord:
         names = [request.name for request in self.floor.requests]
         return [
             (
-                "Training loss before every update, and what was measured on the array at every checkpoint.",
-                learning_curve(self.losses, self.curve_step, self.curve, name=self.curve_name),
+                "Training loss before every update, and what was measured on the array at every checkpoint"
+                f"{', beside ' * bool(lines)}{' and '.join(lines)}.",
+                learning_curve(
+                    self.losses, self.curve_step, self.curve, name=self.curve_name, lines=lines, note=self.curve_note
+                ),
             ),
-            ("Which cells hold which layer; darker: the cells that count positive.", floor_plan_figure(
+            ("Which cells hold which layer, and with which sign.", floor_plan_figure(
                 self.floor.layer_map(), names, boards=[(p.row0, p.nrows, p.col0, p.ncols) for p in self.floor.parts]
             )),
             (
                 "Conductances at the end.",
-                conductance_map(np.where(used, self.conductance, np.nan), origin=origin, title="After training"),
+                conductance_map(
+                    np.where(used, self.conductance, np.nan), origin=origin, title="After training", grey="not used"
+                ),
             ),
             (
                 "How far every cell has moved in all: where the wear is.",
@@ -161,6 +170,8 @@ def train_in_units(
     losses: list[float],
     *,
     curve_name: str,
+    curve_note: str = "",
+    lines: Mapping[str, float] | None = None,
     evaluate: Callable[[], float],
     measure: Mapping[str, Measure],
     compare: Mapping[str, Measure],
@@ -171,7 +182,8 @@ def train_in_units(
     ----------
     advance : makes step n and returns its figures, None when training is over
     losses : of every step so far; the caller's, filled here with what an earlier session saw
-    curve_name, evaluate : what is measured on the array at every checkpoint
+    curve_name, evaluate : what is measured on the array at every checkpoint, by its summary key; ``curve_note`` says on
+        what, ``lines`` what it is compared with in the picture of a training that goes on
     measure : what is measured on the array after the last step, a unit of work each: once done it is never asked of the
         chip again
     compare : what the host works out after that, the array idle
@@ -231,10 +243,11 @@ def train_in_units(
             history.note(float(np.median(losses[first:])), plan.patience)
             value_said = f", {said} {value:.4g}"
             work.done(f"loss {losses[-1]:.4g}{value_said}", last)
-            keep.live.show(keep.step_id, partial(_view, trainer, history, said))
+            keep.live.show(keep.step_id, partial(_view, trainer, history, curve_name, lines, total))
         if begin("finish"):
             trainer.finish()
             work.done("", len(losses), conductance=trainer.weights.conductance[block.slices])
+        keep.live.show(keep.step_id, partial(_view, trainer, history, curve_name, lines, len(losses)), last=True)
         looked = False
         for name, look in measure.items():
             if begin(name):
@@ -253,7 +266,8 @@ def train_in_units(
         losses=history.losses,
         curve_step=history.curve_step,
         curve=history.curve,
-        curve_name=said,
+        curve_name=curve_name,
+        curve_note=curve_note,
         conductance=whole,
         travelled=trainer.travelled.copy(),
         steps=trainer.steps,
@@ -263,9 +277,9 @@ def train_in_units(
     )
 
 
-def _view(trainer: ArrayTrainer, history: _History, name: str) -> Figure:
+def _view(trainer: ArrayTrainer, history: _History, name: str, lines: Mapping[str, float] | None, steps: int) -> Figure:
     from ....analysis.measurements.training import training_view
 
     block = trainer.weights.block
     used = np.where(trainer.weights.used, trainer.weights.conductance, np.nan)[block.slices]
-    return training_view(history.losses, history.curve_step, history.curve, used, name=name)
+    return training_view(history.losses, history.curve_step, history.curve, used, name=name, lines=lines, steps=steps)

@@ -23,7 +23,9 @@ def load_digits() -> LabelledData:
         return Examples((_scaled(stored[f"{which}_x"])[:, None],), stored[f"{which}_y"].astype(np.int64))
 
     about = "handwritten digits, MNIST cropped to 20 × 20 and resized to 8 × 8"
-    return LabelledData("mnist", about, str(stored["source"]), str(stored["licence"]), part("train"), part("test"))
+    return LabelledData(
+        "mnist", about, str(stored["source"]), str(stored["licence"]), part("train"), part("test"), one="digit"
+    )
 
 
 def load_digit_sequences() -> LabelledData:
@@ -47,8 +49,9 @@ def load_digit_sequences() -> LabelledData:
     names = ", ".join(map(str, SEQUENCE_DIGITS))
     about = f"the order of three handwritten digits ({names}) that are shown one after the other"
     return LabelledData(
-        "mnist_sequences", about, str(stored["source"]), str(stored["licence"]), part("train"), part("test")
-    )
+        "mnist_sequences", about, str(stored["source"]), str(stored["licence"]), part("train"), part("test"),
+        names=tuple("".join(str(SEQUENCE_DIGITS[k]) for k in order) for order in orders), one="order of digits",
+    )  # fmt: skip
 
 
 def _scaled(images: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -35,7 +35,10 @@ class Examples:
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Training and test set of one task; ``about``, ``source`` and ``licence`` in words."""
+    """Training and test set of one task; ``about``, ``source`` and ``licence`` in words.
+
+    ``names`` are those of the classes, by label, and ``one`` what a class is; numbers and "class" without them.
+    """
 
     name: str
     about: str
@@ -43,11 +46,15 @@ class LabelledData:
     licence: str
     train: Examples
     test: Examples
+    names: tuple[str, ...] = ()
+    one: str = "class"
 
     def __post_init__(self) -> None:
         for part in (self.train, self.test):
             if not len(part) or any(len(one) != len(part) for one in part.inputs):
                 raise RefusedError(f"task {self.name}: inputs and labels must be as many, and not none")
+        if self.names and len(self.names) != self.classes:
+            raise RefusedError(f"task {self.name}: {len(self.names)} names for {self.classes} classes: give each one")
 
     @property
     def classes(self) -> int:

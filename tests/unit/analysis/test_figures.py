@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from xbarlab.analysis.measurements import array_maps, forming_stats, levels
 from xbarlab.analysis.measurements import yield_classes as yc
-from xbarlab.analysis.plots import plots
+from xbarlab.analysis.plots import iv_family, plots
 
 US = 1e-6
 RNG = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def figures(target: np.ndarray, got: np.ndarray) -> list[Figure]:
         levels.error_cdf({"end": got - target}, spacing=20 * US),
         levels.pulses_histogram(got * 1e5, ispp=got * 3e5),
         forming_stats.forming_cdf(got * 1e4),
-        plots.iv_family(LOOP, got[:, :3, None] * LOOP, compliance_amps=1e-4),
+        iv_family.iv_family(LOOP, got[:, :3, None] * LOOP, compliance_amps=1e-4),
         plots.cost_bars({"form": {"transactions": 3, "slots": 10, "chip_seconds": 0.0}}),
     ]
 

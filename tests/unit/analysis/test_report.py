@@ -159,3 +159,50 @@ def test_numbers_are_written_for_people(value: float, unit: str, text: str) -> N
 
 def test_interval_ends_take_the_prefix_of_their_middle() -> None:
     assert format_value(998.0, "Ω", like=1200.0) == "0.9980 kΩ"
+
+
+def tiles_of(html: str) -> list[str]:
+    return [re.sub("<[^>]+>", "", one) for one in re.findall(r'<span class="k">(.*?)</span><span', html)]
+
+
+def test_a_training_leads_with_its_result_twin_and_chance(tmp_path: Path) -> None:
+    summary = {
+        "formed_fraction": 0.99,
+        "yield_fraction": 0.98,
+        "v_form_mean": 2.5,
+        "test_accuracy": 0.95,
+        "majority_accuracy": 0.11,
+        "float_twin_accuracy": 0.96,
+    }
+    sections = [Section("Forming"), Section("Training", leads=True), Section("Cost")]
+    html = report(tmp_path, summary=summary, sections=sections)
+    assert tiles_of(html)[:3] == ["test_accuracy", "float_twin_accuracy", "majority_accuracy"]
+    assert set(tiles_of(html)) == set(summary)
+    places = [html.index(f"</span>{title}</h2>") for title in ("Training", "Forming", "Cost")]
+    assert places == sorted(places)
+
+
+def test_each_step_that_trains_has_its_own_tiles_under_its_own_name(tmp_path: Path) -> None:
+    summary = {"vowels.test_accuracy": 0.9, "digits.test_accuracy": 0.8, "vowels.float_twin_accuracy": 0.95}
+    assert tiles_of(report(tmp_path, summary=summary)) == [
+        "vowels · test_accuracy",
+        "vowels · float_twin_accuracy",
+        "digits · test_accuracy",
+    ]
+
+
+def test_the_last_row_of_tiles_is_filled(tmp_path: Path) -> None:
+    # A grid leaves holes behind an odd number of tiles; boxes that grow do not.
+    html = report(tmp_path)
+    assert re.search(r"\.tiles \{[^}]*display: flex;[^}]*flex-wrap: wrap", html)
+    assert re.search(r"\.tile \{[^}]*flex: 1 1 ", html)
+    assert "grid-template-columns: repeat" not in html
+
+
+def test_chip_date_and_operator_stand_on_top(tmp_path: Path) -> None:
+    told = {"Runbook": "x.md", "Chip": "A-<7>", "Date": "2026-11-29 21:15 +0000", "Operator": "Ada", "Versions": "1"}
+    html = report(tmp_path, provenance=told)
+    head = html[html.index("<header") : html.index("</header>")]
+    for value in ("A-&lt;7&gt;", "2026-11-29 21:15 +0000", "Ada"):
+        assert value in head
+    assert "Versions" not in head

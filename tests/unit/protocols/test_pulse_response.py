@@ -178,12 +178,57 @@ def test_figures_draw_whatever_was_measured(shape: tuple[int, int], recwarn: pyt
     assert [str(w.message) for w in recwarn] == []
 
 
-def test_too_few_steps_to_average_are_said_instead_of_an_empty_legend(recwarn: pytest.WarningsRecorder) -> None:
+def test_few_steps_are_drawn_one_by_one(recwarn: pytest.WarningsRecorder) -> None:
     trains = pr.Trains(np.arange(4), 1e-4 * np.array([[[[1.0, 1.5, 1.8, 2.0], [2.0, 1.5, 1.2, 1.0]]]]))
-    (ax,) = pr.step_figure(trains).axes
-    assert ax.get_legend() is None
-    assert [text.get_text() for text in ax.texts] == ["too few steps to average"]
+    figure = pr.step_figure(trains, symmetry=[0.55])
+    (ax,) = figure.axes
+    drawn = {str(line.get_label()): np.asarray(line.get_ydata(), dtype=float) for line in ax.lines}
+    np.testing.assert_allclose(drawn["up, potentiation (each step)"], [50.0, 30.0, 20.0])
+    np.testing.assert_allclose(sorted(drawn["down, depression (each step)"]), [20.0, 30.0, 50.0])
+    assert "symmetry point 0.55" in drawn
     assert [str(w.message) for w in recwarn] == []
+
+
+def test_the_symmetry_point_of_cells_is_told_from_where_their_medians_cross() -> None:
+    # Three cells whose steps fall with G going up and rise going down; the third has three times the down-steps.
+    share = np.linspace(0.0, 1.0, 41)
+    up, down = 1.0 - np.exp(-3.0 * share), np.exp(-3.0 * share)
+    cells = np.stack([np.stack([up, down])] * 20)[:, None] * 1e-4
+    trains = pr.Trains(np.arange(41), cells)
+    own = np.linspace(0.3, 0.6, 20)
+    own[7] = np.nan
+    figure = pr.step_figure(trains, symmetry=own)
+    (ax,) = figure.axes
+    labels = [str(line.get_label()) for line in ax.lines]
+    assert f"symmetry points of 19 of 20 cells: median {np.nanmedian(own):.2f}" in labels
+    crossing = next(line for line in ax.lines if str(line.get_label()).startswith("the medians cross at"))
+    at = float(np.asarray(crossing.get_xdata())[0])
+    assert at == pytest.approx(0.5, abs=0.02)  # up- and down-steps of these trains are mirror images
+    curves = [line for line in ax.lines if "middle 50 %" in str(line.get_label())]
+    heights = [np.interp(at, line.get_xdata(), np.log(np.asarray(line.get_ydata(), dtype=float))) for line in curves]
+    assert heights[0] == pytest.approx(heights[1], abs=0.05)
+    assert ax.get_legend() is None
+    assert len(figure.legends) == 1
+
+
+def test_steps_over_decades_have_a_logarithmic_axis() -> None:
+    share = np.linspace(0.0, 1.0, 41)
+    for steep, scale in ((0.5, "linear"), (8.0, "log")):
+        up, down = 1.0 - np.exp(-steep * share), np.exp(-steep * share)
+        trains = pr.Trains(np.arange(41), np.stack([np.stack([up, down])] * 20)[:, None] * 1e-4)
+        assert pr.step_figure(trains).axes[0].get_yscale() == scale
+
+
+def test_a_fit_that_failed_is_said_in_the_plot() -> None:
+    flat = np.full((2, 2, 2, PULSES.size), 1e-4) * (1 + 1e-3 * np.random.default_rng(0).normal(size=PULSES.size))
+    trains = pr.Trains(PULSES, flat)
+    table = pr.train_table(trains)
+    (legend,) = pr.pulse_response_figure(trains, table=table).legends
+    said = [text.get_text() for text in legend.get_texts()]
+    assert "potentiation not fitted: no change beyond the noise of a reading" in said
+    assert "depression not fitted: no change beyond the noise of a reading" in said
+    assert f"of the cells' own 4 trains {pr.failed_fits(table)} could not be fitted in full" in said
+    assert pr.failed_fits(table) == 4
 
 
 @pytest.mark.parametrize(

@@ -160,3 +160,31 @@ def test_the_exit_codes_are_all_in_the_help(capsys: pytest.CaptureFixture[str]) 
     shown = " ".join(capsys.readouterr().out.split())
     for said in ("0 done", "1 an expectation", "2 bad input", "3 instrument fault", "130 interrupted", "70 a defect"):
         assert said in shown
+
+
+def test_a_report_says_on_top_whose_chip_when_and_by_whom(
+    bench: FakeBench, book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XBARLAB_OPERATOR", "Ada L.")
+    out = tmp_path / "out"
+    run_runbook(book, out=out, quiet=True)
+    begun = records.readable_time(str(read_journal(out / "journal.jsonl")[0]["time"]))
+    monkeypatch.setenv("XBARLAB_OPERATOR", "somebody who writes it again")
+    monkeypatch.setattr(records.time, "strftime", lambda *_: "2031-01-01T00:00:00+0000")
+    for text in ((out / "report.html").read_text(encoding="utf-8"), report_run(out).read_text(encoding="utf-8")):
+        head = text[text.index("<header") : text.index("</header>")]
+        for value in (runner.chip_id(bench), "Ada L.", begun):  # type: ignore[arg-type]
+            assert f"<dd>{value}</dd>" in head
+        assert "2031" not in head
+
+
+def test_without_a_name_in_the_environment_the_operator_is_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XBARLAB_OPERATOR", raising=False)
+    monkeypatch.setattr(records.getpass, "getuser", lambda: "ada")
+    assert records.operator() == "ada"
+
+    def nobody() -> str:
+        raise OSError("no such user")
+
+    monkeypatch.setattr(records.getpass, "getuser", nobody)
+    assert records.operator() == "not said"
