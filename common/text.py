@@ -1,4 +1,4 @@
-"""Text of others: on a terminal shown and never obeyed, in a list its first sentence."""
+"""Text of others: on a terminal shown and never obeyed, in a list its first sentence; and times."""
 
 from __future__ import annotations
 
@@ -24,3 +24,13 @@ def first_sentence(lines: Iterable[str]) -> str:
         if said[-1].endswith((".", "!", "?")):
             break
     return " ".join(said)
+
+
+def duration(seconds: float) -> str:
+    """Write a time span for people: ``0.8 s``, ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if seconds < 3600:
+        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -168,6 +169,12 @@ class Identity:
     firmware: str
     simulation: dict[str, object] = field(default_factory=dict[str, object])
     birth: str = field(default="", compare=False)
+
+    @classmethod
+    def told(cls, idn: Mapping[str, str | None]) -> Identity:
+        """Return who answered, as QCoDeS has it: vendor, model, serial, firmware."""
+        maker, model, serial, firmware = (str(idn.get(key) or "") for key in ("vendor", "model", "serial", "firmware"))
+        return cls(maker, model, serial, firmware)
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 from ...common.errors import RefusedError, XbarlabError, unknown
 from ...common.owned import NotCopied
+from ...common.progress import ProgressBar
 from ..capabilities import Clock, CrossbarArray, Identity
 from ..clock import WallClock
 from ..wire.forked import keep
@@ -167,8 +168,9 @@ class Bench(NotCopied):
         _open_benches.add(self)
         atexit.register(self.close)  # as the last resort: a notebook that never leaves its ``with``
         try:
-            with tracing(self._trace):
-                self._open_instruments()
+            label, total = f"opening {self.file.path.name}", len(self.file.instruments)
+            with ProgressBar(label, total, unit="instruments") as opening, tracing(self._trace):
+                self._open_instruments(opening)
         except BaseException:
             self.close()
             raise
@@ -222,7 +224,7 @@ class Bench(NotCopied):
         self._chip_lock = None
         atexit.unregister(self.close)
 
-    def _open_instruments(self) -> None:
+    def _open_instruments(self, opening: ProgressBar) -> None:
         from qcodes.instrument import Instrument
         from qcodes.station import Station
 
@@ -256,7 +258,9 @@ class Bench(NotCopied):
                 if getattr(instrument, "simulated", False) and hasattr(instrument, "ask_simulation"):
                     instrument.ask_simulation()
                 identity = getattr(instrument, "identity", None)
-                self._identities[name] = identity if isinstance(identity, Identity) else _identity(instrument.get_idn())
+                self._identities[name] = (
+                    identity if isinstance(identity, Identity) else Identity.told(instrument.get_idn())
+                )
             except XbarlabError:
                 raise
             except Exception as error:
@@ -267,6 +271,7 @@ class Bench(NotCopied):
                 if failed is None:
                     raise  # nothing in the file explains it: a driver's defect
                 raise failed from error
+            opening.advance(note=name)
             if name in mounted:
                 require_array(instrument, where=f"{self.file.path}: xbarlab.array: {name}")
                 boards[name] = instrument
@@ -392,8 +397,3 @@ class _logged:  # noqa: N801 - used like a function
             log.warning("%s: %s", self._doing, error)
             return True
         return False
-
-
-def _identity(idn: Mapping[str, str | None]) -> Identity:
-    maker, model, serial, firmware = (str(idn.get(key) or "") for key in ("vendor", "model", "serial", "firmware"))
-    return Identity(maker, model, serial, firmware)

@@ -8,19 +8,15 @@ Numba keeps what it has compiled, for this process and all later ones.
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...common.progress import ProgressBar
 from ..sim_clock import SimClock
 
 if TYPE_CHECKING:
     from ..chip.profile import Profile
-
-_PATIENCE = 2.0
 
 
 def warm_up(profile: Profile) -> None:
@@ -39,23 +35,9 @@ def warm_up(profile: Profile) -> None:
         chip.measure(bias)
 
 
-@contextmanager
-def notice() -> Generator[None]:
-    """Say on stderr what takes so long, when it does."""
-    timer = threading.Timer(
-        _PATIENCE,
-        lambda: print(
-            "xbarlab: compiling the physics of the mock chip, once on this machine (half a minute) ...",
-            file=sys.stderr,
-            flush=True,
-        ),
-    )
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+def notice() -> ProgressBar:
+    """Return what says on stderr what takes so long, when it does."""
+    return ProgressBar("compiling the physics of the mock chip, once on this machine (half a minute)")
 
 
 def main(arguments: list[str]) -> None:

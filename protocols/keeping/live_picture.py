@@ -9,16 +9,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .storage import StorageError, replace_file
+from .storage import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WATCH_SECONDS = 10.0
+DRAWN_SHARE = 0.05
+"""Most of a step's time that its pictures may take."""
 
 
 class LivePicture:
-    """Draws ``live_<step>.png`` into a run's folder, at most every ``WATCH_SECONDS``; says where it is once.
+    """Draws ``live_<step>.png`` into a run's folder now and then; says where it is once.
+
+    That is at most every ``WATCH_SECONDS``, and for a twentieth of the time.
 
     Parameters
     ----------
@@ -28,23 +32,25 @@ class LivePicture:
 
     def __init__(self, directory: Path | None, *, quiet: bool = False) -> None:
         self._directory, self._quiet = directory, quiet
-        self._drawn = time.monotonic()
+        self._due = time.monotonic() + WATCH_SECONDS
 
     def show(self, step_id: str, draw: Callable[[], Figure], *, last: bool = False) -> None:
-        """Draw how a step stands; a picture that cannot be written is no reason to end a measurement.
+        """Draw how a step stands; a picture that cannot be drawn or written is no reason to end a measurement.
 
         With ``last`` one that was drawn before is brought to how the step ended, however short ago that was.
         """
-        now = time.monotonic()
+        begun = time.monotonic()
         if self._directory is None:
             return
         path = self._directory / f"live_{step_id}.png"
-        if now - self._drawn < WATCH_SECONDS and not (last and path.exists()):
+        if begun < self._due and not (last and path.exists()):
             return
         from ...analysis.plots.plots import png_bytes
 
-        first, self._drawn = not path.exists(), now
-        with suppress(StorageError):
+        first = not path.exists()
+        with suppress(Exception):
             replace_file(path, png_bytes(draw()))
+        now = time.monotonic()
+        self._due = now + max(WATCH_SECONDS, (now - begun) / DRAWN_SHARE)
         if first and not self._quiet:
-            print(f"{step_id}: watch {path}", file=sys.stderr)
+            print(f"{time.strftime('%H:%M:%S')} {step_id}: watch {path}", file=sys.stderr, flush=True)

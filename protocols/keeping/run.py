@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -15,6 +17,8 @@ import numpy as np
 
 from ...analysis.report.report import Section
 from ...common.errors import RefusedError
+from ...common.progress import SHOW_AFTER, ProgressBar
+from ...common.text import duration, printable
 from ...instruments.block import Block
 from ...instruments.capabilities import Cost, CrossbarArray
 from .cell_work import CellWork, axis_values
@@ -25,7 +29,7 @@ from .finished import FinishedStep
 from .journal import Journal, StepHistory, read_journal, step_histories
 from .journal_lines import FORMAT, read_lines
 from .live_picture import LivePicture
-from .progress import ProgressBar
+from .live_rows import LiveRows
 from .storage import StorageError, append_file, writing
 from .work import Work
 
@@ -74,6 +78,8 @@ class Run:
         What the steps so far have learnt of the chip.
     live : LivePicture
         A picture of the step that is being done.
+    place : str
+        Which step of how many is being done, ``"step 2 of 6"``, where somebody knows.
     at_unit : callable, optional
         Called when a unit of work is done, before its state is kept.
     """
@@ -96,7 +102,7 @@ class Run:
         self.chip = ChipKnowledge()
         self.live = LivePicture(directory, quiet=quiet)
         self.database = directory / DATABASE if directory is not None else None
-        self.step_id = "step"
+        self.step_id, self.place = "step", ""
         self.history: dict[str, StepHistory] = {}
         self.at_unit: Callable[[], None] | None = None
         self._spent: Callable[[], Cost] = Cost
@@ -186,8 +192,10 @@ class Run:
         before, self._gave = array.cost, None
         self._spent = lambda: array.cost - before
         self.note("step_started", step=step_id)
+        begun = time.monotonic()
         try:
-            yield self
+            with ProgressBar(self._doing, quiet=self._unseen):
+                yield self
         except BaseException as error:
             with suppress(StorageError):  # the failure itself is what must be heard
                 self.note(
@@ -199,6 +207,8 @@ class Run:
             raise
         gave = {} if self._gave is None else {"metrics": self._gave, "known": self._known}
         self.note("step_done", step=step_id, cost=cost_fields(self._spent()), **gave)
+        if time.monotonic() - begun >= SHOW_AFTER:
+            self.tell(f"{self._doing}: done after {duration(time.monotonic() - begun)}")
 
     def finish(
         self, metrics: Mapping[str, float], section: Section | None = None, frame: DataFrame | None = None
@@ -256,12 +266,14 @@ class Run:
         *,
         label: str,
         total: float,
+        drawn: bool = True,
     ) -> Work:
         """Return this step's work (a context manager): its dataset, its progress, and the units that are still to do.
 
         Parameters
         ----------
         label, total : what the progress bar counts, and how many there are.
+        drawn : whether what is added is drawn now and then; False where the step draws better pictures itself.
         """
         self._works[self.step_id] += 1
         nth = self._works[self.step_id]
@@ -284,6 +296,7 @@ class Run:
             history=self.history.get(step),
             spent=lambda: cost_fields(self._spent()),
             at_unit=self.at_unit,
+            rows=LiveRows(self.live, step, axes, variables) if drawn else None,
         )
 
     def measure(self, axis: str, values: Sequence[float], cells: Block, **quantities: str) -> CellWork:
@@ -307,7 +320,20 @@ class Run:
 
     def progress(self, label: str, total: float) -> ProgressBar:
         """Return a progress bar for ``total`` units of work."""
-        return ProgressBar(f"{self.step_id}: {label}", total, quiet=self.quiet or self.directory is None)
+        return ProgressBar(self._doing, total, unit=label, quiet=self._unseen)
+
+    @property
+    def _doing(self) -> str:
+        return f"{self.step_id} ({self.place})" if self.place else self.step_id
+
+    @property
+    def _unseen(self) -> bool:
+        return self.quiet or self.directory is None
+
+    def tell(self, line: str) -> None:
+        """Say something to who watches, on stderr; nothing where the run is quiet or keeps nothing."""
+        if not self._unseen:
+            print(f"{time.strftime('%H:%M:%S')} {printable(line)}", file=sys.stderr, flush=True)
 
     def dataset(
         self,

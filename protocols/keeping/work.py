@@ -22,12 +22,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...common.progress import ProgressBar
 from ...instruments.wire.interrupts import uninterrupted
 from .array_state import Keepable
 from .checkpoint import Checkpoint, NamedArrays
 from .dataset import DatasetWriter
 from .journal import Entry, StepHistory
-from .progress import ProgressBar
+from .live_rows import LiveRows
 
 DatasetOpener = Callable[[str | None], DatasetWriter]
 
@@ -46,6 +47,7 @@ class Work:
     history : what earlier sessions did of the step
     spent : what the step has cost in this session, for the journal
     at_unit : called before the state of a unit is kept
+    rows : draws what is added, now and then
 
     Attributes
     ----------
@@ -65,11 +67,12 @@ class Work:
         history: StepHistory | None = None,
         spent: Callable[[], Mapping[str, float]] = dict[str, float],
         at_unit: Callable[[], None] | None = None,
+        rows: LiveRows | None = None,
     ) -> None:
         self.step = step
         self.interrupted = False
         self._open_dataset, self._bar, self._spent, self._at_unit = open_dataset, bar, spent, at_unit
-        self._note, self._checkpoint = note, checkpoint
+        self._note, self._checkpoint, self._rows = note, checkpoint, rows
         self._history = history if history is not None else StepHistory()
         self._data: DatasetWriter | None = None
         self._blocks = 0
@@ -91,6 +94,8 @@ class Work:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._rows is not None and error is None:
+            self._rows.ended()
         self._bar.__exit__(kind, error, trace)
         if self._data is not None:
             self._data.__exit__(kind, error, trace)
@@ -127,7 +132,7 @@ class Work:
     def begin(self, unit: str) -> bool:
         """Return whether ``unit`` is still to be done, and from here on take what is added as its own."""
         if unit in self._history.units:
-            self._bar.advance()
+            self._bar.skip()
             return False
         if self._data is None:
             earlier = list(self._history.datasets)
@@ -143,6 +148,8 @@ class Work:
         assert self._data is not None, "begin a unit first"
         self._data.add(slow, **data)
         self._blocks += 1
+        if self._rows is not None:
+            self._rows.took(slow or {}, data)
 
     def moved(self, progress: float, note: str = "") -> None:
         """Let the bar show how far a unit has come."""

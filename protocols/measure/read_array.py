@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from ...common.progress import SHOW_AFTER
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import FLAG_OVERFLOW, CrossbarArray, Reading
 from ..keeping.dataset import Axis, Variable
-from ..keeping.progress import SHOW_AFTER
 from ..keeping.run import Run
 from ..plan import Forecast, Plan, with_intervals
 from .cell_table import cell_table

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...common.progress import ProgressBar
 from ...protocols.keeping.run import claim_folder
 from ..runner.runner import Outcome, new_folder, run_runbook
 
@@ -73,7 +74,9 @@ def run_demo(out: Path | None, *, seed: int, check: bool, quiet: bool) -> list[O
     claim_folder(folder)
     outcomes: list[Outcome] = []
     with _compiling_meanwhile() as compiled:
-        for part in PARTS:
+        for number, part in enumerate(PARTS, start=1):
+            if not quiet:
+                print(f"Part {number} of {len(PARTS)}: {part.runbook}", flush=True)
             outcomes.append(
                 run_runbook(
                     part.runbook,
@@ -84,7 +87,8 @@ def run_demo(out: Path | None, *, seed: int, check: bool, quiet: bool) -> list[O
                     quiet=quiet,
                 )
             )
-            compiled.wait()
+            with nullcontext() if quiet else ProgressBar("compiling the physics of the next part's chip"):
+                compiled.wait()
     return outcomes
 
 

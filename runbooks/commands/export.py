@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import RefusedError, unknown
+from ...common.progress import ProgressBar
 from ...protocols.keeping.joined import Part, database, joined_table, step_parts
 from ...protocols.keeping.run import DATABASE, JOURNAL
 from ...protocols.keeping.storage import StorageError, writing
@@ -50,7 +52,8 @@ def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lamb
     folder = directory / "export"
     written: list[Path] = []
     failed: list[str] = []
-    with database(directory) as connection:
+    with ExitStack() as held:
+        connection = held.enter_context(database(directory))
         runs = dataset_ids(directory / DATABASE)
         if not runs:
             raise RefusedError(f"{directory} holds no data: there is no dataset in {DATABASE}")
@@ -59,7 +62,9 @@ def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lamb
         targets = {guid: folder / f"{run_id:03d}_{safe_name(name)}{SUFFIXES[form]}" for run_id, name, guid in runs}
         with writing(folder):
             folder.mkdir(exist_ok=True)
-        for run_id, name, guid in runs:
+        bar = held.enter_context(ProgressBar("exporting", len(runs), unit="datasets"))
+        for number, (run_id, name, guid) in enumerate(runs):
+            bar.update(number, name)
             try:
                 made = None if guid in earlier else _export(connection, guid, chains.get(guid), targets[guid], form)
             except (StorageError, KeyboardInterrupt):

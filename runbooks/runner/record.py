@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ...common.errors import RefusedError
+from ...common.progress import ProgressBar
 from ...instruments.capabilities import Cost
 from ...protocols.keeping.finished import FinishedStep, drawn
 from ...protocols.keeping.run import STATE, Result, Run, cost_fields
@@ -117,7 +118,7 @@ class RunRecord:
         if failure is not None:
             lead = f"{lead} The run ended early: {describe_failure(failure)}"
         target = self.directory / "report.html"
-        with writing(target):
+        with writing(target), ProgressBar("writing the report"):
             return write_report(
                 target,
                 title=self.book.title,

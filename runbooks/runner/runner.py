@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ...common.errors import RefusedError
+from ...common.progress import ProgressBar, silent
 from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import Cost, CrossbarArray
 from ...protocols.keeping.journal import StepHistory
@@ -167,7 +168,9 @@ def _conduct(
         try:
             with bench:
                 forecasts = forecast_steps(book, bench.array.spec)
-                record = begin(bench)
+                with ProgressBar("taking up the run"):
+                    record = begin(bench)
+                record.run.tell(f"results: {record.directory}; figures of each step, as it ends: figures/ in it")
                 _carry_out(record, bench.array)
         finally:
             if record is not None:
@@ -288,8 +291,9 @@ def births(bench: Bench) -> dict[str, str]:
 def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
     first, history = array.cost, record.run.history
     earlier = sum((step.cost for step in history.values()), Cost())
-    for step in record.book.steps:
+    for number, step in enumerate(record.book.steps, start=1):
         before, started = array.cost, time.monotonic()
+        record.run.place = f"step {number} of {len(record.book.steps)}"
         past = history.get(step.id, StepHistory())
         try:
             if past.done:
@@ -381,7 +385,8 @@ def _release(folder: Path) -> None:
 def console_for(quiet: bool) -> Generator[Console | None]:
     """Give a console to print on; None when nothing is to be printed."""
     if quiet:
-        yield None
+        with silent():
+            yield None
         return
     from .tables import make_console
 

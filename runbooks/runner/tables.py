@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ...analysis.quantities import HIGH, LOW, describe, format_value
+from ...common import text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,12 +99,7 @@ def duration(seconds: float) -> str:
     """Write a time span for people: ``80 ms``, ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if seconds < 1.0:
         return format_value(seconds, "s", 2)
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if seconds < 3600:
-        return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    return text.duration(seconds)
 
 
 def make_console(*, stderr: bool = False) -> Console:

@@ -201,7 +201,7 @@ def train_in_units(
     said = curve_name.replace("_", " ")
     value_said = ""
     with keep.work(
-        "training", axes, variables, {"rule": type(trainer.rule).__name__}, label="steps", total=total
+        "training", axes, variables, {"rule": type(trainer.rule).__name__}, label="steps", total=total, drawn=False
     ) as work:
 
         def begin(unit: str) -> bool:
