@@ -306,7 +306,7 @@ def export(
 
 @app.command()
 def schema(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="station, bench, chip or runbook.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="station, bench, chip, runbook or data.")],
     plugin: PluginOption = None,
 ) -> None:
     """Write the JSON Schema of a kind of file, with which an editor completes and checks it.
@@ -328,7 +328,7 @@ def list_shipped(
         str | None,
         typer.Argument(
             metavar="[KIND]",
-            help="runbooks, stations, profiles, steps, instruments, rules, models or analyses; all by default.",
+            help="runbooks, stations, profiles, data, steps, instruments, rules, models or analyses; all by default.",
         ),
     ] = None,
     verbose: Annotated[

@@ -34,10 +34,11 @@ def derive(table: Any, protocol: Any, *, where: str) -> DataFrame:
         "write_verify": _write_verify,
         "bake": _bake,
         "iv_sweep": _iv_sweep,
+        "pulse_train": _pulse_train,
     }
     _refuse_missing(table, kind, where)
     table = finish.get(kind, _as_it_is)(table, protocol, where)
-    _counted(table, {"noise": "index", "pulse_train": "step"}.get(kind), ["cell"])
+    _counted(table, "index" if kind == "noise" else None, ["cell"])
     for name, quantity in COLUMNS[kind].items():
         if name in table:
             if quantity.holds == "counts" and table[name].notna().all():
@@ -127,6 +128,10 @@ def _cycling(table: Any, protocol: Cycling, where: str) -> Any:
 def _write_verify(table: Any, protocol: Any, where: str) -> Any:
     low, high = table[["low", "high"]].min(axis=1), table[["low", "high"]].max(axis=1)
     table["low"], table["high"] = low, high  # as resistances they stand the other way round
+    if "pulses" not in table:
+        if not {"sets", "resets"} <= set(table.columns):
+            raise RefusedError(f"{where}: columns: how many pulses were given? name sets and resets, or pulses")
+        table["pulses"] = table["sets"] + table["resets"]
     if "level" not in table:
         # Level 0 conducts best.
         edges = sorted(set(zip(low, high, strict=True)), reverse=True)
@@ -162,6 +167,13 @@ def _iv_sweep(table: Any, protocol: IvSweep, where: str) -> Any:
         else:
             table["loop"] = 0
     _counted(table, "point", ["cell", "loop"])
+    return table
+
+
+def _pulse_train(table: Any, protocol: Any, where: str) -> Any:
+    _counted(table, "step", ["cell"])
+    if "count" not in table:
+        table["count"] = (table["volts"] != 0.0).astype(np.int64)
     return table
 
 

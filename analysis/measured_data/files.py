@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from difflib import get_close_matches
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...common.errors import RefusedError, alternatives
+from ...common.errors import RefusedError
 from ...common.files import ARRAYS_MAX, read_bytes
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ def matching(folder: Path, pattern: str, *, where: str) -> list[Path]:
     if not found:
         there = sorted(path.name for path in folder.iterdir() if path.is_file())
         more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
-        listed = alternatives(pattern, there[:_LISTED]).removeprefix(": choose from ")
-        raise RefusedError(f"{where}: no file {pattern!r} in {folder}: there is {listed}{more}")
+        near = get_close_matches(pattern, there, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise RefusedError(
+            f"{where}: no file {pattern!r} in {folder}: there is {', '.join(there[:_LISTED]) or 'no file'}{more}{hint}"
+        )
     return found
 
 

@@ -4,7 +4,7 @@
 pulse_sweep    cell, repeat, step, volts [V], gate [V], width [s], before, after [S]
 forming        cell, volts, gate [V], after [S], success
 cycling        cell, cycle, state ("HRS", "LRS"), conductance [S]
-write_verify   cell, level, low, high [S], reads, sets, resets, coarse, fine, after [S], success
+write_verify   cell, level, low, high [S], reads, sets, resets, pulses, coarse, fine, after [S], success
 bake           cell, before, after [S], time [s], temperature [K]
 noise          cell, index, conductance [S]
 iv_sweep       cell, loop, point, volts [V], current [A], time [s]
@@ -13,7 +13,8 @@ map            cell, row, col, conductance [S]
 =============  =====================================================================================
 
 ``volts`` are across cell and transistor and positive where they SET. ``row`` and ``col`` are there where the data have
-them. A gate is NaN where there is none.
+them. A gate is NaN where there is none, and so is a count that the data do not have. ``count`` is how many such pulses
+led to a reading; ``pulses`` are SETs and RESETs together.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ COLUMNS: dict[str, dict[str, Quantity]] = {
     },
     "write_verify": {
         **_CELL, "level": _COUNT, "low": Quantity("S", open=True), "high": Quantity("S", open=True), "reads": _COUNT,
-        "sets": Quantity(holds="counts"), "resets": Quantity(holds="counts"), "coarse": _COUNT, "fine": _COUNT,
+        "sets": _COUNT, "resets": _COUNT, "pulses": _COUNT, "coarse": _COUNT, "fine": _COUNT,
         "after": _SIEMENS, "success": _FLAG,
     },
     "bake": {
@@ -72,7 +73,8 @@ COLUMNS: dict[str, dict[str, Quantity]] = {
         "time": Quantity("s", needed=False),
     },
     "pulse_train": {
-        **_CELL, "step": _COUNT, "volts": _VOLTS, "gate": _GATE, "width": _SECONDS, "conductance": _SIEMENS,
+        **_CELL, "step": _COUNT, "volts": _VOLTS, "gate": _GATE, "width": _SECONDS, "count": _COUNT,
+        "conductance": _SIEMENS,
     },
     "map": {**_CELL, "conductance": _SIEMENS},
 }  # fmt: skip

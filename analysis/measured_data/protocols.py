@@ -49,7 +49,11 @@ class _Protocol(Record):
 
     def unknown(self) -> list[str]:
         """Return the dotted names of the numbers that are not known."""
-        return [name for name in _unknown(self, "")]
+        return [name for name in _unknown(self, "") if name not in self.moot()]
+
+    def moot(self) -> frozenset[str]:
+        """Return the names of numbers that do not matter here."""
+        return frozenset()
 
 
 _NOTHING = object()
@@ -71,16 +75,25 @@ class PulseSweep(_Protocol):
 
 
 class Forming(_Protocol):
-    """A staircase of pulses that forms virgin cells; ``volts`` of the table is the one that did."""
+    """A staircase of pulses, or a ramp of a current-limited source, that forms virgin cells.
+
+    ``volts`` of the table is the one that did, or the last one where none did.
+    """
 
     kind: Literal["forming"]
-    width: Seconds
+    method: Literal["pulses", "ramp"] = "pulses"
+    width: Seconds = Field(description="of the pulses [s]; of a ramp the time per point")
+    compliance: Amperes = Field(default=None, description="largest current of a ramp [A]")
     start_volts: Volts
     step_volts: Volts
     most_volts: Volts
     gate: Gate = Field(description="gate voltage [V], 'none' on a passive chip")
     gate_step: Volts = Field(default=None, description="by which the gate rises where the amplitude did not form [V]")
     formed_above: Siemens = Field(default=None, description="a cell that reads above this is formed [S]")
+
+    def moot(self) -> frozenset[str]:
+        """Pulses have no compliance."""
+        return frozenset({"compliance"} if self.method == "pulses" else ())
 
 
 class Cycling(_Protocol):
@@ -121,10 +134,16 @@ class IvSweep(_Protocol):
     positive_gate: Gate = "none"
     negative_gate: Gate = "none"
     compliance: Amperes = Field(default=None, description="largest current of the positive branch [A]")
+    negative_compliance: Amperes = Field(default=None, description="largest current of the negative branch [A]")
     period: Seconds = Field(default=None, description="time of one loop [s]")
     dwell: Seconds = Field(default=None, description="time per point [s]")
     series_resistor: Ohms = Field(default=None, description="across which the current was read as volts [Ω]")
     current_in: Literal["A", "V across the series resistor"] = "A"
+
+    def moot(self) -> frozenset[str]:
+        """Currents in A need no resistor, and who knows one time knows the other."""
+        timed = {"period"} if self.dwell is not None else {"dwell"} if self.period is not None else set[str]()
+        return frozenset(timed | ({"series_resistor"} if self.current_in == "A" else set[str]()))
 
 
 class PulseTrain(_Protocol):
@@ -132,7 +151,6 @@ class PulseTrain(_Protocol):
 
     kind: Literal["pulse_train"]
     width: Seconds
-    gate: Gate = "none"
     scheme: str = Field(default="", description="bias scheme of a passive array: V/2, V/3, virtual ground, float")
 
 

@@ -118,7 +118,7 @@ class Ramp(Record):
     start: Volts
     stop: Volts
     step: Volts
-    held: Volts
+    held: Gate
 
 
 class ReadVerify(Record):

@@ -135,7 +135,8 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
         Variable("target", "Target", "S"),
     ]
     axes = [Axis("combination", "Staircase"), *map_axes(block)]
-    with keep.work("ispp", axes, variables, label="staircases", total=1 + len(scan)) as work:
+    meta = {"set_knob": set_ramp.knob, "reset_knob": reset_ramp.knob}
+    with keep.work("ispp", axes, variables, meta, label="staircases", total=1 + len(scan)) as work:
         if work.begin("before"):
             work.done(before=array.read(block, average=4).conductance)
         on = work.piece("before", "before") > plan.on_above

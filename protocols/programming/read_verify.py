@@ -243,7 +243,9 @@ def read_verify(
         Variable("target", "Target", "S"),
     ]
     axes = [Axis("cycle", "Iteration"), *map_axes(block)]
-    meta = {"tolerance": plan.window, "width": plan.width}
+    meta = {
+        "tolerance": plan.window, "width": plan.width, "set_knob": set_ramp.knob, "reset_knob": reset_ramp.knob,
+    }  # fmt: skip
     seen = Fields(readings=0, at_end=np.zeros(block.shape), later=np.zeros(block.shape))
     total = float(state.active.sum())
     with keep.work("read_verify", axes, variables, meta, label="cells programmed", total=total) as work:

@@ -31,6 +31,7 @@ def listing(kind: str | None = None, *, verbose: bool = False) -> list[str]:
         "runbooks": _runbooks,
         "stations": _stations,
         "profiles": _profiles,
+        "data": _data,
         "steps": lambda: _steps(verbose),
         "instruments": lambda: _offers(plugins.INSTRUMENTS),
         "rules": lambda: _offers(plugins.UPDATE_RULES),
@@ -70,6 +71,12 @@ def _profiles() -> list[str]:
         title = re.search(r'^title:\s*"?([^"\n]+)', path.read_text(encoding="utf-8"), re.MULTILINE)
         found.append((path.stem, title.group(1).strip() if title else first_comment(path)))
     return _columns(found)
+
+
+def _data() -> list[str]:
+    from ...analysis.measured_data.measured import list_descriptions
+
+    return _columns((name, first_comment(path)) for name, path in list_descriptions().items())
 
 
 def _offers(group: str) -> list[str]:

@@ -23,7 +23,7 @@ def schema(kind: str) -> list[str]:
 
 
 def schema_of(kind: str) -> dict[str, Any]:
-    """Return the JSON Schema of one kind of file: station, bench, chip or runbook.
+    """Return the JSON Schema of one kind of file: station, bench, chip, runbook or data.
 
     Drivers and steps are imported for it, those of other packages too: their arguments and parameters are in it.
     """
@@ -32,6 +32,7 @@ def schema_of(kind: str) -> dict[str, Any]:
         "bench": _bench,
         "chip": _chip,
         "runbook": _runbook,
+        "data": _data,
     }
     if kind not in kinds:
         raise RefusedError(unknown("kind of file", kind, kinds))
@@ -51,6 +52,12 @@ def _chip() -> dict[str, Any]:
     from ...instruments.chip.chip_file import Chip
 
     return _of_model(Chip)
+
+
+def _data() -> dict[str, Any]:
+    from ...analysis.measured_data.description import DataDescription
+
+    return _of_model(DataDescription)
 
 
 def _station() -> dict[str, Any]:

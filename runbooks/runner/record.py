@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 OPERATOR = "XBARLAB_OPERATOR"
 STAMP = "%Y-%m-%dT%H:%M:%S%z"
+CELLS = "Cells"
+"""Where the origin of a run says how many cells of which structure the array has."""
 PACKAGES = ("xbarlab", "qcodes", "numpy")
 
 

@@ -25,6 +25,7 @@ from .mock_chips import note_mocks
 from .parameters import Overrides
 from .plugin_grant import Ask, Files, nobody
 from .record import (
+    CELLS,
     STAMP,
     RunRecord,
     StepRecord,
@@ -262,7 +263,9 @@ def origin_of(bench: Bench, station_file: Path, *, begun: str = "") -> dict[str,
     """
     now = readable_time(time.strftime(STAMP))
     when = {"Date": readable_time(begun), "Gone on with": now} if begun else {"Date": now}
-    origin = {**when, "Operator": operator(), "Station": str(station_file), "Chip": chip_id(bench)}
+    spec = bench.array.spec
+    who = {"Operator": operator(), "Station": str(station_file), "Chip": chip_id(bench)}
+    origin = {**when, **who, CELLS: f"{spec.rows}×{spec.cols}, {spec.cell}"}
     for name, identity in bench.identities.items():
         origin[f"Instrument {name}"] = ", ".join((identity.maker, identity.model, identity.serial, identity.firmware))
         if identity.simulation:

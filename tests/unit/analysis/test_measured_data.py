@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from xbarlab.analysis.measured_data.measured import Measured, list_descriptions, read_measured
+from xbarlab.analysis.measured_data.measured import Measured, read_measured
 from xbarlab.analysis.measured_data.stop_rule import stop_beyond
 from xbarlab.common.errors import RefusedError
 
-MEASURED = Path(__file__).resolve().parents[3].parent / "shared" / "measured"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 PULSE_SWEEP = {"kind": "pulse_sweep", "polarity": "set", "swept": "volts"}
 SWEEP_COLUMNS = {
     "cell": "chip_cell",
@@ -329,43 +330,29 @@ def test_a_format_of_tomorrow_and_none(tmp_path: Path, describe: Describe) -> No
         read_measured(path)
 
 
-# -- shipped descriptions ----------------------------------------------------------------------------------------------
+# -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_shipped_description_asks_for_the_folder_of_its_data() -> None:
-    with pytest.raises(RefusedError, match=r"data of 'hfo2_1t1r' are not shipped: say in which folder.*RADAR"):
-        read_measured("hfo2_1t1r")
-    with pytest.raises(RefusedError, match=r"unknown data description 'hfo2_1t1'.*did you mean 'hfo2_1t1r'"):
-        read_measured("hfo2_1t1")
-
-
-@pytest.mark.skipif(not MEASURED.is_dir(), reason="the measured data are not beside the repository")
-def test_the_shipped_descriptions_read_the_measured_data() -> None:
-    found = {m.id: m for m in read_measured("hfo2_1t1r", MEASURED / "hfo2_1t1r")}
-    assert {name: (m.kind, m.cells) for name, m in found.items()} == {
-        "set_volts": ("pulse_sweep", 50),
-        "reset_volts": ("pulse_sweep", 50),
-        "reset_gate": ("pulse_sweep", 50),
-        "forming": ("forming", 8192),
-        "cycling": ("cycling", 100),
-        "ispp": ("write_verify", 8192),
-        "coarse_fine": ("write_verify", 8192),
-        "bake_80c": ("bake", 1024),
+def test_the_example_of_the_page_works_as_it_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (DOCS / "measured-data.md").read_text("utf-8")
+    shown = {
+        name: text
+        for kind in ("text", "yaml", "python")
+        for name, text in re.findall(rf"```{kind}\n# (\S+)\n(.*?)```", page, re.DOTALL)
     }
-    ispp = found["ispp"].table
-    pulses = (ispp["sets"] + ispp["resets"]).groupby(ispp["level"]).mean()
-    # facts/hfo2-1t1r.md: 14.2/31.0/31.3/24.9 pulses by level.
-    np.testing.assert_allclose(pulses, [14.2, 31.0, 31.3, 24.9], atol=0.06)
-    ladders = found["coarse_fine"].protocol.algorithm.levels  # type: ignore[union-attr]
-    lengths = [[len(part.values()) for part in (one.set_volts, one.reset_volts) if part] for one in ladders if one]
-    assert lengths == [[7], [19, 14], [32, 10]], "as the cells that failed count them"
-    for name, bound in (("set_volts", 250e-6), ("reset_volts", 10e-6), ("reset_gate", 10e-6)):
-        protocol = found[name].protocol.model_copy(update={"stop_beyond": None})
-        assert stop_beyond(found[name].table, protocol) == pytest.approx(bound, rel=1e-3)  # type: ignore[arg-type]
-
-
-def test_every_shipped_description_can_be_read() -> None:
-    from xbarlab.analysis.measured_data.description import read_description
-
-    for path in list_descriptions().values():
-        assert read_description(path).data
+    rows = [f"{cell};{u};{50 - cell:.1f};{40 - u / 50 - cell:.1f}" for cell in range(1, 10) for u in (500, 600, 700)]
+    head = "\n".join(shown["sweep_chip7.csv"].splitlines()[:3])
+    body = "\n".join(rows).replace(".", ",")
+    (tmp_path / "sweep_chip7.csv").write_text(f"{head}\n{body}\n", encoding="utf-8")
+    (tmp_path / "chip7.data.yaml").write_text(shown["chip7.data.yaml"], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(shown["read_chip7.py"], "read_chip7.py", "exec"), {})
+    out = capsys.readouterr().out
+    assert out.startswith("pulse_sweep 9\n")
+    unknown = ["read_volts", "start.cycles", "preparation.0.gate", "preparation.0.width"]
+    assert str(unknown) in out
+    (tmp_path / "chip7.data.yaml").write_text(shown["chip7.data.yaml"].replace("kohm}", "ohm}"), encoding="utf-8")
+    with pytest.raises(RefusedError, match=r"before of .* expected: is the column in kohm and not in ohm\?"):
+        read_measured("chip7.data.yaml")

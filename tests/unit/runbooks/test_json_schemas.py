@@ -21,6 +21,7 @@ FILES = {
     "bench": sorted((ROOT / "runbooks" / "stations").glob("*.bench.yaml")),
     "chip": sorted((ROOT / "runbooks" / "stations").glob("*.chip.yaml")),
     "runbook": sorted((ROOT / "runbooks").glob("*.md")),
+    "data": sorted((ROOT / "analysis" / "measured_data" / "shipped").glob("*.data.yaml")),
 }
 SHIPPED = [(kind, path) for kind, paths in FILES.items() for path in paths]
 VALIDATORS: dict[str, Any] = {}
