@@ -84,6 +84,7 @@ ROOMS = (
         (
             (Part("report/", "one page per run"),),
             (Part("measurements/", "one file each"),),
+            (Part("measured_data/", "of any bench, what was done"),),
             (Part("plots/", "axes, colours"), Part("estimates/", "intervals")),
             (Part("quantities.py", "what a key means"),),
         ),
