@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .runbooks.commands.by_hand_cli import pulse, read, sweep
-from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say
+from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say, warn
 from .runbooks.commands.output import forgiving_output
 from .runbooks.runner.ending import INTERRUPTED, answer, interrupts_caught
 
@@ -301,7 +301,7 @@ def export(
     """
     from .runbooks.commands.export import export_run
 
-    say([str(path) for path in export_run(directory, form, tell=lambda line: print(line, file=sys.stderr))])
+    say([str(path) for path in export_run(directory, form, tell=warn)])
 
 
 @app.command()

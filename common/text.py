@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import unicodedata
 from collections.abc import Iterable
+
+_ERRNO = re.compile(r"\berrno\s*=?\s*(\d+)", re.IGNORECASE)
+_SHORT = 160
 
 
 def printable(text: str) -> str:
@@ -34,3 +40,19 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def reason(error: BaseException) -> str:
+    """Return in a few words why a library gave up: what the system said where it names that, else its first sentence.
+
+    HDF5, LLVM and Arrow put addresses, times and lines of their own around what the system said.
+    """
+    number = getattr(error, "errno", None)
+    if isinstance(number, int) and number in errno.errorcode:
+        return os.strerror(number)  # libraries put text of their own in its place
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    named = _ERRNO.search(text)
+    if named is not None:
+        return os.strerror(int(named[1]))
+    first = re.split(r"\. | \(", text, maxsplit=1)[0].rstrip(".;:") or type(error).__name__
+    return first if len(first) <= _SHORT else f"{first[: _SHORT - 3]}..."

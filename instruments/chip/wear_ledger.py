@@ -20,7 +20,7 @@ from ..block import Block
 from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
 from .giving import Giving
-from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, UNATTRIBUTED, Account, RunSession, WearStore, why_not
+from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, UNATTRIBUTED, Account, RunSession, WearStore, unreadable
 from .wear_summary import stays, wear_maps, wear_summary
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class WearLedger(NotCopied):
                 self._total = store.planes(self._account)
             except sqlite3.Error as error:
                 store.close()
-                raise RefusedError(f"the wear ledger {store.path} cannot be read ({error})") from error
+                raise unreadable(store.path, error) from error
             except RefusedError:
                 store.close()
                 raise
@@ -102,7 +102,7 @@ class WearLedger(NotCopied):
         self._most = float(self._pulses.max())
         self._touched = np.zeros(shape, dtype=np.bool_)
         self._stray = self._account.unattributed
-        self._why_unwritten = ""
+        self._failure: sqlite3.Error | None = None
         self._pending = self._reserved = 0.0
         self._flushed = time.monotonic()
         self._notes: list[str] = []
@@ -310,7 +310,7 @@ class WearLedger(NotCopied):
                 self._stray = stray[0]
                 self._pending, self._reserved = 0.0, reserve
         except sqlite3.Error as error:
-            self._why_unwritten = why_not(error)
+            self._failure = error
             sentence = f"the wear ledger {self._store.path} cannot be written ({error})"
             if sentence not in self._notes:
                 self._notes.append(sentence)
@@ -325,7 +325,7 @@ class WearLedger(NotCopied):
         written = self.flush()
         if self._store is not None:
             if not written:
-                self._store.mark_unwritten(self._chip, self._why_unwritten)
+                self._store.mark_unwritten(self._chip, self._failure)
             self._store.close()
             self._store = None
 

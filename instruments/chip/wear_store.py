@@ -139,10 +139,12 @@ def _user_data_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
 
 
-def why_not(error: sqlite3.Error) -> str:
-    """Return why a ledger could not be written: :data:`DISK_FULL` or :data:`NOT_WRITABLE`."""
-    full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or "is full" in str(error)
-    return DISK_FULL if full else NOT_WRITABLE
+def unreadable(path: Path, error: sqlite3.Error) -> RefusedError:
+    """Return what to say of a ledger that is damaged, or none of ours."""
+    return RefusedError(
+        f"the wear ledger {path} cannot be read ({error}): it is damaged, or no ledger of xbarlab; put back a "
+        f"copy of before, or name another one by {ENVIRONMENT}"
+    )
 
 
 class WearStore:
@@ -173,8 +175,8 @@ class WearStore:
             raise
         except (sqlite3.Error, OSError) as error:
             raise RefusedError(
-                f"the wear ledger {path} cannot be opened ({error}): make its folder writable, or name another one by "
-                f"xbarlab.wear in the station file or by the environment variable {ENVIRONMENT}"
+                f"the wear ledger {path} cannot be opened ({error}): make its folder writable and room on its disk, or "
+                f"name another one by xbarlab.wear in the station file or by the environment variable {ENVIRONMENT}"
             ) from error
 
     def _take_over(self) -> None:
@@ -222,10 +224,11 @@ class WearStore:
             accounts.append(account)
         return accounts
 
-    def mark_unwritten(self, chip: str, why: str) -> None:
+    def mark_unwritten(self, chip: str, error: sqlite3.Error | None) -> None:
         """Keep that the books of a chip were closed and could not be written: no process died."""
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL or "is full" in str(error)
         with suppress(OSError):
-            self._mark(chip, why).touch()
+            self._mark(chip, DISK_FULL if full else NOT_WRITABLE).touch()
 
     def _why_unwritten(self, chip: str) -> str | None:
         return next((why for why in (DISK_FULL, NOT_WRITABLE) if self._mark(chip, why).exists()), None)

@@ -46,7 +46,7 @@ def datasets_in(database: Path) -> Mapping[str, int]:
         with closing(sqlite3.connect(database)) as connection:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
-                raise _lost(database, str(verdict))
+                raise _lost(database, "SQLite finds it damaged")
             tables = connection.execute("SELECT guid, result_table_name FROM runs").fetchall()
             return {
                 str(guid): int(connection.execute(f'SELECT coalesce(max(id), 0) FROM "{table}"').fetchone()[0])

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from ...common.errors import XbarlabError
+from ...common.text import reason
 
 
 class StorageError(XbarlabError):
@@ -23,22 +24,27 @@ class StorageError(XbarlabError):
 
 
 @contextmanager
-def writing(path: Path) -> Generator[None]:
+def writing(path: Path, *, then: str = "") -> Generator[None]:
     """Turn whatever keeps ``path`` from being written into one sentence that says what to do.
 
     QCoDeS wraps what SQLite reports in a RuntimeError of its own, hence the look at the causes.
+
+    Parameters
+    ----------
+    then : str
+        What to do when that is put right; going on with the run unless given.
     """
     try:
         yield
     except StorageError:
         raise
     except Exception as error:
-        reason = _reason(error)
-        if reason is None:
+        why = _reason(error)
+        if why is None:
             raise
         raise StorageError(
-            f"{path} cannot be written: {reason}. What was kept before is unharmed; put that right, then go on with: "
-            f"xbarlab resume {_run_of(path)}"
+            f"{path} cannot be written: {why}. What was kept before is unharmed; put that right, then "
+            f"{then or f'go on with: xbarlab resume {_run_of(path)}'}"
         ) from error
 
 
@@ -46,7 +52,7 @@ def _reason(error: BaseException | None) -> str | None:
     """Return what the disk or the database said, None where it is not they who complain."""
     while error is not None:
         if isinstance(error, OSError):
-            return error.strerror or str(error)
+            return reason(error)
         if isinstance(error, sqlite3.OperationalError):
             held = ": another program holds it open for writing" if "locked" in str(error) else ""
             return f"{error}{held}"

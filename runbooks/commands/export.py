@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...common.errors import RefusedError, unknown
 from ...common.progress import ProgressBar
+from ...common.text import reason
 from ...protocols.keeping.joined import Part, database, joined_table, step_parts
 from ...protocols.keeping.run import DATABASE, JOURNAL
 from ...protocols.keeping.storage import StorageError, writing
@@ -60,7 +61,7 @@ def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lamb
         chains = {parts[-1].guid: parts for parts in _chains(directory, tell)}
         earlier = {part.guid for parts in chains.values() for part in parts[:-1]}
         targets = {guid: folder / f"{run_id:03d}_{safe_name(name)}{SUFFIXES[form]}" for run_id, name, guid in runs}
-        with writing(folder):
+        with writing(folder, then="export it again"):
             folder.mkdir(exist_ok=True)
         bar = held.enter_context(ProgressBar("exporting", len(runs), unit="datasets"))
         for number, (run_id, name, guid) in enumerate(runs):
@@ -70,7 +71,7 @@ def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lamb
             except (StorageError, KeyboardInterrupt):
                 raise
             except Exception as error:  # of QCoDeS, pandas, xarray or a file format: the datasets after it are whole
-                failed.append(f"dataset {run_id} ({name}): {type(error).__name__}: {' '.join(str(error).split())}")
+                failed.append(f"dataset {run_id} ({name}): {type(error).__name__}: {reason(error)}")
                 continue
             if made is not None:
                 written.append(made)
@@ -103,7 +104,7 @@ def _export(connection: Any, guid: str, parts: list[Part] | None, target: Path, 
     if (dataset.number_of_results if table is None else len(table)) == 0:
         return None
     partial = target.with_name(f".part-{target.name}")
-    with writing(target):
+    with writing(target, then="export it again"):
         try:
             _write(dataset, table, partial, form)
             partial.replace(target)

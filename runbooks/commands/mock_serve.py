@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from ...common.errors import RefusedError
+from ...common.text import printable
 from ..stations import find_bench, mock_bench
 
 
@@ -56,12 +57,12 @@ def serve_bench(
 
     def ready(addresses: Mapping[str, tuple[str, int]]) -> None:
         for address, (where, number) in addresses.items():
-            print(f"{address} is served at TCPIP0::{where}::{number}::SOCKET", flush=True)
+            print(f"{printable(address)} is served at TCPIP0::{where}::{number}::SOCKET", flush=True)
         if token is not None:
             print(
                 "a client's first line must be XBAR:TOKEN <token>; ours say it where XBARLAB_TOKEN is set", flush=True
             )
-        print(f"chip {bench.content.chip.profile}, seed {bench.seed}; Ctrl-C ends it", flush=True)
+        print(f"chip {printable(bench.content.chip.profile)}, seed {bench.seed}; Ctrl-C ends it", flush=True)
 
     try:
         serve_forever(bench, host, port, token=token, rate=rate, ready=ready)

@@ -42,6 +42,11 @@ TraceOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 
+def warn(line: str) -> None:
+    """Print a line on standard error; as :func:`say` does."""
+    print(printable(line), file=sys.stderr)
+
+
 def say(lines: Iterable[str]) -> None:
     """Print lines; what a terminal would obey in them is written out."""
     for line in lines:

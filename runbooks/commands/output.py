@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pathlib
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
+
+from ...common.text import printable
 
 
 class Output:
@@ -50,9 +53,22 @@ class Output:
         return getattr(self._stream, name)
 
 
+class _Plain(logging.Formatter):
+    """Of what is logged to a terminal: what that would obey is written out."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return printable(super().format(record))
+
+
 @contextmanager
 def forgiving_output() -> Generator[Output]:
-    """Let neither standard output nor standard error end what is being done; give the former."""
+    """Let neither standard output nor standard error end what is being done; give the former.
+
+    What is logged to standard error is shown, never obeyed.
+    """
+    if logging.lastResort is not None:  # where nobody has set up logging, warnings go to standard error by it
+        logging.lastResort.setFormatter(_Plain())
     before = sys.stdout, sys.stderr
     out, err = Output(cast("TextIO | None", before[0])), Output(cast("TextIO | None", before[1]))
     sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)

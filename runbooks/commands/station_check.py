@@ -126,6 +126,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Print the table, and a remedy for everything that is not ok."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
+    from rich.text import Text
 
     from ..runner.tables import make_console
 
@@ -133,7 +134,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for title in ("check", "found", "wanted", ""):
         table.add_column(title)
-    marks = {True: "[green]ok[/green]", False: "[bold red]not ok[/bold red]", None: "[yellow]not checked[/yellow]"}
+    marks = {True: Text("ok", "green"), False: Text("not ok", "bold red"), None: Text("not checked", "yellow")}
     for finding in findings:
         table.add_row(finding.check, finding.found, finding.wanted, marks[finding.ok])
     console.print(table)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...analysis.report.report import Section
 from ...analysis.report.wear import Maps, Summary, pulses_map, stress_map, wear_lines, wear_section
 from ...common.errors import RefusedError, unknown
-from ...instruments.chip.wear_store import Account, WearStore, wear_file
+from ...instruments.chip.wear_store import Account, WearStore, unreadable, wear_file
 from ...instruments.chip.wear_summary import wear_maps, wear_summary
 from ...instruments.limits import Limits
 from ...instruments.station.station import Bench
@@ -44,12 +46,9 @@ def list_chips() -> list[str]:
     path = wear_file()
     if not path.is_file():
         return [f"no chip has been used yet: there is no wear ledger {path}"]
-    store = WearStore(path)
-    try:
+    with _reading(path) as store:
         accounts = store.used_accounts()
         rows = [_row(account, wear_summary(account, store.planes(account))) for account in accounts]
-    finally:
-        store.close()
     if not rows:
         return [f"no chip has been used yet in {path}"]
     rows.insert(0, ("chip", "size", "pulses", "most of a cell", "last used (UTC)"))
@@ -110,8 +109,7 @@ def _station(name: str) -> StationFile | None:
 def _known(names: Sequence[str], path: Path, *, called: str, why: str = "") -> ChipWear:
     if not path.is_file():
         raise RefusedError(f"nothing is known of {called}: there is no wear ledger {path}{why}")
-    store = WearStore(path)
-    try:
+    with _reading(path) as store:
         accounts = {account.chip: account for account in store.accounts()}
         found = next((accounts[name] for name in names if name in accounts), None)
         if found is None:
@@ -122,10 +120,20 @@ def _known(names: Sequence[str], path: Path, *, called: str, why: str = "") -> C
             used = [account.chip for account in store.used_accounts()]
             raise RefusedError(f"nothing is known of {called} in {path}: {unknown('chip', names[0], used)}{why}")
         planes = store.planes(found)
-    finally:
-        store.close()
     budget, source = (None, "") if found.budget is None else _stated(found.budget, found.budget_source)
     return ChipWear(wear_summary(found, planes), wear_maps(planes), budget, source)
+
+
+@contextmanager
+def _reading(path: Path) -> Generator[WearStore]:
+    """Open a ledger for the body; what is damaged in it is one sentence."""
+    store = WearStore(path)
+    try:
+        yield store
+    except sqlite3.Error as error:
+        raise unreadable(path, error) from error
+    finally:
+        store.close()
 
 
 def _stated(budget: float, source: str) -> tuple[float | None, str]:

@@ -36,7 +36,7 @@ def _answer(error: BaseException, debug: bool) -> int:
     if isinstance(error, SystemExit):
         return int(error.code or 0) if not isinstance(error.code, str) else 1
     from ...common.errors import XbarlabError
-    from ...common.text import printable
+    from ...common.text import printable, reason
 
     if isinstance(error, XbarlabError):
         print(f"xbarlab: {printable(str(error))}", file=sys.stderr)
@@ -44,7 +44,7 @@ def _answer(error: BaseException, debug: bool) -> int:
     if hasattr(error, "format_message"):  # typer brings its own copy of click, or the real one: known by what it can
         return _answer_usage(error)
     if type(error).__module__.startswith("pyvisa") or isinstance(error, ConnectionError | TimeoutError):
-        print(f"xbarlab: the instrument did not answer: {error}", file=sys.stderr)
+        print(f"xbarlab: the instrument did not answer: {printable(str(error))}", file=sys.stderr)
         return 3
     if isinstance(error, MemoryError):
         print(
@@ -53,17 +53,16 @@ def _answer(error: BaseException, debug: bool) -> int:
             file=sys.stderr,
         )
         return 2
-    if type(error).__module__.partition(".")[0] in {"numba", "llvmlite"}:
-        said = " ".join(str(error).split())[:200]
+    if _compiling(error):
         print(
-            f"xbarlab: the physics of the mock chip could not be compiled ({said}): look whether there is room where "
-            "NUMBA_CACHE_DIR points, or in the temporary folder",
+            f"xbarlab: the physics of the mock chip could not be compiled ({printable(reason(error))}): make room "
+            "where NUMBA_CACHE_DIR points, or name a folder by it that can be written",
             file=sys.stderr,
         )
         return 2
     if isinstance(error, OSError):
         where = f": {printable(str(error.filename))}" if error.filename else ""
-        print(f"xbarlab: {error.strerror or error}{where}", file=sys.stderr)
+        print(f"xbarlab: {printable(reason(error))}{where}", file=sys.stderr)
         return 2
     if not debug:
         import traceback
@@ -78,13 +77,25 @@ def _answer(error: BaseException, debug: bool) -> int:
     return DEFECT
 
 
+def _compiling(error: BaseException) -> bool:
+    """Return whether the compiler of the mock's physics gave up, or what keeps its results for it."""
+    compiler = {"numba", "llvmlite"}
+    trace, inside = error.__traceback__, False
+    while trace is not None:
+        inside = inside or str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0] in compiler
+        trace = trace.tb_next
+    return inside or type(error).__module__.partition(".")[0] in compiler
+
+
 def _answer_usage(error: Any) -> int:
     context: Any = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         print(context.get_help())
         return 2
+    from ...common.text import printable
+
     hint = f" (see {context.command_path} --help)" if context is not None else ""
-    print(f"xbarlab: {' '.join(error.format_message().split()).rstrip('.')}{hint}", file=sys.stderr)
+    print(f"xbarlab: {printable(' '.join(error.format_message().split())).rstrip('.')}{hint}", file=sys.stderr)
     return 2
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from ...common import plugins
 from ...common.errors import RefusedError
 from ...common.plugin_files import PluginFile
+from ...common.text import printable
 from .front_matter import FrontMatter
 
 Files = Sequence[str | Path]
@@ -28,7 +29,7 @@ def ask_on_terminal(question: str) -> bool:
     """Ask the person at the terminal; where there is none, the answer is no."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 

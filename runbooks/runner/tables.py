@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ...analysis.quantities import HIGH, LOW, describe, format_value
 from ...common import text
@@ -13,6 +13,7 @@ from ...common import text
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from ...analysis.report.report import Check
     from ...protocols.plan import Forecast
@@ -43,7 +44,7 @@ def results_table(summary: Mapping[str, float], checks: Sequence[Check], *, widt
         low, high = (summary.get(key + end, math.nan) for end in (LOW, HIGH))
         unknown = math.isnan(low) and math.isnan(high)
         interval = "" if unknown else f"{format_value(low, quantity.unit)} … {format_value(high, quantity.unit)}"
-        cells = [key, format_value(value, quantity.unit), interval]
+        cells: list[str | Text] = [key, format_value(value, quantity.unit), interval]
         if checks:
             cells.append(verdict(by_key[key]) if key in by_key else "")
         if wide:
@@ -52,15 +53,12 @@ def results_table(summary: Mapping[str, float], checks: Sequence[Check], *, widt
     return table
 
 
-def verdict(check: Check) -> str:
-    """Return ``≥ 95 % ok`` or ``≥ 95 % MISSED`` with rich colours."""
-    marks = {
-        "met": "[green]ok[/green]",
-        "missed": "[bold red]MISSED[/bold red]",
-        "not reached": "[dim]not reached[/dim]",
-    }
-    mark = marks[check.result]
-    return f"{check.expectation} {mark}"
+def verdict(check: Check) -> Text:
+    """Return ``≥ 95 % ok``, ``≥ 95 % MISSED`` or ``≥ 95 % not reached`` in colours."""
+    from rich.text import Text
+
+    marks = {"met": ("ok", "green"), "missed": ("MISSED", "bold red"), "not reached": ("not reached", "dim")}
+    return Text.assemble(check.expectation, " ", marks[check.result])
 
 
 def forecast_table(steps: Sequence[tuple[str, str, Forecast]]) -> Table:
@@ -103,10 +101,20 @@ def duration(seconds: float) -> str:
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """Return a console that prints paths and numbers as they are, and wide tables into files."""
-    from rich.console import Console
+    """Return a console that prints paths and numbers as they are, and wide tables into files.
 
-    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    Text of files and people is shown: neither the terminal nor rich's own markup obeys it.
+    """
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class PlainConsole(Console):
+        def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
+            """Write out what a terminal would obey in the text that others wrote."""
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(text.printable(segment.text), segment.style)
+
+    console = PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
     if not console.is_terminal:
-        console = Console(stderr=stderr, highlight=False, width=160)
+        console = PlainConsole(stderr=stderr, highlight=False, markup=False, emoji=False, width=160)
     return console

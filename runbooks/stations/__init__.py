@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...common.errors import RefusedError, unknown
+from ...common.text import printable
 
 if TYPE_CHECKING:
     from ...instruments.station.station import Bench
@@ -74,7 +75,7 @@ def open_bench(
         raise RefusedError(f"seed {seed!r} is not a whole number of at least 0")
     file = read_station(find_station(name))
     for note in file.notes:
-        print(f"xbarlab: {note}", file=sys.stderr)
+        print(f"xbarlab: {printable(note)}", file=sys.stderr)
     for n, path in enumerate(in_process_benches(file)):
         mock_bench(path, seed=None if seed is None else seed + n * NEXT_BENCH, new_chip=new_chip)
     return Bench(file, trace=trace)
