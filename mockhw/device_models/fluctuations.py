@@ -42,6 +42,39 @@ def switch_traps(cell: Trapped, now: float) -> float:
     return total
 
 
+def draw_traps(
+    rng: np.random.Generator, size: int, *, one: float, two: float, tau: tuple[float, float], step: float
+) -> dict[str, NDArray[np.generic]]:
+    """Draw the traps of ``size`` cells, by the names of a cell's fields.
+
+    Parameters
+    ----------
+    one, two : float
+        Fractions of cells with one and with two traps.
+    tau : two floats [s]
+        Range of time constants, log-uniform.
+    step : float
+        Median amplitude; the standard deviation of its logarithm is 0.5.
+    """
+    chance = rng.random(size)
+    occupied = rng.beta(2.0, 2.0, (size, 2))
+    return {
+        "traps": (chance < one + two).astype(np.uint8) + (chance < two).astype(np.uint8),
+        "trap_tau": tau[0] * (tau[1] / tau[0]) ** rng.random((size, 2)),
+        "trap_occupied": occupied,
+        "trap_step": step * np.exp(0.5 * rng.standard_normal((size, 2))),
+        "trap_state": (rng.random((size, 2)) < occupied).astype(np.uint8),
+    }
+
+
+@njit(cache=True, error_model="numpy")
+def seen_of_relaxator(ratio: float) -> float:
+    """Return what share of a relaxator's standard deviation an average over ``ratio`` of its time constant has."""
+    if ratio < 1e-4:
+        return 1.0
+    return math.sqrt(2.0 * (ratio + math.expm1(-ratio))) / ratio
+
+
 @njit(cache=True, error_model="numpy")
 def start_relaxators(cell: Stream, states: NDArray[np.float64]) -> None:
     """Draw the states of relaxators whose sum is 1/f noise, each of variance 1."""

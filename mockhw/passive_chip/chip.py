@@ -18,6 +18,7 @@ from ..device_models.graded.types import BUILD, HEALTHY, Floats, as_record
 from .bias import Bias, Solution
 from .drive import Drive, make_drive, tie_lines
 from .life import live_through, report, show_all
+from .lines import Lines, draw_lines
 from .network import make_network
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ..sim_clock import SimClock
 
 _SOLUTION = ("volts", "inner", "amps", "slope")
+_LINES = ("kind", "lead", "leak", "bridge")
 _READ_VOLTS = 1e-9  # accuracy [V] of node voltages when a current is reported
 
 
@@ -83,6 +85,8 @@ class PassiveChip:
         self._law: Any = as_record(make_law(profile.parameters))
         self._cells: Any = draw_cells(profile.parameters, size, seed)
         self._net = make_network(self.rows, self.cols, self.wires.row_ohm, self.wires.col_ohm)
+        self._lines = draw_lines(profile.parameters.lines, self.rows, self.cols, seed)
+        self.lay(self._lines)
         self._drive: Drive = make_drive(self.rows + self.cols, 0, 2 * size)
         self._tied: NDArray[np.int64] | None = None
         self._quiet = np.ones(size)
@@ -100,7 +104,7 @@ class PassiveChip:
         drive = self._tie(bias)
         live_through(
             self._law, self._cells, self._net, drive, bias.volts[None, :].astype(np.float64), np.array([seconds]), 1,
-            False,
+            False, self.now, self.now,
         )  # fmt: skip
 
     def play(self, bias: Bias, volts: Floats, seconds: Floats, repeats: int = 1) -> None:
@@ -123,23 +127,40 @@ class PassiveChip:
         if not (np.isfinite(volts).all() and np.all(seconds >= 0.0)):
             raise ValueError("a waveform needs finite volts and durations of 0 s or more")
         drive = self._tie(bias)
-        live_through(self._law, self._cells, self._net, drive, volts, seconds, int(repeats), True)
+        end = self.now + float(seconds.sum()) * int(repeats)
+        live_through(self._law, self._cells, self._net, drive, volts, seconds, int(repeats), True, self.now, end)
 
     def solve(self, bias: Bias) -> Solution:
         """Return voltages and currents in the present state, free of noise; limits act at once."""
         return self._present(bias, self._quiet)
 
-    def measure(self, bias: Bias) -> Solution:
-        """Return voltages and currents with one draw of every cell's read noise."""
+    def measure(self, bias: Bias, *, aperture: float | None = None) -> Solution:
+        """Return voltages and currents with one draw of every cell's read noise.
+
+        Parameters
+        ----------
+        bias : Bias
+        aperture : float, optional [s]
+            How long the meter averages; None: as long as the profile's noise was given for.
+        """
+        if aperture is not None and not 0.0 < aperture < np.inf:
+            raise ValueError(f"a meter averages over some time, not over {aperture} s")
         factors = np.empty(self._quiet.size)
-        read_factors(self._law, self._cells, factors)
+        span = float(self._law["aperture"][0] or 1.0) if aperture is None else aperture
+        read_factors(self._law, self._cells, self.now, span, factors)
         return self._present(bias, factors)
+
+    @property
+    def lines(self) -> Lines:
+        """Get what the chip's lines are; for tests, never for instruments."""
+        return self._lines
 
     def truth(self) -> dict[str, NDArray[np.generic]]:
         """Return what only the mock knows, [rows, cols]; for tests, never for instruments.
 
         ``stuck`` includes broken and worn-out cells (``kind``: 0 healthy, 1 open, 2 stuck on, 3 short, 4 stuck
-        off); ``conductance`` [S] is that of the whole cell at 0.2 V; ``stress`` is breakdown stress over strength.
+        off); ``conductance`` [S] is that of the whole cell at 0.2 V, without what lies beside it on a leaky line;
+        ``stress`` is breakdown stress over strength. What whole lines are is in :attr:`lines`.
         """
         cells = self._cells
         kind = cells["kind"]
@@ -157,6 +178,15 @@ class PassiveChip:
         }
         return {name: array.reshape(shape) for name, array in values.items()}
 
+    def lay(self, lines: Lines) -> None:
+        """Put other lines in place of those drawn, as on a chip whose lines are known."""
+        self._lines = lines
+        self._net.lead[:] = lines.lead
+        self._net.leak[:] = lines.leak.ravel()
+        self._net.bridge[:] = lines.bridge
+        self._tied = None
+        self._net.fresh[0] = 0
+
     def assume_formed(self, state: Floats | float, where: NDArray[np.bool_] | bool = True) -> None:
         """Declare healthy cells ``where`` formed at ``state`` (0: nominal off, 1: nominal on), as on a used chip."""
         cells = self._cells
@@ -165,6 +195,7 @@ class PassiveChip:
         cells["s"][chosen] = np.broadcast_to(np.asarray(state, np.float64), shape).ravel()[chosen]
         cells["g"] = cells["goff"] * np.exp(cells["ln_ratio"] * cells["s"])
         cells["formed"][chosen] = 1
+        cells["t_move"][chosen] = cells["t_relax"][chosen] = self.now
         show_all(self._law, cells, self._net)
 
     def save(self, path: str | os.PathLike[str], *, settle: bool = True) -> None:
@@ -179,6 +210,7 @@ class PassiveChip:
         arrays: dict[str, Any] = {f"model.{name}": self._cells[name] for name in self._names()}
         # The solution and stale factors decide the last digits; whoever goes on here or there shall get the same.
         arrays |= {f"net.{name}": getattr(self._net, name) for name in _SOLUTION}
+        arrays |= {f"lines.{name}": getattr(self._lines, name) for name in _LINES}
         if settle:
             self._net.fresh[0] = 0
         save_life(Path(path), life, arrays)
@@ -192,14 +224,26 @@ class PassiveChip:
             When the file is damaged, or holds another chip.
         """
         life, arrays = load_life(Path(path), self._kind)
-        wanted = [*(f"model.{name}" for name in self._names()), *(f"net.{name}" for name in _SOLUTION)]
+        wanted = {f"model.{name}": self._cells[name] for name in self._names()}
+        wanted |= {f"net.{name}": getattr(self._net, name) for name in _SOLUTION}
+        wanted |= {f"lines.{name}": getattr(self._lines, name) for name in _LINES}
         missing = [name for name in wanted if name not in arrays]
         if missing:
-            raise ValueError(f"{path} does not fit this model: missing {missing}")
+            lacks = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+            raise ValueError(
+                f"{path} holds a chip of an earlier version of this model, without {lacks}: go on with that version, "
+                "or delete the file for a new chip"
+            )
+        for name, own in wanted.items():
+            if arrays[name].shape != own.shape:
+                raise ValueError(
+                    f"{path} is damaged: {name} has shape {arrays[name].shape}, this chip needs {own.shape}"
+                )
         for name in self._names():
             self._cells[name] = arrays[f"model.{name}"]
         for name in _SOLUTION:
             getattr(self._net, name)[:] = arrays[f"net.{name}"]
+        self.lay(Lines(**{name: np.array(arrays[f"lines.{name}"]) for name in _LINES}))  # pyright: ignore[reportArgumentType]
         self.birth = life["birth"]
         self.seed = int(life["seed"])
         self._born_before = float(life["now"]) - self._clock.now
@@ -225,7 +269,7 @@ class PassiveChip:
         drive.volts[:] = bias.volts
         drive.limit[:] = bias.limit
         drive.delay[:] = bias.delay
-        if tie_lines(drive, self.rows, self._net.row_ohm, self._net.col_ohm):
+        if tie_lines(drive, self._net):
             self._net.fresh[0] = 0
         return drive
 
@@ -256,7 +300,10 @@ class PassiveChip:
         pads, amps = np.empty(lines), np.empty(lines)
         terminals, delivered = np.empty(sources), np.empty(sources)
         volts = np.empty((self.rows, self.cols))
-        report(self._net, drive, factors, _READ_VOLTS, pads, amps, terminals, delivered, volts)
+        report(
+            self._law, self._cells, self._net, drive, self.now, factors, _READ_VOLTS, pads, amps, terminals, delivered,
+            volts,
+        )  # fmt: skip
         return Solution(pads, amps, terminals, delivered, drive.limited != 0, volts)
 
     def _conductance(self, volts: float) -> Floats:

@@ -83,7 +83,7 @@ def make_drive(lines: int, sources: int, nodes: int) -> Drive:
 
 
 @njit(cache=True, error_model="numpy")
-def tie_lines(drive: Any, rows: int, row_ohm: float, col_ohm: float) -> bool:
+def tie_lines(drive: Any, net: Any) -> bool:
     """Work out the kinds of the sources and the resistances to the outermost crosspoints; return what is new."""
     source = drive.source
     kind = np.zeros(drive.kind.size, np.int64)
@@ -104,7 +104,7 @@ def tie_lines(drive: Any, rows: int, row_ohm: float, col_ohm: float) -> bool:
         s = source[line]
         tie = np.inf
         if s >= 0:
-            tie = drive.line_ohms[line] + (row_ohm if line < rows else col_ohm)
+            tie = drive.line_ohms[line] + net.lead[line] + (net.row_ohm if line < net.rows else net.col_ohm)
             if kind[s] == OWN:
                 tie += drive.ohms[s]
             tie = max(tie, LEAST_OHMS)

@@ -66,7 +66,7 @@ def factorise(net: Any, drive: Any, soft: bool) -> None:
         for j in range(cols):
             k = i * cols + j
             p = 2 * k
-            g = net.slope[k]
+            g = net.slope[k] + net.leak[k]
             band[p, 0] += g + LEAK
             band[p + 1, 0] += g + LEAK
             band[p, 1] -= g
@@ -79,9 +79,16 @@ def factorise(net: Any, drive: Any, soft: bool) -> None:
                 band[p + 1 + 2 * cols, 0] += gc
                 band[p + 1, 2 * cols] -= gc
     for line in range(rows + cols):
+        p = end_node(rows, cols, line)
+        g = net.bridge[line]
+        if g > 0.0:
+            # The next line's end is in reach of the band: 2·cols on for rows, 2 for columns.
+            q = end_node(rows, cols, line + 1)
+            band[p, 0] += g
+            band[q, 0] += g
+            band[p, q - p] -= g
         s = drive.source[line]
         if s >= 0:
-            p = end_node(rows, cols, line)
             own = drive.kind[s] == OWN
             band[p, 0] += _source_slope(drive, s, net.volts[p], soft) if own else 1.0 / drive.tie[line]
     for j in range(n):

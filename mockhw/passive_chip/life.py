@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..device_models.graded.kernel import age, fastest, hazard, move, turn
+from ..device_models.graded.kernel import age, fastest, hazard, move, relax, turn
 from ..device_models.graded.kinetics import amplitude, bend, braking, distance_moved, forward, time_to_move
 from ..device_models.graded.types import HEALTHY, Cell, Floats, Law
 from .drive import UNUSED
 from .factors import end_node, thevenin_ohms
-from .network import solve_network
+from .network import bridge_amps, solve_network
 
 STRIDE = 0.02  # |Δs| per step
 _TINY = 1e-3  # moves of a step below this change no current worth a new solution
@@ -41,6 +41,14 @@ def show_all(laws: Sequence[Law], cells: Sequence[Cell], net: Any) -> None:
     for k in range(len(cells)):
         show(laws[0], cells[k], net, k)
     net.fresh[0] = 0
+
+
+@njit(cache=True, error_model="numpy")
+def relax_all(laws: Sequence[Law], cells: Sequence[Cell], net: Any, now: float) -> None:
+    """Let all cells relax up to ``now`` [s] and tell the network what they are."""
+    for k in range(len(cells)):
+        if relax(laws[0], cells[k], now):
+            show(laws[0], cells[k], net, k)
 
 
 @njit(cache=True, error_model="numpy")
@@ -175,12 +183,20 @@ def live_through(
     seconds: Floats,
     repeats: int,
     pulsed: bool,
+    now: float,
+    end: float,
 ) -> None:
     """Play ``repeats`` times the segments ``volts`` [segments, sources] of ``seconds`` [segments] each.
+
+    Cells relax up to ``now`` [s] before; whoever moves begins to relax anew at ``end`` [s].
 
     Repetitions in which hardly anything moves are taken together, their motion added, their noise in variance.
     """
     law = laws[0]
+    relax_all(laws, cells, net, now)
+    before = np.empty(len(cells))
+    for k in range(len(cells)):
+        before[k] = cells[k].s
     rates = np.empty(len(cells))
     brakes = np.empty(len(cells))
     active = np.empty(seconds.size, np.int64)
@@ -217,12 +233,19 @@ def live_through(
         lump = left
         if most * left > 0.5 * STRIDE * n:
             lump = max(1, int(min(0.5 * STRIDE * n / most, 100.0 * n)))
+    for k in range(len(cells)):
+        if abs(cells[k].s - before[k]) > law.least_move:
+            cells[k].t_move = end
+            cells[k].t_relax = end
 
 
 @njit(cache=True, error_model="numpy")
 def report(
+    laws: Sequence[Law],
+    cells: Sequence[Cell],
     net: Any,
     drive: Any,
+    now: float,
     factors: Floats,
     tolerance: float,
     pads: Floats,
@@ -231,11 +254,12 @@ def report(
     delivered: Floats,
     volts: Floats,
 ) -> None:
-    """Solve for the present state, every cell's conductance times ``factors``, and fill what a bench can see.
+    """Solve for the state at ``now`` [s], every cell's conductance times ``factors``, and fill what a bench can see.
 
     Currents of lines are the sums of their cells': they add up to nothing, and none is a small difference of large
     potentials.
     """
+    relax_all(laws, cells, net, now)
     quiet = net.amp.copy()
     for k in range(factors.size):
         net.amp[k] *= factors[k]
@@ -249,14 +273,27 @@ def report(
             amps[i] += net.amps[k]
             amps[net.rows + j] -= net.amps[k]
             volts[i, j] = net.volts[2 * k] - net.volts[2 * k + 1]
+            x = net.leak[k] * volts[i, j]
+            amps[i] += x
+            amps[net.rows + j] -= x
     for line in range(amps.size):
-        segment = net.row_ohm if line < net.rows else net.col_ohm
-        pads[line] = net.volts[end_node(net.rows, net.cols, line)] + segment * amps[line]
+        if net.bridge[line] > 0.0:
+            x = bridge_amps(net, line)
+            amps[line] += x
+            amps[line + 1] -= x
+    for line in range(amps.size):
+        ohms = net.lead[line] + (net.row_ohm if line < net.rows else net.col_ohm)
+        pads[line] = net.volts[end_node(net.rows, net.cols, line)] + ohms * amps[line]
         if drive.source[line] >= 0:
             delivered[drive.source[line]] += amps[line]
     for s in range(delivered.size):
         terminals[s] = drive.volts[s] - drive.ohms[s] * delivered[s]
     for line in range(amps.size):
         s = drive.source[line]
-        if s >= 0 and drive.limited[s] == 1:
+        if s < 0:
+            continue
+        if drive.limited[s] == 1:
             terminals[s] = pads[line] + drive.line_ohms[line] * amps[line]
+        else:
+            # From outside: behind an open lead the rounding of a current is volts.
+            pads[line] = terminals[s] - drive.line_ohms[line] * amps[line]

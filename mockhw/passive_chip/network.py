@@ -39,6 +39,9 @@ class Network(NamedTuple):
     cols: int
     row_ohm: float  # per segment
     col_ohm: float
+    lead: Floats  # [lines] between pad and first segment [Ω]
+    bridge: Floats  # [lines] to the next line of the same side, at the end near the pads [S]
+    leak: Floats  # beside each cell [S]
     amp: Floats  # A [A]
     bend: Floats  # b [1/V]
     series: Floats  # Rs [Ω]
@@ -58,6 +61,7 @@ def make_network(rows: int, cols: int, row_ohm: float, col_ohm: float) -> Networ
     cells, nodes = rows * cols, 2 * rows * cols
     return Network(
         rows, cols, max(float(row_ohm), LEAST_OHMS), max(float(col_ohm), LEAST_OHMS),
+        np.zeros(rows + cols), np.zeros(rows + cols), np.zeros(cells),
         np.zeros(cells), np.ones(cells), np.zeros(cells), np.zeros(nodes), np.zeros(cells), np.zeros(cells),
         np.zeros(cells), np.zeros((nodes, 2 * cols + 1)), np.zeros(nodes), np.zeros(nodes), np.zeros(1, np.int64),
         np.zeros(1, _WORK),
@@ -95,14 +99,22 @@ def _conduct(net: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
+def bridge_amps(net: Any, line: int) -> float:
+    """Return the current [A] from a line to the next one of its side."""
+    rows, cols = net.rows, net.cols
+    return net.bridge[line] * (net.volts[end_node(rows, cols, line)] - net.volts[end_node(rows, cols, line + 1)])
+
+
+@njit(cache=True, error_model="numpy")
 def _balance(net: Any, drive: Any) -> None:
     """Fill the residuals: the current that leaves each node too much, and each shared terminal."""
     _conduct(net)
     rows, cols, v, res = net.rows, net.cols, net.volts, net.residual
     gr, gc = 1.0 / net.row_ohm, 1.0 / net.col_ohm
     for k in range(net.amp.size):
-        res[2 * k] = net.amps[k] + LEAK * v[2 * k]
-        res[2 * k + 1] = LEAK * v[2 * k + 1] - net.amps[k]
+        x = net.amps[k] + net.leak[k] * (v[2 * k] - v[2 * k + 1])
+        res[2 * k] = x + LEAK * v[2 * k]
+        res[2 * k + 1] = LEAK * v[2 * k + 1] - x
     for i in range(rows):
         for j in range(cols):
             n = 2 * (i * cols + j)
@@ -116,10 +128,14 @@ def _balance(net: Any, drive: Any) -> None:
                 res[n + 1 + 2 * cols] -= x
     drive.emitted[:] = 0.0
     for line in range(rows + cols):
+        n = end_node(rows, cols, line)
+        if net.bridge[line] > 0.0:
+            x = bridge_amps(net, line)
+            res[n] += x
+            res[end_node(rows, cols, line + 1)] -= x
         s = drive.source[line]
         if s < 0:
             continue
-        n = end_node(rows, cols, line)
         kind = drive.kind[s]
         force = drive.terminal[s] if kind == SHARED else drive.volts[s]
         x = (force - v[n]) / drive.tie[line]

@@ -133,10 +133,12 @@ class ProbeCircuit:
 
     # --- what flows ---------------------------------------------------------------------------
 
-    def measure(self, terminal: Terminal, now: float) -> Measured:
+    def measure(self, terminal: Terminal, now: float, *, aperture: float | None = None) -> Measured:
         """Return what ``terminal`` sees at ``now`` [s], with one draw of every cell's noise.
 
-        A wave counts with the level its terminal rests at: what a meter averages over is not followed in time.
+        ``aperture`` [s] is how long the meter averages: its bandwidth, as far as the cells' noise goes. None: as
+        long as the chip's noise is given for. A wave counts with the level its terminal rests at: what a meter
+        averages over is not followed in time.
         """
         self.settle(now)
         bias = self.bias()
@@ -145,7 +147,7 @@ class ProbeCircuit:
             return Measured(0.0, 0.0, False)
         if not self._shorted and not np.any(bias.source == at):
             return Measured(terminal.volts, 0.0, False)
-        solution = self.chip.measure(bias)
+        solution = self.chip.measure(bias, aperture=aperture)
         if any(terminal.name in names for names in self._shorted.values()):
             return self._measured_short(terminal, solution)
         return Measured(float(solution.source_volts[at]), float(solution.source_amps[at]), bool(solution.limited[at]))

@@ -57,9 +57,9 @@ def read_errors(array: Any, chip: PassiveChip, cells: list[tuple[int, int]], sch
         state = np.ones((ROWS, COLS))
         state[row, col] = 0.0
         chip.assume_formed(state)
-        truth = chip.truth()
-        if not truth["stuck"][row, col]:
+        if not chip.truth()["stuck"][row, col]:
             found = array.read(cell(row, col), average=16, scheme=scheme).conductance[0, 0]
+            truth = chip.truth()  # only now: the cell has relaxed since it was declared formed
             errors.append(found / truth["conductance"][row, col] - 1.0)
     return np.array(errors)
 

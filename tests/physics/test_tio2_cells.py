@@ -23,11 +23,13 @@ class Cells:
 
     def __init__(self, raw: Callable[..., dict], n: int, seed: int, **changes: float) -> None:
         profile = raw("tio2_passive", stuck__on_fraction=0.0, stuck__off_fraction=0.0, **changes)
+        del profile["parameters"]["lines"]
         profile["geometry"]["rows"]["value"] = n
         profile["geometry"]["cols"]["value"] = 1
         profile["wiring"]["row_segment"]["value"] = profile["wiring"]["col_segment"]["value"] = 1e-3
         self.n = n
-        self.chip = PassiveChip(parse_profile(profile), seed=seed, clock=SimClock())
+        self.clock = SimClock()
+        self.chip = PassiveChip(parse_profile(profile), seed=seed, clock=self.clock)
 
     def bias(self, volts, limit=np.inf, delay=0.0) -> Bias:
         def each(value, ground=0.0):
@@ -42,6 +44,11 @@ class Cells:
     def pulse(self, volts, width=200e-9, count=1) -> None:
         bias = self.bias(volts)
         self.chip.play(bias, bias.volts[None, :], np.array([width]), count)
+
+    def noisy(self, wait, aperture=None):
+        """Currents [A] at 0.2 V, ``wait`` [s] after whatever was before."""
+        self.clock.advance(wait)
+        return self.chip.measure(self.bias(0.2), aperture=aperture).source_amps[:-1]
 
     def sweep(self, points, limit=np.inf):
         """I/V at the end of each step of 10 ms, [points, cells]."""
@@ -238,8 +245,10 @@ def test_a_third_and_reads_move_less_than_their_noise(cells):
 
 
 def test_read_noise_follows_its_law(cells):
-    array = cells(64, 1).formed_at(np.linspace(-0.2, 1.2, 64)[:, None])
-    reads = np.array([array.chip.measure(array.bias(0.2)).source_amps[:-1] for _ in range(400)])
+    quiet = {"retention__drift": 0.0, "retention__weak_sd": 0.0, "retention__strong_sd": 0.0}
+    traps = {"fluctuation__one_trap_fraction": 0.0, "fluctuation__two_trap_fraction": 0.0}
+    array = cells(64, 1, **quiet, **traps).formed_at(np.linspace(-0.2, 1.2, 64)[:, None])
+    reads = np.array([array.noisy(1e5) for _ in range(400)])
     quiet = array.chip.solve(array.bias(0.2)).source_amps[:-1]
     ohms = 0.2 / quiet
     percent = 100 * reads.std(0, ddof=1) / quiet
@@ -278,9 +287,30 @@ def test_forming_without_a_limit_costs_cells(cells):
     assert not careful.truth("stuck").any()
 
 
-def test_cells_wear_out(cells):
+def test_the_window_closes_before_cells_wear_out(cells):
     array = cells(32, 1, wear__median_cycles=20.0, wear__ln_sd=0.1).formed_at(0.5)
-    for _ in range(150):
-        array.pulse(1.9)
-        array.pulse(-2.0)
+    alike = cells(32, 1, wear__median_cycles=1e9).formed_at(0.5)
+
+    def window(each):
+        ends = []
+        for volts in (-2.4, 2.4):
+            each.pulse(volts, count=30)
+            ends.append(each.truth("state"))
+        return ends
+
+    for _ in range(4):
+        for each in (array, alike):
+            low, high = window(each)
+            if each is array:
+                worn = array.truth("wear_cycles") / array.truth("endurance_cycles")
+                seen = low, high
+    healthy = ~array.truth("stuck")
+    assert healthy.mean() > 0.9
+    assert 0.1 < np.median(worn) < 0.9
+    rise, fall = seen[0] - low, high - seen[1]
+    assert np.median((rise / (0.3 * worn**0.5))[healthy]) == pytest.approx(1.0, abs=0.25)
+    assert np.median((fall / (0.1 * worn**0.5))[healthy]) == pytest.approx(1.0, abs=0.6)
+    for _ in range(250):
+        array.pulse(2.1)
+        array.pulse(-2.2)
     assert (array.truth("kind") == 2).mean() > 0.9

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from numba import njit
 
+from ..fluctuations import follow_relaxators, keep_and_kick, seen_of_relaxator, switch_traps
 from ..random_streams import normal, uniform
-from .kinetics import forward
-from .types import HEALTHY, OPEN, SHORT, STUCK_ON, Cell, Floats, Law
+from ..relaxation import relaxed_part
+from .kinetics import forward, high_end, low_end
+from .types import HEALTHY, OPEN, RELAXATORS, SHORT, STUCK_ON, Cell, Floats, Law
 
 _LINEAR = 1e-3  # b [1/V] of what conducts like a resistor
 
@@ -61,17 +64,15 @@ def move(law: Law, cell: Cell, direction: int, distance: float) -> None:
     variance = distance * (law.inv_n if cell.formed else law.inv_n_forming)
     old = cell.s
     s = old + direction * distance + math.sqrt(variance) * normal(cell)
-    if cell.formed:
-        low = cell.smin + law.c2c_bound * cell.z_min
-        s = max(s, min(low, old))
-    else:
-        s = max(s, cell.sv)
-    s = min(s, max(cell.smax + law.c2c_bound * cell.z_max, old))
+    s = max(s, min(low_end(law, cell), old)) if cell.formed else max(s, cell.sv)
+    s = min(s, max(high_end(law, cell), old))
     put(cell, s)
     if cell.formed == 0 and s > law.latch * cell.sv:
         cell.formed = 1
     cell.path += distance
     cell.wear += distance / law.wear_excursion
+    worn = min(cell.wear / cell.endurance, 1.0)
+    cell.worn = worn if law.fatigue_power == 1.0 else worn**law.fatigue_power
     if cell.wear > cell.endurance:
         become(cell, STUCK_ON, law.g_on, False)
 
@@ -113,11 +114,49 @@ def fastest(law: Law, cells: Sequence[Cell], volts: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def read_factors(laws: Sequence[Law], cells: Sequence[Cell], out: Floats) -> None:
-    """Fill ``out`` with one draw of each cell's read noise, as a factor of its conductance."""
+def relax(law: Law, cell: Cell, now: float) -> bool:
+    """Let a formed cell relax up to ``now`` [s], however often it is looked at; return whether it changed."""
+    if cell.formed == 0 or cell.kind != HEALTHY:
+        return False
+    part = relaxed_part(law.relax_t0, cell.t_move, cell.t_relax, now) * law.relax_inv_log
+    if part == 0.0:
+        return False
+    old = cell.s
+    s = old * math.exp(-law.relax_drift * part) + law.relax_sd * math.sqrt(part) * normal(cell)
+    put(cell, min(max(s, min(low_end(law, cell), old)), max(high_end(law, cell), old)))
+    cell.t_relax = now
+    return True
+
+
+@njit(cache=True, error_model="numpy")
+def read_factors(laws: Sequence[Law], cells: Sequence[Cell], now: float, aperture: float, out: Floats) -> None:
+    """Fill ``out`` with each cell's read noise at ``now`` [s], averaged over ``aperture`` [s], as a factor of G.
+
+    What an average leaves of a relaxator is exact in its variance; the state at the average's end stands for it.
+    """
     law = laws[0]
+    white = law.white_share
+    if law.aperture > 0.0:
+        white *= math.sqrt(law.aperture / aperture)
+    ratios, keep, kick, seen = np.empty(RELAXATORS), np.empty(RELAXATORS), np.empty(RELAXATORS), np.empty(RELAXATORS)
+    passed = max(now - cells[0].t_trap, 0.0)
+    tau = law.flicker_shortest
+    for j in range(RELAXATORS):
+        ratios[j] = min(passed / tau, 700.0)
+        seen[j] = law.flicker * seen_of_relaxator(aperture / tau) if j < law.flicker_count else 0.0
+        tau *= 10.0
+    keep_and_kick(ratios, keep, kick)
     for k in range(len(cells)):
         cell = cells[k]
         ohms = min(1.0 / cell.g + cell.rs, law.noise_ohms)
         percent = law.noise_slope * ohms + law.noise_floor
-        out[k] = max(0.0, 1.0 + 0.01 * percent * normal(cell))
+        deviation = white * normal(cell)
+        if law.flicker > 0.0:
+            if passed > 0.0:
+                follow_relaxators(cell, cell.flicker, keep, kick)
+            for j in range(RELAXATORS):
+                deviation += seen[j] * cell.flicker[j]
+        step = switch_traps(cell, max(now, cell.t_trap))
+        if cell.kind == HEALTHY:
+            deviation += step
+        out[k] = max(0.0, 1.0 + 0.01 * percent * deviation)

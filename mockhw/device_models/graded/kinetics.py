@@ -24,6 +24,18 @@ def amplitude(law: Law, g: float, b: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
+def low_end(law: Law, cell: Cell) -> float:
+    """Return the least state this cycle, at this age."""
+    return cell.smin + law.c2c_bound * cell.z_min + law.fatigue_low * cell.worn
+
+
+@njit(cache=True, error_model="numpy")
+def high_end(law: Law, cell: Cell) -> float:
+    """Return the largest state this cycle, at this age."""
+    return cell.smax + law.c2c_bound * cell.z_max - law.fatigue_high * cell.worn
+
+
+@njit(cache=True, error_model="numpy")
 def forward(law: Law, cell: Cell, vc: float) -> float:
     """Return the signed ds/dt [1/s] of a healthy cell at ``vc`` [V] across its switching layer.
 
@@ -34,19 +46,19 @@ def forward(law: Law, cell: Cell, vc: float) -> float:
         if cell.formed == 0:
             x = (vc * cell.inv_xi_forming - law.vf0 + law.gf * (1.0 - cell.s / cell.sv)) * law.inv_v0f
             back = -2.0 * vc * cell.inv_xi_forming * law.inv_v0f
-            return math.exp(min(x, _CEILING)) * -math.expm1(back)
-        room = (cell.smax + law.c2c_bound * cell.z_max - cell.s) / law.w
+            return math.exp(min(x + law.ln_rate, _CEILING)) * -math.expm1(back)
+        room = (high_end(law, cell) - cell.s) / law.w
         if room <= 0.0:
             return 0.0
         x = (vc * cell.inv_xi - law.vs0 - cell.a_set * cell.s) * law.inv_v0s
-        x += cell.lam_set + law.c2c_lam * cell.z_set
+        x += cell.lam_set + law.c2c_lam * cell.z_set + law.ln_rate
         return math.exp(min(x, _CEILING)) * min(1.0, room) * -math.expm1(-2.0 * vc * cell.inv_xi * law.inv_v0s)
     if vc < 0.0 and cell.formed != 0:
-        room = (cell.s - cell.smin - law.c2c_bound * cell.z_min) / law.w
+        room = (cell.s - low_end(law, cell)) / law.w
         if room <= 0.0:
             return 0.0
         x = (-vc * cell.inv_xi - law.vr0 - cell.a_reset * (1.0 - cell.s)) * law.inv_v0r
-        x += cell.lam_reset + law.c2c_lam * cell.z_reset
+        x += cell.lam_reset + law.c2c_lam * cell.z_reset + law.ln_rate
         return -math.exp(min(x, _CEILING)) * min(1.0, room) * -math.expm1(2.0 * vc * cell.inv_xi * law.inv_v0r)
     return 0.0
 
@@ -69,10 +81,10 @@ def braking(law: Law, cell: Cell, vc: float, current: float, slope: float, ohms:
     if vc > 0.0:
         if cell.formed == 0:
             return (law.gf / cell.sv + sag * cell.inv_xi_forming) * law.inv_v0f
-        room = cell.smax + law.c2c_bound * cell.z_max - cell.s
+        room = high_end(law, cell) - cell.s
         fade = 1.0 / room if room < law.w else 0.0
         return (cell.a_set + sag * cell.inv_xi) * law.inv_v0s + fade
-    room = cell.s - cell.smin - law.c2c_bound * cell.z_min
+    room = cell.s - low_end(law, cell)
     fade = 1.0 / room if room < law.w else 0.0
     return (cell.a_reset - sag * cell.inv_xi) * law.inv_v0r + fade
 

@@ -9,7 +9,7 @@ virgin cell is the same state far below 0. Vc is the voltage at the switching la
 from __future__ import annotations
 
 from ..filament.parameters import Section
-from ..quantity import Ampere, Ohm, PerVolt, Plain, Second, Siemens, Volt
+from ..quantity import Ampere, ElectronVolt, Kelvin, Ohm, PerVolt, Plain, Second, Siemens, Volt
 
 
 class Conduction(Section):
@@ -127,8 +127,93 @@ class GradedWear(Section):
     excursion: Plain
 
 
+class GradedFatigue(Section):
+    """The window closes before a cell fails: its ends have come in by ``low``, ``high`` of s at ``wear`` = endurance.
+
+    On the way there they follow (wear/endurance)^``power``.
+    """
+
+    low: Plain
+    high: Plain
+    power: Plain
+
+
+class GradedFluctuation(Section):
+    """What of the read noise is slow, and telegraph noise on top.
+
+    The variance of :class:`GradedReadNoise` is that of one reading averaged over ``aperture``: ``flicker_share`` of
+    it is 1/f noise between the inverse of ``flicker_longest`` and of ``flicker_shortest``, the rest is white. Traps
+    switch by ``trap_amplitude`` (median; ln sd 0.5) standard deviations of that law.
+    """
+
+    aperture: Second
+    flicker_share: Plain
+    flicker_shortest: Second
+    flicker_longest: Second
+    one_trap_fraction: Plain
+    two_trap_fraction: Plain
+    trap_amplitude: Plain
+    trap_tau_min: Second
+    trap_tau_max: Second
+
+
+class GradedRetention(Section):
+    """How a state that was left alone changes with L = ln(1 + t/t0), L = 1 at ``reference_time``.
+
+    s·exp(−drift·L) + √(weak_sd² + strong_sd²)·√L·N(0, 1); each of the three is as given at
+    ``reference_temperature`` and activated by its own energy.
+    """
+
+    drift: Plain
+    drift_activation: ElectronVolt
+    weak_sd: Plain
+    weak_activation: ElectronVolt
+    strong_sd: Plain
+    strong_activation: ElectronVolt
+    t0: Second
+    reference_time: Second
+    reference_temperature: Kelvin
+
+
+class GradedTemperature(Section):
+    """Ambient temperature and activation of switching (rates are as given at ``reference``)."""
+
+    ambient: Kelvin
+    reference: Kelvin
+    switching: ElectronVolt
+
+
+class LineFaults(Section):
+    """Leads of the lines, and what is wrong with whole lines.
+
+    On ``lead_fraction`` of the chips a lead has ``lead_ohms``·|x|^``lead_power``, x the line's place from −1 to 1
+    across the array, with a lognormal factor; on the others none. A line is at most one of: *open* (its lead has
+    ``open_ohms``), *graded* (its lead has a lognormal resistance more), *leaky* (each of its crosspoints has a
+    lognormal conductance beside the cell), *shorted* (to its neighbour, at the pads).
+    """
+
+    lead_fraction: Plain
+    lead_ohms: Ohm
+    lead_power: Plain
+    lead_ln_sd: Plain
+    open_fraction: Plain
+    open_ohms: Ohm
+    graded_fraction: Plain
+    graded_ohms: Ohm
+    graded_ln_sd: Plain
+    leaky_fraction: Plain
+    leaky_conductance: Siemens
+    leaky_ln_sd: Plain
+    shorted_fraction: Plain
+    short_ohms: Ohm
+
+
 class GradedParameters(Section):
-    """Every number of the cells of a :class:`~..passive_chip.PassiveChip`."""
+    """Every number of the cells and lines of a :class:`~..passive_chip.PassiveChip`.
+
+    A profile without one of the last five sections has nothing of it: cells that do not tire, white noise, states
+    that stay, the temperature at which all was given, good lines without leads.
+    """
 
     conduction: Conduction
     set: GradedSet
@@ -141,3 +226,8 @@ class GradedParameters(Section):
     stuck: GradedStuck
     damage: GradedDamage
     wear: GradedWear
+    fatigue: GradedFatigue | None = None
+    fluctuation: GradedFluctuation | None = None
+    retention: GradedRetention | None = None
+    temperature: GradedTemperature | None = None
+    lines: LineFaults | None = None

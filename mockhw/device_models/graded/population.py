@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ..fluctuations import draw_traps, seen_of_relaxator
 from ..random_streams import stream_keys
-from .parameters import GradedParameters
-from .types import CELL, HEALTHY, STUCK_OFF, STUCK_ON, Law
+from ..relaxation import arrhenius
+from .parameters import GradedFluctuation, GradedParameters, GradedRetention
+from .types import CELL, HEALTHY, RELAXATORS, STUCK_OFF, STUCK_ON, Law
 
 
 def make_law(p: GradedParameters) -> Law:
-    """Convert a profile's numbers to what the kernels take."""
+    """Convert a profile's numbers to what the kernels take.
+
+    Raises
+    ------
+    ValueError
+        When 1/f noise is to span no decade, or more than there are relaxators for.
+    """
+    heat, tired = p.temperature, p.fatigue
     return Law(
         vr=float(p.conduction.reference_volts),
         vs0=float(p.set.VS0),
@@ -42,7 +53,49 @@ def make_law(p: GradedParameters) -> Law:
         g_open=float(p.damage.open_conductance),
         wear_excursion=float(p.wear.excursion),
         g_on=float(p.stuck.on_conductance),
+        fatigue_low=float(tired.low) if tired else 0.0,
+        fatigue_high=float(tired.high) if tired else 0.0,
+        fatigue_power=float(tired.power) if tired else 1.0,
+        ln_rate=arrhenius(heat.switching, heat.ambient, heat.reference) if heat else 0.0,
+        **_relaxation(p.retention, float(heat.ambient) if heat else None),
+        **_noise(p.fluctuation),
     )
+
+
+def _relaxation(r: GradedRetention | None, ambient: float | None) -> dict[str, float]:
+    if r is None:
+        return {"relax_t0": 1.0, "relax_inv_log": 0.0, "relax_drift": 0.0, "relax_sd": 0.0}
+
+    def now(value: float, activation: float) -> float:
+        return value if ambient is None else value * math.exp(arrhenius(activation, ambient, r.reference_temperature))
+
+    return {
+        "relax_t0": float(r.t0),
+        "relax_inv_log": 1.0 / math.log1p(r.reference_time / r.t0),
+        "relax_drift": now(r.drift, r.drift_activation),
+        "relax_sd": math.hypot(now(r.weak_sd, r.weak_activation), now(r.strong_sd, r.strong_activation)),
+    }
+
+
+def _noise(n: GradedFluctuation | None) -> dict[str, float]:
+    if n is None:
+        return {
+            "white_share": 1.0, "aperture": 0.0, "flicker": 0.0, "flicker_shortest": 1.0, "flicker_count": 0.0,
+        }  # fmt: skip
+    count = 1 + round(math.log10(n.flicker_longest / n.flicker_shortest))
+    if not 1 <= count <= RELAXATORS:
+        raise ValueError(
+            f"1/f noise from {n.flicker_shortest!r} to {n.flicker_longest!r}: "
+            f"choose times up to {RELAXATORS - 1} decades apart, the longest last"
+        )
+    seen = sum(seen_of_relaxator(n.aperture / (n.flicker_shortest * 10.0**j)) ** 2 for j in range(count))
+    return {
+        "white_share": math.sqrt(1.0 - n.flicker_share),
+        "aperture": float(n.aperture),
+        "flicker": math.sqrt(n.flicker_share / seen),
+        "flicker_shortest": float(n.flicker_shortest),
+        "flicker_count": float(count),
+    }
 
 
 def draw_cells(p: GradedParameters, size: int, seed: int) -> NDArray[np.void]:
@@ -83,4 +136,17 @@ def draw_cells(p: GradedParameters, size: int, seed: int) -> NDArray[np.void]:
     cells["kind"] = kind
     cells["g"] = g
     cells["s"] = np.log(g / off) / cells["ln_ratio"]
+    # Last, so that a profile with these has the cells of one without.
+    cells["flicker"] = rng.standard_normal((size, RELAXATORS))
+    if (n := p.fluctuation) is not None:
+        traps = draw_traps(
+            rng,
+            size,
+            one=n.one_trap_fraction,
+            two=n.two_trap_fraction,
+            tau=(n.trap_tau_min, n.trap_tau_max),
+            step=n.trap_amplitude,
+        )
+        for name, values in traps.items():
+            cells[name] = values
     return cells

@@ -62,7 +62,23 @@ class Law(NamedTuple):
     g_open: float
     wear_excursion: float
     g_on: float
+    fatigue_low: float
+    fatigue_high: float
+    fatigue_power: float
+    ln_rate: float
+    relax_t0: float
+    relax_inv_log: float
+    relax_drift: float
+    relax_sd: float
+    white_share: float
+    aperture: float
+    flicker: float
+    flicker_shortest: float
+    flicker_count: float
 
+
+RELAXATORS = 9
+"""Relaxators a decade apart that make a cell's 1/f noise."""
 
 CELL = np.dtype(
     [
@@ -73,7 +89,9 @@ CELL = np.dtype(
         ("kind", "u1"),
         ("formed", "u1"),
         ("polarity", "i1"),
-        ("pad", "u1", (5,)),
+        ("traps", "u1"),
+        ("trap_state", "u1", (2,)),
+        ("pad", "u1", (2,)),
         ("ln_ratio", "f8"),
         ("goff", "f8"),
         ("b", "f8"),
@@ -98,7 +116,15 @@ CELL = np.dtype(
         ("strength", "f8"),
         ("wear", "f8"),
         ("endurance", "f8"),
+        ("worn", "f8"),
         ("pulses", "i8"),
+        ("t_move", "f8"),
+        ("t_relax", "f8"),
+        ("t_trap", "f8"),
+        ("trap_tau", "f8", (2,)),
+        ("trap_occupied", "f8", (2,)),
+        ("trap_step", "f8", (2,)),
+        ("flicker", "f8", (RELAXATORS,)),
         (BUILD, "f8"),
     ]
 )
@@ -139,7 +165,17 @@ class Cell(Protocol):
     strength: float
     wear: float  # full cycles
     endurance: float
+    worn: float  # how far fatigue has gone, 0 to 1
     pulses: int
+    t_move: float  # time of the last move [s]
+    t_relax: float  # time up to which relaxation is applied [s]
+    traps: int
+    t_trap: float  # time up to which traps and 1/f noise have been followed [s]
+    trap_state: NDArray[np.uint8]
+    trap_tau: Floats
+    trap_occupied: Floats
+    trap_step: Floats  # in standard deviations of the read noise
+    flicker: Floats
 
 
 def as_record(law: Law) -> NDArray[np.void]:

@@ -111,6 +111,21 @@ def _convert(
                 out[r, c] = lsbs * lsb
 
 
+@njit(cache=True)
+def filtered(current: FloatArray, rate: float, bandwidth: float) -> FloatArray:
+    """Return what a filter of one pole at ``bandwidth`` [Hz] lets through, sampled at ``rate`` [1/s].
+
+    It has settled on the first sample.
+    """
+    out = np.empty_like(current)
+    share = -np.expm1(-2.0 * np.pi * bandwidth / rate)
+    level = current[0] if current.size else 0.0
+    for k in range(current.size):
+        level += share * (current[k] - level)
+        out[k] = level
+    return out
+
+
 def codes_to_volts(payload: memoryview | bytes, lsb: float, limit: int) -> tuple[Float32Array, int]:
     """Turn DAC codes into volts.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....common.arrays import FloatArray
-from .adc import Converters
+from .adc import Converters, filtered
 from .slots import Rectangle
 from .spec import BoardSpec, block
 
@@ -137,13 +137,17 @@ class ReadUnit:
         return MapReading(mean, error, flags.astype(np.uint8))
 
     def sample(self, cell: tuple[int, int], volts: float, gate: float, rate: float, count: int) -> FloatArray:
-        """Measure ``count`` currents [A] of one cell, the range chosen once before the first."""
+        """Measure ``count`` currents [A] of one cell, the range chosen once before the first.
+
+        What the cell does faster than the bandwidth of the board is filtered; the converter adds its own floor.
+        """
         row, col = cell
         bank = self._columns
         first = self._chip.sample(row, col, volts, gate, rate, 1).reshape(1, 1)
         widest = np.full((1, 1), bank.ranges.size - 1, dtype=np.int64)
         chosen = bank.choose(bank.convert(first, widest, col)[0])
-        series = self._chip.sample(row, col, volts, gate, rate, count).reshape(-1, 1)
+        current = self._chip.sample(row, col, volts, gate, rate, count)
+        series = filtered(current, rate, self._spec.sample_bandwidth).reshape(-1, 1)
         return bank.convert(series, np.broadcast_to(chosen, series.shape), col)[0].ravel()
 
     def swept(self, current: FloatArray) -> FloatArray:

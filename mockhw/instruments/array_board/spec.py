@@ -24,7 +24,8 @@ def supported(revision: int, lacks: Collection[str]) -> tuple[str, ...]:
 class BoardSpec:
     """Limits of one board.
 
-    Every value is that of the protocol page's example record. ``disconnect_seconds`` and the reference are
+    Every value is that of the protocol page's example record. ``disconnect_seconds``, the reference and
+    ``sample_bandwidth`` [Hz] (a filter of one pole before the converter, a fifth of the largest rate) are
     assumed: no real board stands behind them.
     """
 
@@ -50,6 +51,7 @@ class BoardSpec:
     read_slot: float = 1e-5
     rate_max: float = 1e5
     samples_max: int = 1_000_000
+    sample_bandwidth: float = 2e4
     points_max: int = 10_000
     dwell_min: float = 1e-4
     dwell_max: float = 10.0

@@ -198,7 +198,7 @@ class SourceMeterCore(SimulatedInstrument):
 
     def see(self, now: float) -> Measured:
         """Return what is at the terminal at ``now`` [s], and remember whether the source is limited."""
-        seen = self.circuit.measure(self.terminal, now)
+        seen = self.circuit.measure(self.terminal, now, aperture=self._cycles() / self.line_hertz)
         self.limited = self._is_limited(seen)
         if self._disturbances and "compliance" in self._disturbances and self.output:
             self._disturbances.discard("compliance")

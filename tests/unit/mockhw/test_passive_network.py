@@ -35,7 +35,7 @@ class Bench:
         drive.ohms[:] = ohms
         drive.limit[:] = limit
         drive.line_ohms[:] = line
-        tie_lines(drive, self.net.rows, self.net.row_ohm, self.net.col_ohm)
+        tie_lines(drive, self.net)
         self.net.fresh[0] = 0
         return drive
 
@@ -76,9 +76,11 @@ class Bench:
         return float(np.abs(out).max())
 
 
-def dense(g, source, volts, wire, ohms, line):
-    """All nodes of a linear array in one dense matrix; cell of Rs and 1/g in series."""
+def dense(g, source, volts, wire, ohms, line, *, lead=None, leak=None, bridge=None):
+    """All nodes of a linear array in one dense matrix; cell of Rs and 1/g in series, lines with what ails them."""
     rows, cols = g.shape
+    lead, bridge = (np.zeros(rows + cols) if values is None else values for values in (lead, bridge))
+    leak = np.zeros(g.shape) if leak is None else leak
     sources = len(volts)
     size = 2 * rows * cols + sources
     a = np.zeros((size, size))
@@ -95,15 +97,17 @@ def dense(g, source, volts, wire, ohms, line):
 
     for i in range(rows):
         for j in range(cols):
-            join(node(i, j, 0), node(i, j, 1), 1 / (RS + 1 / g[i, j]))
+            join(node(i, j, 0), node(i, j, 1), 1 / (RS + 1 / g[i, j]) + leak[i, j])
             if j:
                 join(node(i, j, 0), node(i, j - 1, 0), 1 / wire)
             if i:
                 join(node(i, j, 1), node(i - 1, j, 1), 1 / wire)
     ends = [node(i, 0, 0) for i in range(rows)] + [node(rows - 1, j, 1) for j in range(cols)]
-    for at, s in zip(ends, source, strict=True):
+    for n, (at, s) in enumerate(zip(ends, source, strict=True)):
         if s >= 0:
-            join(at, 2 * rows * cols + s, 1 / (wire + line))
+            join(at, 2 * rows * cols + s, 1 / (wire + line + lead[n]))
+        if bridge[n]:
+            join(at, ends[n + 1], bridge[n])
     for s, v in enumerate(volts):
         p = 2 * rows * cols + s
         a[p, p] += 1 / ohms
@@ -129,6 +133,24 @@ def test_linear_cells_agree_with_a_dense_solution(seed, wire):
     volts = rng.uniform(-2, 2, 3)
     got = bench.solve(bench.tie(source, volts, ohms=50.0, line=0.5))
     np.testing.assert_allclose(got, dense(g, source, volts, wire, 50.0, 0.5), atol=2e-8)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_lines_with_leads_leaks_and_shorts_agree_with_a_dense_solution(seed):
+    rng = np.random.default_rng(100 + seed)
+    rows, cols = [(8, 8), (3, 7), (6, 2), (1, 5), (5, 1), (2, 2), (8, 8), (4, 8)][seed]
+    g = 10 ** rng.uniform(-6, -3, (rows, cols))
+    bench = Bench(g, b=1e-4, rows=rows, cols=cols)
+    lead = np.where(rng.random(rows + cols) < 0.4, 10 ** rng.uniform(1, 5, rows + cols), 0.0)
+    leak = np.where(rng.random((rows, cols)) < 0.3, 10 ** rng.uniform(-6, -3, (rows, cols)), 0.0)
+    bridge = np.where(rng.random(rows + cols) < 0.4, 0.1, 0.0)
+    bridge[[rows - 1, rows + cols - 1]] = 0.0
+    bench.net.lead[:], bench.net.leak[:], bench.net.bridge[:] = lead, leak.ravel(), bridge
+    source = random_ties(rng, rows + cols, 3)
+    volts = rng.uniform(-2, 2, 3)
+    got = bench.solve(bench.tie(source, volts, ohms=50.0, line=0.5))
+    wanted = dense(g, source, volts, 1.0, 50.0, 0.5, lead=lead, leak=leak, bridge=bridge)
+    np.testing.assert_allclose(got, wanted, atol=2e-8)
 
 
 @pytest.mark.parametrize("wire", [0.1, 1.0, 10.0])
