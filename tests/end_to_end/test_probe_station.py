@@ -232,6 +232,20 @@ def test_no_neighbour_is_set_by_accident_in_64_formings(seed: int, monkeypatch: 
     assert (truth["kind"] > 0).sum() == (~healthy).sum(), "none was broken"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [13, 17])
+def test_the_runbook_expects_what_the_spread_of_cells_gives(seed: int) -> None:
+    # Two of the chips, one in ten, of which one cell is so weak that a half-select SETs it (decision 0016).
+    book = load_runbook("first_light_tio2")
+    (expected,) = [one for one in book.expect if one.key == "form.disturbed_cells"]
+    virgin, forming = book.steps[:2]
+    with open_bench(STATION, seed=seed) as bench:
+        virgin.kind.run(bench.array, virgin.plan, None)
+        found = forming.kind.run(bench.array, forming.plan, None).metrics()["disturbed_cells"]
+    assert expected.maximum is not None
+    assert 1 <= found <= expected.maximum
+
+
 # --- Must show 6: one loop --------------------------------------------------------------------------------------------
 
 
