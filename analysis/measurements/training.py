@@ -42,7 +42,7 @@ def learning_curve(
     steps : updates there will be in all, where training still lasts
     note : on what `value` was measured
     """
-    figure, (left, right) = new_figure(9.6, 4.0, 2)
+    figure, (left, right) = new_figure(9.6, 4.6, 2)
     _loss_panel(left, np.asarray(loss, dtype=np.float64), steps)
     _value_panel(right, step, value, name, lines or {}, steps or np.size(loss), note)
     return figure
@@ -68,7 +68,7 @@ def training_view(
     conductance : [rows, cols] [S]; not a number where a cell is not used
     name, lines, steps : as of :func:`learning_curve`
     """
-    figure, (left, middle, right) = new_figure(12.6, 4.0, 3)
+    figure, (left, middle, right) = new_figure(12.6, 4.6, 3)
     losses, cells = np.asarray(loss, dtype=np.float64), np.atleast_2d(np.asarray(conductance, dtype=np.float64))
     _loss_panel(left, losses, steps)
     _value_panel(middle, step, value, name, lines or {}, steps or losses.size, "")
@@ -93,7 +93,7 @@ def _loss_panel(ax: Axes, losses: Floats, steps: int | None) -> None:
     ax.plot(updates, losses, color=PALETTE[0], lw=0.8 if smooth else 1.2, alpha=0.4 if smooth else 1.0, label="each")
     if smooth:
         width = 2 * (losses.size // 50) + 1
-        padded = np.pad(losses, width // 2, mode="edge")
+        padded = np.pad(losses, width // 2, mode="reflect")
         running = np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
         ax.plot(updates, running, color=PALETTE[0], lw=2.0, label=f"median of {width}")
         ax.legend(loc="upper right")
@@ -121,10 +121,10 @@ def _value_panel(
         else ""
     )
     ax.plot(at, measured, color=PALETTE[1], marker="o", ms=3.5, lw=1.3, label=last or "on the array")
-    dashes = ("--", ":", "-.")
-    for n, (what, level) in enumerate(lines.items()):
+    for what, level in lines.items():
+        twin = "twin" in what  # the goal is dashed, what needs no training is dotted, whichever of them there are
         label = f"{what}: {level / factor:.3g}{_tight(unit)}"
-        ax.axhline(level / factor, color=(PALETTE[2], FAINT, INK)[n % 3], ls=dashes[n % 3], lw=1.4, label=label)
+        ax.axhline(level / factor, color=PALETTE[2] if twin else FAINT, ls="--" if twin else ":", lw=1.4, label=label)
     shown = np.concatenate([measured[np.isfinite(measured)], np.array(list(lines.values())) / factor])
     if shown.size:
         low, high = float(shown.min()), float(shown.max())
@@ -135,7 +135,8 @@ def _value_panel(
         ax.set_title(note, loc="right", fontsize=8.5, fontweight="normal", color=FAINT)
     ax.set_xlim(0.0, max(steps, 1) * 1.02)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    ax.legend(loc="best")
+    # Below the panel: between lines across its whole width no corner is free.
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.19), borderaxespad=0.0)
 
 
 def _tight(unit: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .colour_scale import ColourScale
 from .plots import new_figure, note, si_prefix, styled
 
 if TYPE_CHECKING:
@@ -70,11 +71,16 @@ def _last(ax: Axes, values: FloatArray, named: str, x: tuple[str, FloatArray] | 
     elif values.ndim == 2:
         (row, col), (rows, cols) = corner, values.shape
         extent = (col - 0.5, col + cols - 0.5, row + rows - 0.5, row - 0.5)
-        image = ax.imshow(values, aspect="auto", interpolation="nearest", extent=extent)
+        colours, norm, beyond = None, None, "neither"
+        if not (values < 0.0).any():  # one cell far above the others must not make these look alike
+            scale = ColourScale.of(values)
+            colours, norm, beyond = scale.colours(), scale.norm(), scale.extend
+            values = np.where(values <= 0.0, scale.low, values) if scale.logarithmic else values
+        image = ax.imshow(values, aspect="auto", interpolation="nearest", extent=extent, cmap=colours, norm=norm)
         ax.grid(visible=False)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
-        ax.figure.colorbar(image, ax=ax, label=named)
+        ax.figure.colorbar(image, ax=ax, label=named, extend=beyond)
         ax.set(xlabel="column", ylabel="row", title="as it is now")
     else:
         name, where = x if x is not None else ("point", np.arange(values.size, dtype=np.float64))

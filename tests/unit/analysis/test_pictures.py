@@ -13,6 +13,7 @@ from xbarlab.analysis.measurements import array_maps, forming_stats, levels, tra
 from xbarlab.analysis.plots import iv_family as iv
 from xbarlab.analysis.plots.colour_scale import BEYOND_COLOUR, ColourScale
 from xbarlab.analysis.plots.plots import PALETTE, png_bytes
+from xbarlab.analysis.plots.so_far import so_far
 from xbarlab.analysis.report import wear
 
 US = 1e-6
@@ -306,3 +307,26 @@ def test_a_floor_plan_says_what_pale_and_white_are() -> None:
     said = legend_of(training.floor_plan_figure(code, ["lstm", "dense"]))
     assert said == ["lstm: 2 cells", "dense: 2 cells", "pale: count negative", "not used"]
     assert PALETTE[0] != PALETTE[1]
+
+
+@pytest.mark.parametrize("lines", [LINES, {"chance, the commonest class": 0.1135}])
+def test_chance_looks_the_same_with_and_without_a_twin_and_no_legend_lies_on_a_line(lines: dict[str, float]) -> None:
+    figure = curve(lines)
+    ax = figure.axes[1]
+    (chance,) = [line for line in ax.lines if str(line.get_label()).startswith("chance")]
+    assert chance.get_linestyle() == ":"
+    legend = ax.get_legend()
+    assert legend is not None
+    png_bytes(figure, 50)  # lays it out
+    assert legend.get_window_extent().y1 <= ax.get_window_extent().y0
+
+
+@pytest.mark.parametrize("offset", [0.0, -1.0])
+def test_a_map_of_a_step_that_lasts_is_not_flattened_by_one_cell_either(offset: float) -> None:
+    g = VIRGIN.copy()
+    g[4, 4] = 5e-3
+    figure = so_far(title="virgin", label="Conductance", unit="S", medians=np.ones(3), latest=g + offset)
+    image = figure.axes[1].images[0]
+    shades = np.asarray(image.norm(np.delete(np.asarray(image.get_array()).ravel(), 36)), dtype=float)
+    assert bool(np.ptp(shades) > 0.5) is (offset == 0.0)  # quantities of either sign keep their whole range
+    assert png_bytes(figure, 40)
