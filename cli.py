@@ -6,7 +6,6 @@ Nothing heavy is imported before a command runs, so that ``xbarlab --help`` answ
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -374,19 +373,16 @@ def _main(arguments: list[str], *, last: bool) -> int:
 
         print(f"xbarlab {__version__}")
         return 0
-    home = Path(os.environ.get("HOME") or ".")
-    if home.exists() and not home.is_dir() and arguments[:1] not in ([], ["list"]) and "--help" not in arguments:
-        print(
-            f"xbarlab: HOME is {home}, which is no folder: QCoDeS keeps its settings there; set HOME", file=sys.stderr
-        )
-        return 2
     if not debug:
         # QCoDeS logs the traceback of everything that ends a measurement, Ctrl-C included; our own sentence says it.
         logging.getLogger("qcodes").addHandler(logging.NullHandler())
     from .common import plugins
+    from .common.errors import require_home
 
     with interrupts_caught(last=last), plugins.scope():
         try:
+            if arguments[:1] not in ([], ["list"]) and "--help" not in arguments:
+                require_home()
             code = int(app(arguments, prog_name="xbarlab", standalone_mode=False) or 0)
             return answer(KeyboardInterrupt()) if code == INTERRUPTED else code  # typer turns Ctrl-C into this code
         except BaseException as error:

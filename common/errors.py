@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class XbarlabError(Exception):
@@ -53,6 +55,13 @@ class RefusedError(XbarlabError, ValueError):
     """Bad input: nothing was sent to any instrument."""
 
     exit_code = 2
+
+
+def require_home() -> None:
+    """Refuse a home that is no folder before QCoDeS is imported, which keeps its settings there."""
+    home = Path(os.environ.get("HOME") or ".")
+    if home.exists() and not home.is_dir():
+        raise RefusedError(f"HOME is {home}, which is no folder: QCoDeS keeps its settings there; set HOME")
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:

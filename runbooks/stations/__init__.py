@@ -7,7 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...common.errors import RefusedError, unknown
+from ...common.errors import RefusedError, require_home, unknown
 from ...common.text import printable
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ def open_bench(
 
     if seed is not None and not (isinstance(seed, Integral) and seed >= 0):
         raise RefusedError(f"seed {seed!r} is not a whole number of at least 0")
+    require_home()
     file = read_station(find_station(name))
     for note in file.notes:
         print(f"xbarlab: {printable(note)}", file=sys.stderr)

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from xbarlab import cli
+from xbarlab import cli, open_bench
 from xbarlab.analysis.report.report import Check
+from xbarlab.common.errors import RefusedError
 from xbarlab.common.text import reason
 from xbarlab.instruments.chip.wear_ledger import WearLedger
 from xbarlab.instruments.chip.wear_store import WearStore, wear_file
@@ -153,3 +154,15 @@ def test_who_is_asked_for_a_plug_in_sees_its_path(
     monkeypatch.setattr(sys.stdin, "readline", lambda: "n\n", raising=False)
     assert not ask_on_terminal(f"run {EVIL}?")
     assert capsys.readouterr().err == f"run {SHOWN}? [y/N] "
+
+
+def test_a_home_that_is_no_folder_is_one_sentence_in_a_notebook_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(RefusedError, match=r"HOME is .*home, which is no folder: QCoDeS .*; set HOME"):
+        open_bench("mock_tio2")
+    assert cli.main(["chip", "list"]) == 2
+    assert "HOME is" in capsys.readouterr().err
+    assert cli.main(["list", "stations"]) == 0
