@@ -32,7 +32,7 @@ class LivePicture:
 
     def __init__(self, directory: Path | None, *, quiet: bool = False) -> None:
         self._directory, self._quiet = directory, quiet
-        self._due = time.monotonic() + WATCH_SECONDS
+        self._drawn, self._took = time.monotonic(), 0.0
 
     def show(self, step_id: str, draw: Callable[[], Figure], *, last: bool = False) -> None:
         """Draw how a step stands; a picture that cannot be drawn or written is no reason to end a measurement.
@@ -43,14 +43,15 @@ class LivePicture:
         if self._directory is None:
             return
         path = self._directory / f"live_{step_id}.png"
-        if begun < self._due and not (last and path.exists()):
+        early = begun - self._drawn < max(WATCH_SECONDS, self._took / DRAWN_SHARE)
+        if early and not (last and path.exists()):
             return
         from ...analysis.plots.plots import png_bytes
 
         first = not path.exists()
         with suppress(Exception):
             replace_file(path, png_bytes(draw()))
-        now = time.monotonic()
-        self._due = now + max(WATCH_SECONDS, (now - begun) / DRAWN_SHARE)
+        self._drawn = time.monotonic()
+        self._took = self._drawn - begun
         if first and not self._quiet:
             print(f"{time.strftime('%H:%M:%S')} {step_id}: watch {path}", file=sys.stderr, flush=True)

@@ -44,7 +44,7 @@ def test_a_step_of_anybody_has_a_picture_while_it_lasts(
             for _ in work:
                 work.keep(conductance=array.read(block).conductance)
                 assert (tmp_path / "run" / "live_mine.png").read_bytes().startswith(b"\x89PNG")
-    assert len(drawn) == 3
+    assert len(drawn) == 4, "one for every unit, and how it ended"
     assert drawn[-1]["corner"] == (1, 2)
     assert np.shape(drawn[-1]["latest"]) == (3, 2)
     assert capsys.readouterr().err.count("mine: watch ") == 1
