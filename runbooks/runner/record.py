@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ...common.errors import RefusedError
 from ...common.progress import ProgressBar
 from ...instruments.capabilities import Cost
+from ...instruments.wire.interrupts import uninterrupted
 from ...protocols.keeping.finished import FinishedStep, drawn
 from ...protocols.keeping.run import STATE, Result, Run, cost_fields
 from ...protocols.keeping.storage import json_text, replace_file, writing
@@ -190,6 +191,17 @@ class RunRecord:
             "Datasets (data.db)": "; ".join(datasets) or "none",
             "Versions": ", ".join(versions()),
         }
+
+
+def ready_to_report() -> None:
+    """Import what a report needs: one that an interruption cuts in two cannot be imported again."""
+    with uninterrupted():
+        import jinja2  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import pandas  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        from matplotlib import pyplot  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+        from ...analysis.plots import plots  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        from ...analysis.report import report  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 
 def merge_metrics(steps: Sequence[tuple[str, Mapping[str, float]]]) -> dict[str, float]:

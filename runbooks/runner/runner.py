@@ -33,6 +33,7 @@ from .record import (
     missing_metrics,
     operator,
     readable_time,
+    ready_to_report,
     safe_name,
 )
 from .run_card import card_of
@@ -149,41 +150,31 @@ def conduct(
 
     Whoever interrupts it again while it is ending is told so.
     """
-    with interrupts_caught():
-        return _conduct(book, station_file, seed, begin, check=check, console=console, new_chip=new_chip)
-
-
-def _conduct(
-    book: Runbook,
-    station_file: Path,
-    seed: int | None,
-    begin: Callable[[Bench], RunRecord],
-    *,
-    check: bool,
-    console: Console | None,
-    new_chip: bool,
-) -> Outcome:
     record: RunRecord | None = None
-    try:
-        bench = open_bench(station_file, seed=seed, new_chip=True) if new_chip else open_bench(station_file, seed=seed)
+    with interrupts_caught():
         try:
-            with bench:
-                forecasts = forecast_steps(book, bench.array.spec)
-                with ProgressBar("taking up the run"):
-                    record = begin(bench)
-                record.run.tell(f"results: {record.directory}; figures of each step, as it ends: figures/ in it")
-                _carry_out(record, bench.array)
-        finally:
-            if record is not None:
-                _note_ending(record, bench)
-        assert record is not None
-        record.seconds = record.run.seconds
-        return finish(record, forecasts, check, console)
-    except BaseException as error:
-        with nothing_interrupts():
-            if record is not None:
-                _end_early(record, error, console)
-        raise
+            bench = (
+                open_bench(station_file, seed=seed, new_chip=True) if new_chip else open_bench(station_file, seed=seed)
+            )
+            try:
+                with bench:
+                    forecasts = forecast_steps(book, bench.array.spec)
+                    with ProgressBar("taking up the run"):
+                        ready_to_report()
+                        record = begin(bench)
+                    record.run.tell(f"results: {record.directory}; figures of each step, as it ends: figures/ in it")
+                    _carry_out(record, bench.array)
+            finally:
+                if record is not None:
+                    _note_ending(record, bench)
+            assert record is not None
+            record.seconds = record.run.seconds
+            return finish(record, forecasts, check, console)
+        except BaseException as error:
+            with nothing_interrupts():
+                if record is not None:
+                    _end_early(record, error, console)
+            raise
 
 
 def forecast_steps(book: Runbook, spec: ArraySpec) -> list[tuple[str, str, Forecast]]:
@@ -335,9 +326,14 @@ def _end_early(record: RunRecord, error: BaseException, console: Console | None)
         record.run.note(event, error=describe_failure(error), steps_done=[step.id for step in record.steps])
     with suppress(StorageError):
         record.save()
-    with suppress(Exception):
+    unwritten = ""
+    try:
         record.write_report(error)
+    except Exception as trouble:
+        unwritten = f"The report could not be written: {describe_failure(trouble)}"
     if console is not None:
+        if unwritten:
+            console.print(unwritten, soft_wrap=True, markup=False)
         done = f"{len(record.steps)} of {len(record.book.steps)} steps were finished"
         console.print(f"The run ended early: {done} and are kept in {record.directory}", soft_wrap=True)
         named = "".join(f" --plugin {file.path}" for file in record.book.plugins)

@@ -53,6 +53,7 @@ def test_a_run_that_is_interrupted_five_times_leaves_report_and_hint(
     out, err = process.communicate(timeout=60.0)
     assert process.returncode == 130, err
     assert "To go on from there: xbarlab resume out" in out
+    assert "could not be written" not in out, out
     assert "not reached" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "Traceback" not in err
     assert err.count("xbarlab: interrupted") == 1
