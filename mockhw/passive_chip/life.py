@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..device_models.graded.kernel import age, fastest, hazard, move, relax, turn
+from ..device_models.graded.kernel import age, fastest, freshen, hazard, move, relax, turn
 from ..device_models.graded.kinetics import amplitude, bend, braking, distance_moved, forward, time_to_move
 from ..device_models.graded.types import HEALTHY, Cell, Floats, Law
 from .drive import UNUSED
@@ -188,7 +188,7 @@ def live_through(
 ) -> None:
     """Play ``repeats`` times the segments ``volts`` [segments, sources] of ``seconds`` [segments] each.
 
-    Cells relax up to ``now`` [s] before; whoever moves begins to relax anew at ``end`` [s].
+    Cells relax up to ``now`` [s] before; whoever moves relaxes anew from ``end`` [s] on.
 
     Repetitions in which hardly anything moves are taken together, their motion added, their noise in variance.
     """
@@ -234,9 +234,7 @@ def live_through(
         if most * left > 0.5 * STRIDE * n:
             lump = max(1, int(min(0.5 * STRIDE * n / most, 100.0 * n)))
     for k in range(len(cells)):
-        if abs(cells[k].s - before[k]) > law.least_move:
-            cells[k].t_move = end
-            cells[k].t_relax = end
+        freshen(law, cells[k], abs(cells[k].s - before[k]), end)
 
 
 @njit(cache=True, error_model="numpy")

@@ -142,13 +142,20 @@ def test_a_profile_without_the_section_has_good_lines(raw):
     assert not lines.bridge.any()
 
 
-def test_the_shipped_profile_makes_a_faulty_line_in_two_hundred():
-    """And lines share no luck with cells: a chip without them has the same cells."""
+def test_the_shipped_profile_makes_a_faulty_line_in_two_hundred(raw):
+    """And lines share no luck with cells: a chip whose profile has none has the same cells."""
     profile = load_profile("tio2_passive")
     chips = [PassiveChip(profile, seed=s, clock=SimClock()) for s in range(300)]
     kinds = np.array([chip.lines.kind for chip in chips])
     assert (kinds != GOOD).mean() == pytest.approx(0.005, abs=0.003)
     assert np.mean([chip.lines.lead[0] > 1.0 for chip in chips]) == pytest.approx(0.08, abs=0.05)
+    bare = raw("tio2_passive")
+    for section in ("fatigue", "fluctuation", "retention", "temperature", "lines"):
+        del bare["parameters"][section]
+    truth = PassiveChip(parse_profile(bare), seed=4, clock=SimClock()).truth()
+    assert chips[4].lines.kind.any()
+    for name, values in chips[4].truth().items():
+        np.testing.assert_array_equal(values, truth[name], err_msg=name)
 
 
 def test_fractions_beyond_one_are_refused(make):

@@ -150,6 +150,20 @@ def test_relaxing_does_not_depend_on_who_looks_and_begins_anew_after_a_write(mak
     assert moves[1] > 4e-3
 
 
+def test_a_trickle_of_small_moves_does_not_relax_over_and_over(make):
+    """A thousand moves of 1e-3 within 10 s, each a look, relax like one state of their age; not a thousand times."""
+    quiet = {"cycles__N": 1e12, "retention__weak_sd": 0.0, "retention__strong_sd": 0.0, "retention__drift": 0.05}
+    ends = []
+    for drift in (0.05, 0.0):
+        chip, clock = make(0.3, n=8, **quiet | {"retention__drift": drift})
+        for _ in range(1000):
+            clock.advance(0.01)
+            chip.play(tied(chip, 1.25), tied(chip, 1.25).volts[None, :], np.array([1e-6]), 1)
+        ends.append(chip.truth()["state"].ravel())
+    lost = (ends[1] - ends[0]) / ends[1]
+    assert 0.0 < np.median(lost) < 0.06
+
+
 @pytest.mark.parametrize("kelvin", [298.0, 338.0, 378.0])
 def test_two_components_of_retention_are_activated(make, kelvin):
     hot = 1.0 / 298.0 - 1.0 / kelvin

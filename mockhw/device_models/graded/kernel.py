@@ -129,6 +129,15 @@ def relax(law: Law, cell: Cell, now: float) -> bool:
 
 
 @njit(cache=True, error_model="numpy")
+def freshen(law: Law, cell: Cell, moved: float, now: float) -> None:
+    """Note that a write has moved the state by ``moved`` up to ``now`` [s]: its age shrinks by that share."""
+    if moved > law.least_move:
+        age = max(now - cell.t_move, 0.0)
+        cell.t_move = now - age * (1.0 - min(moved / law.relax_move, 1.0))
+        cell.t_relax = now
+
+
+@njit(cache=True, error_model="numpy")
 def read_factors(laws: Sequence[Law], cells: Sequence[Cell], now: float, aperture: float, out: Floats) -> None:
     """Fill ``out`` with each cell's read noise at ``now`` [s], averaged over ``aperture`` [s], as a factor of G.
 

@@ -161,7 +161,8 @@ class GradedRetention(Section):
     """How a state that was left alone changes with L = ln(1 + t/t0), L = 1 at ``reference_time``.
 
     s·exp(−drift·L) + √(weak_sd² + strong_sd²)·√L·N(0, 1); each of the three is as given at
-    ``reference_temperature`` and activated by its own energy.
+    ``reference_temperature`` and activated by its own energy. t counts from the write; one that moves s by less than
+    ``fresh_move`` takes only its share off the age of the state.
     """
 
     drift: Plain
@@ -171,6 +172,7 @@ class GradedRetention(Section):
     strong_sd: Plain
     strong_activation: ElectronVolt
     t0: Second
+    fresh_move: Plain
     reference_time: Second
     reference_temperature: Kelvin
 

@@ -64,7 +64,7 @@ def make_law(p: GradedParameters) -> Law:
 
 def _relaxation(r: GradedRetention | None, ambient: float | None) -> dict[str, float]:
     if r is None:
-        return {"relax_t0": 1.0, "relax_inv_log": 0.0, "relax_drift": 0.0, "relax_sd": 0.0}
+        return {"relax_t0": 1.0, "relax_inv_log": 0.0, "relax_drift": 0.0, "relax_sd": 0.0, "relax_move": 1.0}
 
     def now(value: float, activation: float) -> float:
         return value if ambient is None else value * math.exp(arrhenius(activation, ambient, r.reference_temperature))
@@ -73,6 +73,7 @@ def _relaxation(r: GradedRetention | None, ambient: float | None) -> dict[str, f
         "relax_t0": float(r.t0),
         "relax_inv_log": 1.0 / math.log1p(r.reference_time / r.t0),
         "relax_drift": now(r.drift, r.drift_activation),
+        "relax_move": float(r.fresh_move),
         "relax_sd": math.hypot(now(r.weak_sd, r.weak_activation), now(r.strong_sd, r.strong_activation)),
     }
 

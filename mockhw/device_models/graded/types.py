@@ -70,6 +70,7 @@ class Law(NamedTuple):
     relax_inv_log: float
     relax_drift: float
     relax_sd: float
+    relax_move: float
     white_share: float
     aperture: float
     flicker: float
