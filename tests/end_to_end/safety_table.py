@@ -173,7 +173,9 @@ def kills(chosen: argparse.Namespace) -> Proof:
 
 
 def files(_: argparse.Namespace) -> Proof:
-    tests = run_tests("tests/unit/runbooks/test_output_trouble.py", "tests/unit/protocols/test_work.py")
+    tests = run_tests(
+        "tests/unit/runbooks/test_output_trouble.py", "tests/unit/protocols/test_work.py", "-m", "slow or not slow"
+    )
     missing = tests.missing(TROUBLES)
     return Proof(
         "files",

@@ -72,6 +72,7 @@ def told(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_a_chip_in_memory_is_kept_with_the_run(tmp_path: Path) -> None:
     book, out = own(tmp_path, "null"), tmp_path / "out"
     whole = run_runbook(book, out=tmp_path / "whole", seed=3, quiet=True).summary
@@ -154,6 +155,7 @@ A test.
 """
 
 
+@pytest.mark.slow
 def test_where_nobody_tells_the_chip_a_formed_cell_that_is_virgin_again_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""The fault matrix as tests: a slice of it by default, a larger one among the slow ones, all of it by ``-m long``."""
+"""The fault matrix as tests: a slice among the slow ones, every ninth combination too, all of it by ``-m long``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def assert_all_right(judged: list[Any]) -> None:
     assert not wrong, "\n".join([*wrong, matrix.table(judged)])
 
 
+@pytest.mark.slow
 def test_every_fault_in_a_read_of_the_board(tmp_path: Path) -> None:
     judged = matrix.run_matrix(tmp_path, benches=["mock_ta_hfo2"], steps=["read_array"])
     assert_all_right(judged)
@@ -25,12 +26,14 @@ def test_every_fault_in_a_read_of_the_board(tmp_path: Path) -> None:
     assert outcomes["absorbed"] >= 14, "a read is harmless: what is lost on the way is asked for once more"
 
 
+@pytest.mark.slow
 def test_a_slice_of_pulses_and_sweeps(tmp_path: Path) -> None:
     judged = matrix.run_matrix(tmp_path, benches=["mock_ta_hfo2"], steps=["pulse_response", "dc_sweep"], every=5)
     assert_all_right(judged)
     assert len(judged) >= 7
 
 
+@pytest.mark.slow
 def test_a_slice_of_the_probe_station(tmp_path: Path) -> None:
     judged = matrix.run_matrix(tmp_path, benches=["mock_tio2"], steps=["read_array"], every=11)
     assert_all_right(judged)

@@ -316,6 +316,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for another process")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_real_signal_in_the_middle_of_a_sweep_over_tcp(over_tcp: tuple[Path, Diary], number: int) -> None:
     """The units wait one second per point by the wall clock, so that there is time to interrupt them."""
     station, diary = over_tcp

@@ -432,6 +432,7 @@ def measure(station: str | Path, book: Runbook, folder: Path) -> tuple[list[dict
         conn.close()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_identical_data_in_process_and_over_tcp(tmp_path: Path) -> None:
     path = tmp_path / "small.md"
     path.write_text(SMALL, encoding="utf-8")

@@ -152,6 +152,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.slow
 def test_everything_the_driver_offers_can_be_set_and_read_back(pulser: Stock33622A) -> None:
     for channel in (pulser.ch1, pulser.ch2):
         for name, value in SETTINGS:

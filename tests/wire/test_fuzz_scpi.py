@@ -166,6 +166,7 @@ def run_all(*, commands: int, size: int) -> list[tuple[str, int, int, float, flo
     return rows
 
 
+@pytest.mark.slow
 def test_a_million_bytes_of_nonsense() -> None:
     rows = run_all(commands=6_000, size=300_000)
     report("fuzz, default", rows)

@@ -174,6 +174,7 @@ def test_another_instrument_hears_nothing_but_idn(driver: Any, address: str, tmp
 # -- pauses ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_pause_beyond_the_watchdog_is_got_over_on_every_path(tmp_path: Path) -> None:
     with served("ta_hfo2", "tcp", tmp_path) as (bench, mock), bench:
         array: Any = bench.array

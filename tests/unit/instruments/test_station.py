@@ -195,7 +195,7 @@ def test_limits_of_the_board_itself_are_the_boards(lab: list[Any], write: Callab
         ("parameters: {read_volt: {initial_value: 0.1}}", r"unknown parameter 'read_volt': .*mean 'read_volts'"),
         (
             "parameters: {read_volts: {initial_value: abc}}",
-            r"'abc' is not an int or float; Parameter: board.read_volts",
+            r"board: parameters: read_volts.initial_value: 'abc' is no number: wanted is a voltage in V",
         ),
         ("parameters: {read_volts: {initial: 0.1}}", r"read_volts: unknown key 'initial'.*mean 'initial_value'"),
         ("parameters: {read_volts: 0.1}", r"parameters\.read_volts is 0\.1; it must be a mapping"),

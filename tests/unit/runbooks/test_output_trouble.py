@@ -143,6 +143,7 @@ def test_a_full_database_says_so(
     assert len(joined(out, "virgin")) == 48
 
 
+@pytest.mark.slow
 def test_a_database_that_another_program_holds_says_so(
     bench: FakeBench, book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
