@@ -62,7 +62,6 @@ def test_a_live_picture_shows_how_its_step_ended_however_short_ago_it_was_drawn(
 ) -> None:
     monkeypatch.setattr("xbarlab.protocols.keeping.live_picture.WATCH_SECONDS", 0.0)
     live, asked = LivePicture(tmp_path, quiet=True), list[str]()
-    monkeypatch.setattr("xbarlab.protocols.keeping.live_picture.WATCH_SECONDS", 1e9)
 
     def draw(name: str) -> Figure:
         asked.append(name)
@@ -71,6 +70,7 @@ def test_a_live_picture_shows_how_its_step_ended_however_short_ago_it_was_drawn(
         return figure
 
     live.show("train", lambda: draw("update 50"))
+    monkeypatch.setattr("xbarlab.protocols.keeping.live_picture.WATCH_SECONDS", 1e9)
     live.show("another step", lambda: draw("never drawn before"), last=True)
     before = (tmp_path / "live_train.png").read_bytes()
     live.show("train", lambda: draw("update 55"))
