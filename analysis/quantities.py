@@ -44,6 +44,10 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         "standard deviation of V_RESET within a cell, cycle to cycle (one-way random-effects model)",
     ),
     "v_reset_d2d_std": ("V", "standard deviation of V_RESET between cells (one-way random-effects model)"),
+    "forming_loops": (
+        COUNT,
+        "loops that formed a virgin cell, or came before the one that did; they are in no other figure of the sweeps",
+    ),
     "no_reset_fraction": (FRACTION, "cycles that did not RESET over all cycles measured; never imputed"),
     "r_on_median": ("Ω", "1/G at the read voltage after SET; median over cells"),
     "r_off_median": ("Ω", "1/G at the read voltage after RESET; median over cells"),

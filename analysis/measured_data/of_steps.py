@@ -287,7 +287,7 @@ def _ispp(step: RanStep, structure: Structure) -> list[_Made]:
         return []
     made: list[_Made] = []
     for index, scanned in enumerate(step.frame.itertuples()):
-        data = step.data[(step.data["combination"] == index) & step.data["target"].notna()]
+        data = step.data[_of_staircase(step.data, index, scanned) & step.data["target"].notna()]
         table = _windows(data[["row", "col"]], data["target"], step.plan["window"]).assign(
             after=data["conductance"], pulses=data["pulses"]
         )
@@ -299,6 +299,14 @@ def _ispp(step: RanStep, structure: Structure) -> list[_Made]:
         protocol = WriteVerify(kind="write_verify", algorithm=algorithm, **_common(step))
         made.append((f".{index}", protocol, table))
     return made
+
+
+def _of_staircase(data: Any, index: int, scanned: Any) -> Any:
+    """Return which lines belong to one staircase of a scan; versions before numbered them."""
+    if "combination" in data.columns:
+        return data["combination"] == index
+    settings = ("set_start", "set_step", "reset_step")
+    return np.logical_and.reduce([np.isclose(data[name], getattr(scanned, f"{name}_V")) for name in settings])
 
 
 _STEPS: dict[str, Callable[[RanStep, Structure], list[_Made]]] = {

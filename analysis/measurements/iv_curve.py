@@ -20,6 +20,7 @@ from ..estimates.estimates import (
     median_estimate,
     random_effects,
 )
+from .forming_loops import forming_loops, without_forming
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -71,6 +72,7 @@ def switching_voltages(
     read_volts: float = 0.2,
     *,
     compliance: ArrayLike | None = None,
+    start: ArrayLike | None = None,
     rule: SwitchingRule | None = None,
 ) -> DataFrame:
     """Find the SET and the RESET of every cycle of every cell.
@@ -89,6 +91,9 @@ def switching_voltages(
         Ignored when a `rule` is given.
     compliance : array_like of bool [cells, cycles, points], optional
         True where the source was limiting the current.
+    start : array_like [cells, cycles], optional [S]
+        Conductance the cell read before each loop, to tell loops that form it; nan, or without it, that of the sweep
+        before its SET.
     rule : SwitchingRule, optional
 
     Returns
@@ -96,7 +101,8 @@ def switching_voltages(
     pandas.DataFrame
         One row per sweep: `cell`, `cycle`, `v_set`, `v_reset` [V] (nan where none), `g_before_set`, `g_after_set`,
         `g_before_reset`, `g_after_reset` [S], `set_status`, `reset_status` (switched, no window, no crossing, not
-        swept, invalid), `set_limited`.
+        swept, invalid), `set_limited`, `g_start` [S], and `forming`: the loop formed a virgin cell, or came before the
+        one that did (see :mod:`.forming_loops`).
     """
     from pandas import DataFrame
 
@@ -127,7 +133,13 @@ def switching_voltages(
                 "set_limited": to_on.limited,
             }
         )
-    return DataFrame(rows)
+    table = DataFrame(rows)
+    before = table["g_before_set"].to_numpy(dtype=np.float64)
+    read = np.full(i.shape[:2], np.nan) if start is None else np.broadcast_to(np.asarray(start, float), i.shape[:2])
+    table["g_start"] = np.where(np.isfinite(read.ravel()), read.ravel(), before)
+    columns = (table[name].to_numpy(dtype=np.float64) for name in ("v_set", "v_reset", "g_start", "g_after_reset"))
+    table["forming"] = forming_loops(table["cell"].to_numpy(dtype=np.int64), *columns, floor=used.floor)
+    return table
 
 
 def iv_metrics(table: DataFrame, *, floor: float = SwitchingRule.floor) -> dict[str, Estimate]:
@@ -135,8 +147,10 @@ def iv_metrics(table: DataFrame, *, floor: float = SwitchingRule.floor) -> dict[
 
     `v_set_mean`, `v_set_c2c_std`, `v_set_d2d_std`, `no_set_fraction`, the same for RESET, `r_on_median`,
     `r_off_median`. Resistances are medians over cells of each cell's median, over the sweeps that switched; a
-    conductance below `floor` [S] counts as `floor`. Invalid sweeps are left out of every denominator.
+    conductance below `floor` [S] counts as `floor`. Invalid sweeps are left out of every denominator, and loops that
+    formed a cell of everything.
     """
+    table = without_forming(table)
     metrics: dict[str, Estimate] = {}
     for branch, resistance in (("set", "r_on_median"), ("reset", "r_off_median")):
         status = cell_grid(table, f"{branch}_status", INVALID)
@@ -156,8 +170,8 @@ def iv_metrics(table: DataFrame, *, floor: float = SwitchingRule.floor) -> dict[
 
 
 def iv_summary(table: DataFrame) -> dict[str, float]:
-    """Return `iv_metrics` as flat summary keys with their 95 % intervals."""
-    return flatten_all(iv_metrics(table))
+    """Return `iv_metrics` as flat summary keys with 95 % intervals, and `forming_loops`: how many are left out."""
+    return {**flatten_all(iv_metrics(table)), "forming_loops": float(table["forming"].sum())}
 
 
 def cell_grid(table: DataFrame, column: str, fill: float | str) -> NDArray[Any]:

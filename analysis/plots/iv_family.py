@@ -45,6 +45,7 @@ def iv_family(
     *,
     compliance_amps: float | tuple[float, float] | None = None,
     limit_acts_on: str = "",
+    forming: ArrayLike | None = None,
     labels: Sequence[str] | None = None,
     title: str = "I–V family",
 ) -> Figure:
@@ -61,6 +62,8 @@ def iv_family(
         Of both branches, or of the positive and the negative one; dashed lines.
     limit_acts_on : str
         What the limit is of, where that is not the current that is drawn: said where more was measured.
+    forming : array_like of bool [cells, cycles], optional
+        Loops that form a cell: dotted, and not in the median loop.
     labels : sequence of str, optional
         A name per cell.
     """
@@ -79,15 +82,22 @@ def iv_family(
         note(ax, "no current measured")
         return figure
     few = cells <= len(PALETTE)
+    formed = np.zeros(i.shape[:2], dtype=bool) if forming is None else np.asarray(forming, dtype=bool)
     for k in range(cells):
         colour = PALETTE[k] if few else _spread(k, cells)
-        lines = [np.column_stack((v[k, c], i[k, c])) for c in range(i.shape[1])]
         alpha = 0.55 if few else 0.35
-        ax.add_collection(LineCollection(lines, colors=[colour], linewidths=0.8, alpha=alpha), autolim=True)
+        for dashes, which in (("-", ~formed[k]), (":", formed[k])):
+            lines = [np.column_stack((v[k, c], i[k, c])) for c in np.flatnonzero(which)]
+            drawn = LineCollection(lines, colors=[colour], linewidths=0.8, alpha=alpha, linestyles=dashes)
+            ax.add_collection(drawn, autolim=True)
         if few:
             ax.plot([], [], color=colour, linewidth=1.6, label=names[k])
-    if i.shape[0] * i.shape[1] > 1:
-        typical = _quiet_median(v), _quiet_median(i)
+    if formed.any():
+        count = int(formed.sum())
+        label = f"{count} loop{'s' if count != 1 else ''} that form{'s' if count == 1 else ''} a cell"
+        ax.plot([], [], color=INK, linewidth=1.0, linestyle=":", label=label)
+    if (~formed).sum() > 1:
+        typical = _quiet_median(v[~formed]), _quiet_median(i[~formed])
         ax.plot(*typical, color="white", linewidth=4.0, alpha=0.8)
         ax.plot(*typical, color=INK, linewidth=2.0, label="median loop")
     left, right = min(float(np.nanmin(v)), 0.0), max(float(np.nanmax(v)), 0.0)

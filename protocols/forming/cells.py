@@ -15,7 +15,7 @@ from ...instruments.abilities import Sweeps
 from ...instruments.block import Block
 from ...instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray, IVTrace, PulseMap
 from ..keeping.array_state import ArrayState
-from ..keeping.dataset import Axis, Variable
+from ..keeping.dataset import Axis, Shape, Variable
 from ..keeping.run import Run
 from ..keeping.work import Work
 from ..measure.neighbours import CHANGE_RATIO, NeighbourWatch, limit_acts_on
@@ -74,7 +74,7 @@ class CellForming(ArrayState):
                 self.outcome[at] = FORMED if np.isfinite(self.v_form[at]) else UNFORMED
         if self._work.interrupted and not ramped:
             # Nobody saw at which voltage it formed; that it has is among the data, too.
-            where = {"row": cell.row0, "col": cell.col0, "step": 0}
+            where = {"row": cell.row0, "col": cell.col0, "step": 0, "volts": 0.0}
             self._work.add(where, volts=np.nan, applied=np.nan, current=np.nan, conductance=found)
         self.after[at] = self.after_reset[at] = self.after_set[at] = g
         if g > plan.short_above:
@@ -138,7 +138,7 @@ class CellForming(ArrayState):
                 applied, current = segment, np.full(1, np.nan)
             g = self._read(cell)
             for value, left, amps in zip(segment, applied, current, strict=True):
-                where = {"row": cell.row0, "col": cell.col0, "step": point}
+                where = {"row": cell.row0, "col": cell.col0, "step": point, "volts": value}
                 self._work.add(where, volts=value, applied=left, current=amps, conductance=g)
                 point += 1
             # A single noisy read must not end a cell's forming.
@@ -191,16 +191,19 @@ def form_cells(array: CrossbarArray, plan: FormingPlan, block: Block, keep: Run)
     or proof may have been cut is read anew before its next pulse; one that reads formed by then counts as formed
     already, for nobody saw at which voltage it did.
     """
-    axes = [Axis("row", "Row"), Axis("col", "Column"), Axis("step", "Staircase step")]
+    where = [Axis("row", "Row"), Axis("col", "Column")]
+    axes = [*where, Axis("volts", "Source voltage", "V")]
     variables = [
-        Variable("volts", "Source voltage", "V"),
-        Variable("applied", "Source voltage read back", "V"),
         Variable("current", "Current", "A"),
+        Variable("applied", "Source voltage read back", "V"),
         Variable("conductance", "Conductance read after the segment", "S"),
     ]
+    earlier = Shape([*where, Axis("step", "Staircase step")], [Variable("volts", "Source voltage", "V"), *variables])
     meta = {"method": plan.method, "compliance": plan.compliance, "dwell": plan.dwell, "width": plan.width}
     total = 2 + 2 * int(array.spec.healthy_mask(block).sum())
-    with keep.work("forming", axes, variables, meta, label="cells formed and proved", total=total) as work:
+    with keep.work(
+        "forming", axes, variables, meta, label="cells formed and proved", total=total, earlier=earlier
+    ) as work:
         job = CellForming(array, plan, block, work)
         work.hold("cells", job)
         work.hold("neighbours", job.watch)

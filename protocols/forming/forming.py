@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ...instruments.block import Block
 from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ..keeping.array_state import ArrayState
-from ..keeping.dataset import Axis, Variable
+from ..keeping.dataset import Axis, Shape, Variable
 from ..keeping.run import Run
 from ..measure.neighbours import CHANGE_RATIO
 from ..measure.read_array import map_axes
@@ -62,7 +62,8 @@ def _form_at_once(array: CrossbarArray, plan: FormingPlan, block: Block, keep: R
     known_good = array.spec.healthy_mask(block)
     gate = array.spec.pulse_gate(plan.gate)
     variables = [Variable("conductance", "Conductance", "S"), Variable("volts", "Amplitude applied", "V")]
-    axes = [Axis("cycle", "Staircase step"), *map_axes(block)]
+    axes = [Axis("amplitude", "Amplitude of the step, 0 before the first", "V"), *map_axes(block)]
+    earlier = Shape([Axis("cycle", "Staircase step"), *map_axes(block)], variables)
     meta = {"gate": gate, "width": plan.width}
     staircase = plan.staircase
     at = _Staircase(known_good)
@@ -74,11 +75,13 @@ def _form_at_once(array: CrossbarArray, plan: FormingPlan, block: Block, keep: R
             g = array.read(block).conductance
             at.formed_by(volts, candidate & (g > plan.formed_above), g > plan.short_above)
 
-    with keep.work("forming", axes, variables, meta, label="forming staircase", total=len(staircase) + 3) as work:
+    with keep.work(
+        "forming", axes, variables, meta, label="forming staircase", total=len(staircase) + 3, earlier=earlier
+    ) as work:
         work.hold("cells", at)
         if work.begin("before"):
             at.before = array.read(block, average=4).conductance
-            work.add({"cycle": 0}, conductance=at.before, volts=np.zeros(block.shape))
+            work.add({"cycle": 0, "amplitude": 0.0}, conductance=at.before, volts=np.zeros(block.shape))
             at.shorted = known_good & (at.before > plan.short_above)
             already = known_good & (at.before > plan.formed_above) & ~at.shorted
             doubtful = known_good & ~already & ~at.shorted & (at.before > plan.virgin_below)
@@ -104,7 +107,7 @@ def _form_at_once(array: CrossbarArray, plan: FormingPlan, block: Block, keep: R
             )
             at.pulses = at.pulses + at.todo
             g = array.read(block).conductance
-            work.add({"cycle": step}, conductance=g, volts=np.where(at.todo, volts, 0.0))
+            work.add({"cycle": step, "amplitude": volts}, conductance=g, volts=np.where(at.todo, volts, 0.0))
             look(volts, g)
             work.done(f"{int(at.todo.sum())} cells left at {volts:.2f} V", step + 1)
         if work.begin("after"):

@@ -56,6 +56,18 @@ def datasets_in(database: Path) -> Mapping[str, int]:
         raise _lost(database, str(error)) from error
 
 
+def setpoints_of(database: Path, guid: str) -> tuple[str, ...]:
+    """Return the names of the setpoints of a dataset, slow ones first; none where a kill left no such dataset."""
+    from qcodes.dataset import connect, load_by_guid
+
+    with closing(connect(database)) as connection:
+        try:
+            dependencies = load_by_guid(guid, connection).description.interdeps.dependencies
+        except NameError:  # what QCoDeS raises for a guid that is not there
+            return ()
+        return tuple(axis.name for axis in next(iter(dependencies.values()), ()))
+
+
 def _lost(database: Path, why: str) -> StorageError:
     return StorageError(
         f"{database} does not hold what the journal beside it says was measured ({' '.join(why.split())}): put "

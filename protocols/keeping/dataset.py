@@ -21,12 +21,22 @@ BUSY_SECONDS = 10.0  # how long another program may hold the database before we 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A setpoint axis. ``values`` given: a fast axis every ``add`` covers; ``None``: slow, one value per ``add``."""
+    """A setpoint axis. ``values`` given: a fast axis every ``add`` covers; ``None``: slow, one value per ``add``.
+
+    ``count`` says how many values a slow axis takes in the end, where that is known from the beginning: with all of
+    them the dataset has a shape, without which plottr does not find the axes of a finished one.
+    """
 
     name: str
     label: str
     unit: str = ""
     values: NDArray[Any] | None = None
+    count: int | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Number of values, where it is known."""
+        return self.count if self.values is None else len(self.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,22 @@ class Variable:
     name: str
     label: str
     unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Axes and variables of a step's dataset as an earlier version of it wrote them.
+
+    A run that such a version began goes on with them: its data stay one table.
+    """
+
+    axes: Sequence[Axis]
+    variables: Sequence[Variable]
+
+    @property
+    def setpoints(self) -> tuple[str, ...]:
+        """Names of the axes, slow ones first."""
+        return tuple(axis.name for axis in self.axes)
 
 
 class _Remembered:
@@ -79,6 +105,7 @@ class DatasetWriter:
     ----------
     database : path of the QCoDeS database; ``None`` keeps nothing (a protocol called with ``run=None``).
     tag : shown by inspectr and plottr; metadata must be int, float or str.
+    whole : whether all of a step is to be in it, and not what another dataset lacks.
     """
 
     def __init__(
@@ -92,10 +119,12 @@ class DatasetWriter:
         variables: Sequence[Variable],
         metadata: Mapping[str, int | float | str],
         station: Any = None,
+        whole: bool = True,
     ) -> None:
         self.run_id: int | None = None
         self.guid = ""
         self._axes, self._variables = tuple(axes), tuple(variables)
+        self.setpoints = tuple(axis.name for axis in axes)
         self._fast = [axis for axis in axes if axis.values is not None]
         self._shape = tuple(len(axis.values) for axis in self._fast if axis.values is not None)
         self._grids: dict[str, NDArray[Any]] = {}
@@ -126,6 +155,9 @@ class DatasetWriter:
             measurement.register_custom_parameter(
                 variable.name, label=variable.label, unit=variable.unit, setpoints=setpoints, paramtype="array"
             )
+        sizes = [axis.size for axis in self._axes]
+        if whole and None not in sizes:
+            measurement.set_shapes({variable.name: tuple(sizes) for variable in self._variables})
         # The cache copies all rows so far at every append; whoever wants the data reads them back from the file.
         self._runner = measurement.run(write_in_background=False, in_memory_cache=False)
         self._metadata = dict(metadata)
@@ -141,7 +173,10 @@ class DatasetWriter:
         return self
 
     def add(self, slow: Mapping[str, float] | None = None, **data: ArrayLike) -> None:
-        """Write one block: a value for every slow axis, an array of the fast axes' shape for every variable."""
+        """Write one block: a value for every slow axis, an array of the fast axes' shape for every variable.
+
+        What the dataset has no place for is passed over.
+        """
         if self._saver is None:
             return
         size = int(np.prod(self._shape, dtype=np.int64))

@@ -34,7 +34,8 @@ class LiveRows:
         self._against = next((v for v in variables if v.unit == "V"), None)
         self._shape = tuple(len(axis.values) for axis in axes if axis.values is not None)
         fast = [axis.values for axis in axes if axis.values is not None]
-        self._corner = (int(fast[0][0]), int(fast[1][0])) if len(fast) == 2 else (0, 0)
+        self._is_map = len(fast) == 2 and axes[-1].name == COL
+        self._corner = (int(fast[0][0]), int(fast[1][0])) if self._is_map else (0, 0)
         self._medians: list[float] = []
         self._cells = np.full((0, 0), np.nan)
         self._latest: Mapping[str, ArrayLike] = {}
@@ -72,14 +73,14 @@ class LiveRows:
     def _draw(self) -> Figure:
         from ...analysis.plots.so_far import so_far
 
-        latest = np.asarray(self._latest[self._shown.name], dtype=np.float64).reshape(self._shape or (1,))
+        latest = self._curve_or_map(self._shown.name)
         x: tuple[str, NDArray[np.float64]] | None = None
         if latest.ndim == 1 and self._axes[-1].name != COL and latest.size > 1:
             axis = self._axes[-1]
-            x = axis.label, np.asarray(axis.values, dtype=np.float64)
             if self._against is not None and self._against is not self._shown:
-                volts = np.asarray(self._latest[self._against.name], dtype=np.float64).ravel()
-                x = f"{self._against.label} [V]", volts
+                x = f"{self._against.label} [V]", self._curve_or_map(self._against.name)
+            elif len(self._shape) == 1:
+                x = axis.label, np.asarray(axis.values, dtype=np.float64)
         elif latest.ndim != 2:
             latest = self._cells if self._cells.size else np.asarray(self._medians)
         return so_far(
@@ -89,5 +90,12 @@ class LiveRows:
             medians=np.asarray(self._medians),
             latest=latest,
             x=x,
-            corner=self._corner if len(self._shape) == 2 else (0, 0),
+            corner=self._corner,
         )
+
+    def _curve_or_map(self, name: str) -> NDArray[np.float64]:
+        """Return what came last: a map as it is, ways there and back as one line."""
+        values = np.atleast_1d(np.asarray(self._latest[name], dtype=np.float64))
+        if values.ndim != 2 or self._is_map:
+            return values
+        return np.concatenate([way[::-1] if number % 2 else way for number, way in enumerate(values)])

@@ -19,12 +19,14 @@ from ...analysis.report.report import Section
 from ...common.errors import RefusedError
 from ...common.progress import SHOW_AFTER, ProgressBar
 from ...common.text import duration, printable
+from ...common.units import unit_of
 from ...instruments.block import Block
 from ...instruments.capabilities import Cost, CrossbarArray
 from .cell_work import CellWork, axis_values
 from .checkpoint import Checkpoint
 from .chip_knowledge import ChipKnowledge
-from .dataset import Axis, DatasetWriter, Variable
+from .data_check import setpoints_of
+from .dataset import Axis, DatasetWriter, Shape, Variable
 from .finished import FinishedStep
 from .journal import Journal, StepHistory, read_journal, step_histories
 from .journal_lines import FORMAT, read_lines
@@ -267,6 +269,7 @@ class Run:
         label: str,
         total: float,
         drawn: bool = True,
+        earlier: Shape | None = None,
     ) -> Work:
         """Return this step's work (a context manager): its dataset, its progress, and the units that are still to do.
 
@@ -274,6 +277,7 @@ class Run:
         ----------
         label, total : what the progress bar counts, and how many there are.
         drawn : whether what is added is drawn now and then; False where the step draws better pictures itself.
+        earlier : the shape that versions before gave this dataset; a run that one of them began goes on with it.
         """
         self._works[self.step_id] += 1
         nth = self._works[self.step_id]
@@ -281,7 +285,10 @@ class Run:
 
         def open_dataset(parent: str | None) -> DatasetWriter:
             tags = {**(metadata or {}), **({"xbarlab_parent": parent} if parent is not None else {})}
-            return self.dataset(name, axes, variables, tags)
+            shape = Shape(axes, variables)
+            if earlier is not None and parent is not None and self.database is not None:
+                shape = earlier if setpoints_of(self.database, parent) == earlier.setpoints else shape
+            return self.dataset(name, shape.axes, shape.variables, tags, whole=parent is None)
 
         bar = self.progress(label, total)
         if self.directory is None:
@@ -304,13 +311,16 @@ class Run:
 
         Parameters
         ----------
-        axis, values : what is varied, a word of letters, and one number for every unit of work.
+        axis, values : what is varied, a word of letters that may have its unit behind it, ``"wait [s]"``, and one
+            number for every unit of work.
         cells : Block
         quantities : unit of each quantity, by name: ``conductance="S"``.
         """
+        unit = unit_of(axis)
+        axis = axis.removesuffix(f"[{unit}]").rstrip() if unit else axis
         numbers = axis_values(axis, values)
         axes = [
-            Axis(axis, axis.replace("_", " ").capitalize()),
+            Axis(axis, axis.replace("_", " ").capitalize(), unit, count=len(numbers)),
             Axis("row", "Row", values=np.arange(cells.row0, cells.row0 + cells.nrows, dtype=np.int16)),
             Axis("col", "Column", values=np.arange(cells.col0, cells.col0 + cells.ncols, dtype=np.int16)),
         ]
@@ -341,8 +351,10 @@ class Run:
         axes: Sequence[Axis],
         variables: Sequence[Variable],
         metadata: Mapping[str, int | float | str] | None = None,
+        *,
+        whole: bool = True,
     ) -> DatasetWriter:
-        """Open this step's dataset (a context manager)."""
+        """Open this step's dataset (a context manager); not a ``whole`` one where an earlier session began another."""
         tags = {"inspectr_tag": f"{self.title}: {self.step_id}", "xbarlab_step": self.step_id, "seed": self.seed}
         return DatasetWriter(
             self.database,
@@ -353,6 +365,7 @@ class Run:
             variables=variables,
             metadata={**tags, **(metadata or {})},
             station=self.station,
+            whole=whole,
         )
 
 

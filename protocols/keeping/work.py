@@ -54,6 +54,8 @@ class Work:
     interrupted : bool
         True during the first unit of a session that goes on from an earlier one: that unit may have been begun before.
         Whatever the array was told then is not known, so a protocol reads anew what it is about to build upon.
+    setpoints : tuple of str
+        Names of the axes of the dataset, from the first unit on.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Work:
         self._history = history if history is not None else StepHistory()
         self._data: DatasetWriter | None = None
         self._blocks = 0
+        self.setpoints: tuple[str, ...] = ()
         self._unit = ""
         self._order = len(self._history.units)
         self._held: dict[str, Keepable] = {}
@@ -137,6 +140,7 @@ class Work:
         if self._data is None:
             earlier = list(self._history.datasets)
             self._data = self._open_dataset(earlier[-1] if earlier else None).__enter__()
+            self.setpoints = self._data.setpoints
             if self._note is not None:
                 self._note("dataset_opened", step=self.step, dataset=self._data.guid)
             self.interrupted = self._history.started

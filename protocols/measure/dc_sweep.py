@@ -15,16 +15,20 @@ from ...instruments.abilities import Sweeps
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import FLAG_COMPLIANCE, CrossbarArray, FloatArray, IVTrace
-from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..plan import Forecast, Plan, with_intervals
 from .neighbours import limit_acts_on
+from .sweep_data import SweepData
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
     from ...analysis.report.report import Section
+
+
+_KEPT = ("volts", "current", "flags")
+LOOK = 4  # conversions of the read before a loop
 
 
 class DcSweepPlan(Plan):
@@ -51,7 +55,8 @@ class DcSweepPlan(Plan):
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
         spreads = (f"v_{way}_{what}" for way in ("set", "reset") for what in ("mean", "c2c_std", "d2d_std"))
-        return with_intervals(*spreads, "no_set_fraction", "no_reset_fraction", "r_on_median", "r_off_median")
+        found = with_intervals(*spreads, "no_set_fraction", "no_reset_fraction", "r_on_median", "r_off_median")
+        return found | {"forming_loops"}
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array and sweeps beyond the limits."""
@@ -70,7 +75,8 @@ class DcSweepPlan(Plan):
         """Return the cost of all loops."""
         block = Block.parse(self.cells, spec)
         up, down = (spec.sweep_seconds(len(half), self.dwell) for half in self.loop)
-        seconds = block.size * (self.cycles * (up + down) + self.prepare * down)
+        look = spec.read_seconds(Block(block.row0, 1, block.col0, 1), LOOK)
+        seconds = block.size * (self.cycles * (look + up + down) + self.prepare * down)
         return Forecast(block.size, max(self.positive, -self.negative), block.size * self.cycles, seconds)
 
 
@@ -86,6 +92,8 @@ class DcSweepResult:
 
     ``compliance`` and ``reset_compliance`` [A] are those of the positive and the negative branch; ``limit_acts_on``
     says what they are of, where that is not the current of the cell alone.
+    ``start`` [cells, cycles] is the conductance [S] each cell read before a loop, nan where it was not read; ``gate``
+    [points] [V] the gate voltage, where there are gates.
     """
 
     cells: list[tuple[int, int]]
@@ -96,10 +104,12 @@ class DcSweepResult:
     compliance: float
     reset_compliance: float | None = None
     limit_acts_on: str = ""
+    start: FloatArray | None = None
+    gate: FloatArray | None = None
 
     @property
     def frame(self) -> DataFrame:
-        """One line per point: row, col, cycle, point, volts [V], current [A], flags."""
+        """One line per point: row, col, cycle, point, volts [V], current [A], flags, and gate [V] if there is one."""
         from pandas import DataFrame
 
         n_cells, cycles, points = self.current.shape
@@ -114,16 +124,25 @@ class DcSweepResult:
                 "volts_V": self.volts.ravel(),
                 "current_A": self.current.ravel(),
                 "flags": self.flags.ravel(),
+                **({} if self.gate is None else {"gate_V": self.gate[point]}),
             }
         )
 
     @cached_property
     def switching(self) -> DataFrame:
-        """One line per cell and cycle: V_SET, V_RESET [V], on and off conductance [S], and whether it switched."""
+        """One line per cell and cycle: V_SET, V_RESET [V], on and off conductance [S], whether it switched, or formed.
+
+        The loops of which ``forming`` is true are in no statistic.
+        """
         from ...analysis.measurements.iv_curve import switching_voltages
 
         limited = (self.flags & FLAG_COMPLIANCE) != 0
-        return switching_voltages(self.volts, self.current, self.read_volts, compliance=limited)
+        return switching_voltages(self.volts, self.current, self.read_volts, compliance=limited, start=self.start)
+
+    @property
+    def forming(self) -> NDArray[np.bool_]:
+        """Which loops [cells, cycles] formed their cell, or came before the one that did."""
+        return self.switching["forming"].to_numpy(dtype=np.bool_).reshape(self.current.shape[:2])
 
     def plot(self) -> Figure:
         """Return the I–V family on log |I|."""
@@ -135,16 +154,17 @@ class DcSweepResult:
             labels=[f"({row}, {col})" for row, col in self.cells],
             compliance_amps=(self.compliance, self.reset_compliance or self.compliance),
             limit_acts_on=self.limit_acts_on,
+            forming=self.forming,
         )
 
     def plot_spread(self) -> Figure:
         """Return the distributions of V_SET and V_RESET, cycle to cycle and cell to cell apart."""
+        from ...analysis.measurements.forming_loops import without_forming
         from ...analysis.measurements.iv_curve import cell_grid
         from ...analysis.measurements.variability import variability_cdfs
 
-        grids = {
-            name: cell_grid(self.switching, key, np.nan) for name, key in (("V_SET", "v_set"), ("V_RESET", "v_reset"))
-        }
+        table = without_forming(self.switching)
+        grids = {name: cell_grid(table, key, np.nan) for name, key in (("V_SET", "v_set"), ("V_RESET", "v_reset"))}
         return variability_cdfs(grids, title="Switching voltages")
 
     def metrics(self) -> dict[str, float]:
@@ -155,10 +175,11 @@ class DcSweepResult:
 
     def section(self) -> Section:
         """Return the I–V family and the spread of the switching voltages as a part of the report."""
+        from ...analysis.measurements.forming_loops import without_forming
         from ...analysis.measurements.iv_curve import SWITCHED
         from ...analysis.report.report import Section
 
-        table = self.switching
+        table = without_forming(self.switching)
         missed = [sum(status != SWITCHED for status in table[f"{branch}_status"]) for branch in ("set", "reset")]
 
         text = (
@@ -166,13 +187,26 @@ class DcSweepResult:
             "geometric mean of that cycle's off and on conductance. "
             f"Cycles without a SET: {missed[0]}, without a RESET: {missed[1]}; they are in no distribution."
         )
+        formed = int(self.forming.sum())
+        if formed:
+            text += (
+                f" Loops that formed a virgin cell, or came before the one that did: {formed}; they are dotted in the "
+                "figure and in no other number of this section. The first SET of a cell forms it if it takes 1.4 times "
+                "the median of the cell's later ones, or 1.15 times from a conductance five times below that of any "
+                "later loop of any cell, or 1.05 times the largest from one twenty times below."
+            )
+        if self.current.shape[1] == 1:
+            text += (
+                " With one loop per cell, forming is told by the RESET of the same loop only, and may be missed: sweep "
+                "at least two."
+            )
         if self.limit_acts_on:
             text += (
                 f"\n\nThe compliance is of {self.limit_acts_on}: when the source clamps, its voltage falls, the others "
                 "take less than was allowed for them, and the cell gets the rest. Its own current, which is drawn, can "
                 "so be above the line."
             )
-        bold = "; the bold line is the median loop" if self.current.shape[0] * self.current.shape[1] > 1 else ""
+        bold = "; the bold line is the median loop" if self.current.shape[0] * self.current.shape[1] - formed > 1 else ""
         figures = [
             (f"I–V family{bold}.", self.plot()),
             ("Switching voltages: all cycles, the spread within cells, and that between cells.", self.plot_spread()),
@@ -181,9 +215,10 @@ class DcSweepResult:
 
     def __repr__(self) -> str:
         m = self.metrics()
+        left_out = f"; {m['forming_loops']:.0f} loops that form a cell are left out" if m["forming_loops"] else ""
         return (
             f"<DcSweepResult {len(self.cells)} cells × {self.current.shape[1]} cycles: "
-            f"V_SET {m['v_set_mean']:.3g} V, V_RESET {m['v_reset_mean']:.3g} V>"
+            f"V_SET {m['v_set_mean']:.3g} V, V_RESET {m['v_reset_mean']:.3g} V{left_out}>"
         )
 
 
@@ -192,6 +227,7 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
 
     The half with the open gate is a sweep of its own, so that each half has its own compliance. A unit of work is one
     loop of one cell; a loop that was cut is done again after the cell was prepared again, for it may have been left on.
+    The cell is read before each loop: its first SET is none of those to come if it was virgin.
     """
     plan.check(array.spec)
     keep = Run.of(run)
@@ -202,14 +238,7 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         for col in range(block.col0, block.col0 + block.ncols)
     ]
     positive, negative = plan.loop
-    points = len(positive) + len(negative)
-    axes = [
-        Axis("row", "Row"),
-        Axis("col", "Column"),
-        Axis("cycle", "Cycle"),
-        Axis("point", "Point", values=np.arange(points, dtype=np.int32)),
-    ]
-    variables = [Variable("volts", "Voltage", "V"), Variable("current", "Current", "A"), Variable("flags", "Flags")]
+    data = SweepData(positive, negative, block.shape, plan.cycles, gated=array.spec.gate_axis is not None)
     meta = {
         "dwell": plan.dwell,
         "compliance": plan.compliance,
@@ -224,21 +253,26 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         )
 
     total = len(cells) * plan.cycles
-    with keep.work("dc_sweep", axes, variables, meta, label="loops", total=total) as work:
+    with keep.work(
+        "dc_sweep", data.axes, data.variables, meta, label="loops", total=total, earlier=data.earlier
+    ) as work:
         for (row, col), cycle in product(cells, range(plan.cycles)):
             if not work.begin(f"cell {row},{col} cycle {cycle}"):
                 continue
             if plan.prepare and (cycle == 0 or work.interrupted):
                 half(row, col, negative, plan.reset_compliance, reset_gate)
+            start = float(array.read(Block(row, 1, col, 1), average=LOOK).conductance[0, 0])
             up = half(row, col, positive, plan.compliance, set_gate)
             down = half(row, col, negative, plan.reset_compliance, reset_gate)
-            loop = {
-                name: np.concatenate([getattr(up, name), getattr(down, name)]) for name in ("volts", "current", "flags")
-            }
-            work.add({"row": row, "col": col, "cycle": cycle}, **loop)
-            work.done(f"cell ({row}, {col})", **loop)
-        shape = (len(cells), plan.cycles, points)
-        volts, current, flags = (work.stack(name).reshape(shape) for name in ("volts", "current", "flags"))
+            loop = {name: np.concatenate([getattr(up, name), getattr(down, name)]) for name in _KEPT}
+            laid_out = data.laid_out({**loop, "gate": np.concatenate([up.gate, down.gate])}, start, work.setpoints)
+            work.add({"row": row, "col": col, "cycle": cycle}, **laid_out)
+            work.done(f"cell ({row}, {col})", **loop, start=start)
+        shape = (len(cells), plan.cycles, len(positive) + len(negative))
+        volts, current, flags = (work.stack(name).reshape(shape) for name in _KEPT)
+        # Sessions of earlier versions read no cell.
+        names = [f"cell {row},{col} cycle {cycle}" for (row, col), cycle in product(cells, range(plan.cycles))]
+        starts = [float(work.all_of(name).get("start", np.nan)) for name in names]
     return DcSweepResult(
         cells=cells,
         volts=volts,
@@ -248,4 +282,6 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         compliance=plan.compliance,
         reset_compliance=plan.reset_compliance,
         limit_acts_on=limit_acts_on(array.spec, plan.scheme),
+        start=np.array(starts).reshape(shape[:2]),
+        gate=None if set_gate is None else np.repeat([set_gate, reset_gate], [len(positive), len(negative)]),
     )

@@ -213,7 +213,11 @@ def pulse_response(array: CrossbarArray, plan: PulseResponsePlan, run: Run | Non
     def read() -> FloatArray:
         return array.read(block, average=plan.average).conductance
 
-    axes = [Axis("cycle", "Cycle"), Axis("pulse", "Pulse number"), *map_axes(block)]
+    axes = [
+        Axis("cycle", "Cycle", count=plan.cycles),
+        Axis("pulse", "Pulse number", count=2 * len(plan.counts) - 1),
+        *map_axes(block),
+    ]
     variables = [Variable("conductance", "Conductance", "S"), Variable("volts", "Pulses that led to it", "V")]
     meta = {"width": plan.width, "set_volts": plan.set_volts, "reset_volts": plan.reset_volts}
     with keep.work("pulse_response", axes, variables, meta, label="cycles", total=plan.cycles) as work:

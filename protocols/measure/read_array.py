@@ -130,7 +130,7 @@ def read_array(array: CrossbarArray, plan: ReadArrayPlan, run: Run | None = None
     volts = array.spec.read_volts if plan.volts is None else plan.volts
     variables = [Variable("conductance", "Conductance", "S"), Variable("stderr", "Standard error", "S")]
     parts = _parts(block, array.spec.read_seconds(block, plan.average))
-    axes = [Axis("row", "Row"), map_axes(block)[1]]
+    axes = [Axis("row", "Row", count=block.nrows), map_axes(block)[1]]
     with keep.work("read_array", axes, variables, {"read_volts": volts}, label="rows", total=len(parts)) as work:
         for part in parts:
             if work.begin(f"cells {part}"):

@@ -165,7 +165,8 @@ def read_schemes(array: CrossbarArray, plan: ReadSchemesPlan, run: Run | None = 
     volts = spec.read_volts if plan.volts is None else plan.volts
     schemes = spec.read_schemes
     prepared = "Nothing was written before."
-    axes = [Axis("scheme", f"Scheme: {', '.join(f'{k} {name}' for k, name in enumerate(schemes))}"), *map_axes(cells)]
+    said = f"Scheme: {', '.join(f'{k} {name}' for k, name in enumerate(schemes))}"
+    axes = [Axis("scheme", said, count=len(schemes)), *map_axes(cells)]
     variables = [Variable("conductance", "Conductance", "S"), Variable("stderr", "Standard error", "S")]
     total = len(schemes) + (0 if block is None else 1 + plan.leave_off)
 

@@ -14,7 +14,7 @@ from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ...instruments.limits import refuse_bad_number
-from ..keeping.dataset import Axis, Variable
+from ..keeping.dataset import Axis, Shape, Variable
 from ..keeping.run import Run
 from ..measure.read_array import map_axes
 from ..plan import Forecast, with_intervals
@@ -134,9 +134,15 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
         Variable("pulses", "Pulses"),
         Variable("target", "Target", "S"),
     ]
-    axes = [Axis("combination", "Staircase"), *map_axes(block)]
     meta = {"set_knob": set_ramp.knob, "reset_knob": reset_ramp.knob}
-    with keep.work("ispp", axes, variables, meta, label="staircases", total=1 + len(scan)) as work:
+    axes = [
+        Axis("set_start", "First value of the SET staircase", "V", count=len(plan.set_starts)),
+        Axis("set_step", "Step of the SET staircase", "V", count=len(plan.set_steps)),
+        Axis("reset_step", "Step of the RESET staircase", "V", count=len(plan.reset_steps)),
+        *map_axes(block),
+    ]
+    earlier = Shape([Axis("combination", "Staircase"), *map_axes(block)], variables)
+    with keep.work("ispp", axes, variables, meta, label="staircases", total=1 + len(scan), earlier=earlier) as work:
         if work.begin("before"):
             work.done(before=array.read(block, average=4).conductance)
         on = work.piece("before", "before") > plan.on_above
@@ -164,7 +170,8 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
                 loop.go_on()
             state.close()
             final = array.read(block, average=plan.reverify_average).conductance
-            work.add({"combination": index}, conductance=final, pulses=state.pulses, target=wanted)
+            combination = {"set_start": set_start, "set_step": set_step, "reset_step": reset_step, "combination": index}
+            work.add(combination, conductance=final, pulses=state.pulses, target=wanted)
             work.done(final=final, pulses=state.pulses, verdict=state.verdict)
         ends = zip(scan, *(work.pieces(name) for name in ("final", "pulses", "verdict")), strict=True)
         rows: list[dict[str, float]] = []

@@ -142,5 +142,6 @@ def _switching_lines(result: DcSweepResult) -> list[str]:
             else f"{name} not found ({loop[status]})"
             for name, column, status in (("V_SET", "v_set", "set_status"), ("V_RESET", "v_reset", "reset_status"))
         )
-        lines.append(f"cell ({row}, {col}) loop {int(loop['cycle']) + 1}: {found}")
+        formed = "; it formed the cell" if loop["forming"] else ""
+        lines.append(f"cell ({row}, {col}) loop {int(loop['cycle']) + 1}: {found}{formed}")
     return lines

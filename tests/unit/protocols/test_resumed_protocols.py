@@ -179,13 +179,14 @@ def test_a_lone_cell_that_formed_before_the_kill_is_among_the_data(tmp_path: Pat
     table = joined(tmp_path / "run", "it")
     assert len(table) == 1
     assert table["conductance"][0] > 20e-6
-    assert np.isnan(table["volts"][0])
+    assert table["volts"][0] == 0.0
+    assert np.isnan(table["applied"][0])
 
 
 def test_a_loop_that_was_cut_starts_from_a_cell_that_is_off(tmp_path: Path) -> None:
     name = "dc_sweep"
     array = make_array(name)
-    array._fail_at, array._error = 3, KeyboardInterrupt()  # after the SET half of the first loop
+    array._fail_at, array._error = 4, KeyboardInterrupt()  # after the SET half of the first loop
     with pytest.raises(KeyboardInterrupt):
         carry_out(name, array, Run(tmp_path / "run", quiet=True))
     assert array.g[0, 0] > 50e-6

@@ -236,7 +236,7 @@ def test_export_gives_one_table_per_step(bench: FakeBench, book: Path, tmp_path:
     assert sorted(files) == ["after_read_array", "form_forming", "iv_dc_sweep", "virgin_read_array", "yield_yield_map"]
     if form == "csv":
         table = pandas.read_csv(files["iv_dc_sweep"])
-        assert not table.duplicated(["row", "col", "cycle", "point"]).any()
+        assert not table.duplicated(["row", "col", "cycle", "way", "sweep_volts_V"]).any()
         assert table.groupby(["row", "col", "cycle"]).size().nunique() == 1
         assert len(table.groupby(["row", "col", "cycle"])) == 4
     else:
