@@ -55,6 +55,7 @@ def forming_loops(
     firsts = [_first(mine, v_set, start) for mine in loops]
     later = [mine[mine > first] for mine, first in zip(loops, firsts, strict=True)]
     of_all = np.concatenate(later) if later else np.empty(0, dtype=np.intp)
+    of_all = of_all[np.isfinite(v_set[of_all])]  # one that does not SET may start from a cell that is on
     forming = np.zeros(cell.size, dtype=np.bool_)
     for mine, first, after in zip(loops, firsts, later, strict=True):
         if first < cell.size and _forms(first, after, of_all, v_set, v_reset, start, left):
@@ -88,7 +89,7 @@ def _forms(
             or (volts >= BARELY * usual and began * EMPTIER < lowest)
             or (above and began * FAR < lowest)
         )
-    if np.isfinite(v_set[of_all]).any():
+    if of_all.size:
         return volts >= CLEARLY * _of(np.median, v_set[of_all]) and began * EMPTIER < _of(np.median, start[of_all])
     return volts >= ALONE * abs(float(v_reset[first])) and began * EMPTIER < float(left[first])
 
@@ -100,4 +101,4 @@ def _of(what: Callable[[Floats], float], values: Floats) -> float:
 
 def without_forming(table: DataFrame) -> DataFrame:
     """Return a table of :func:`~.iv_curve.switching_voltages` without the loops that formed a cell."""
-    return table[~table["forming"].to_numpy(dtype=bool)]
+    return table.iloc[np.flatnonzero(~table["forming"].to_numpy(dtype=bool))]

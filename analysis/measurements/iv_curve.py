@@ -171,7 +171,7 @@ def iv_metrics(table: DataFrame, *, floor: float = SwitchingRule.floor) -> dict[
 
 def iv_summary(table: DataFrame) -> dict[str, float]:
     """Return `iv_metrics` as flat summary keys with 95 % intervals, and `forming_loops`: how many are left out."""
-    return {**flatten_all(iv_metrics(table)), "forming_loops": float(table["forming"].sum())}
+    return {**flatten_all(iv_metrics(table)), "forming_loops": float(table["forming"].to_numpy(dtype=bool).sum())}
 
 
 def cell_grid(table: DataFrame, column: str, fill: float | str) -> NDArray[Any]:

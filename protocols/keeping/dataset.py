@@ -16,6 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from .storage import StorageError, writing
 
 WRITE_PERIOD = 0.5
+SETTING_UNITS = {
+    **dict.fromkeys(("gate", "set_gate", "reset_gate", "set_volts", "reset_volts", "read_volts"), "V"),
+    **dict.fromkeys(("width", "dwell"), "s"),
+    **dict.fromkeys(("compliance", "reset_compliance"), "A"),
+    "tolerance": "S",
+}
+"""Units of the settings that our steps note in their datasets' metadata."""
 BUSY_SECONDS = 10.0  # how long another program may hold the database before we give up
 
 
@@ -155,8 +162,8 @@ class DatasetWriter:
             measurement.register_custom_parameter(
                 variable.name, label=variable.label, unit=variable.unit, setpoints=setpoints, paramtype="array"
             )
-        sizes = [axis.size for axis in self._axes]
-        if whole and None not in sizes:
+        sizes = [size for axis in self._axes if (size := axis.size) is not None]
+        if whole and len(sizes) == len(self._axes):
             measurement.set_shapes({variable.name: tuple(sizes) for variable in self._variables})
         # The cache copies all rows so far at every append; whoever wants the data reads them back from the file.
         self._runner = measurement.run(write_in_background=False, in_memory_cache=False)

@@ -206,7 +206,9 @@ class DcSweepResult:
                 "take less than was allowed for them, and the cell gets the rest. Its own current, which is drawn, can "
                 "so be above the line."
             )
-        bold = "; the bold line is the median loop" if self.current.shape[0] * self.current.shape[1] - formed > 1 else ""
+        bold = (
+            "; the bold line is the median loop" if self.current.shape[0] * self.current.shape[1] - formed > 1 else ""
+        )
         figures = [
             (f"I–V family{bold}.", self.plot()),
             ("Switching voltages: all cycles, the spread within cells, and that between cells.", self.plot_spread()),
@@ -238,14 +240,13 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         for col in range(block.col0, block.col0 + block.ncols)
     ]
     positive, negative = plan.loop
-    data = SweepData(positive, negative, block.shape, plan.cycles, gated=array.spec.gate_axis is not None)
-    meta = {
-        "dwell": plan.dwell,
-        "compliance": plan.compliance,
-        "set_gate": plan.set_gate,
-        "reset_gate": plan.reset_gate,
-    }
+    gated = array.spec.gate_axis is not None
+    data = SweepData(positive, negative, block.shape, plan.cycles, gated=gated)
+    meta = {"dwell": plan.dwell, "compliance": plan.compliance, "reset_compliance": plan.reset_compliance}
+    if gated:
+        meta |= {"set_gate": plan.set_gate, "reset_gate": plan.reset_gate}
     set_gate, reset_gate = (array.spec.sweep_gate(gate) for gate in (plan.set_gate, plan.reset_gate))
+    gates = np.repeat([plan.set_gate, plan.reset_gate], [len(positive), len(negative)])
 
     def half(row: int, col: int, points: FloatArray, compliance: float, gate: float | None) -> IVTrace:
         return array.ability(Sweeps).sweep(
@@ -265,7 +266,7 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
             up = half(row, col, positive, plan.compliance, set_gate)
             down = half(row, col, negative, plan.reset_compliance, reset_gate)
             loop = {name: np.concatenate([getattr(up, name), getattr(down, name)]) for name in _KEPT}
-            laid_out = data.laid_out({**loop, "gate": np.concatenate([up.gate, down.gate])}, start, work.setpoints)
+            laid_out = data.laid_out({**loop, "gate": gates}, start, work.setpoints)
             work.add({"row": row, "col": col, "cycle": cycle}, **laid_out)
             work.done(f"cell ({row}, {col})", **loop, start=start)
         shape = (len(cells), plan.cycles, len(positive) + len(negative))
@@ -283,5 +284,5 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         reset_compliance=plan.reset_compliance,
         limit_acts_on=limit_acts_on(array.spec, plan.scheme),
         start=np.array(starts).reshape(shape[:2]),
-        gate=None if set_gate is None else np.repeat([set_gate, reset_gate], [len(positive), len(negative)]),
+        gate=gates if gated else None,
     )

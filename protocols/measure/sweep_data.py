@@ -8,6 +8,7 @@ Of the four points at 0 V a loop has two places: that of its first and that of i
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,9 @@ class SweepData:
         point = Axis("point", "Point", values=np.arange(self._points, dtype=np.int32))
         return Shape((*self._slow, point), (_VOLTS, _CURRENT, _FLAGS))
 
-    def laid_out(self, loop: Mapping[str, NDArray], start: float, setpoints: tuple[str, ...]) -> dict[str, NDArray]:
+    def laid_out(
+        self, loop: Mapping[str, NDArray[Any]], start: float, setpoints: tuple[str, ...]
+    ) -> dict[str, NDArray[Any]]:
         """Return the arrays [points] of a loop as the dataset with these setpoints takes them."""
         if setpoints == self.earlier.setpoints:
             return dict(loop)

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...analysis.quantities import format_value
 from ...common.errors import RefusedError
 from ...common.units import read_quantity
@@ -115,8 +117,12 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def sweep_cell(array: CrossbarArray, plan: DcSweepPlan, out: Path | None) -> list[str]:
-    """Sweep one cell and return V_SET and V_RESET of every loop; ``out`` receives ``sweep.csv`` and ``sweep.png``."""
+def sweep_cell(array: CrossbarArray, plan: DcSweepPlan, out: Path | None, *, seed: int | None = None) -> list[str]:
+    """Sweep one cell and return V_SET and V_RESET of every loop; ``out`` receives ``sweep.csv`` and ``sweep.png``.
+
+    The table has a line per point, units in the names of its columns, and the settings in columns of their own: gate,
+    dwell, compliance, and the ``seed`` that was asked for.
+    """
     plan.check(array.spec)
     if Block.parse(plan.cells, array.spec).size != 1:
         raise RefusedError(f"cells {plan.cells!r} are several: a sweep by hand takes one, like 3,5")
@@ -125,7 +131,13 @@ def sweep_cell(array: CrossbarArray, plan: DcSweepPlan, out: Path | None) -> lis
     result = dc_sweep(array, plan)
     lines = _switching_lines(result)
     if out is not None:
-        result.frame.to_csv(out / "sweep.csv", index=False)
+        table = result.frame
+        back = table["point"].to_numpy() >= len(plan.loop[0])
+        limits = np.where(back, plan.reset_compliance, plan.compliance)
+        table = table.assign(dwell_s=plan.dwell, compliance_A=limits)
+        if seed is not None:
+            table = table.assign(seed=seed)
+        table.to_csv(out / "sweep.csv", index=False)
         result.plot().savefig(out / "sweep.png", dpi=150)
         lines.append(f"saved {out / 'sweep.csv'} and {out / 'sweep.png'}")
     return lines

@@ -116,4 +116,4 @@ def sweep(
     plan = DcSweepPlan(cells=cell_text(cell), cycles=cycles, **numbers)
     run_files(plugin or ())
     with open_bench(station, seed=seed) as bench:
-        say(sweep_cell(bench.array, plan, out))
+        say(sweep_cell(bench.array, plan, out, seed=seed))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...common.errors import RefusedError, unknown
 from ...common.progress import ProgressBar
 from ...common.text import reason
+from ...protocols.keeping.dataset import SETTING_UNITS
 from ...protocols.keeping.joined import Part, database, joined_table, step_parts
 from ...protocols.keeping.run import DATABASE, JOURNAL
 from ...protocols.keeping.storage import StorageError, writing
@@ -31,7 +32,8 @@ def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lamb
 
     Parameters
     ----------
-    form : "netcdf" (keeps axes, units and metadata), "csv" or "parquet" (flat tables, one line per point)
+    form : "netcdf" (keeps axes, units and metadata), "csv" or "parquet" (flat tables, one line per point: units are in
+        the names of columns, and seed, gates and other settings of the step in columns of their own)
     tell : called with a line about everything that is not written
 
     Raises
@@ -122,11 +124,22 @@ def _write(dataset: Any, table: DataFrame | None, target: Path, form: str) -> Pa
     frame = dataset.to_pandas_dataframe().reset_index() if table is None else table
     units = {spec.name: spec.unit for spec in dataset.paramspecs.values() if spec.unit}
     frame = frame.rename(columns={name: f"{name}_{unit}" for name, unit in units.items()})
+    settings = _settings(dataset)
+    frame = frame.assign(**{name: value for name, value in settings.items() if name not in frame.columns})
     if form == "csv":
         frame.to_csv(target, index=False)
     else:
         frame.to_parquet(target, index=False)
     return target
+
+
+def _settings(dataset: Any) -> dict[str, float]:
+    """Return seed and settings of the step as columns: gates, compliance, widths, … with their units."""
+    noted: dict[str, Any] = dataset.metadata
+    numbers = {name: value for name, value in noted.items() if isinstance(value, int | float)}
+    return {
+        f"{name}_{SETTING_UNITS[name]}" if name in SETTING_UNITS else name: value for name, value in numbers.items()
+    }
 
 
 def _cube(dataset: Any, table: DataFrame) -> Any:
@@ -136,4 +149,6 @@ def _cube(dataset: Any, table: DataFrame) -> Any:
     cube = table.set_index([axis.name for axis in setpoints]).to_xarray()
     for name in [*cube.data_vars, *cube.coords]:
         cube[name].attrs.update(label=specs[name].label, units=specs[name].unit)
-    return cube.assign_attrs({"ds_name": dataset.name, "guid": dataset.guid, "xbarlab_joined": "of several datasets"})
+    return cube.assign_attrs(
+        {**dataset.metadata, "ds_name": dataset.name, "guid": dataset.guid, "xbarlab_joined": "of several datasets"}
+    )
