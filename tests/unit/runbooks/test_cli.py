@@ -403,7 +403,7 @@ def test_export_writes_every_dataset(capsys: pytest.CaptureFixture[str], tmp_pat
             np.testing.assert_array_equal(data["conductance"].values[1], grid + 10)
         return
     frame = pandas.read_csv(files[1]) if form == "csv" else pandas.read_parquet(files[1])
-    assert list(frame.columns) == ["cycle", "row", "col", "conductance_S"]
+    assert list(frame.columns) == ["cycle", "row", "col", "conductance_S", "seed"]
     np.testing.assert_array_equal(frame["conductance_S"], [*grid.ravel(), *(grid.ravel() + 10)])
 
 
