@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _SOLUTION = ("volts", "inner", "amps", "slope")
 _LINES = ("kind", "lead", "leak", "bridge")
+_LATER = ("traps", "trap_state", "trap_tau", "trap_occupied", "trap_step", "flicker", "worn")
+"""Of cells: what files of earlier versions lack."""
 _READ_VOLTS = 1e-9  # accuracy [V] of node voltages when a current is reported
 
 
@@ -227,6 +229,7 @@ class PassiveChip:
         wanted = {f"model.{name}": self._cells[name] for name in self._names()}
         wanted |= {f"net.{name}": getattr(self._net, name) for name in _SOLUTION}
         wanted |= {f"lines.{name}": getattr(self._lines, name) for name in _LINES}
+        arrays = {**self._as_of_old(float(life["now"])), **arrays}
         missing = [name for name in wanted if name not in arrays]
         if missing:
             lacks = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
@@ -248,6 +251,13 @@ class PassiveChip:
         self.seed = int(life["seed"])
         self._born_before = float(life["now"]) - self._clock.now
         show_all(self._law, self._cells, self._net)
+
+    def _as_of_old(self, now: float) -> dict[str, Any]:
+        """Return what a file of before these were kept means: good lines, nothing worn, noise as this chip drew it."""
+        kept = {f"model.{name}": self._cells[name].copy() for name in _LATER}
+        times = {f"model.{name}": np.full(len(self._cells), now) for name in ("t_move", "t_relax", "t_trap")}
+        lines = draw_lines(None, self.rows, self.cols, 0)
+        return {**kept, **times, **{f"lines.{name}": getattr(lines, name) for name in _LINES}}
 
     @property
     def _kind(self) -> dict[str, Any]:
