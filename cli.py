@@ -16,6 +16,7 @@ from .runbooks.commands.by_hand_cli import pulse, read, sweep
 from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say, warn
 from .runbooks.commands.output import forgiving_output
 from .runbooks.runner.ending import INTERRUPTED, answer, interrupts_caught
+from .twin.commands import twin_app
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,7 @@ app.add_typer(mock_app, name="mock")
 trace_app = typer.Typer(no_args_is_help=True, help="What --trace has written.")
 app.add_typer(chip_app, name="chip")
 app.add_typer(trace_app, name="trace")
+app.add_typer(twin_app, name="twin")
 
 
 @app.callback()

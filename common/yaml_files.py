@@ -134,6 +134,20 @@ def load_yaml(path: Path, kind: str, *, is_not: str = "not readable as YAML") ->
         raise RefusedError(error.sentence(str(path), is_not=is_not)) from error
 
 
+def yaml_text(content: Mapping[str, Any]) -> str:
+    """Return plain data as YAML, one key a line."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # pyright: ignore[reportAttributeAccessIssue]
+    text = StringIO()
+    yaml.dump(dict(content), text)
+    return text.getvalue()
+
+
 def mapping_of(loaded: object, where: str, kind: str) -> dict[str, Any]:
     """Return what was read as a mapping with text for keys; refuse anything else."""
     if not isinstance(loaded, Mapping):

@@ -17,7 +17,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
 
 PICTURE = Path(__file__).with_name("architecture.png")
-WIDTH, HEIGHT = 16.0, 12.0
+WIDTH, HEIGHT = 16.0, 13.4
 INK, PAPER, NUMBER = "#1c2733", "#ffffff", "#b3261e"
 
 
@@ -48,7 +48,14 @@ def bar(bottom: float, height: float) -> tuple[float, float, float, float]:
 
 
 ROOMS = (
-    Room("cli.py", "the xbarlab command: the only place that knows everyone", "#e8e3f3", (), bar(11.2, 0.55)),
+    Room("cli.py", "the xbarlab command: the only place that knows everyone", "#e8e3f3", (), bar(12.6, 0.55)),
+    Room(
+        "twin/",
+        "a mock of your chip",
+        "#f6e9ef",
+        ((Part("rehearsal/", "runs on chips drawn from a profile; prediction beside measurement"),),),
+        bar(11.2, 1.2),
+    ),
     Room(
         "runbooks/",
         "what an operator runs",

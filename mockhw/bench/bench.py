@@ -15,6 +15,7 @@ from ..sim_clock import SimClock
 from .file import ArrayBoardEntry, BenchFile, BenchFileError, FaultEntry, InstrumentEntry, load_bench_file
 
 if TYPE_CHECKING:
+    from ..chip.profile import Profile
     from ..chip.virtual_chip import VirtualChip
     from ..passive_chip.chip import PassiveChip
     from ..probe_circuit.circuit import ProbeCircuit
@@ -75,14 +76,10 @@ class MockBench:
             self.save_state()
 
     def _make_chip(self) -> VirtualChip | PassiveChip:
-        from ..chip.profile import ProfileError, list_profiles, load_profile
+        from ..chip.profile import ProfileError
 
-        name = self.content.chip.profile
-        beside = self.path.parent / name
-        if name not in list_profiles() and beside.is_file():
-            name = str(beside)
+        profile = profile_of(self.content, self.path)
         try:
-            profile = load_profile(name, self.content.chip.changes)
             if profile.cell == "passive":
                 from ..passive_chip.chip import PassiveChip
                 from .warm_up import warm_up
@@ -167,6 +164,20 @@ class MockBench:
                     f"{self.path.name}: faults: no instrument at {fault.address}; there are "
                     + ", ".join(self.instruments)
                 )
+
+
+def profile_of(content: BenchFile, path: Path) -> Profile:
+    """Return the profile of the chip that a bench file, read from ``path``, has in its socket."""
+    from ..chip.profile import ProfileError, list_profiles, load_profile
+
+    name = content.chip.profile
+    beside = path.parent / name
+    if name not in list_profiles() and beside.is_file():
+        name = str(beside)
+    try:
+        return load_profile(name, content.chip.changes)
+    except (ProfileError, ValueError) as error:
+        raise BenchFileError(f"{path.name}: chip.profile: {error}") from error
 
 
 def _canonical(address: str) -> str:

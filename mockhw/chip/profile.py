@@ -17,8 +17,11 @@ from .. import profiles
 from ..device_models.filament.parameters import Section
 from ..device_models.kinds import ModelKind, kind_of
 from ..device_models.quantity import Farad, Ohm, Plain, Volt
+from .posterior import Posterior
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..device_models.base import DeviceModel
 
 FORMAT = 1
@@ -83,6 +86,8 @@ class Profile(Section):
         Device model behind :func:`make_model`.
     parameters : section
         The model's own numbers.
+    posterior : Posterior, optional
+        How far the chip may be from them, where the profile was fitted.
     """
 
     name: str
@@ -97,6 +102,7 @@ class Profile(Section):
     limits: SafeLimits
     read: ReadPoint
     parameters: SerializeAsAny[InstanceOf[Section]]
+    posterior: Posterior | None = None
     format: int = Field(default=FORMAT, ge=1, le=FORMAT)
 
     @model_validator(mode="after")
@@ -108,6 +114,21 @@ class Profile(Section):
         if self.gate_axis is not None and not (self.gate_axis_source or "").strip():
             raise ValueError("gate_axis_source is missing: name where the axis comes from, or write 'assumed' and why")
         return self
+
+    @model_validator(mode="after")
+    def _posterior_is_of_this_model(self) -> Profile:
+        if self.posterior is not None:
+            try:
+                self.posterior.means(self.parameters)
+            except ValueError as error:
+                raise ValueError(f"posterior.parameters: {error}") from error
+        return self
+
+    def drawn(self, rng: np.random.Generator) -> Profile:
+        """Return the profile of a chip that may be this one; itself where no posterior says how it may differ."""
+        if self.posterior is None:
+            return self
+        return self.model_copy(update={"parameters": self.posterior.draw(self.parameters, rng)})
 
     @property
     def rows(self) -> int:
@@ -130,6 +151,18 @@ def list_profiles() -> list[str]:
     return list(_shipped())
 
 
+def profile_file(name_or_path: str | Path) -> Path:
+    """Return the file of a shipped profile given by name, or of any by path; refuse what is neither."""
+    shipped = _shipped()
+    text = str(name_or_path)
+    path = shipped.get(text, Path(text))
+    if not path.is_file():
+        raise ProfileError(
+            f"profile {text!r} is neither a file nor shipped; shipped profiles are {', '.join(shipped) or 'none'}"
+        )
+    return path
+
+
 def load_profile(name_or_path: str | Path, changes: Mapping[str, Mapping[str, Any]] | None = None) -> Profile:
     """Load a shipped profile by name, or any profile by path.
 
@@ -143,13 +176,7 @@ def load_profile(name_or_path: str | Path, changes: Mapping[str, Mapping[str, An
     ProfileError
         If there is no such profile (the message lists the shipped ones), or its content is refused.
     """
-    shipped = _shipped()
-    text = str(name_or_path)
-    path = shipped.get(text, Path(text))
-    if not path.is_file():
-        raise ProfileError(
-            f"profile {text!r} is neither a file nor shipped; shipped profiles are {', '.join(shipped) or 'none'}"
-        )
+    path = profile_file(name_or_path)
     try:
         raw: object = load_yaml(path, "profile", is_not="not valid YAML")
     except RefusedError as error:

@@ -61,6 +61,7 @@ class RunRecord:
     ----------
     origin : instruments, chip and station, for the report.
     wear : makes the report's section on what the chip has borne; ``None`` leaves it out.
+    figures : whether anything is drawn: figures and the report; without them only numbers and tables are kept.
     cost : what the array was asked for since the run began, unfinished steps included.
     seconds : wall clock [s] until the bench was let go; ``None`` while it is held.
     """
@@ -69,6 +70,7 @@ class RunRecord:
     run: Run
     origin: dict[str, str]
     wear: Callable[[], Section] | None = None
+    figures: bool = True
     steps: list[StepRecord] = field(default_factory=list[StepRecord])
     cost: Cost = field(default_factory=Cost)
     seconds: float | None = None
@@ -121,6 +123,8 @@ class RunRecord:
         if failure is not None:
             lead = f"{lead} The run ended early: {describe_failure(failure)}"
         target = self.directory / "report.html"
+        if not self.figures:
+            return target
         with writing(target), ProgressBar("writing the report"):
             return write_report(
                 target,
@@ -135,6 +139,8 @@ class RunRecord:
 
     def drawn(self, result: Result) -> Section | None:
         """Return a step's part of the report with its figures drawn, which lie in ``figures/`` from now on."""
+        if not self.figures:
+            return None
         from matplotlib import pyplot
 
         section = drawn(result.section())

@@ -109,7 +109,7 @@ class RunCard(BaseModel):
                 f"{folder / CARD} is of run {self.run}, the journal beside it of run {begun['run']}: they do not "
                 "belong together; put back the one that was there"
             )
-        differences = [*_changed_seed(self, begun), *_changed_steps(self.steps, planned.get("steps"))]
+        differences = [*_changed_seed(self, begun), *changed_steps(self.steps, planned.get("steps"))]
         sealed = self.format < 2 or (self.digest == self.own_digest() == planned.get("card", self.digest))
         if differences or not sealed:
             what = ", ".join(differences) or "its digest is another one than what it was begun with"
@@ -158,9 +158,6 @@ def card_of(
     births: dict[str, str],
 ) -> RunCard:
     """Return the card of a run that begins now."""
-    given = (
-        [f"{key}={value}" for key, value in overrides.items()] if isinstance(overrides, Mapping) else list(overrides)
-    )
     text = book.path.read_text(encoding="utf-8-sig")
     return RunCard(
         format=FORMAT,
@@ -169,19 +166,29 @@ def card_of(
         station=str(station),
         text=text,
         sha256=_digest(text),
-        steps=[
-            CardStep(id=step.id, step=step.kind.name, plan=step.plan.model_dump(mode="json")) for step in book.steps
-        ],
+        steps=card_steps(book),
         chip=chip,
         seed=seed,
         check=check,
-        overrides=[str(item) for item in given],
+        overrides=override_texts(overrides),
         preset=book.preset,
         plugins={str(file.path): file.sha256 for file in book.plugins},
         births=births,
         simulation=simulation,
         versions=[*versions(), *strangers(step.kind.name for step in book.steps)],
     ).sealed()
+
+
+def card_steps(book: Runbook) -> list[CardStep]:
+    """Return the steps of a runbook with all their parameters."""
+    return [CardStep(id=step.id, step=step.kind.name, plan=step.plan.model_dump(mode="json")) for step in book.steps]
+
+
+def override_texts(overrides: Overrides) -> list[str]:
+    """Return what was given after ``--set``, as it is typed there."""
+    if isinstance(overrides, Mapping):
+        return [f"{key}={value}" for key, value in overrides.items()]
+    return [str(item) for item in overrides]
 
 
 def strangers(steps: Iterable[str]) -> list[str]:
@@ -226,7 +233,7 @@ def _changed_seed(card: RunCard, begun: Mapping[str, Any]) -> list[str]:
     return [] if was is None or was == now else [f"seed was {was} and is {now}"]
 
 
-def _changed_steps(now: Sequence[CardStep], was: Any) -> list[str]:
+def changed_steps(now: Sequence[CardStep], was: Any) -> list[str]:
     """Return what differs between the parameters in the card and those the journal has from the beginning."""
     if not isinstance(was, list):
         return []

@@ -18,7 +18,7 @@ from ...protocols.keeping.journal import StepHistory
 from ...protocols.keeping.run import Run, claim_folder
 from ...protocols.keeping.storage import StorageError
 from ...protocols.plan import Forecast
-from ..stations import find_station, open_bench
+from ..stations import open_bench
 from .ending import interrupts_caught, nothing_interrupts
 from .finished_steps import finished_step, given
 from .mock_chips import note_mocks
@@ -107,7 +107,7 @@ def run_runbook(
         The bench failed; the folder holds what was measured until then.
     """
     book = _loaded(runbook, overrides, preset, plugins, ask)
-    station_file = _station_of(book, station)
+    station_file = book.station_file(station)
     with console_for(quiet) as console:
         if dry_run:
             return _rehearse(book, station_file, seed, console)
@@ -205,14 +205,6 @@ def _loaded(runbook: str | Path | Runbook, overrides: Overrides, preset: str, pl
     if overrides or preset or plugins:
         raise RefusedError("overrides, preset and plugins belong to load_runbook() when the runbook is already loaded")
     return runbook
-
-
-def _station_of(book: Runbook, station: str | Path | None) -> Path:
-    if station is not None:
-        return find_station(station)
-    if book.station is None:
-        raise RefusedError(f"runbook {book.name} names no station: give one with --station FILE")
-    return find_station(book.station, beside=book.path.parent)
 
 
 def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Console | None) -> Outcome:

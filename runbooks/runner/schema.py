@@ -12,6 +12,7 @@ from ...common.errors import RefusedError, unknown
 from ...common.plugin_files import PluginFile
 from ...protocols.plan import ParameterError
 from ...protocols.registry import step_kind, step_names
+from ..stations import find_station
 from .expectations import Expectation, read_expectations
 from .front_matter import FrontMatter, read_front_matter
 from .parameters import Overrides, change, check_type
@@ -49,6 +50,14 @@ class Runbook:
     def name(self) -> str:
         """Name without folder and suffix."""
         return self.path.stem
+
+    def station_file(self, station: str | Path | None) -> Path:
+        """Return the station file of a run: the one given, or else the runbook's own."""
+        if station is not None:
+            return find_station(station)
+        if self.station is None:
+            raise RefusedError(f"runbook {self.name} names no station: give one with --station FILE")
+        return find_station(self.station, beside=self.path.parent)
 
 
 def list_runbooks() -> dict[str, Path]:

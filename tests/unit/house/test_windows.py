@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("common", "instruments", "protocols", "analysis", "mockhw", "runbooks")
+ROOMS = ("common", "instruments", "protocols", "analysis", "mockhw", "runbooks", "twin")
 
 
 def words(text: str) -> frozenset[str]:
