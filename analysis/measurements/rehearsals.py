@@ -65,7 +65,7 @@ class Predicted:
 def predictions_figure(quantities: Sequence[Predicted], *, title: str) -> Figure:
     """Draw every draw of every quantity, its median and its interval, and the limits that are expected.
 
-    Quantities on which all draws agree and of which nothing is expected are left out.
+    Those that are expected come first; where all draws agree and nothing is expected, a quantity is left out.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -80,7 +80,7 @@ def predictions_figure(quantities: Sequence[Predicted], *, title: str) -> Figure
     for k, quantity in enumerate(shown):
         _panel(figure.add_subplot(rows, COLUMNS, k + 1), quantity)
     left_out = len(quantities) - len(shown)
-    more = f" (bands: {shown[0].prediction.level:.0%} intervals" if shown else " ("
+    more = f" (bands: {100.0 * shown[0].prediction.level:.0f} % intervals" if shown else " ("
     more += f"; {left_out} more in rehearsal.json)" if left_out else ")"
     figure.suptitle(f"{title}{more}", x=0.01, ha="left", fontweight="bold", fontsize=12)
     return figure
@@ -104,7 +104,8 @@ def _panel(ax: Axes, quantity: Predicted) -> None:
             ax.axvline(limit / factor, color=PALETTE[1], linewidth=1.2, linestyle="--")
     if quantity.chance is not None and quantity.chance.n:
         text = f"missed in {percent_with_interval(quantity.chance)}"
-        ax.text(0.02, 0.98, text, transform=ax.transAxes, fontsize=8, va="top", color=PALETTE[1])
+        box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 1.0}
+        ax.text(0.02, 0.98, text, transform=ax.transAxes, fontsize=8, va="top", color=PALETTE[1], bbox=box)
     ax.set_title(f"{quantity.key} [{sign}]" if sign else quantity.key, fontsize=9)
     ax.set_ylim(0.0, 1.0)
     ax.set_yticks([])
@@ -149,7 +150,9 @@ def comparison_figure(quantities: Sequence[Compared], *, title: str) -> Figure:
         return figure
     level = max(q.prediction.level for q in shown)
     reach = float(ndtri(0.5 + level / 2.0))
-    ax.axvspan(-reach, reach, color=PALETTE[5], alpha=0.22, linewidth=0, label=f"{level:.0%} interval, if normal")
+    ax.axvspan(
+        -reach, reach, color=PALETTE[5], alpha=0.22, linewidth=0, label=f"{100.0 * level:.0f} % interval, if normal"
+    )
     ax.axvline(0.0, color=FAINT, linewidth=1.0)
     for row, quantity in enumerate(shown):
         _row(ax, row, quantity)

@@ -13,7 +13,9 @@ import numpy as np
 
 from ...common import plugins
 from ...common.errors import XbarlabError
+from ...common.progress import silent
 from ...mockhw.bench.bench import forget_bench
+from ...protocols.keeping.live_picture import LivePicture
 from ...protocols.keeping.run import Run
 from ...runbooks.runner.record import RunRecord, describe_failure
 from ...runbooks.runner.runner import chip_id, conduct
@@ -51,7 +53,7 @@ def run_draw(task: Task) -> Draw:
     """Carry out a draw, quietly; an exception of the run is its ``failure``, an interruption is not."""
     start = Draw(number=task.number, seed=task.seed, chip=task.chip)
     try:
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), plugins.scope():
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()), silent(), plugins.scope():
             return _carried_out(task, start)
     except Exception as error:
         return start.model_copy(update={"failure": _failure(error)})
@@ -69,6 +71,7 @@ def _carried_out(task: Task, start: Draw) -> Draw:
             task.folder / "run", title=book.title, sample=chip_id(bench), seed=task.seed, quiet=True,
             station=bench.station,
         )  # fmt: skip
+        run.live = LivePicture(None)
         return RunRecord(book=book, run=run, origin={}, figures=False)
 
     outcome = conduct(book, task.folder / STATION, task.seed, begin, check=False, console=None)

@@ -26,6 +26,10 @@ NOT_PREDICTED = frozenset({"seconds", "seed", "steps_planned", "steps_done"})
 """Keys of a summary that say nothing of the chip."""
 
 
+COUNTED = ("pulses", "transactions")
+"""Costs among the keys of a summary."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -181,6 +185,12 @@ class Rehearsal(_Part):
             for key, (unit, values) in told.items()
             if values
         ]
+
+    @property
+    def shown(self) -> list[Predicted]:
+        """All that is drawn: costs first, then every other metric."""
+        counted = [one for one in self.predicted if one.key in COUNTED]
+        return [*self.costs, *counted, *(one for one in self.predicted if one.key not in COUNTED)]
 
     @property
     def chances(self) -> dict[str, Estimate]:

@@ -29,7 +29,7 @@ def show_rehearsal(rehearsed: Rehearsed, *, quiet: bool) -> list[str]:
     if not record.done:
         raise XbarlabError("; ".join(line.strip().rstrip(":") for line in failure_lines(record)) or "no draw was made")
     title = f"{record.runbook.title}: {len(record.done)} draws of {record.chip.name}"
-    picture = save(predictions_figure([*record.costs, *record.predicted], title=title), folder / FIGURE)
+    picture = save(predictions_figure(record.shown, title=title), folder / FIGURE)
     if quiet:
         return []
     console = make_console()

@@ -171,7 +171,7 @@ def _percent(share: float) -> str:
 def _interval(one: Predicted) -> str:
     unit, p = describe(one.key).unit, one.prediction
     missing = len(one.values) - p.n
-    lacking = f"; none in {missing} draws" if missing else ""
+    lacking = f"; in {p.n} of {len(one.values)} draws" if missing else ""
     return f"{format_value(p.low, unit)} … {format_value(p.high, unit)}{lacking}"
 
 

@@ -39,8 +39,12 @@ def run_draws(tasks: Sequence[Task], *, jobs: int, keep: bool) -> Iterator[Draw]
         pool.shutdown()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        for worker in set(multiprocessing.active_children()) - before:
-            worker.terminate()
+        # Whatever a draw was doing, nothing real is on its bench; what it leaves is swept up after it has gone.
+        workers = set(multiprocessing.active_children()) - before
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.join()
         raise
 
 
