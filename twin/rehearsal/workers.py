@@ -45,6 +45,7 @@ def run_draws(tasks: Sequence[Task], *, jobs: int, keep: bool) -> Iterator[Draw]
             worker.kill()
         for worker in workers:
             worker.join()
+        pool.shutdown()
         raise
 
 
