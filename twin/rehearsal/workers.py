@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +16,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .draw import Task
     from .record import Draw
+
+GRACE = 15.0
+"""Seconds that draws have to end in when they are interrupted."""
+
+# In a worker: whoever was interrupted begins no other draw.
+_ENDING = threading.Event()
 
 
 def run_draws(tasks: Sequence[Task], *, jobs: int, keep: bool) -> Iterator[Draw]:
@@ -25,6 +33,7 @@ def run_draws(tasks: Sequence[Task], *, jobs: int, keep: bool) -> Iterator[Draw]
     keep : leave the folders of the draws
     """
     if jobs == 0:
+        _ENDING.clear()
         for task in tasks:
             yield _one(task, keep)
         return
@@ -39,13 +48,15 @@ def run_draws(tasks: Sequence[Task], *, jobs: int, keep: bool) -> Iterator[Draw]
         pool.shutdown()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        # Whatever a draw was doing, nothing real is on its bench; what it leaves is swept up after it has gone.
+        # Their folders are swept up once they have gone; nothing real is on their benches.
         workers = set(multiprocessing.active_children()) - before
         for worker in workers:
-            worker.kill()
+            worker.terminate()
+        until = time.monotonic() + GRACE
         for worker in workers:
+            worker.join(max(0.0, until - time.monotonic()))
+            worker.kill()
             worker.join()
-        pool.shutdown()
         raise
 
 
@@ -69,8 +80,13 @@ def _begin_worker() -> None:
 def _one(task: Task, keep: bool) -> Draw:
     from .draw import run_draw
 
+    if _ENDING.is_set():  # it had been handed over before the pool was told to end
+        raise KeyboardInterrupt
     try:
         return run_draw(task)
+    except KeyboardInterrupt:
+        _ENDING.set()
+        raise
     finally:
         if not keep:
             shutil.rmtree(task.folder, ignore_errors=True)

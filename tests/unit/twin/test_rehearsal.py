@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from support.training_bench import write_bench, write_two_boards
 from xbarlab.cli import main
 from xbarlab.common.errors import RefusedError
 from xbarlab.runbooks.runner.runner import run_runbook
+from xbarlab.twin.rehearsal import workers
 from xbarlab.twin.rehearsal.compare import compare
+from xbarlab.twin.rehearsal.draw import Task
 from xbarlab.twin.rehearsal.record import Draw, read_rehearsal
 from xbarlab.twin.rehearsal.rehearse import rehearse
 
@@ -262,6 +265,22 @@ def test_what_is_no_rehearsal_is_refused(tmp_path: Path, content: str, said: str
     (tmp_path / "rehearsal.json").write_text(content, encoding="utf-8")
     with pytest.raises(RefusedError, match=said):
         read_rehearsal(tmp_path)
+
+
+def die(task: Task, keep: bool) -> Draw:
+    """Stand in for a draw whose process is killed."""
+    os._exit(9)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_is_a_draw_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_one", die)
+    task = Task(
+        number=1, seed=7, folder=tmp_path, runbook=tmp_path, preset="", overrides=(), plugins=(), chip={"slope": 1.0}
+    )
+    (draw,) = workers.run_draws([task], jobs=1, keep=True)
+    assert (draw.number, draw.seed, draw.chip) == (1, 7, {"slope": 1.0})
+    assert "its process was killed" in draw.failure
 
 
 @pytest.mark.slow
