@@ -93,9 +93,14 @@ def _loss_panel(ax: Axes, losses: Floats, steps: int | None) -> None:
     ax.plot(updates, losses, color=PALETTE[0], lw=0.8 if smooth else 1.2, alpha=0.4 if smooth else 1.0, label="each")
     if smooth:
         width = 2 * (losses.size // 50) + 1
-        padded = np.pad(losses, width // 2, mode="reflect")
-        running = np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
-        ax.plot(updates, running, color=PALETTE[0], lw=2.0, label=f"median of {width}")
+        running = np.median(np.lib.stride_tricks.sliding_window_view(losses, width), axis=1)
+        ax.plot(
+            updates[width // 2 : losses.size - width // 2],
+            running,
+            color=PALETTE[0],
+            lw=2.0,
+            label=f"median of {width}",
+        )
         ax.legend(loc="upper right")
     positive = losses[losses > 0.0]
     if positive.size and positive.max() > 20.0 * positive.min():
