@@ -20,7 +20,7 @@ class Anything:
     def set(self, now: float, **changes: Any) -> None:
         self.__dict__.update(changes)
 
-    def measure(self, terminal: object, now: float) -> Measured:
+    def measure(self, terminal: object, now: float, *, aperture: float | None = None) -> Measured:
         return Measured(0.5, 50e-6, False)
 
 

@@ -26,7 +26,7 @@ class Resistor:
     def hold(self, bias: Bias, seconds: float) -> None:
         self.lived.append((float(self.solve(bias).cell_volts[0, 0]), seconds))
 
-    def measure(self, bias: Bias) -> Solution:
+    def measure(self, bias: Bias, *, aperture: float | None = None) -> Solution:
         return self.solve(bias)
 
     def solve(self, bias: Bias) -> Solution:
