@@ -34,7 +34,13 @@ def _age(law: Law, cell: Cell, current: float, vc: float, time: float, moved: fl
             cell.kind = SHORT if short else OPEN
             put(cell, law.y_short if short else law.y_open)
             return
-    cell.wear += moved / law.wear_excursion
+    cycles = moved / law.wear_excursion
+    if cycles > 1e-5:
+        # RESET gets harder: as a power of the cycles from the first one on, steeply as the end comes near.
+        harder = law.age_power * math.log1p(cycles / (law.age_cycles + cell.wear))
+        harder += law.fade * cycles * (2.0 * cell.wear + cycles) / (cell.endurance * cell.endurance)
+        cell.ur *= 1.0 + harder + 0.5 * harder * harder
+    cell.wear += cycles
     if cell.wear > cell.endurance:
         cell.kind = ON
         put(cell, law.y_on)
@@ -65,6 +71,8 @@ def _form(
     i_lin = volts / (cell.rl + series + 1.0 / (law.beta * vov))
     current = min(i_lin / math.sqrt(math.sqrt(1.0 + (i_lin / i_sat) ** 4)), limit)
     y = math.log(law.form_gain * current) + law.form_sd * normal(cell)
+    if uniform(cell) < law.form_tail:
+        y += law.form_tail_mean * math.log(uniform(cell))
     put(cell, min(max(y, law.y_min), law.y_max))
     cell.formed = 1
     cell.t_move = now
@@ -82,21 +90,21 @@ def _softplus(law: Law, y: float) -> float:
 
 @njit(cache=True, error_model="numpy")
 def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
-    """Write the state after a SET move, with its cycle noise."""
+    """Write the state after a SET move, with its cycle noise; ``cell.gc`` is still the conductance it started from."""
     if moved < 1e-7:
         return
+    start = cell.gc / law.gh
+    from_hrs = 1.0 / (1.0 + start * start)
     y = min(cell.y + moved, law.y_max)
-    if moved > law.least_move and law.kq > 0.0:
-        cell.q = min(law.q_max, law.kq * max(0.0, math.log(current / law.i0)))
-    sigma = law.sig_s * math.sqrt(min(1.0, moved)) * (_softplus(law, y) + law.g_s)
+    if law.kq > 0.0:
+        target = min(law.q_max, law.kq * max(0.0, math.log(current / law.i0)))
+        cell.q += (target - cell.q) * -math.expm1(-moved / law.least_move)
+    share = min(1.0, moved)
+    sigma = (law.sig_s * from_hrs + law.sig_l) * math.sqrt(share) * (_softplus(law, y) + law.g_s)
     z = normal(cell)
-    if cell.polarity != 1:
-        # The first pulse after a RESET remembers the last cycle's draw.
-        cell.polarity = 1
-        z = law.rho * cell.xi_s + math.sqrt(1.0 - law.rho * law.rho) * z
-        cell.xi_s = z
+    cell.polarity = 1
     y += sigma * z
-    if uniform(cell) < law.ptail * min(1.0, moved):
+    if uniform(cell) < law.ptail * share * from_hrs:
         y += law.ttail * math.log(uniform(cell))
     put(cell, min(max(y, law.y_min), law.y_max))
 
@@ -134,6 +142,10 @@ def _finish_reset(
             kick = max(kick, math.sqrt(drift))
     if moved > 1e-7 or kick > 0.0:
         put(cell, min(max(y, law.y_min), law.y_max))
+    if moved > 0.02 and law.sig_b > 0.0:
+        # What broke the filament decides how the next SET finds it: the barrier is drawn anew as far as the cell came.
+        kept = math.exp(law.ln_rho * min(1.0, moved / law.forget))
+        cell.xi_s = kept * cell.xi_s + math.sqrt(1.0 - kept * kept) * normal(cell)
     return kick
 
 
@@ -146,7 +158,7 @@ def _load(
     w[_LINE + i] = cell.rl + series
     w[_CHANNEL + i] = 1.0 / (law.beta * vov)
     w[_SAT + i] = i_sat if setting else vov
-    w[_BARRIER + i] = cell.us if setting else cell.ur
+    w[_BARRIER + i] = cell.us * (1.0 + law.sig_b * cell.xi_s) if setting else cell.ur
     w[_GXR + i] = cell.gxr
 
 

@@ -95,7 +95,11 @@ class CycleNoise(Section):
     """
 
     Gq: Siemens
+    Gh: Siemens
     sigS: Plain
+    sigL: Plain
+    sigB: Plain
+    forget: Plain
     gS: Plain
     ptail: Plain
     ttail: Plain
@@ -176,6 +180,8 @@ class Forming(Section):
     virgin_ln_sd: Plain
     compliance_gain: PerVolt
     ln_sd: Plain
+    tail_fraction: Plain
+    tail_mean: Plain
 
 
 class Stuck(Section):
@@ -204,6 +210,9 @@ class Wear(Section):
     median_cycles: Plain
     ln_sd: Plain
     excursion: Plain
+    age_power: Plain
+    age_cycles: Plain
+    fade: Plain
 
 
 class Temperature(Section):

@@ -43,7 +43,12 @@ def make_law(p: FilamentParameters) -> Law:
         least_move=float(p.memory.least_move),
         q_max=float(p.memory.q_max),
         gq=p.cycle_noise.Gq * _MICRO,
+        gh=p.cycle_noise.Gh * _MICRO,
         sig_s=float(p.cycle_noise.sigS),
+        sig_l=float(p.cycle_noise.sigL),
+        sig_b=float(p.cycle_noise.sigB),
+        forget=float(p.cycle_noise.forget),
+        ln_rho=math.log(max(p.cycle_noise.rho, 1e-9)),
         g_s=float(p.cycle_noise.gS),
         ptail=float(p.cycle_noise.ptail),
         ttail=float(p.cycle_noise.ttail),
@@ -83,6 +88,11 @@ def make_law(p: FilamentParameters) -> Law:
         y_on=math.log(p.stuck.on_conductance * _MICRO),
         y_short=math.log(p.stuck.short_conductance * _MICRO),
         wear_excursion=float(p.wear.excursion),
+        age_power=float(p.wear.age_power),
+        age_cycles=float(p.wear.age_cycles),
+        fade=float(p.wear.fade),
+        form_tail=float(p.forming.tail_fraction),
+        form_tail_mean=float(p.forming.tail_mean),
     )
 
 

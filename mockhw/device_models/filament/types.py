@@ -49,7 +49,12 @@ class Law(NamedTuple):
     least_move: float
     q_max: float
     gq: float
+    gh: float
     sig_s: float
+    sig_l: float
+    sig_b: float
+    forget: float
+    ln_rho: float
     g_s: float
     ptail: float
     ttail: float
@@ -89,6 +94,11 @@ class Law(NamedTuple):
     y_on: float
     y_short: float
     wear_excursion: float
+    age_power: float
+    age_cycles: float
+    fade: float
+    form_tail: float
+    form_tail_mean: float
 
 
 CELL = np.dtype(
