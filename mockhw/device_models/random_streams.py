@@ -96,6 +96,18 @@ def normal(cell: Stream) -> float:
 
 
 @njit(cache=True, error_model="numpy")
+def gamma(cell: Stream, shape: float) -> float:
+    """Return a Gamma(``shape``) number of scale 1 from the cell's stream (Marsaglia and Tsang 2000)."""
+    d = shape + 1.0 - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    while True:
+        x = normal(cell)
+        v = (1.0 + c * x) ** 3
+        if v > 0.0 and math.log(uniform(cell)) < 0.5 * x * x + d - d * v + d * math.log(v):
+            return d * v * uniform(cell) ** (1.0 / shape)
+
+
+@njit(cache=True, error_model="numpy")
 def tabulated(table: Floats, tail: float, u: float) -> float:
     """Return the quantile of ``u`` for a symmetric law tabulated at k/(n−1), power-law tails of exponent ``tail``.
 

@@ -202,6 +202,18 @@ class FilamentModel:
         cells["t_relax"][healthy] = now
 
 
+    def assume_cycled(self, cycles: float) -> None:
+        """Declare all healthy cells aged by ``cycles`` full cycles (a used chip); none of them fails of it."""
+        cells, law = self._cells, self._numbers
+        healthy = cells["kind"] == HEALTHY
+        wear = cells["wear"][healthy]
+        after = np.minimum(wear + cycles, np.maximum(wear, 0.99 * cells["endurance"][healthy]))
+        end = cells["endurance"][healthy] ** 2
+        harder = law.age_power * np.log((law.age_cycles + after) / (law.age_cycles + wear))
+        cells["ur"][healthy] *= np.exp(harder + law.fade * (after**2 - wear**2) / end)
+        cells["wear"][healthy] = after
+
+
 def _floats(values: FloatArray) -> FloatArray:
     return np.ascontiguousarray(values, np.float64)
 

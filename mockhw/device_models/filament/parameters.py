@@ -134,26 +134,45 @@ class StateBounds(Section):
 
 
 class Relaxation(Section):
-    """Drift and spread of y by ln(1 + t/t0), complete after ``reference_time`` at ``reference_temperature``."""
+    """Drift and spread of y by ln(1 + t/t0), complete after ``reference_time``: two thermally activated components.
+
+    Weak: normal, mean·1/(1 + (Gc/mean_corner)²) and sd·(100 µS/(Gc + corner))^power·gain, gain lognormal between cells
+    (``ln_gain``), as at ``reference_temperature``. Strong: y falls by a gamma process that comes to an exponential
+    law of mean ``strong_mean`` at ``strong_temperature``.
+    """
 
     mean: Plain
     mean_corner: Siemens
     sd: Plain
+    corner: Siemens
+    power: Plain
+    ln_gain: Plain
+    activation: ElectronVolt
+    reference_temperature: Kelvin
+    strong_mean: Plain
+    strong_activation: ElectronVolt
+    strong_temperature: Kelvin
     t0: Second
     reference_time: Second
-    reference_temperature: Kelvin
-    activation: ElectronVolt
 
 
 class ReadNoise(Section):
-    """Noise of y: scale/(1+(Gc/Gq)²)·t(dof), plus ``relative`` of G; two-state traps on top."""
+    """Noise of y: scale/(1+(Gc/Gq)²)·t(dof), plus ``relative`` of G; 1/f noise and two-state traps on top.
+
+    1/f: relaxators of time constants tau with a standard deviation of y of flicker·sqrt(1 + Gq/Gc)·tau^tilt each (a
+    spectrum of slope −(1 + 2·tilt)), lognormal between cells. Traps: steps of y of scale·trap_amplitude/(1 + Gc/Gq).
+    """
 
     scale: Plain
     dof: Plain
     relative: Plain
+    flicker: Plain
+    flicker_tilt: Plain
+    flicker_ln_sd: Plain
     one_trap_fraction: Plain
     two_trap_fraction: Plain
     trap_amplitude: Plain
+    trap_ln_sd: Plain
     trap_tau_min: Second
     trap_tau_max: Second
 

@@ -8,18 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..random_streams import stream_keys
+from ..relaxation import arrhenius
 from .parameters import FilamentParameters
 from .types import HEALTHY, ON, OPEN, SHORT, Floats, Law, empty_cells
 
-_EV_PER_K = 8.617333262e-5
 _MICRO = 1e6
 _MEGAOHM = 1e-6
 
 
 def make_law(p: FilamentParameters) -> Law:
     """Convert a profile's SI numbers to kernel units."""
-    hot = 1.0 / p.temperature.reference - 1.0 / p.temperature.ambient
-    bake = 1.0 / p.relaxation.reference_temperature - 1.0 / p.temperature.ambient
+    ambient = float(p.temperature.ambient)
+    weak = arrhenius(p.relaxation.activation, ambient, p.relaxation.reference_temperature)
+    strong = arrhenius(p.relaxation.strong_activation, ambient, p.relaxation.strong_temperature)
     return Law(
         beta=p.transistor.beta * _MICRO,
         vt=float(p.transistor.Vt),
@@ -62,15 +63,20 @@ def make_law(p: FilamentParameters) -> Law:
         y_min=math.log(p.bounds.Gc_min * _MICRO),
         y_max=math.log(p.bounds.Gc_max * _MICRO),
         relax_mean=float(p.relaxation.mean),
-        relax_corner=p.relaxation.mean_corner * _MICRO,
+        relax_mean_corner=p.relaxation.mean_corner * _MICRO,
         relax_sd=float(p.relaxation.sd),
+        relax_corner=p.relaxation.corner * _MICRO,
+        relax_power=float(p.relaxation.power),
+        relax_weak=math.exp(weak),
+        relax_strong=p.relaxation.strong_mean * math.exp(strong),
         relax_t0=float(p.relaxation.t0),
-        relax_amplitude=math.exp(p.relaxation.activation / _EV_PER_K * bake),
         relax_inv_log=1.0 / math.log1p(p.relaxation.reference_time / p.relaxation.t0),
-        ln_rate=p.temperature.switching / _EV_PER_K * hot,
+        ln_rate=arrhenius(p.temperature.switching, ambient, p.temperature.reference),
         noise_scale=float(p.read_noise.scale),
         noise_dof=float(p.read_noise.dof),
         noise_relative=float(p.read_noise.relative),
+        flicker_scale=float(p.read_noise.flicker),
+        flicker_tilt=float(p.read_noise.flicker_tilt),
         a3_20=float(p.nonlinearity.a3_at_20uS),
         a3_50=float(p.nonlinearity.a3_at_50uS),
         a3_80=float(p.nonlinearity.a3_at_80uS),
@@ -126,7 +132,7 @@ def draw_cells(p: FilamentParameters, size: int, seed: int) -> NDArray[np.void]:
     decades = rng.random((size, 2))
     tau = noise.trap_tau_min * (noise.trap_tau_max / noise.trap_tau_min) ** decades
     occupied = rng.beta(2.0, 2.0, (size, 2))
-    step = noise.scale * noise.trap_amplitude * np.exp(0.5 * rng.standard_normal((size, 2)))
+    step = noise.scale * noise.trap_amplitude * np.exp(noise.trap_ln_sd * rng.standard_normal((size, 2)))
 
     cells = empty_cells(size)
     cells["y"] = y
@@ -149,6 +155,9 @@ def draw_cells(p: FilamentParameters, size: int, seed: int) -> NDArray[np.void]:
     cells["trap_tau"] = tau
     cells["trap_occupied"] = occupied
     cells["trap_step"] = step
+    cells["relax_gain"] = np.exp(p.relaxation.ln_gain * rng.standard_normal(size))
+    cells["flicker_gain"] = np.exp(noise.flicker_ln_sd * rng.standard_normal(size))
+    cells["flicker"] = rng.standard_normal((size, 5))
     cells["key"] = stream_keys(seed, size)
     return cells
 

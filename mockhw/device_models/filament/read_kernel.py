@@ -9,12 +9,14 @@ import numpy as np
 from numba import njit
 
 from ..fluctuations import follow_relaxators, keep_and_kick, start_relaxators, switch_traps
-from ..random_streams import normal, tabulated, uniform
+from ..random_streams import gamma, normal, tabulated, uniform
 from ..relaxation import relaxed_part
 from .kinetics import overdrive
 from .types import HEALTHY, Cell, Floats, Integers, Law
 
-_DECADES = np.array([1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5])  # sample period over a relaxator's time constant
+FLICKER_TAU = np.array([3.16e-3, 5.62e-2, 1.0, 17.8, 316.0])  # time constants of a cell's own relaxators [s]
+_FAST = np.array([1e-3, 1e-4, 1e-5, 1e-6])  # those of a trace [s], as far as its samples can follow them
+_SPACING = 1.25  # decades from one of the cell's relaxators to the next
 
 
 @njit(cache=True, error_model="numpy")
@@ -49,12 +51,38 @@ def relax(law: Law, cell: Cell, now: float) -> None:
         return
     part = grown * law.relax_inv_log
     gc = cell.gc
-    x = gc / law.gq
-    size = law.relax_amplitude / (1.0 + x * x)
-    y = cell.y + law.relax_mean * size * part * gc / (gc + law.relax_corner)
-    y += law.relax_sd * size * math.sqrt(part) * normal(cell)
+    x = gc / law.relax_mean_corner
+    spread = law.relax_sd * cell.relax_gain * (100.0 / (gc + law.relax_corner)) ** law.relax_power
+    y = cell.y + law.relax_mean * law.relax_weak * part / (1.0 + x * x)
+    y += law.relax_weak * spread * math.sqrt(part) * normal(cell)
+    if law.relax_strong * part > 1e-5:
+        y -= law.relax_strong * gamma(cell, part)
     put(cell, min(max(y, law.y_min), law.y_max))
     cell.t_relax = now
+
+
+@njit(cache=True, error_model="numpy")
+def flicker(law: Law, cell: Cell, now: float) -> float:
+    """Move the slow relaxators of one cell to ``now`` [s], each by its exact propagator; return their sum.
+
+    One that has had no time to move is left as it is, so that reads in quick succession cost next to nothing.
+    """
+    total = 0.0
+    for j in range(FLICKER_TAU.size):
+        tau = FLICKER_TAU[j]
+        passed = now - cell.t_flicker[j]
+        if passed > 0.02 * tau:
+            keep = math.exp(-passed / tau) if passed < 30.0 * tau else 0.0
+            cell.flicker[j] = keep * cell.flicker[j] + math.sqrt(1.0 - keep * keep) * normal(cell)
+            cell.t_flicker[j] = now
+        total += tau**law.flicker_tilt * cell.flicker[j]
+    return total
+
+
+@njit(cache=True, error_model="numpy")
+def flicker_size(law: Law, cell: Cell, gc: float) -> float:
+    """Return the standard deviation of y of one relaxator with a time constant of 1 s."""
+    return law.flicker_scale * cell.flicker_gain * math.sqrt(1.0 + law.gq / gc)
 
 
 @njit(cache=True, error_model="numpy")
@@ -80,9 +108,8 @@ def read_cells(
 
 @njit(cache=True, error_model="numpy")
 def fluctuation(law: Law, cell: Cell, gc: float, average: int, now: float, table: Floats) -> float:
-    """Return one reading's deviation of y: fast noise averaged over ``average`` reads, plus the traps."""
+    """Return one reading's deviation of y: fast noise averaged over ``average`` reads, slow 1/f noise, the traps."""
     x = gc / law.gq
-    damping = 1.0 / (1.0 + x * x)
     if average <= 8:
         fast = 0.0
         for _ in range(average):
@@ -92,7 +119,12 @@ def fluctuation(law: Law, cell: Cell, gc: float, average: int, now: float, table
         # Enough reads for the central limit to hold in the body of the law.
         variance = law.noise_dof / ((law.noise_dof - 2.0) * average)
         fast = math.sqrt(variance) * normal(cell)
-    return damping * (law.noise_scale * fast + switch_traps(cell, now))
+    deviation = law.noise_scale * fast / (1.0 + x * x)
+    if cell.traps > 0:
+        deviation += switch_traps(cell, now) / (1.0 + x)
+    if law.flicker_scale > 0.0:
+        deviation += flicker_size(law, cell, gc) * flicker(law, cell, now)
+    return deviation
 
 
 @njit(cache=True, error_model="numpy")
@@ -141,12 +173,17 @@ def noise_sigma_cells(
         variance = 0.0
         if cell.kind == HEALTHY:
             x = cell.gc / law.gq
-            share = 1.0 / ((1.0 + cell.gc * cell.rs) * (1.0 + x * x))
-            variance = fast
+            variance = fast / ((1.0 + x * x) * (1.0 + x * x))
             for j in range(cell.traps):
                 p = cell.trap_occupied[j]
-                variance += p * (1.0 - p) * cell.trap_step[j] * cell.trap_step[j]
-            variance *= share * share
+                variance += p * (1.0 - p) * (cell.trap_step[j] / (1.0 + x)) ** 2
+            if law.flicker_scale > 0.0:
+                slow = 0.0
+                for j in range(FLICKER_TAU.size):
+                    slow += FLICKER_TAU[j] ** (2.0 * law.flicker_tilt)
+                variance += slow * flicker_size(law, cell, cell.gc) ** 2
+            share = 1.0 + cell.gc * cell.rs
+            variance /= share * share
         out[k] = conductance[k] * math.sqrt(variance + law.noise_relative * law.noise_relative)
 
 
@@ -156,28 +193,33 @@ def sample_cell(
 ) -> None:
     """Fill ``out`` with samples around ``current``, one every ``period`` [s]: 1/f noise, traps and white noise.
 
-    Six relaxators a decade apart from the sample period upwards add up to 1/f; one Student scale per
-    trace keeps the heavy tail between cells and traces that single reads show.
+    The cell's own slow relaxators go on where the last reading left them; faster ones, a decade apart, belong to the
+    trace, as far down as its samples can follow. Their variances go on as those of the slow ones do.
     """
     law = laws[0]
     cell = cells[c]
     gc = cell.gc
     x = gc / law.gq
     series = gc * cell.rs
-    # chi-squared of dof 2.5 from its gamma mean-preserving pieces: 2 exponential dof plus half a normal one
-    chi = -2.0 * math.log(uniform(cell))
-    z = normal(cell)
-    chi += 0.5 * z * z
-    scale = law.noise_scale * math.sqrt(law.noise_dof / max(chi, 1e-3)) / (math.sqrt(6.0) * (1.0 + x * x))
-    damping = 1.0 / (1.0 + x * x)
     healthy = cell.kind == HEALTHY
-    states, keep, kick = np.empty(6), np.empty(6), np.empty(6)
+    count = 0
+    while count < _FAST.size and _FAST[count] > 0.5 * period:
+        count += 1
+    states, keep, kick = np.empty(count), np.empty(count), np.empty(count)
     start_relaxators(cell, states)
-    keep_and_kick(_DECADES, keep, kick)
+    keep_and_kick(period / _FAST[:count], keep, kick)
+    weight = _FAST[:count] ** law.flicker_tilt / math.sqrt(_SPACING)
+    size = flicker_size(law, cell, gc)
     for k in range(out.size):
         ratio = 1.0 + law.noise_relative * normal(cell)
         if healthy:
-            deviation = scale * follow_relaxators(cell, states, keep, kick)
-            deviation += damping * switch_traps(cell, now + k * period)
+            time = now + k * period
+            deviation = flicker(law, cell, time)
+            follow_relaxators(cell, states, keep, kick)
+            for j in range(count):
+                deviation += weight[j] * states[j]
+            deviation *= size
+            if cell.traps > 0:
+                deviation += switch_traps(cell, time) / (1.0 + x)
             ratio *= seen_through_series(series, deviation)
         out[k] = current * ratio

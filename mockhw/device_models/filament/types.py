@@ -68,15 +68,20 @@ class Law(NamedTuple):
     y_min: float
     y_max: float
     relax_mean: float
-    relax_corner: float
+    relax_mean_corner: float
     relax_sd: float
+    relax_corner: float
+    relax_power: float
+    relax_weak: float
+    relax_strong: float
     relax_t0: float
-    relax_amplitude: float
     relax_inv_log: float
     ln_rate: float
     noise_scale: float
     noise_dof: float
     noise_relative: float
+    flicker_scale: float
+    flicker_tilt: float
     a3_20: float
     a3_50: float
     a3_80: float
@@ -138,10 +143,15 @@ CELL = np.dtype(
         ("trap_tau", "f8", (2,)),
         ("trap_occupied", "f8", (2,)),
         ("trap_step", "f8", (2,)),
-        (BUILD, "f8", (2,)),
+        ("relax_gain", "f8"),
+        (BUILD, "f8", (1,)),
+        # Fifth: slow noise.
+        ("flicker", "f4", (5,)),
+        ("flicker_gain", "f4"),
+        ("t_flicker", "f8", (5,)),
     ]
 )
-"""One cell: state and draws, as one record of four cache lines, so that a kernel touches few of them."""
+"""One cell: state and draws, as one record of five cache lines, so that a kernel touches few of them."""
 
 
 def empty_cells(size: int) -> NDArray[np.void]:
@@ -184,6 +194,10 @@ class Cell(Protocol):
     strength: float
     wear: float  # cycles
     endurance: float
+    relax_gain: float  # of the spread of relaxation
+    flicker: NDArray[np.float32]  # slow relaxators, each of variance 1
+    flicker_gain: float
+    t_flicker: Floats  # time up to which each has been followed [s]
 
 
 def as_record(law: Law) -> NDArray[np.void]:

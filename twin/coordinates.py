@@ -1,0 +1,127 @@
+"""Which numbers a fit may move, between which bounds, and the unbounded coordinates in which it moves them.
+
+A bound is what physics or the range of the data admits; a number that ends at one is flagged in the profile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+AT_BOUND = 0.02
+"""Closer to a bound than this share of its range, a number counts as being at it."""
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """One number of a fit, between ``low`` and ``high`` in SI units; ``log``: its logarithm is what moves."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = True
+
+    def encode(self, value: float) -> float:
+        """Return the unbounded coordinate of a value; one outside the bounds is moved just inside."""
+        u = self._share(value)
+        u = min(max(u, 1e-3), 1.0 - 1e-3)
+        return math.log(u / (1.0 - u))
+
+    def decode(self, x: float) -> float:
+        """Return the value at an unbounded coordinate."""
+        u = 1.0 / (1.0 + math.exp(-min(max(x, -40.0), 40.0)))
+        return self.low * (self.high / self.low) ** u if self.log else self.low + u * (self.high - self.low)
+
+    def at_bound(self, value: float) -> str:
+        """Return "low" or "high" where a value sits at a bound, else nothing."""
+        u = self._share(value)
+        return "low" if u < AT_BOUND else "high" if u > 1.0 - AT_BOUND else ""
+
+    def _share(self, value: float) -> float:
+        if self.log:
+            return math.log(max(value, 1e-300) / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+_TECHNOLOGY = (
+    Coordinate("transistor.Vt", 0.2, 1.4, log=False),
+    Coordinate("transistor.beta", 100e-6, 500e-6),
+    Coordinate("series.Rs", 2500.0, 5000.0),
+    Coordinate("driver.tau", 0.02e-6, 0.3e-6),
+    Coordinate("driver.Vtd", 0.3, 1.6, log=False),
+    Coordinate("driver.exponent", 0.4, 2.0),
+    Coordinate("set.US", 0.2, 2.0),
+    Coordinate("set.V0S", 0.05, 0.7),
+    Coordinate("set.GxS", 20e-6, 2000e-6),
+    Coordinate("set.slow_knee", -3.0, 1.5, log=False),
+    Coordinate("set.slow_factor", 5.0, 90.0),
+    Coordinate("reset.UR", 0.02, 0.5),
+    Coordinate("reset.V0R", 0.003, 0.06),
+    Coordinate("reset.GxR", 150e-6, 5000e-6),
+    Coordinate("reset.Gm", 1.5e-6, 80e-6),
+    Coordinate("reset.slow_factor", 5.0, 90.0),
+    Coordinate("memory.kq", 0.05, 6.0),
+    Coordinate("memory.I0", 80e-6, 400e-6),
+    Coordinate("memory.q_max", 0.01, 5.0),
+    Coordinate("cycle_noise.Gh", 4e-6, 300e-6),
+    Coordinate("cycle_noise.sigS", 0.03, 3.0),
+    Coordinate("cycle_noise.sigL", 0.004, 0.6),
+    Coordinate("cycle_noise.sigB", 0.004, 0.6),
+    Coordinate("cycle_noise.gS", 0.003, 0.3),
+    Coordinate("cycle_noise.ptail", 0.003, 0.6),
+    Coordinate("cycle_noise.ttail", 0.1, 2.5),
+    Coordinate("cycle_noise.sigH", 0.08, 1.8),
+    Coordinate("cycle_noise.lam", 0.004, 0.8),
+    Coordinate("cycle_noise.d0", 0.15, 3.0),
+    Coordinate("cycle_noise.rho", 0.03, 0.95),
+    Coordinate("device_spread.ln_Rs", 0.004, 0.25),
+    Coordinate("device_spread.ln_US", 0.01, 0.5),
+    Coordinate("device_spread.ln_UR", 0.02, 0.6),
+    Coordinate("device_spread.ln_GxR", 0.02, 0.8),
+    Coordinate("device_spread.weak_fraction", 0.005, 0.3),
+    Coordinate("device_spread.weak_factor", 1.05, 5.0),
+    Coordinate("wear.age_power", 0.0003, 0.2),
+    Coordinate("wear.age_cycles", 0.1, 500.0),
+    Coordinate("forming.mean", 1.5, 6.0),
+    Coordinate("forming.sd", 0.02, 1.0),
+    Coordinate("forming.compliance_gain", 0.1, 5.0),
+    Coordinate("forming.ln_sd", 0.05, 1.5),
+    Coordinate("forming.tail_fraction", 0.003, 0.5),
+    Coordinate("forming.tail_mean", 0.1, 3.0),
+)
+FULL = {one.name: one for one in _TECHNOLOGY}
+"""Everything that measurements of a new technology may move."""
+
+CHIP = ("transistor.Vt", "series.Rs", "set.US", "reset.UR")
+"""What differs between chips of one technology: the numbers of a calibration."""
+
+UNKNOWN = {
+    "volts": (1.0, 4.5),
+    "gate": (1.0, 4.5),
+    "width": (20e-9, 20e-6),
+}
+"""Last part of the name of an unknown number of a protocol -> bounds, in SI units."""
+
+
+def coordinate_of(name: str) -> Coordinate | None:
+    """Return the coordinate of a number of the model or of a protocol; None where it has none."""
+    if name in FULL:
+        return FULL[name]
+    bounds = UNKNOWN.get(name.rsplit(".", 1)[-1]) if name.startswith("protocol.") else None
+    return Coordinate(name, *bounds) if bounds else None
+
+
+def encode(coordinates: Iterable[Coordinate], values: Mapping[str, float]) -> Floats:
+    """Return the unbounded coordinates of named values."""
+    return np.asarray([one.encode(values[one.name]) for one in coordinates])
+
+
+def decode(coordinates: Iterable[Coordinate], x: Iterable[float]) -> dict[str, float]:
+    """Return named values at unbounded coordinates."""
+    return {one.name: one.decode(float(value)) for one, value in zip(coordinates, x, strict=True)}

@@ -1,0 +1,73 @@
+"""How far a set of numbers is from the data: every measured protocol replayed, every panel compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ..analysis.measured_data.measured import Measured
+from ..mockhw.device_models.filament.parameters import FilamentParameters
+from ..mockhw.device_models.quantity import Quantity
+from .panels import Panel, panels_of
+from .replay.sweeps import replay_cycling, replay_forming, replay_sweep
+from .replay.write_verify import replay_write_verify
+
+Replay = Callable[[Measured, FilamentParameters, int, int], pd.DataFrame]
+
+REPLAYS: dict[str, Replay] = {
+    "pulse_sweep": replay_sweep,
+    "forming": replay_forming,
+    "cycling": replay_cycling,
+    "write_verify": replay_write_verify,
+}
+"""Kind of measurement -> how it is done again."""
+PROTOCOL = "protocol"
+"""Section of the names that belong to what was done, not to the cells: ``protocol.<measurement>.<dotted name>``."""
+
+
+def with_values(parameters: FilamentParameters, values: Mapping[str, float], source: str = "trial") -> FilamentParameters:
+    """Return parameters with some numbers replaced: dotted names, SI units."""
+    sections: dict[str, dict[str, Quantity]] = {}
+    for name, value in values.items():
+        section, key = name.split(".")
+        old = getattr(getattr(parameters, section), key)
+        sections.setdefault(section, {})[key] = Quantity(value, old.unit, source)
+    changed = {
+        section: getattr(parameters, section).model_copy(update=numbers) for section, numbers in sections.items()
+    }
+    return parameters.model_copy(update=changed)
+
+
+def with_protocol(measured: Measured, values: Mapping[str, float]) -> Measured:
+    """Return the measurement with numbers of its protocol that nobody wrote down filled in by ``values``."""
+    import dataclasses
+
+    mine = {name.split(".", 2)[2]: value for name, value in values.items() if name.startswith(f"{PROTOCOL}.{measured.id}.")}
+    protocol: Any = measured.protocol
+    for path, value in mine.items():
+        protocol = _replaced(protocol, path.split("."), value)
+    return dataclasses.replace(measured, protocol=protocol)
+
+
+def _replaced(record: Any, path: list[str], value: float) -> Any:
+    here = path[0]
+    if len(path) == 1:
+        return record.model_copy(update={here: value})
+    return record.model_copy(update={here: _replaced(getattr(record, here), path[1:], value)})
+
+
+def evaluate(
+    data: Sequence[Measured], parameters: FilamentParameters, values: Mapping[str, float], size: int, seed: int
+) -> list[Panel]:
+    """Replay everything with ``values`` in place and return all panels."""
+    cells = {name: value for name, value in values.items() if not name.startswith(f"{PROTOCOL}.")}
+    model = with_values(parameters, cells)
+    panels: list[Panel] = []
+    for measured in data:
+        replay = REPLAYS.get(measured.kind)
+        if replay is not None:
+            known = with_protocol(measured, values)
+            panels += panels_of(known, replay(known, model, size, seed))
+    return panels

@@ -1,0 +1,212 @@
+"""Measured and simulated tables as pairs of distributions, and how far apart they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..analysis.measured_data.measured import Measured
+from ..analysis.measured_data.protocols import PulseSweep
+
+Floats = NDArray[np.float64]
+
+LEAST_G = 1e-9
+"""Conductances below are as one [S]: nothing tells them apart."""
+LEFT_MIN = 0.7
+"""A step of a sweep is compared while this share of the sweeps is still running."""
+AGED = 100
+"""The last cycles that say what ageing has done."""
+HRS_BEYOND = 80e3
+"""A RESET beyond this resistance [Ω] is a deep one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One distribution, measured and simulated.
+
+    Attributes
+    ----------
+    name : str
+        "ispp level 1 pulses", …
+    real, mock : array
+        Numbers of each; of conductances their logarithm.
+    weight : float
+        In the sum that a fit makes small.
+    ks : bool
+        Whether the shape counts, not the middle alone.
+    mean : bool
+        The middle is the mean (of pulses: their cost), not the median; compared as a ratio.
+    scale : float
+        What an error of the middle of 1 stands for.
+    """
+
+    name: str
+    real: Floats = field(repr=False)
+    mock: Floats = field(repr=False)
+    unit: str = "1"
+    weight: float = 1.0
+    ks: bool = True
+    mean: bool = False
+    spread: bool = False
+
+    @property
+    def error(self) -> float:
+        """Of the middle: ln of the ratio of means, or the difference of medians."""
+        if not len(self.mock):
+            return 2.0
+        if self.mean:
+            return math.log(max(float(self.mock.mean()), 1e-6) / max(float(self.real.mean()), 1e-6))
+        return float(np.median(self.mock) - np.median(self.real))
+
+    @property
+    def distance(self) -> float:
+        """Kolmogorov–Smirnov distance, 0…1."""
+        return distance(self.real, self.mock)
+
+    @property
+    def spreads(self) -> float:
+        """Ratio of the robust spreads, mock over real."""
+        return robust(self.mock) / max(robust(self.real), 1e-6) if len(self.mock) > 3 else 1e-3
+
+    def cost(self) -> float:
+        """What this panel adds to the sum that a fit makes small."""
+        total = min(abs(self.error), 3.0)
+        if self.ks:
+            total += 1.5 * self.distance
+        if self.spread:
+            total += 0.3 * min(abs(math.log(max(self.spreads, 1e-3))), 3.0)
+        return self.weight * total
+
+
+def distance(a: Floats, b: Floats) -> float:
+    """Return the two-sample Kolmogorov–Smirnov distance; 1 where one of them is empty."""
+    if not len(a) or not len(b):
+        return 1.0
+    a, b = np.sort(a), np.sort(b)
+    both = np.concatenate([a, b])
+    gap = np.searchsorted(a, both, "right") / len(a) - np.searchsorted(b, both, "right") / len(b)
+    return float(np.abs(gap).max())
+
+
+def robust(values: Floats) -> float:
+    """Return the standard deviation that a normal law with this interquartile range would have."""
+    low, high = np.percentile(values, [25, 75])
+    return float(high - low) / 1.349
+
+
+def panels_of(measured: Measured, mock: pd.DataFrame) -> list[Panel]:
+    """Return every comparison of a measurement with its replay."""
+    made = {
+        "pulse_sweep": _sweep,
+        "forming": _forming,
+        "cycling": _cycling,
+        "write_verify": _write_verify,
+    }[measured.kind]
+    return list(made(measured, mock))
+
+
+def _log(values: Any) -> Floats:
+    return np.log(np.maximum(np.asarray(values, np.float64), LEAST_G))
+
+
+def _sweep(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
+    protocol = measured.protocol
+    assert isinstance(protocol, PulseSweep)
+    table: Any = measured.table
+    sweeps = table.groupby(["cell", "repeat"]).ngroups
+    by_step: Any = table.groupby("step")
+    sizes = by_step.size() / sweeps
+    middle = by_step["after"].median()
+    # Where nothing has moved yet there is nothing to compare.
+    moving = np.abs(np.log(middle / middle.iloc[0])) > 0.02
+    steps = [step for step in sizes.index if sizes[step] >= LEFT_MIN and moving[step]] or [sizes.index[-1]]
+    mock_by = dict(tuple(mock.groupby("step")))
+    for step in steps:
+        real = by_step.get_group(step)
+        at = float(abs(real[protocol.swept].iloc[0]))
+        simulated = mock_by.get(step)
+        yield Panel(
+            name=f"{measured.id} {at:.2f} V",
+            real=_log(real["after"]),
+            mock=_log(simulated["after"]) if simulated is not None else np.empty(0),
+            unit="ln G",
+            weight=2.0 / len(steps),
+            spread=True,
+        )
+
+
+def _forming(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
+    real: Any = measured.table[measured.table["success"]]
+    yield Panel(
+        name=f"{measured.id} voltage",
+        real=real["volts"].to_numpy(np.float64),
+        mock=mock["volts"].to_numpy(np.float64),
+        unit="V",
+    )
+    yield Panel(name=f"{measured.id} G after", real=_log(real["after"]), mock=_log(mock["after"]), unit="ln G")
+
+
+def _cycling(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
+    deep: dict[str, list[Floats]] = {"first": [], "last": []}
+    for state in ("HRS", "LRS"):
+        grids = [_grid(frame, state) for frame in (measured.table, mock)]
+        yield Panel(
+            name=f"{measured.id} {state}", real=grids[0].ravel(), mock=grids[1].ravel(), unit="ln G", weight=1.5
+        )
+        within = [np.asarray([robust(row) for row in grid]) for grid in grids]
+        yield Panel(
+            name=f"{measured.id} {state} within a cell",
+            real=np.log(np.maximum(within[0], 1e-3)),
+            mock=np.log(np.maximum(within[1], 1e-3)),
+            unit="ln sd",
+            weight=0.3,
+            ks=False,
+        )
+        between = [np.median(grid, axis=1) for grid in grids]
+        yield Panel(
+            name=f"{measured.id} {state} of a cell", real=between[0], mock=between[1], unit="ln G", weight=0.3
+        )  # fmt: skip
+        if state == "HRS":
+            for grid in grids:
+                beyond = np.exp(-grid) > HRS_BEYOND
+                deep["first"].append(beyond[:, :5].ravel().astype(np.float64))
+                deep["last"].append(beyond[:, -AGED:].ravel().astype(np.float64))
+    for when, (real, simulated) in deep.items():
+        yield Panel(
+            name=f"{measured.id} share of deep RESETs, {when} cycles", real=real, mock=simulated, mean=True, weight=0.3,
+            ks=False,
+        )  # fmt: skip
+
+
+def _grid(table: pd.DataFrame, state: str) -> Floats:
+    one: Any = table[table["state"] == state]
+    return _log(one.pivot_table(index="cell", columns="cycle", values="conductance").to_numpy())
+
+
+def _write_verify(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
+    for level, real in measured.table.groupby("level"):
+        simulated: Any = mock[mock["level"] == level]
+        middle = 0.0 < float(real["low"].iloc[0]) and math.isfinite(float(real["high"].iloc[0]))
+        weight = 1.0 if middle else 0.6
+        pulses = [(frame["sets"] + frame["resets"]).to_numpy(np.float64) for frame in (real, simulated)]
+        yield Panel(
+            name=f"{measured.id} level {level} pulses", real=pulses[0], mock=pulses[1], mean=True, weight=1.3 * weight
+        )
+        yield Panel(
+            name=f"{measured.id} level {level} G",
+            real=_log(real["after"]),
+            mock=_log(simulated["after"]),
+            unit="ln G",
+            weight=0.4 * weight,
+        )
+        done = [frame["success"].to_numpy(np.float64) for frame in (real, simulated)]
+        yield Panel(
+            name=f"{measured.id} level {level} success", real=done[0], mock=done[1], mean=True, weight=2.0 * weight,
+            ks=False,
+        )  # fmt: skip
