@@ -12,6 +12,7 @@ from ..mockhw.device_models.filament.parameters import FilamentParameters
 from ..mockhw.device_models.quantity import Quantity
 from .panels import Panel, panels_of
 from .replay.sweeps import replay_cycling, replay_forming, replay_sweep
+from .replay.waits import replay_bake, replay_noise
 from .replay.write_verify import replay_write_verify
 
 Replay = Callable[[Measured, FilamentParameters, int, int], pd.DataFrame]
@@ -21,6 +22,8 @@ REPLAYS: dict[str, Replay] = {
     "forming": replay_forming,
     "cycling": replay_cycling,
     "write_verify": replay_write_verify,
+    "bake": replay_bake,
+    "noise": replay_noise,
 }
 """Kind of measurement -> how it is done again."""
 PROTOCOL = "protocol"

@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..analysis.measured_data.measured import Measured
-from ..analysis.measured_data.protocols import PulseSweep
+from ..analysis.measured_data.protocols import Noise, PulseSweep
+from .replay.waits import noise_figures
 
 Floats = NDArray[np.float64]
 
@@ -107,6 +108,8 @@ def panels_of(measured: Measured, mock: pd.DataFrame) -> list[Panel]:
         "forming": _forming,
         "cycling": _cycling,
         "write_verify": _write_verify,
+        "bake": _bake,
+        "noise": _noise,
     }[measured.kind]
     return list(made(measured, mock))
 
@@ -210,3 +213,48 @@ def _write_verify(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
             name=f"{measured.id} level {level} success", real=done[0], mock=done[1], mean=True, weight=2.0 * weight,
             ks=False,
         )  # fmt: skip
+
+
+BAKE_EDGES = (0.0, 15e-6, 30e-6, 60e-6, 110e-6, 170e-6, 1.0)
+"""Conductances before a bake [S] between which its effect is compared by itself."""
+NOISE_LEAST = 130e-6
+"""Noise of cells that conduct better [S] is compared by itself."""
+
+
+def _bake(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
+    for kelvin, real in measured.table.groupby("temperature"):
+        simulated: Any = mock[np.abs(mock["temperature"] - float(kelvin)) < 0.5]
+        name = f"{measured.id} {float(kelvin) - 273.15:.0f} °C"
+        moves = [_log(frame["after"]) - _log(frame["before"]) for frame in (real, simulated)]
+        yield Panel(name=name, real=moves[0], mock=moves[1], unit="change of ln G", weight=1.0, spread=True)
+        for low, high in zip(BAKE_EDGES, BAKE_EDGES[1:], strict=False):
+            inside = [((frame["before"] >= low) & (frame["before"] < high)).to_numpy() for frame in (real, simulated)]
+            if min(part.sum() for part in inside) >= 50:
+                yield Panel(
+                    name=f"{name}, {low * 1e6:.0f} to {high * 1e6:.0f} µS" if high < 1.0 else f"{name}, {low * 1e6:.0f} µS and more",
+                    real=moves[0][inside[0]],
+                    mock=moves[1][inside[1]],
+                    unit="change of ln G",
+                    weight=0.15,
+                    spread=True,
+                )
+
+
+def _noise(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
+    protocol = measured.protocol
+    assert isinstance(protocol, Noise)
+    real = [
+        noise_figures(trace["conductance"].to_numpy(), float(protocol.rate or 1.0))
+        for _, trace in measured.table.groupby("cell")
+    ]
+    for what, unit in (("sd", "ln sd/G"), ("slope", "slope")):
+        pick = np.log if what == "sd" else np.asarray
+        for high in (False, True):
+            mine = np.asarray([one[what] for one in real if (one["conductance"] >= NOISE_LEAST) == high])
+            its = mock.loc[(mock["conductance"] >= NOISE_LEAST) == high, what].to_numpy(np.float64)
+            if len(mine) and len(its):
+                yield Panel(
+                    name=f"{measured.id} {what}, {'above' if high else 'below'} {NOISE_LEAST * 1e6:.0f} µS",
+                    real=np.asarray(pick(mine), np.float64), mock=np.asarray(pick(its), np.float64), unit=unit,
+                    weight=0.2, ks=False,
+                )  # fmt: skip
