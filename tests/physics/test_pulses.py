@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 QUIET = {
     "cycle_noise__sigS": 0.0,
+    "cycle_noise__sigL": 0.0,
+    "cycle_noise__sigB": 0.0,
     "cycle_noise__ptail": 0.0,
     "cycle_noise__sigH": 0.0,
     "cycle_noise__lam": 0.0,

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-FLAT = {"read_noise__one_trap_fraction": 0.0, "read_noise__two_trap_fraction": 0.0}
+FLAT = {
+    "read_noise__one_trap_fraction": 0.0,
+    "read_noise__two_trap_fraction": 0.0,
+    "read_noise__flicker": 0.0,
+}
 
 
 def test_reading_changes_no_state_and_gate_off_reads_nothing(make_chip):
@@ -70,11 +74,17 @@ def test_traps_follow_the_exact_two_state_propagator(make_chip, dt):
 
 def test_share_of_cells_with_traps_is_the_profiles(make_chip):
     traps = make_chip(size=20_000).model.truth()["traps"]
-    assert np.bincount(traps, minlength=3) / 20_000 == pytest.approx([0.5, 0.35, 0.15], abs=0.015)
+    assert np.bincount(traps, minlength=3) / 20_000 == pytest.approx([0.6, 0.35, 0.05], abs=0.015)
 
 
 def test_sampled_noise_is_coloured_and_telegraphic(make_chip):
-    chip = make_chip(size=64, **FLAT).formed_at(30e-6)
+    chip = make_chip(
+        size=64,
+        read_noise__one_trap_fraction=0.0,
+        read_noise__two_trap_fraction=0.0,
+        read_noise__flicker_tilt=0.0,
+        read_noise__relative=0.0,
+    ).formed_at(30e-6)
     slopes = []
     for cell in np.flatnonzero(chip.healthy)[:16]:
         trace = chip.model.sample(int(cell), 0.2, 5.0, 1e4, 16_384, 0.0)
@@ -88,6 +98,7 @@ def test_sampled_noise_is_coloured_and_telegraphic(make_chip):
         read_noise__one_trap_fraction=1.0,
         read_noise__two_trap_fraction=0.0,
         read_noise__relative=0.0,
+        read_noise__flicker=0.0,
         read_noise__scale=0.001,
         read_noise__trap_amplitude=60.0,
         read_noise__trap_tau_min=1e-3,
@@ -112,16 +123,32 @@ def test_relaxation_does_not_depend_on_how_often_it_is_looked_at(make_chip):
     assert ks_2samp(*results).statistic < 0.04
 
 
-def test_a_bake_relaxes_as_measured(make_chip):
-    """80 °C, 30 min, ln G median (robust sd): 40–60 µS −0.50 (0.69), 160–180 µS −0.025 (0.029), measured."""
-    for target, median, spread in ((50e-6, -0.40, 0.50), (170e-6, -0.02, 0.03)):
-        chip = make_chip("hfo2_1t1r", 4000, temperature__ambient=353.15).formed_at(target)
-        before = chip.read()
-        chip.now = 1800.0
-        change = np.log(chip.read() / before)[chip.healthy]
-        q1, q2, q3 = np.percentile(change, [25, 50, 75])
-        assert q2 == pytest.approx(median, rel=0.5)
-        assert (q3 - q1) / 1.349 == pytest.approx(spread, rel=0.5)
+@pytest.mark.parametrize(
+    ("kelvin", "seconds", "target", "median", "spread"),
+    [
+        (373.15, 7165, 50e-6, 0.094, 0.284),
+        (373.15, 7165, 150e-6, -0.005, 0.052),
+        (453.15, 5262, 50e-6, 0.229, 0.397),
+        (453.15, 5262, 150e-6, 0.001, 0.087),
+        (533.15, 5199, 50e-6, -0.729, 1.317),
+        (533.15, 5199, 150e-6, -0.753, 1.157),
+    ],
+)
+def test_a_bake_relaxes_as_measured(make_chip, kelvin, seconds, target, median, spread):
+    """Change of ln G, median and robust sd, of cells of 40–60 and 140–160 µS at 100, 180 and 260 °C, measured.
+
+    180 °C was held out of the fit.
+    """
+    chip = make_chip("hfo2_1t1r", 4000, temperature__ambient=kelvin).formed_at(target)
+    before = chip.read()
+    chip.now = seconds
+    change = np.log(chip.read() / before)[chip.healthy]
+    q1, q2, q3 = np.percentile(change, [25, 50, 75])
+    assert q2 == pytest.approx(median, abs=0.2)
+    assert (q3 - q1) / 1.349 == pytest.approx(spread, rel=0.35)
+
+
+def test_a_cool_chip_relaxes_little(make_chip):
     cool = make_chip("hfo2_1t1r", 4000).formed_at(50e-6)
     before = cool.read()
     cool.now = 1800.0

@@ -79,7 +79,7 @@ def test_slower_switching_needs_less_voltage(make_chip):
 
 
 def test_a_sweep_point_moves_a_cell_as_a_pulse_of_the_same_time(make_chip):
-    quiet = {"cycle_noise__sigS": 0.0, "cycle_noise__ptail": 0.0, "read_noise__relative": 0.0}
+    quiet = {"cycle_noise__sigS": 0.0, "cycle_noise__sigL": 0.0, "read_noise__flicker": 0.0, "cycle_noise__ptail": 0.0, "read_noise__relative": 0.0}
     by_sweep, by_pulse = (make_chip(size=16, **quiet).formed_at(20e-6) for _ in range(2))
     for cell in range(16):
         by_sweep.model.sweep(cell, np.array([0.9]), 1e-4, 1.2, 1.0, 0.0, 0.0)
@@ -88,7 +88,8 @@ def test_a_sweep_point_moves_a_cell_as_a_pulse_of_the_same_time(make_chip):
 
 
 def test_small_signal_of_a_sweep_agrees_with_a_read(make_chip):
-    chip = make_chip("hfo2_1t1r", 64, read_noise__relative=0.0, read_noise__scale=0.0).formed_at(100e-6)
+    still = {"read_noise__relative": 0.0, "read_noise__scale": 0.0, "read_noise__flicker": 0.0}
+    chip = make_chip("hfo2_1t1r", 64, **still).formed_at(100e-6)
     current = [chip.model.sweep(cell, np.array([0.2]), 1e-6, 3.0, 1.0, 0.0, 0.0)[0] for cell in range(64)]
     ok = chip.healthy
     assert np.array(current)[ok] / 0.2 == pytest.approx(chip.read()[ok], rel=0.02)
