@@ -17,6 +17,7 @@ from .types import BUILD, CELL, HEALTHY, as_record
 
 _MICRO = 1e6
 _SI = 1e-6
+_LATER = ("relax_gain", "flicker", "flicker_gain", "t_flicker")
 
 
 class FilamentModel:
@@ -174,6 +175,8 @@ class FilamentModel:
             If arrays are missing, unknown or of another size; the message names them.
         """
         own = self._own()
+        # Files of before slow noise was kept with a cell: it is as this model drew it.
+        state = {**{name: own[name].copy() for name in _LATER}, **state}
         if set(state) != set(own):
             missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
             raise ValueError(f"chip state does not fit this model: missing {missing}, unknown {unknown}")
