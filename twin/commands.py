@@ -2,14 +2,78 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from ..runbooks.commands.options import PluginOption, QuietOption, say
 
-twin_app = typer.Typer(no_args_is_help=True, help="The twin of a chip: rehearse runs on it, compare them with silicon.")
+twin_app = typer.Typer(no_args_is_help=True, help="The twin of a chip: fit it from measurements, rehearse runs on it, compare.")
+
+
+@twin_app.command("fit")
+def fit_twin(
+    data: Annotated[
+        list[str], typer.Argument(metavar="DATA…", help="Data descriptions, names of shipped ones, folders of runs.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The profile to write (….profile.yaml).")],
+    folder: Annotated[
+        Path | None, typer.Option("--folder", metavar="DIR", help="Where the data of the descriptions are.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="BASE", help="Profile to begin with: a name or a file.")
+    ] = None,
+    mode: Annotated[
+        Literal["calibrate", "full"],
+        typer.Option(help="calibrate: a few numbers of a chip of a known technology; full: all that the data move."),
+    ] = "calibrate",
+    hold_out: Annotated[
+        str,
+        typer.Option(
+            "--hold-out", metavar="WHAT", help="cells, chips, dates or temperatures; chips=B or dates=… names them."
+        ),
+    ] = "cells",
+    only: Annotated[
+        str, typer.Option("--only", metavar="IDS", help="Measurements to use, with commas; all by default.")
+    ] = "",
+    free: Annotated[
+        str, typer.Option("--free", metavar="NAMES", help="Numbers to fit instead of those of the mode, with commas.")
+    ] = "",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seeds search and replays.")] = 0,
+    cells: Annotated[
+        int | None, typer.Option(min=16, help="Most cells of each measurement [default: 512, full 2048].")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.05, max=10_000.0, help="Time it may take [default: 1.5, full 25].")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=512, help="Processes [default: one per core].")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Fit a chip's profile from measurements, hold it against those the fit never saw, and say how well it is known.
+
+    \b
+    xbarlab twin fit runs/chip12 -o chip12.profile.yaml
+    xbarlab twin fit my.data.yaml --mode full --hold-out chips -o my_chip.profile.yaml
+    xbarlab twin fit hfo2_1t1r --folder data --only ispp,set_volts -o my_chip.profile.yaml
+    """
+    from .fit_report.page import write_report
+    from .fit_report.words import lead, misses, unsure
+    from .fitting.fit import FitPlan, fit
+    from .fitting.profile_file import output_of, write_profile
+    from .fitting.sources import read_data
+
+    place, reports = output_of(out)
+    measured = read_data(data, folder=folder, only=_names(only))
+    plan = FitPlan(
+        mode=mode, base=profile, hold_out=hold_out, free=_names(free), seed=seed, cells=cells, minutes=minutes,
+        jobs=jobs, quiet=quiet,
+    )  # fmt: skip
+    result = fit(measured, plan, None if quiet else _tell)
+    write_profile(result, place)
+    page = write_report(result, reports, place)
+    say([*lead(result), *misses(result)[:5], *unsure(result), f"profile {place}", f"report {page}"])
 
 
 @twin_app.command("rehearse")
@@ -71,3 +135,11 @@ def compare_run(
     from .rehearsal.show import show_comparison
 
     say(show_comparison(compare(run, rehearsal, anyway=anyway), rehearsal, out))
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

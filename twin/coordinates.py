@@ -94,6 +94,22 @@ _TECHNOLOGY = (
     Coordinate("forming.ln_sd", 0.05, 1.5),
     Coordinate("forming.tail_fraction", 0.003, 0.5),
     Coordinate("forming.tail_mean", 0.1, 3.0),
+    Coordinate("relaxation.mean", 0.01, 2.0),
+    Coordinate("relaxation.mean_corner", 5e-6, 500e-6),
+    Coordinate("relaxation.sd", 0.02, 3.0),
+    Coordinate("relaxation.corner", 1e-6, 200e-6),
+    Coordinate("relaxation.power", 0.1, 3.0),
+    Coordinate("relaxation.ln_gain", 0.02, 1.5),
+    Coordinate("relaxation.activation", 0.01, 0.6),
+    Coordinate("relaxation.strong_mean", 0.02, 10.0),
+    Coordinate("relaxation.strong_activation", 0.2, 2.0),
+    Coordinate("read_noise.scale", 0.005, 1.0),
+    Coordinate("read_noise.relative", 0.0002, 0.05),
+    Coordinate("read_noise.flicker", 0.0005, 0.2),
+    Coordinate("read_noise.flicker_tilt", -0.45, 0.8, log=False),
+    Coordinate("read_noise.flicker_ln_sd", 0.05, 1.5),
+    Coordinate("read_noise.one_trap_fraction", 0.01, 0.9),
+    Coordinate("read_noise.trap_amplitude", 0.2, 30.0),
 )
 FULL = {one.name: one for one in _TECHNOLOGY}
 """Everything that measurements of a new technology may move."""

@@ -1,0 +1,4 @@
+"""What a fit came to, for people: tables, words, figures.
+
+Imports fitting/; imported by the command line.
+"""

@@ -1,0 +1,182 @@
+"""The objective on all cores: replays in a pool of processes, each of which holds the data once."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...analysis.measured_data.measured import Measured
+from ...common.errors import RefusedError
+from ...mockhw.device_models.filament.parameters import FilamentParameters
+from ...mockhw.device_models.quantity import Quantity
+from ..objective import evaluate
+from ..panels import Panel, panels_of
+from .summary import Resampling, Summary
+
+Floats = NDArray[np.float64]
+T = TypeVar("T")
+
+TRACES = 8
+"""Cells sampled for each measured trace of noise: each is as long as the measured one."""
+BAD = 1e3
+"""Cost of numbers with which the model cannot be computed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What every process needs to know."""
+
+    data: list[Measured]
+    parameters: FilamentParameters
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Named values in SI units, and the seed of the cells they are tried on."""
+
+    values: Mapping[str, float]
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a trial came to: its cost, and the statistics of its panels."""
+
+    cost: float
+    statistics: Floats | None
+
+
+def without_blocks(parameters: FilamentParameters) -> FilamentParameters:
+    """Return parameters without differences between the blocks of a chip: a fit finds the mean of its cells."""
+    spread = parameters.device_spread
+    none = {
+        name: Quantity(0.0, getattr(spread, name).unit, "left out of the replay")
+        for name in ("block_Vt", "block_ln_Rs")
+    }
+    return parameters.model_copy(update={"device_spread": spread.model_copy(update=none)})
+
+
+def panels(setting: Setting, trial: Trial) -> tuple[list[Panel], list[str]]:
+    """Return all panels of a trial, and the id of the measurement of each."""
+    made: list[Panel] = []
+    groups: list[str] = []
+    for measured in setting.data:
+        size = min(setting.size, TRACES) if measured.kind == "noise" else setting.size
+        mine = evaluate([measured], setting.parameters, trial.values, size, trial.seed)
+        made += mine
+        groups += [measured.id] * len(mine)
+    return made, groups
+
+
+def as_mock(measured: Measured) -> Any:
+    """Return the table of a measurement where that of a replay is asked for, to stand against itself."""
+    if measured.kind != "noise":
+        return measured.table
+    import pandas as pd
+
+    return pd.DataFrame({"conductance": [1e-6, 1.0], "sd": [1.0, 1.0], "slope": [-1.0, -1.0]})
+
+
+class Evaluator:
+    """Trials on ``jobs`` processes (a context manager); one job: in this process.
+
+    Parameters
+    ----------
+    summary : Summary, optional
+        Statistics that are wanted of every trial.
+    """
+
+    def __init__(self, setting: Setting, jobs: int, summary: Summary | None = None) -> None:
+        self.setting, self.jobs = setting, jobs
+        self._begin = (setting, summary)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        _begin(*self._begin)
+        if self.jobs > 1:
+            # Spawned everywhere: a fork of a process with threads may hang.
+            self._pool = ProcessPoolExecutor(
+                self.jobs, mp_context=get_context("spawn"), initializer=_begin_process, initargs=self._begin
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def trials(self, trials: Iterable[Trial]) -> list[Outcome]:
+        """Return what each trial came to, in their order."""
+        return self._map(_try, list(trials))
+
+    def resampled(self, seeds: Iterable[int]) -> list[Floats]:
+        """Return the statistics of the measured side with its cells drawn anew."""
+        return self._map(_resample, list(seeds))
+
+    def _map(self, function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
+        if self._pool is None:
+            return [function(item) for item in items]
+        return list(self._pool.map(function, items))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Here:
+    """What this process holds: set once, by the initializer."""
+
+    setting: Setting | None = None
+    summary: Summary | None = None
+    resampling: Resampling | None = None
+    mock: dict[str, Any] | None = None
+
+
+def _begin(setting: Setting, summary: Summary | None) -> None:
+    _Here.setting, _Here.summary, _Here.resampling, _Here.mock = setting, summary, None, None
+
+
+def _begin_process(setting: Setting, summary: Summary | None) -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one hears it and ends the pool
+    _begin(setting, summary)
+
+
+def _try(trial: Trial) -> Outcome:
+    assert _Here.setting is not None
+    try:
+        with np.errstate(all="ignore"):
+            made, _ = panels(_Here.setting, trial)
+        cost = math.fsum(panel.cost() for panel in made)
+    except RefusedError:
+        raise
+    except (ArithmeticError, ValueError, IndexError, KeyError):
+        # Numbers far out, with which no cell forms or every reading is the same.
+        return Outcome(cost=BAD, statistics=None)
+    statistics = _Here.summary.mock(made) if _Here.summary is not None else None
+    return Outcome(cost=cost if math.isfinite(cost) else BAD, statistics=statistics)
+
+
+def _resample(seed: int) -> Floats:
+    assert _Here.setting is not None
+    assert _Here.summary is not None
+    if _Here.resampling is None:
+        _Here.resampling = Resampling(_Here.setting.data)
+    made: list[Panel] = []
+    for measured in _Here.resampling.draw(seed):
+        # The other side of a panel does not matter here: the measurement stands against itself.
+        made += panels_of(measured, as_mock(measured))
+    return _Here.summary.real(made)

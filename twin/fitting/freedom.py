@@ -1,0 +1,170 @@
+"""Which numbers a fit frees: those of a chip, those that a kind of measurement can move, or those one asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from ...analysis.measured_data.measured import Measured
+from ...analysis.measured_data.protocols import Cycling, PulseSweep, WriteVerify
+from ...analysis.measured_data.write_algorithms import CoarseFine, Ispp
+from ...common.errors import RefusedError, unknown
+from ...mockhw.device_models.filament.parameters import FilamentParameters, Section
+from ..coordinates import CHIP, FULL, UNKNOWN, coordinate_of
+from ..objective import PROTOCOL, REPLAYS
+
+Mode = Literal["calibrate", "full"]
+
+_SET = ("set.US", "set.V0S", "set.GxS", "cycle_noise.gS", "device_spread.ln_US")
+_RESET = (
+    "reset.UR", "reset.V0R", "reset.GxR", "reset.Gm", "cycle_noise.lam", "cycle_noise.d0",
+    "device_spread.ln_UR", "device_spread.ln_GxR",
+)  # fmt: skip
+_PATH = ("transistor.Vt", "transistor.beta", "series.Rs", "device_spread.ln_Rs")
+_BOTH = (
+    "set.slow_knee", "set.slow_factor", "reset.slow_factor", "memory.kq", "memory.I0", "memory.q_max",
+    "cycle_noise.Gh", "cycle_noise.sigS", "cycle_noise.sigL", "cycle_noise.sigB", "cycle_noise.ptail",
+    "cycle_noise.ttail", "cycle_noise.sigH", "cycle_noise.rho", "device_spread.weak_fraction",
+    "device_spread.weak_factor",
+)  # fmt: skip
+_AGE = ("wear.age_power", "wear.age_cycles")
+_DRIVER = ("driver.tau", "driver.Vtd", "driver.exponent")
+_SECTIONS = {"forming": "forming.", "bake": "relaxation.", "noise": "read_noise."}
+START_VOLTS, START_GATE, START_WIDTH = 2.8, 3.5, 200e-9
+"""Where the estimate of an unknown number of a protocol begins."""
+
+
+def moved_by(data: Sequence[Measured]) -> list[str]:
+    """Return every number of the model that these measurements can move, in the order of the coordinates."""
+    found: set[str] = set()
+    for measured in data:
+        protocol = measured.protocol
+        if isinstance(protocol, PulseSweep):
+            found |= {*_PATH, *(_SET if protocol.polarity == "set" else _RESET)}
+        elif isinstance(protocol, Cycling | WriteVerify):
+            found |= {*_PATH, *_SET, *_RESET, *_BOTH}
+            if isinstance(protocol, Cycling) or protocol.start.cycles:
+                found |= {*_AGE}
+        if measured.kind in _SECTIONS:
+            found |= {name for name in FULL if name.startswith(_SECTIONS[measured.kind])}
+        if measured.kind == "forming":
+            found |= {"transistor.Vt"}
+    if len(_widths(data)) > 1:
+        found |= {*_DRIVER}
+    return [name for name in FULL if name in found]
+
+
+def _widths(data: Sequence[Measured]) -> set[float]:
+    found: set[float] = set()
+    for measured in data:
+        if "width" in measured.table:
+            found |= {round(float(width), 12) for width in set(measured.table["width"])}
+        protocol = measured.protocol
+        if isinstance(protocol, Cycling):
+            found |= {float(pulse.width) for pulse in (protocol.reset, protocol.set) if pulse.width is not None}
+    return found
+
+
+def unknown_numbers(data: Sequence[Measured]) -> list[str]:
+    """Return the names of numbers that nobody wrote down and a replay needs, as ``protocol.<measurement>.<name>``.
+
+    Raises
+    ------
+    RefusedError
+        One of them cannot be estimated.
+    """
+    found: list[str] = []
+    for measured in data:
+        if measured.kind not in ("write_verify", "cycling"):
+            continue  # the others have assumptions of their own, stated where they are made
+        for name in measured.protocol.unknown():
+            if name.startswith(("read_volts", "start.")) or name.endswith(
+                ("_most", ".below", "gate_step", "gate_below")
+            ):
+                continue
+            full = f"{PROTOCOL}.{measured.id}.{name}"
+            if coordinate_of(full) is None or any(part.isdigit() for part in name.split(".")):
+                raise RefusedError(
+                    f"{measured.id}: {name} is unknown, and a fit estimates only the {', '.join(UNKNOWN)} of one "
+                    "pulse: say it in the description"
+                )
+            found.append(full)
+    return found
+
+
+def start_of(name: str) -> float:
+    """Return where the estimate of an unknown number of a protocol begins, in SI units."""
+    return {"volts": START_VOLTS, "gate": START_GATE, "width": START_WIDTH}[name.rsplit(".", 1)[-1]]
+
+
+def freed(data: Sequence[Measured], mode: Mode, parameters: FilamentParameters, wanted: Sequence[str]) -> list[str]:
+    """Return the names of the numbers a fit moves.
+
+    Parameters
+    ----------
+    wanted : sequence of str
+        Names that are asked for instead of those of the mode; numbers of protocols that are unknown come on top.
+
+    Raises
+    ------
+    RefusedError
+        A name is not in the model or has no bounds; or the data move none of the numbers of the mode.
+    """
+    numbers = unknown_numbers(data)
+    if wanted:
+        for name in wanted:
+            _refuse_unknown(name, parameters)
+        return [*dict.fromkeys([*wanted, *numbers])]
+    moved = moved_by(data)
+    if mode == "full":
+        return [*moved, *numbers]
+    names = [name for name in CHIP if name in moved]
+    if not names:
+        kinds = ", ".join(sorted({one.kind for one in data}))
+        raise RefusedError(
+            f"{kinds} data move none of {', '.join(CHIP)}, which mode calibrate fits: take mode full, or name the "
+            f"numbers with --free (these data move {', '.join(moved)})"
+        )
+    return [*names, *numbers]
+
+
+def _refuse_unknown(name: str, parameters: FilamentParameters) -> None:
+    if name in FULL:
+        return
+    section, _, key = name.partition(".")
+    here = getattr(parameters, section, None)
+    if isinstance(here, Section) and key in type(here).model_fields:
+        raise RefusedError(f"{name} is in the model and no fit moves it: choose from {', '.join(FULL)}")
+    raise RefusedError(f"the model has no {name}: {unknown('number to fit', name, FULL)}")
+
+
+def replayable(data: Sequence[Measured]) -> tuple[list[Measured], list[Measured]]:
+    """Return what can be done again on a model, and what not; refuse data of which nothing can.
+
+    Raises
+    ------
+    RefusedError
+        None of the measurements has a protocol that is replayed.
+    """
+    yes = [measured for measured in data if _is_replayed(measured)]
+    no = [measured for measured in data if not _is_replayed(measured)]
+    if not yes:
+        kinds = ", ".join(f"{one.id} ({kind_words(one)})" for one in no) or "there are none"
+        raise RefusedError(
+            f"no measurement has a protocol that can be replayed: {kinds}; replayed are {', '.join(REPLAYS)} "
+            "(write_verify by ispp and coarse_fine)"
+        )
+    return yes, no
+
+
+def kind_words(measured: Measured) -> str:
+    """Return what kind of measurement it is, with the algorithm where there are several."""
+    protocol = measured.protocol
+    return f"{measured.kind} by {protocol.algorithm.method}" if isinstance(protocol, WriteVerify) else measured.kind
+
+
+def _is_replayed(measured: Measured) -> bool:
+    protocol = measured.protocol
+    if isinstance(protocol, WriteVerify):
+        return isinstance(protocol.algorithm, Ispp | CoarseFine)
+    return measured.kind in REPLAYS
