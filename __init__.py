@@ -3,7 +3,7 @@
 The map of the house (an import only goes down, DESIGN §1):
 
 ``cli``          the composition root: the only place that knows everyone
-``twin``         a mock of your chip: runs rehearsed on it, prediction against silicon
+``twin``         a mock of your chip: fitted from its measurements, runs rehearsed on it
 ``runbooks``     what an operator runs: Markdown for people, front matter for the machine
 ``protocols``    what we do to a chip: form, read, sweep, program
 ``instruments``  what the lab can do: the ``CrossbarArray`` capability, drivers, limits, stations

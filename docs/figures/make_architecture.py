@@ -53,7 +53,14 @@ ROOMS = (
         "twin/",
         "a mock of your chip",
         "#f6e9ef",
-        ((Part("rehearsal/", "runs on chips drawn from a profile; prediction beside measurement"),),),
+        (
+            (
+                Part("fitting/", "measurements → profile", "", 1.1),
+                Part("fit_report/", "error held out"),
+                Part("replay/", "protocols on a model"),
+                Part("rehearsal/", "runs on drawn chips", "", 1.1),
+            ),
+        ),
         bar(11.2, 1.2),
     ),
     Room(
