@@ -10,7 +10,7 @@ import typer
 
 from ..runbooks.commands.options import PluginOption, QuietOption, say
 
-twin_app = typer.Typer(no_args_is_help=True, help="The twin of a chip: fit it from measurements, rehearse runs on it, compare.")
+twin_app = typer.Typer(no_args_is_help=True, help="The twin of a chip: fit it, rehearse runs on it, compare.")
 
 
 @twin_app.command("fit")

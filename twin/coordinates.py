@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+EDGE = 0.05
+"""A value closer to a bound than this share of the range, or beyond it, has the bound moved before a fit begins."""
 AT_BOUND = 0.02
 """Closer to a bound than this share of its range, a number counts as being at it."""
 
@@ -29,7 +31,7 @@ class Coordinate:
 
     def encode(self, value: float) -> float:
         """Return the unbounded coordinate of a value; one outside the bounds is moved just inside."""
-        u = self._share(value)
+        u = self.share(value)
         u = min(max(u, 1e-3), 1.0 - 1e-3)
         return math.log(u / (1.0 - u))
 
@@ -40,10 +42,11 @@ class Coordinate:
 
     def at_bound(self, value: float) -> str:
         """Return "low" or "high" where a value sits at a bound, else nothing."""
-        u = self._share(value)
+        u = self.share(value)
         return "low" if u < AT_BOUND else "high" if u > 1.0 - AT_BOUND else ""
 
-    def _share(self, value: float) -> float:
+    def share(self, value: float) -> float:
+        """Return where a value lies between the bounds, 0 … 1."""
         if self.log:
             return math.log(max(value, 1e-300) / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
@@ -123,6 +126,22 @@ UNKNOWN = {
     "width": (20e-9, 20e-6),
 }
 """Last part of the name of an unknown number of a protocol -> bounds, in SI units."""
+
+
+WIDER = 3.0
+"""Factor between a value and the bound that is moved for it."""
+
+
+def around(coordinate: Coordinate, value: float) -> Coordinate:
+    """Return the coordinate with ``value`` well inside of its bounds: technologies differ, and a fit begins there."""
+    if EDGE < coordinate.share(value) < 1.0 - EDGE:
+        return coordinate
+    span = coordinate.high - coordinate.low
+    if coordinate.log:
+        low, high = min(coordinate.low, value / WIDER), max(coordinate.high, value * WIDER)
+    else:
+        low, high = min(coordinate.low, value - 0.3 * span), max(coordinate.high, value + 0.3 * span)
+    return replace(coordinate, low=low, high=high)
 
 
 def coordinate_of(name: str) -> Coordinate | None:

@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,12 @@ from ...analysis.measured_data.measured import Measured
 from ...common.errors import RefusedError
 from ...mockhw.device_models.filament.parameters import FilamentParameters
 from ...mockhw.device_models.quantity import Quantity
-from ..objective import evaluate
+from ..objective import PROTOCOL, REPLAYS, with_protocol, with_values
 from ..panels import Panel, panels_of
-from .summary import Resampling, Summary
+from .summary import Resampling, Summary, drawn_anew
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
@@ -66,13 +69,24 @@ def without_blocks(parameters: FilamentParameters) -> FilamentParameters:
     return parameters.model_copy(update={"device_spread": spread.model_copy(update=none)})
 
 
+def replayed(setting: Setting, trial: Trial) -> list[tuple[Measured, DataFrame]]:
+    """Return every measurement with all numbers of its protocol, and the table of its replay."""
+    cells = {name: value for name, value in trial.values.items() if not name.startswith(f"{PROTOCOL}.")}
+    model = with_values(setting.parameters, cells)
+    made: list[tuple[Measured, DataFrame]] = []
+    for measured in setting.data:
+        known = with_protocol(measured, trial.values)
+        size = min(setting.size, TRACES) if measured.kind == "noise" else setting.size
+        made.append((known, REPLAYS[measured.kind](known, model, size, trial.seed)))
+    return made
+
+
 def panels(setting: Setting, trial: Trial) -> tuple[list[Panel], list[str]]:
     """Return all panels of a trial, and the id of the measurement of each."""
     made: list[Panel] = []
     groups: list[str] = []
-    for measured in setting.data:
-        size = min(setting.size, TRACES) if measured.kind == "noise" else setting.size
-        mine = evaluate([measured], setting.parameters, trial.values, size, trial.seed)
+    for measured, table in replayed(setting, trial):
+        mine = panels_of(measured, table)
         made += mine
         groups += [measured.id] * len(mine)
     return made, groups
@@ -124,6 +138,10 @@ class Evaluator:
         """Return the statistics of the measured side with its cells drawn anew."""
         return self._map(_resample, list(seeds))
 
+    def resampled_replays(self, trial: Trial, seeds: Iterable[int]) -> list[Floats]:
+        """Return the statistics of the simulated side of a trial with its cells drawn anew."""
+        return self._map(_resample_replay, [(trial, seed) for seed in seeds])
+
     def _map(self, function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
         if self._pool is None:
             return [function(item) for item in items]
@@ -141,11 +159,11 @@ class _Here:
     setting: Setting | None = None
     summary: Summary | None = None
     resampling: Resampling | None = None
-    mock: dict[str, Any] | None = None
+    replayed: tuple[Trial, list[tuple[Measured, DataFrame]]] | None = None
 
 
 def _begin(setting: Setting, summary: Summary | None) -> None:
-    _Here.setting, _Here.summary, _Here.resampling, _Here.mock = setting, summary, None, None
+    _Here.setting, _Here.summary, _Here.resampling, _Here.replayed = setting, summary, None, None
 
 
 def _begin_process(setting: Setting, summary: Summary | None) -> None:
@@ -180,3 +198,15 @@ def _resample(seed: int) -> Floats:
         # The other side of a panel does not matter here: the measurement stands against itself.
         made += panels_of(measured, as_mock(measured))
     return _Here.summary.real(made)
+
+
+def _resample_replay(task: tuple[Trial, int]) -> Floats:
+    trial, seed = task
+    assert _Here.setting is not None
+    assert _Here.summary is not None
+    if _Here.replayed is None or _Here.replayed[0] != trial:
+        _Here.replayed = trial, replayed(_Here.setting, trial)
+    made: list[Panel] = []
+    for number, (measured, table) in enumerate(_Here.replayed[1]):
+        made += panels_of(measured, drawn_anew(table, seed, number))
+    return _Here.summary.mock(made)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...analysis.measured_data.measured import Measured
 from ...common.errors import RefusedError
 from ...mockhw.device_models.filament.parameters import FilamentParameters
-from ..coordinates import Coordinate, coordinate_of, decode, encode
+from ..coordinates import Coordinate, around, coordinate_of, decode, encode
 from ..objective import PROTOCOL
 from ..panels import panels_of
 from .evaluation import BAD, Evaluator, Setting, Trial, as_mock, cores, panels, without_blocks
@@ -129,8 +129,8 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
     names = freed(yes, plan.mode, parameters, plan.free)
     halves = split(thinned(yes, effort.cells, plan.seed), plan.hold_out)
     names = [name for name in names if _is_of(name, halves.fitted)]
-    coordinates = _coordinates(names)
     values = {name: start_of(name) if name.startswith(f"{PROTOCOL}.") else _value(parameters, name) for name in names}
+    coordinates = _coordinates(values)
     start = encode(coordinates, values)
     setting = Setting(data=halves.fitted, parameters=without_blocks(parameters), size=effort.size)
     first, groups = panels(setting, Trial(values=decode(coordinates, start), seed=1))
@@ -148,7 +148,8 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
             f"search: {found.generations} generations, {found.trials} replays, {found.ended} "
             f"({time.monotonic() - began:.0f} s)"
         )
-        measured = measure(evaluator, summary, summary.real(first), summary.ratio(first), effort.draws, plan.seed)
+        near = Trial(values=decode(coordinates, found.x), seed=plan.seed + 300_000)
+        measured = measure(evaluator, summary, first, near, effort.draws)
         x, sensed, costs = work.settle(found, measured)
         known = posterior(coordinates, measured, sensed)
     wanted = suggest(setting, coordinates, x, known, jobs, plan.seed) if plan.suggest else []
@@ -203,7 +204,7 @@ class _Work:
     def _after_search(self) -> float:
         """Return the time that is needed when the search has ended [s]."""
         sensing = (2 * len(self.coordinates) + 1) * self.seeds * min(self.effort.senses + 1, 2)
-        trials = sensing + len(SHARES) * self.seeds * ROUNDS + 3 * CHOSEN_ON + 0.3 * self.effort.draws
+        trials = sensing + len(SHARES) * self.seeds * ROUNDS + 3 * CHOSEN_ON + 0.6 * self.effort.draws
         return self.each * trials + 8.0 * self.each * self.evaluator.jobs + RESERVE
 
     def search(self) -> Found:
@@ -254,9 +255,9 @@ class _Work:
         return points[best], (costs[0], costs[best])
 
 
-def _coordinates(names: Sequence[str]) -> list[Coordinate]:
-    found = [coordinate_of(name) for name in names]
-    return [one for one in found if one is not None]
+def _coordinates(values: dict[str, float]) -> list[Coordinate]:
+    found = [(coordinate_of(name), value) for name, value in values.items()]
+    return [around(one, value) for one, value in found if one is not None]
 
 
 def _value(parameters: FilamentParameters, name: str) -> float:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..coordinates import Coordinate, decode
+from ..panels import Panel
 from .evaluation import Evaluator, Trial
-from .search import PRIOR_SD
+from .search import PRIOR_SD, within
 from .summary import Summary
 
 Floats = NDArray[np.float64]
@@ -90,18 +91,31 @@ class Measure:
         return self.covariance * (1.0 + replayed)
 
 
-def measure(evaluator: Evaluator, summary: Summary, real: Floats, ratio: Floats, draws: int, seed: int) -> Measure:
-    """Draw the cells of the data ``draws`` times anew and return how the statistics scatter.
+def measure(evaluator: Evaluator, summary: Summary, panels: Sequence[Panel], near: Trial, draws: int) -> Measure:
+    """Return the statistics of the data and how they would scatter, were the chip measured again on other cells.
 
-    A share has at least the variance that one more reading would give it: one of 0 or 1 is not known exactly.
+    The covariance is the mean of two: of the data with their cells drawn ``draws`` times anew, and of a replay ``near``
+    the end with its cells drawn anew, as of as many cells as were measured. The first knows the chip, the second also
+    what might have happened and did not.
     """
-    drawn = np.asarray(evaluator.resampled(range(seed, seed + draws)))
-    drawn = np.where(np.isfinite(drawn), drawn, real)
-    centred = drawn - drawn.mean(axis=0)
-    covariance = centred.T @ centred / max(draws - 1, 1)
+    real, ratio = summary.real(panels), summary.ratio(panels)
+    first = near.seed
+    covariance = _scatter(evaluator.resampled(range(first, first + draws)), real)
+    again = _scatter(evaluator.resampled_replays(near, range(first, first + draws)), None)
+    covariance = 0.5 * (covariance + again / np.sqrt(np.outer(ratio, ratio)))
     covariance[np.diag_indices_from(covariance)] = np.maximum(np.diag(covariance), summary.least_variance(real))
     weights = summary.weights / (np.diag(covariance) + summary.floors**2)
     return Measure(real=real, covariance=covariance, ratio=ratio, weights=weights, groups=summary.groups)
+
+
+def _scatter(drawn: Sequence[Floats], otherwise: Floats | None) -> Floats:
+    """Return the covariance of statistics over draws; what is missing in a draw is as ``otherwise``, or the mean."""
+    values = np.asarray(drawn)
+    with np.errstate(all="ignore"):
+        filled = np.nan_to_num(np.nanmean(values, axis=0)) if otherwise is None else otherwise
+    values = np.where(np.isfinite(values), values, filled)
+    centred = values - values.mean(axis=0)
+    return centred.T @ centred / max(len(values) - 1, 1)
 
 
 def sense(
@@ -150,7 +164,7 @@ def refine(
     step = np.linalg.solve(inside, pulled @ residual - prior * (sensed.x - start))
     step *= min(1.0, LONGEST / max(float(np.abs(step).max()), 1e-12))
     best, least = sensed, misfit(measured, sensed.middle, sensed.x, start)
-    points = [sensed.x + share * step for share in SHARES]
+    points = [within(sensed.x + share * step) for share in SHARES]
     trials = [Trial(values=decode(coordinates, x), seed=seed) for x in points for seed in seeds]
     found = [one.statistics for one in evaluator.trials(trials)]
     for number, x in enumerate(points):
@@ -177,7 +191,9 @@ class Number:
     at_bound : str
         "low" or "high" where it sits at a bound of its range.
     identified : bool
-        Whether the data say more of it than its bounds do.
+        Whether the data say more of it than its bounds do; of a number at a bound they say that it is there.
+    bounds : (low, high)
+        Between which it was looked for.
     """
 
     name: str
@@ -188,6 +204,7 @@ class Number:
     high: float
     at_bound: str
     identified: bool
+    bounds: tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +250,8 @@ def posterior(coordinates: Sequence[Coordinate], measured: Measure, sensed: Sens
                 low=coordinate.decode(float(x) - NORMAL_90 * sd),
                 high=coordinate.decode(float(x) + NORMAL_90 * sd),
                 at_bound=coordinate.at_bound(value),
-                identified=sd < IDENTIFIED * PRIOR_SD,
+                identified=sd < IDENTIFIED * PRIOR_SD or bool(coordinate.at_bound(value)),
+                bounds=(coordinate.low, coordinate.high),
             )
         )
     sds = np.sqrt(np.maximum(np.diag(covariance), 1e-12))

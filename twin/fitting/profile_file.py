@@ -13,7 +13,6 @@ from pydantic import BaseModel
 from ...common.errors import RefusedError
 from ...mockhw.chip.profile import Profile, parse_profile
 from ...mockhw.device_models.quantity import Quantity
-from ..coordinates import coordinate_of
 from ..objective import PROTOCOL
 from .posterior import Number, Posterior
 from .result import FitResult
@@ -150,9 +149,8 @@ def _posterior(found: Posterior) -> list[str]:
         return []
     lines = ["posterior:", f"  parameters: {_list(found.numbers[at].name for at in mine)}"]
     lines.append(f"  scale: {_list('log' if found.numbers[at].log else 'linear' for at in mine)}")
-    bounds = [coordinate_of(found.numbers[at].name) for at in mine]
-    ends = [f"[{_with_point(one.low)}, {_with_point(one.high)}]" for one in bounds if one is not None]
-    lines.append(f"  bounds: {_list(ends)}")
+    ends = [[_with_point(end) for end in found.numbers[at].bounds] for at in mine]
+    lines.append(f"  bounds: {_list(_list(one) for one in ends)}")
     lines.append("  covariance:")
     matrix = found.covariance[np.ix_(mine, mine)]
     matrix = (matrix + matrix.T) / 2.0

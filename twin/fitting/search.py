@@ -23,6 +23,8 @@ PULL = 0.02
 """Weight of the distance from the start, in units of :data:`PRIOR_SD`: holds what the data do not move."""
 PRIOR_SD = 1.81
 """Standard deviation of the coordinate of a number of which only its bounds are known."""
+OUTERMOST = 4.2
+"""Coordinate beyond which a number is at its bound, and nothing changes any more: 1.5 % of its range."""
 STILL = 0.04
 """The search has converged when its widest direction is narrower than this."""
 STEP = 0.5
@@ -100,7 +102,12 @@ def search(
                 break
         else:
             ended = "out of time" if generation != generations_most else f"after {generation} generations"
-    return Found(x=np.asarray(strategy.mean), trials=trials, generations=generation, ended=ended)
+    return Found(x=within(np.asarray(strategy.mean)), trials=trials, generations=generation, ended=ended)
+
+
+def within(x: Floats) -> Floats:
+    """Return coordinates that are no further out than what is at a bound."""
+    return np.clip(x, -OUTERMOST, OUTERMOST)
 
 
 def pull(x: Floats, start: Floats) -> float:

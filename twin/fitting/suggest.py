@@ -71,7 +71,7 @@ def _is_there(measured: Measured, data: Sequence[Measured]) -> bool:
         theirs = other.protocol
         if not (isinstance(protocol, PulseSweep) and isinstance(theirs, PulseSweep)):
             return True
-        start = [math.log(float(one.table["before"].median())) for one in (measured, other)]
+        start = [math.log(float(np.median(one.table["before"]))) for one in (measured, other)]
         if (theirs.polarity, theirs.swept) == (protocol.polarity, protocol.swept) and abs(start[0] - start[1]) < 1.0:
             return True
     return False
@@ -107,10 +107,11 @@ def _information(ideas: _Ideas, what: str) -> Floats | None:
     if _is_there(measured, ideas.setting.data):
         return None
     here = Setting(data=[measured], parameters=ideas.setting.parameters, size=CELLS)
-    first, groups = panels(here, Trial(values=decode(coordinates, x), seed=seed + 1))
+    near = Trial(values=decode(coordinates, x), seed=seed + 1)
+    first, groups = panels(here, near)
     summary = Summary.of(first, groups)
     with Evaluator(here, 1, summary) as evaluator:
-        found = measure(evaluator, summary, summary.real(first), summary.ratio(first), DRAWS, seed)
+        found = measure(evaluator, summary, first, near, DRAWS)
         sensed = sense(evaluator, coordinates, x, [seed + 1 + 1000 * index for index in range(SEEDS)])
     inside = sensed.product(np.diag(found.weights))
     luck = sensed.product(found.weights[:, None] * found.covariance * found.weights)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...analysis.measured_data.measured import Measured
 from ..panels import Panel, robust
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Floats = NDArray[np.float64]
 
@@ -79,14 +83,17 @@ class Summary:
         return np.asarray([sizes.get(one.panel, 1.0) for one in self.statistics])
 
     def least_variance(self, real: Floats) -> Floats:
-        """Return the variance that a share has at least, because one more reading could have been otherwise."""
+        """Return the variance that a share has at least: as if two more readings were inside, and two outside.
+
+        (Agresti and Coull, Am. Stat. 52, 119, 1998.) Sixteen cells that all succeeded do not say that none ever fails.
+        """
         least: list[float] = []
         for one, share in zip(self.statistics, real, strict=True):
             if one.threshold is None and not (one.scale == 1.0 and 0.0 <= share <= 1.0):
                 least.append(1e-12)
                 continue
-            likely = (share * one.count + 0.5) / (one.count + 1.0)
-            least.append(likely * (1.0 - likely) / (one.count + 1.0))
+            likely = (share * one.count + 2.0) / (one.count + 4.0)
+            least.append(likely * (1.0 - likely) / (one.count + 4.0))
         return np.asarray(least)
 
     @property
@@ -166,3 +173,15 @@ class Resampling:
             table["cell"] = np.repeat(np.arange(len(chosen)), [len(part) for part in chosen])
             made.append(dataclasses.replace(one, table=table))
         return made
+
+
+def drawn_anew(table: DataFrame, seed: int, number: int) -> DataFrame:
+    """Return the table of a replay with its cells drawn anew, with replacement; levels have cells of their own."""
+    key = ["level", "cell"] if "level" in table else ["cell", "draw"] if "draw" in table else ["cell"]
+    rows = [np.asarray(one, np.int64) for one in table.groupby(key).indices.values()]
+    if not rows:
+        return table
+    chosen = [rows[at] for at in np.random.default_rng([seed, number]).integers(0, len(rows), len(rows))]
+    made = table.iloc[np.concatenate(chosen)].reset_index(drop=True)
+    made["cell"] = np.repeat(np.arange(len(chosen)), [len(part) for part in chosen])
+    return made
