@@ -30,7 +30,9 @@ PROTOCOL = "protocol"
 """Section of the names that belong to what was done, not to the cells: ``protocol.<measurement>.<dotted name>``."""
 
 
-def with_values(parameters: FilamentParameters, values: Mapping[str, float], source: str = "trial") -> FilamentParameters:
+def with_values(
+    parameters: FilamentParameters, values: Mapping[str, float], source: str = "trial"
+) -> FilamentParameters:
     """Return parameters with some numbers replaced: dotted names, SI units."""
     sections: dict[str, dict[str, Quantity]] = {}
     for name, value in values.items():
@@ -47,7 +49,8 @@ def with_protocol(measured: Measured, values: Mapping[str, float]) -> Measured:
     """Return the measurement with numbers of its protocol that nobody wrote down filled in by ``values``."""
     import dataclasses
 
-    mine = {name.split(".", 2)[2]: value for name, value in values.items() if name.startswith(f"{PROTOCOL}.{measured.id}.")}
+    before = f"{PROTOCOL}.{measured.id}."
+    mine = {name.removeprefix(before): value for name, value in values.items() if name.startswith(before)}
     protocol: Any = measured.protocol
     for path, value in mine.items():
         protocol = _replaced(protocol, path.split("."), value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -195,7 +196,7 @@ def _grid(table: pd.DataFrame, state: str) -> Floats:
 def _write_verify(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
     for level, real in measured.table.groupby("level"):
         simulated: Any = mock[mock["level"] == level]
-        middle = 0.0 < float(real["low"].iloc[0]) and math.isfinite(float(real["high"].iloc[0]))
+        middle = float(real["low"].iloc[0]) > 0.0 and math.isfinite(float(real["high"].iloc[0]))
         weight = 1.0 if middle else 0.6
         pulses = [(frame["sets"] + frame["resets"]).to_numpy(np.float64) for frame in (real, simulated)]
         yield Panel(
@@ -222,16 +223,17 @@ NOISE_LEAST = 130e-6
 
 
 def _bake(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
-    for kelvin, real in measured.table.groupby("temperature"):
+    table: Any = measured.table
+    for kelvin, real in table.groupby("temperature"):
         simulated: Any = mock[np.abs(mock["temperature"] - float(kelvin)) < 0.5]
         name = f"{measured.id} {float(kelvin) - 273.15:.0f} °C"
         moves = [_log(frame["after"]) - _log(frame["before"]) for frame in (real, simulated)]
         yield Panel(name=name, real=moves[0], mock=moves[1], unit="change of ln G", weight=1.0, spread=True)
-        for low, high in zip(BAKE_EDGES, BAKE_EDGES[1:], strict=False):
+        for low, high in itertools.pairwise(BAKE_EDGES):
             inside = [((frame["before"] >= low) & (frame["before"] < high)).to_numpy() for frame in (real, simulated)]
             if min(part.sum() for part in inside) >= 50:
                 yield Panel(
-                    name=f"{name}, {low * 1e6:.0f} to {high * 1e6:.0f} µS" if high < 1.0 else f"{name}, {low * 1e6:.0f} µS and more",
+                    name=f"{name}, {low * 1e6:.0f} µS {'and more' if high >= 1.0 else f'to {high * 1e6:.0f} µS'}",
                     real=moves[0][inside[0]],
                     mock=moves[1][inside[1]],
                     unit="change of ln G",

@@ -79,7 +79,10 @@ def test_slower_switching_needs_less_voltage(make_chip):
 
 
 def test_a_sweep_point_moves_a_cell_as_a_pulse_of_the_same_time(make_chip):
-    quiet = {"cycle_noise__sigS": 0.0, "cycle_noise__sigL": 0.0, "read_noise__flicker": 0.0, "cycle_noise__ptail": 0.0, "read_noise__relative": 0.0}
+    quiet = dict.fromkeys(
+        ("cycle_noise__sigS", "cycle_noise__sigL", "read_noise__flicker", "cycle_noise__ptail", "read_noise__relative"),
+        0.0,
+    )
     by_sweep, by_pulse = (make_chip(size=16, **quiet).formed_at(20e-6) for _ in range(2))
     for cell in range(16):
         by_sweep.model.sweep(cell, np.array([0.9]), 1e-4, 1.2, 1.0, 0.0, 0.0)

@@ -95,9 +95,8 @@ def replay_forming(measured: Measured, parameters: FilamentParameters, size: int
             volts[done], after[done] = v, cells.read(done)
             left = left[np.isnan(volts[left])]
     formed = np.isfinite(volts)
-    return pd.DataFrame(
-        {"cell": cells.all, "volts": volts, "gate": gate, "after": after, "success": formed}
-    )[formed]  # fmt: skip
+    which = np.flatnonzero(formed)
+    return pd.DataFrame({"cell": which, "volts": volts[which], "gate": gate, "after": after[which], "success": True})
 
 
 def replay_cycling(measured: Measured, parameters: FilamentParameters, size: int, seed: int) -> pd.DataFrame:
@@ -111,7 +110,10 @@ def replay_cycling(measured: Measured, parameters: FilamentParameters, size: int
     rng = np.random.default_rng(seed)
     formed = 130e-6 if gain <= 0.0 else 129e-6
     cells.start(formed * np.exp(FORMED_SPREAD * rng.standard_normal(size)), protocol.start.cycles or 0)
-    pulses = {"HRS": (-float(protocol.reset.volts or 0.0), protocol.reset), "LRS": (float(protocol.set.volts or 0.0), protocol.set)}  # fmt: skip
+    pulses = {
+        "HRS": (-float(protocol.reset.volts or 0.0), protocol.reset),
+        "LRS": (float(protocol.set.volts or 0.0), protocol.set),
+    }
     order = ("HRS", "LRS") if protocol.first == "reset" else ("LRS", "HRS")
     g = np.empty((count, 2, size))
     for cycle in range(count):

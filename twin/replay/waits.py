@@ -62,7 +62,7 @@ def replay_noise(measured: Measured, parameters: FilamentParameters, size: int, 
 
 
 def noise_figures(conductance: Any, rate: float) -> dict[str, float]:
-    """Return mean [S], relative standard deviation and slope of the spectrum between 0.05 Hz and a quarter of the rate."""
+    """Return mean [S], relative standard deviation, and slope of the spectrum from 0.05 Hz to a quarter of the rate."""
     from scipy.signal import welch
 
     g = np.asarray(conductance, np.float64)

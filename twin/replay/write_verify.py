@@ -98,8 +98,8 @@ def replay_write_verify(measured: Measured, parameters: FilamentParameters, size
     return pd.concat(made, ignore_index=True)
 
 
-def _known(value: float | None, name: str) -> float:
-    if value is None:
+def _known(value: float | str | None, name: str) -> float:
+    if value is None or isinstance(value, str):
         raise RefusedError(f"{name} is unknown: a replay needs it; give it, or let the fit estimate it")
     return float(value)
 

@@ -204,7 +204,6 @@ class FilamentModel:
         cells["t_move"][healthy] = now
         cells["t_relax"][healthy] = now
 
-
     def assume_cycled(self, cycles: float) -> None:
         """Declare all healthy cells aged by ``cycles`` full cycles (a used chip); none of them fails of it."""
         cells, law = self._cells, self._numbers
