@@ -68,6 +68,8 @@ _TECHNOLOGY = (
     Coordinate("reset.V0R", 0.003, 0.06),
     Coordinate("reset.GxR", 150e-6, 5000e-6),
     Coordinate("reset.Gm", 1.5e-6, 80e-6),
+    Coordinate("reset.shallow", 0.0, 1.0, log=False),
+    Coordinate("transistor.n", 0.5, 1.6),
     Coordinate("reset.slow_factor", 5.0, 90.0),
     Coordinate("memory.kq", 0.05, 6.0),
     Coordinate("memory.I0", 80e-6, 400e-6),

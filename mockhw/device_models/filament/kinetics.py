@@ -116,7 +116,9 @@ def _evaluate_set(w: Block, n: int, limit: Real, gxs: Real, inv_v0: Real) -> Non
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _evaluate_reset(w: Block, n: int, limit: Real, beta: Real, rise: Real, gm: Real, inv_v0: Real) -> None:
+def _evaluate_reset(
+    w: Block, n: int, limit: Real, beta: Real, rise: Real, gm: Real, shallow: Real, inv_v0: Real
+) -> None:
     for i in range(n):
         gc = w[AHEAD + i]
         rc = _ONE / gc
@@ -128,8 +130,9 @@ def _evaluate_reset(w: Block, n: int, limit: Real, beta: Real, rise: Real, gm: R
         i_sat = _HALF * beta * u * u
         current = min(i_lin * i_sat / _norm4(i_lin, i_sat), limit)
         vc = current * rc
-        f = math.sqrt(gc / (gc + w[GXR + i]))
-        f *= math.sqrt(f) * (gc + gm) / (gc * (_ONE + w[MEMORY + i]) + gm)
+        half = math.sqrt(gc / (gc + w[GXR + i]))
+        f = math.sqrt(half) * (shallow + (_ONE - shallow) * half)
+        f *= (gc + gm) / (gc * (_ONE + w[MEMORY + i]) + gm)
         w[CURRENT2 + i] = current
         w[VC2 + i] = vc
         w[E2 + i] = (vc * f - w[BARRIER + i]) * inv_v0
@@ -241,7 +244,7 @@ def walk(law: Law, w: Block, n: int, setting: bool, limit: float) -> None:
     shift = np.float32(law.ln_rate)
     most = np.float32(limit)
     inv_v0 = np.float32(law.inv_v0s if setting else law.inv_v0r)
-    gxs, gm = np.float32(law.gxs), np.float32(law.gm)
+    gxs, gm, shallow = np.float32(law.gxs), np.float32(law.gm), np.float32(law.shallow)
     beta, rise = np.float32(law.beta), np.float32(law.n)
     for i in range(padded):
         w[AHEAD + i] = w[GC + i]
@@ -249,7 +252,7 @@ def walk(law: Law, w: Block, n: int, setting: bool, limit: float) -> None:
         if setting:
             _evaluate_set(w, padded, most, gxs, inv_v0)
         else:
-            _evaluate_reset(w, padded, most, beta, rise, gm, inv_v0)
+            _evaluate_reset(w, padded, most, beta, rise, gm, shallow, inv_v0)
         if turn == 0:
             _begin(w, padded, sign, knee, slow, shift)
         elif _step(w, padded, sign, knee, slow, shift) == _ZERO:

@@ -68,12 +68,17 @@ class SetKinetics(Section):
 
 
 class ResetKinetics(Section):
-    """dy/dt = −exp((Vc·w − UR)/V0R)/µs, w = (Gc/(Gc+GxR))^¾·(Gc+Gm)/(Gc(1+q)+Gm)."""
+    """dy/dt = −exp((Vc·w − UR)/V0R)/µs, w = r^¼·(s + (1 − s)·r^½)·(Gc+Gm)/(Gc(1+q)+Gm), r = Gc/(Gc+GxR).
+
+    ``shallow`` is s: 0 is the r^¾ of the first fit; at 1 the barrier hardly rises as the cell conducts less, so that
+    a single pulse goes as far down as measured cycling does.
+    """
 
     UR: Volt
     V0R: Volt
     GxR: Siemens
     Gm: Siemens
+    shallow: Plain
     slow_knee: Plain
     slow_factor: Plain
 

@@ -37,6 +37,7 @@ def make_law(p: FilamentParameters) -> Law:
         slow_s=float(p.set.slow_factor),
         inv_v0r=1.0 / p.reset.V0R,
         gm=p.reset.Gm * _MICRO,
+        shallow=float(p.reset.shallow),
         knee_r=float(p.reset.slow_knee),
         slow_r=float(p.reset.slow_factor),
         kq=float(p.memory.kq),

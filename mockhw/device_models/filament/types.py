@@ -42,6 +42,7 @@ class Law(NamedTuple):
     slow_s: float
     inv_v0r: float
     gm: float
+    shallow: float
     knee_r: float
     slow_r: float
     kq: float
