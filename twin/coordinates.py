@@ -116,11 +116,33 @@ _TECHNOLOGY = (
     Coordinate("read_noise.one_trap_fraction", 0.01, 0.9),
     Coordinate("read_noise.trap_amplitude", 0.2, 30.0),
 )
-FULL = {one.name: one for one in _TECHNOLOGY}
+_GRADED = (
+    Coordinate("conduction.Gon", 50e-6, 5000e-6),
+    Coordinate("conduction.Goff", 5e-6, 800e-6),
+    Coordinate("conduction.Gv", 0.01e-6, 5e-6),
+    Coordinate("conduction.b", 0.3, 6.0),
+    Coordinate("set.VS0", 0.2, 3.0),
+    Coordinate("set.V0S", 0.01, 0.2),
+    Coordinate("set.aS", 0.02, 1.5),
+    Coordinate("reset.VR0", 0.2, 3.0),
+    Coordinate("reset.V0R", 0.01, 0.2),
+    Coordinate("reset.aR", 0.02, 1.5),
+    Coordinate("cycles.lam", 0.02, 2.0),
+    Coordinate("cycles.bound", 0.005, 0.3),
+    Coordinate("device_spread.ln_xi", 0.01, 0.4),
+    Coordinate("device_spread.lam", 0.05, 2.0),
+    Coordinate("device_spread.ln_Gon", 0.01, 0.6),
+    Coordinate("device_spread.ln_Goff", 0.01, 0.8),
+    Coordinate("device_spread.ln_Gv", 0.02, 1.5),
+)
+FULL = {one.name: one for one in (*_TECHNOLOGY, *_GRADED)}
 """Everything that measurements of a new technology may move."""
 
 CHIP = ("transistor.Vt", "series.Rs", "set.US", "reset.UR")
 """What differs between chips of one technology: the numbers of a calibration."""
+
+CHIP_PASSIVE = ("conduction.Gon", "conduction.Goff", "set.VS0", "reset.VR0")
+"""The same of passive chips."""
 
 UNKNOWN = {
     "volts": (1.0, 4.5),

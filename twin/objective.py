@@ -11,11 +11,12 @@ from ..analysis.measured_data.measured import Measured
 from ..mockhw.device_models.filament.parameters import FilamentParameters
 from ..mockhw.device_models.quantity import Quantity
 from .panels import Panel, panels_of
+from .replay.passive import replay_loops, replay_map, replay_train
 from .replay.sweeps import replay_cycling, replay_forming, replay_sweep
 from .replay.waits import replay_bake, replay_noise
 from .replay.write_verify import replay_write_verify
 
-Replay = Callable[[Measured, FilamentParameters, int, int], pd.DataFrame]
+Replay = Callable[[Measured, Any, int, int], pd.DataFrame]
 
 REPLAYS: dict[str, Replay] = {
     "pulse_sweep": replay_sweep,
@@ -24,6 +25,9 @@ REPLAYS: dict[str, Replay] = {
     "write_verify": replay_write_verify,
     "bake": replay_bake,
     "noise": replay_noise,
+    "pulse_train": replay_train,
+    "iv_sweep": replay_loops,
+    "map": replay_map,
 }
 """Kind of measurement -> how it is done again."""
 PROTOCOL = "protocol"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..analysis.measured_data.measured import Measured
 from ..analysis.measured_data.protocols import Noise, PulseSweep
+from .replay.passive import waveform
 from .replay.waits import noise_figures
 
 Floats = NDArray[np.float64]
@@ -111,6 +112,9 @@ def panels_of(measured: Measured, mock: pd.DataFrame) -> list[Panel]:
         "write_verify": _write_verify,
         "bake": _bake,
         "noise": _noise,
+        "pulse_train": _train,
+        "iv_sweep": _loops,
+        "map": _map,
     }[measured.kind]
     return list(made(measured, mock))
 
@@ -260,3 +264,55 @@ def _noise(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
                     real=np.asarray(pick(mine), np.float64), mock=np.asarray(pick(its), np.float64), unit=unit,
                     weight=0.2, ks=False,
                 )  # fmt: skip
+
+
+STEPS_MOST = 12
+"""Pulses of a train, and points of a loop, that are compared."""
+LOOP_VOLTS = 0.1
+"""Currents at smaller voltages are not compared [V]."""
+
+
+def _some(every: list[Any]) -> list[Any]:
+    """Return at most :data:`STEPS_MOST` of them, evenly spread, the last one among them."""
+    if len(every) <= STEPS_MOST:
+        return every
+    return [every[round(at)] for at in np.linspace(0, len(every) - 1, STEPS_MOST)]
+
+
+def _train(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
+    real = dict(tuple(measured.table.groupby("step")))
+    simulated = dict(tuple(mock.groupby("step")))
+    steps = _some(sorted(set(real))[1:])  # cells begin at the first reading
+    for step in steps:
+        yield Panel(
+            name=f"{measured.id} pulse {step}",
+            real=_log(real[step]["conductance"]),
+            mock=_log(simulated[step]["conductance"]) if step in simulated else np.empty(0),
+            unit="ln G",
+            weight=2.0 / len(steps),
+            spread=True,
+        )
+
+
+def _loops(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
+    wave = waveform(measured)
+    points = wave[np.abs(wave) >= LOOP_VOLTS].groupby("point").median()
+    chosen = _some(sorted(points.index))
+    loops = set(wave.index.get_level_values("loop"))
+    table: Any = measured.table
+    table = table[table["loop"].isin(loops)]
+    for point in chosen:
+        both = [frame.loc[frame["point"] == point, "current"].to_numpy(np.float64) for frame in (table, mock)]
+        yield Panel(
+            name=f"{measured.id} point {point} at {points[point]:.2f} V",
+            real=_log(np.abs(both[0])),
+            mock=_log(np.abs(both[1])),
+            unit="ln I",
+            weight=2.0 / len(chosen),
+            spread=True,
+        )
+
+
+def _map(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
+    both = [_log(frame["conductance"]) for frame in (measured.table, mock)]
+    yield Panel(name=f"{measured.id} virgin G", real=both[0], mock=both[1], unit="ln G", spread=True)

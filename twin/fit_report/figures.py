@@ -9,6 +9,7 @@ import numpy as np
 
 from ...analysis.plots.plots import FAINT, PALETTE, styled
 from ..fitting.result import Row
+from .words import is_step
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ def figures(rows: Sequence[Row]) -> dict[str, Figure]:
     made: dict[str, Figure] = {}
     for group in dict.fromkeys(row.group for row in rows):
         mine = [row for row in rows if row.group == group]
-        if all(row.panel.spread and row.panel.name.endswith(" V") for row in mine) and len(mine) > 1:
+        if all(is_step(row) for row in mine) and len(mine) > 1:
             made[group] = _sweep(group, mine)
             continue
         for page, at in enumerate(range(0, len(mine), PER_PAGE)):
@@ -85,4 +86,6 @@ def _distributions(group: str, rows: Sequence[Row]) -> Figure:
 def _axis(row: Row) -> str:
     if row.panel.unit == "ln G":
         return "ln (G / S)"
+    if row.panel.unit == "ln I":
+        return "ln (I / A)"
     return {"1": "pulses" if "pulses" in row.panel.name else "", "V": "V"}.get(row.panel.unit, row.panel.unit)

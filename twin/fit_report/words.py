@@ -28,6 +28,8 @@ def middle(row: Row, side: str) -> str:
         mean = float(np.mean(values))
         return f"{100 * mean:.1f} %" if "success" in row.panel.name or "share" in row.panel.name else f"{mean:.1f}"
     median = float(np.median(values))
+    if row.panel.unit == "ln I":
+        return f"{1e6 * math.exp(median):.3g} µA"
     if row.panel.unit == "ln G":
         return f"{1e6 * math.exp(median):.3g} µS"
     if row.panel.unit.startswith("ln "):
@@ -38,7 +40,7 @@ def middle(row: Row, side: str) -> str:
 def error(row: Row) -> str:
     """Return the error of the middle: in percent where a ratio is meant."""
     panel = row.panel
-    if panel.mean or panel.unit in ("ln G", "ln sd", "ln sd/G"):
+    if panel.mean or panel.unit in ("ln G", "ln I", "ln sd", "ln sd/G"):
         off = math.expm1(max(min(panel.error, 5.0), -5.0))
         return f"{100 * off:+.0f} %"
     return f"{panel.error:+.2g}" + (f" {panel.unit}" if panel.unit == "V" else "")
@@ -55,7 +57,7 @@ def table(rows: Sequence[Row]) -> list[str]:
     head += ["error before", "KS before"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for _, mine in _by_group(rows):
-        if len(mine) > SWEEPS_TOGETHER and all(row.panel.spread and " V" in row.panel.name for row in mine):
+        if len(mine) > SWEEPS_TOGETHER and all(is_step(row) for row in mine):
             lines.append(f"| {' | '.join(_together(mine, floors))} |")
             continue
         for row in mine:
@@ -71,6 +73,11 @@ def table(rows: Sequence[Row]) -> list[str]:
 def _by_group(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
     for group in dict.fromkeys(row.group for row in rows):
         yield group, [row for row in rows if row.group == group]
+
+
+def is_step(row: Row) -> bool:
+    """Whether a panel is one voltage of a sweep of pulses."""
+    return row.panel.spread and row.panel.unit == "ln G" and row.panel.name.endswith(" V")
 
 
 def _together(rows: Sequence[Row], floors: bool) -> list[str]:

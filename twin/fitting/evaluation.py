@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...analysis.measured_data.measured import Measured
 from ...common.errors import RefusedError
-from ...mockhw.device_models.filament.parameters import FilamentParameters
+from ...mockhw.device_models.filament.parameters import FilamentParameters, Section
 from ...mockhw.device_models.quantity import Quantity
 from ..objective import PROTOCOL, REPLAYS, with_protocol, with_values
 from ..panels import Panel, panels_of
@@ -39,7 +39,7 @@ class Setting:
     """What every process needs to know."""
 
     data: list[Measured]
-    parameters: FilamentParameters
+    parameters: Any
     size: int
 
 
@@ -59,8 +59,13 @@ class Outcome:
     statistics: Floats | None
 
 
-def without_blocks(parameters: FilamentParameters) -> FilamentParameters:
+P = TypeVar("P", bound=Section)
+
+
+def without_blocks(parameters: P) -> P:
     """Return parameters without differences between the blocks of a chip: a fit finds the mean of its cells."""
+    if not isinstance(parameters, FilamentParameters):
+        return parameters
     spread = parameters.device_spread
     none = {
         name: Quantity(0.0, getattr(spread, name).unit, "left out of the replay")

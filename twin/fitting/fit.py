@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from ...analysis.measured_data.measured import Measured
 from ...common.errors import RefusedError
-from ...mockhw.device_models.filament.parameters import FilamentParameters
 from ..coordinates import Coordinate, around, coordinate_of, decode, encode
 from ..objective import PROTOCOL
 from ..panels import panels_of
@@ -152,7 +151,7 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
         measured = measure(evaluator, summary, first, near, effort.draws)
         x, sensed, costs = work.settle(found, measured)
         known = posterior(coordinates, measured, sensed)
-    wanted = suggest(setting, coordinates, x, known, jobs, plan.seed) if plan.suggest else []
+    wanted = suggest(setting, coordinates, x, known, jobs, plan.seed) if plan.suggest and base.cell == "1T1R" else []
     after = decode(coordinates, x)
     rows = _held(halves, setting, decode(coordinates, start), after, plan)
     return FitResult(
@@ -260,7 +259,7 @@ def _coordinates(values: dict[str, float]) -> list[Coordinate]:
     return [around(one, value) for one, value in found if one is not None]
 
 
-def _value(parameters: FilamentParameters, name: str) -> float:
+def _value(parameters: Any, name: str) -> float:
     section, key = name.split(".")
     return float(getattr(getattr(parameters, section), key))
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from ...analysis.measured_data.measured import Measured
 from ...analysis.measured_data.protocols import Cycling, PulseSweep, WriteVerify
 from ...analysis.measured_data.write_algorithms import CoarseFine, Ispp
 from ...common.errors import RefusedError, unknown
 from ...mockhw.device_models.filament.parameters import FilamentParameters, Section
-from ..coordinates import CHIP, FULL, UNKNOWN, coordinate_of
-from ..objective import PROTOCOL, REPLAYS
+from ..coordinates import CHIP, CHIP_PASSIVE, FULL, UNKNOWN, coordinate_of
+from ..objective import PROTOCOL
+from ..replay.passive import VIRGIN_BELOW
 
 Mode = Literal["calibrate", "full"]
 
@@ -29,6 +32,16 @@ _BOTH = (
 )  # fmt: skip
 _AGE = ("wear.age_power", "wear.age_cycles")
 _DRIVER = ("driver.tau", "driver.Vtd", "driver.exponent")
+_GRADED = (
+    "conduction.Gon", "conduction.Goff", "set.VS0", "set.V0S", "set.aS", "reset.VR0", "reset.V0R", "reset.aR",
+    "cycles.lam", "cycles.bound", "device_spread.ln_xi", "device_spread.lam", "device_spread.ln_Gon",
+    "device_spread.ln_Goff",
+)  # fmt: skip
+_PASSIVE = {
+    "pulse_train": _GRADED,
+    "iv_sweep": (*_GRADED, "conduction.b"),
+    "map": ("conduction.Gv", "device_spread.ln_Gv"),
+}
 _SECTIONS = {"forming": "forming.", "bake": "relaxation.", "noise": "read_noise."}
 START_VOLTS, START_GATE, START_WIDTH = 2.8, 3.5, 200e-9
 """Where the estimate of an unknown number of a protocol begins."""
@@ -45,6 +58,7 @@ def moved_by(data: Sequence[Measured]) -> list[str]:
             found |= {*_PATH, *_SET, *_RESET, *_BOTH}
             if isinstance(protocol, Cycling) or protocol.start.cycles:
                 found |= {*_AGE}
+        found |= {*_PASSIVE.get(measured.kind, ())}
         if measured.kind in _SECTIONS:
             found |= {name for name in FULL if name.startswith(_SECTIONS[measured.kind])}
         if measured.kind == "forming":
@@ -97,7 +111,7 @@ def start_of(name: str) -> float:
     return {"volts": START_VOLTS, "gate": START_GATE, "width": START_WIDTH}[name.rsplit(".", 1)[-1]]
 
 
-def freed(data: Sequence[Measured], mode: Mode, parameters: FilamentParameters, wanted: Sequence[str]) -> list[str]:
+def freed(data: Sequence[Measured], mode: Mode, parameters: Section, wanted: Sequence[str]) -> list[str]:
     """Return the names of the numbers a fit moves.
 
     Parameters
@@ -118,24 +132,32 @@ def freed(data: Sequence[Measured], mode: Mode, parameters: FilamentParameters, 
     moved = moved_by(data)
     if mode == "full":
         return [*moved, *numbers]
-    names = [name for name in CHIP if name in moved]
+    chip = CHIP if isinstance(parameters, FilamentParameters) else CHIP_PASSIVE
+    names = [name for name in chip if name in moved]
     if not names:
         kinds = ", ".join(sorted({one.kind for one in data}))
         raise RefusedError(
-            f"{kinds} data move none of {', '.join(CHIP)}, which mode calibrate fits: take mode full, or name the "
+            f"{kinds} data move none of {', '.join(chip)}, which mode calibrate fits: take mode full, or name the "
             f"numbers with --free (these data move {', '.join(moved)})"
         )
     return [*names, *numbers]
 
 
-def _refuse_unknown(name: str, parameters: FilamentParameters) -> None:
-    if name in FULL:
-        return
+def _refuse_unknown(name: str, parameters: Section) -> None:
     section, _, key = name.partition(".")
     here = getattr(parameters, section, None)
-    if isinstance(here, Section) and key in type(here).model_fields:
-        raise RefusedError(f"{name} is in the model and no fit moves it: choose from {', '.join(FULL)}")
-    raise RefusedError(f"the model has no {name}: {unknown('number to fit', name, FULL)}")
+    there = isinstance(here, Section) and key in type(here).model_fields
+    if name in FULL and there:
+        return
+    if there:
+        raise RefusedError(f"{name} is in the model and no fit moves it: choose from {', '.join(_of(parameters))}")
+    raise RefusedError(f"the model has no {name}: {unknown('number to fit', name, _of(parameters))}")
+
+
+def _of(parameters: Section) -> list[str]:
+    """Return the numbers of a model that have bounds to fit between."""
+    pairs = ((name, *name.split(".")) for name in FULL)
+    return [name for name, section, key in pairs if hasattr(getattr(parameters, section, None), key)]
 
 
 def replayable(data: Sequence[Measured]) -> tuple[list[Measured], list[Measured]]:
@@ -151,8 +173,9 @@ def replayable(data: Sequence[Measured]) -> tuple[list[Measured], list[Measured]
     if not yes:
         kinds = ", ".join(f"{one.id} ({kind_words(one)})" for one in no) or "there are none"
         raise RefusedError(
-            f"no measurement has a protocol that can be replayed: {kinds}; replayed are {', '.join(REPLAYS)} "
-            "(write_verify by ispp and coarse_fine)"
+            f"no measurement has a protocol that can be replayed: {kinds}; replayed are of 1T1R cells "
+            "pulse_sweep, forming, cycling, write_verify (by ispp and coarse_fine), bake and noise, of passive ones "
+            "pulse_train, iv_sweep and the map of a virgin chip"
         )
     return yes, no
 
@@ -167,4 +190,8 @@ def _is_replayed(measured: Measured) -> bool:
     protocol = measured.protocol
     if isinstance(protocol, WriteVerify):
         return isinstance(protocol.algorithm, Ispp | CoarseFine)
-    return measured.kind in REPLAYS
+    if measured.structure == "passive":
+        # A map of formed cells says where they were left, and not how they came there.
+        virgin = measured.kind == "map" and float(np.median(measured.table["conductance"])) < VIRGIN_BELOW
+        return virgin or measured.kind in ("pulse_train", "iv_sweep")
+    return measured.kind not in _PASSIVE

@@ -53,6 +53,8 @@ def profile_text(
     lines.append("parameters:")
     for section in type(base.parameters).model_fields:
         here: Any = getattr(base.parameters, section)
+        if here is None:
+            continue
         if isinstance(here, Quantity):
             lines += _quantity(section, here, 2)
             continue

@@ -11,6 +11,7 @@ from ...analysis.measured_data.measured import Measured, read_measured
 from ...common.errors import RefusedError, unknown
 from ...mockhw.chip.profile import Profile, ProfileError, load_profile
 from ...mockhw.device_models.filament.parameters import FilamentParameters
+from ...mockhw.device_models.graded.parameters import GradedParameters
 
 BASES = {"1T1R": "hfo2_1t1r", "passive": "tio2_passive"}
 """Profile that a fit begins with where none is named."""
@@ -89,9 +90,9 @@ def base_profile(data: Sequence[Measured], name: str | Path | None) -> Profile:
             f"the data are of {structures[0]} cells, and profile {profile.name} is one of {profile.cell} cells: choose "
             "another with --profile"
         )
-    if not isinstance(profile.parameters, FilamentParameters):
+    if not isinstance(profile.parameters, FilamentParameters | GradedParameters):
         raise RefusedError(
-            f"profile {profile.name} is of the model {profile.model}, and measurements are replayed on the model "
-            "filament alone: choose a profile of it with --profile"
+            f"profile {profile.name} is of the model {profile.model}, and measurements are replayed on the models "
+            "filament and graded: choose a profile of one of them with --profile"
         )
     return profile

@@ -22,11 +22,11 @@ from xbarlab.twin.objective import with_values
 
 TRUE = {"transistor.Vt": 0.50, "set.US": 0.50, "reset.UR": 0.15}
 TINY = FitPlan(
-    free=tuple(TRUE), generations=1, jobs=1, size=48, seeds=2, draws=30, minutes=30.0, suggest=False, quiet=True
+    free=tuple(TRUE), generations=1, jobs=1, size=32, seeds=2, draws=20, minutes=30.0, suggest=False, quiet=True
 )
 
 
-def chip(cells: int = 96) -> list[Measured]:
+def chip(cells: int = 64) -> list[Measured]:
     parameters = with_values(without_blocks(load_profile("hfo2_1t1r").parameters), TRUE)
     return [
         candidates.set_volts(parameters, cells, 5),
@@ -112,3 +112,14 @@ def test_a_plan_that_cannot_be_done_is_one_sentence(change: dict[str, Any], said
         fit(chip(32), dataclasses.replace(TINY, **change))
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.slow
+def test_the_measurement_that_would_tell_a_number_is_named() -> None:
+    made = [candidates.reset_volts(without_blocks(load_profile("hfo2_1t1r").parameters), 64, 6)]
+    free = ("reset.UR", "set.US", "forming.mean")
+    plan = dataclasses.replace(TINY, free=free, generations=0, size=32, suggest=True)
+    tells = {name: one.what for one in fit(made, plan).suggestions for name in one.numbers}
+    assert set(tells) == {"set.US", "forming.mean"}
+    assert tells["forming.mean"].startswith("forming of virgin cells")
+    assert "SET" in tells["set.US"] or "programming" in tells["set.US"]

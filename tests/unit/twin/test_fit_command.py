@@ -83,7 +83,7 @@ def test_a_description_becomes_a_profile_with_its_report(
         ({"UNIT": "S"}, ["--only", "rest_volts"], "unknown measurement 'rest_volts': choose from reset_volts"),
         ({"UNIT": "S"}, ["--free", "set.VOS"], "the model has no set.VOS"),
         ({"UNIT": "S"}, ["--profile", "hfo2"], "profile 'hfo2' is neither a file nor shipped"),
-        ({"UNIT": "S", "structure: 1T1R": "structure: passive"}, [], "graded"),
+        ({"UNIT": "S", "structure: 1T1R": "structure: passive"}, [], "replayed are of 1T1R cells pulse_sweep"),
         ({"UNIT": "S", "column: after": "column: before"}, [], "hold"),
     ],
 )
@@ -114,7 +114,10 @@ def test_data_of_which_nothing_is_replayed_are_refused_with_what_is(
     text = DESCRIPTION.partition("  - id")[0] + MAP
     assert main(["twin", "fit", described(bench, "map", text), "-o", str(tmp_path / "x.profile.yaml")]) == 2
     said = capsys.readouterr().err
-    assert "no measurement has a protocol that can be replayed: map (map); replayed are pulse_sweep, forming" in said
+    assert (
+        "no measurement has a protocol that can be replayed: map (map); replayed are of 1T1R cells pulse_sweep, forming"
+        in said
+    )
 
 
 def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(
