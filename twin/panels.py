@@ -280,8 +280,8 @@ def _some(every: list[Any]) -> list[Any]:
 
 
 def _train(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
-    real = dict(tuple(measured.table.groupby("step")))
-    simulated = dict(tuple(mock.groupby("step")))
+    real: dict[Any, Any] = dict(tuple(measured.table.groupby("step")))
+    simulated: dict[Any, Any] = dict(tuple(mock.groupby("step")))
     steps = _some(sorted(set(real))[1:])  # cells begin at the first reading
     for step in steps:
         yield Panel(
@@ -295,7 +295,7 @@ def _train(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
 
 
 def _loops(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
-    wave = waveform(measured)
+    wave: Any = waveform(measured)
     points = wave[np.abs(wave) >= LOOP_VOLTS].groupby("point").median()
     chosen = _some(sorted(points.index))
     loops = set(wave.index.get_level_values("loop"))
