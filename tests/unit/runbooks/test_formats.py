@@ -59,7 +59,7 @@ def book(tmp_path: Path) -> Path:
 @pytest.fixture
 def cut(bench: FakeBench, book: Path, tmp_path: Path) -> Path:
     """A run that was interrupted in its second step, after several units."""
-    bench.array._fail_at, bench.array._error = len(bench.array.actions) + 8, KeyboardInterrupt()
+    bench.array._fail_at, bench.array._error = len(bench.array.actions) + 12, KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         run_runbook(book, out=tmp_path / "out", seed=3, quiet=True)
     return tmp_path / "out"
