@@ -12,9 +12,11 @@ from ..fitting.result import Row
 from .words import is_step
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-REAL, MOCK = PALETTE[0], PALETTE[1]
+SIDES = (("real", PALETTE[0], "measured"), ("mock", PALETTE[1], "mock"))
 PER_PAGE = 12
 
 
@@ -39,7 +41,7 @@ def _sweep(group: str, rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(6.8, 4.4), layout="constrained")
     axes = figure.add_subplot()
     at = [float(row.panel.name.split()[-2]) for row in rows]
-    for side, colour, name in (("real", REAL, "measured"), ("mock", MOCK, "mock")):
+    for side, colour, name in SIDES:
         quartiles = np.asarray([_quartiles(getattr(row.panel, side)) for row in rows]) * 1.0
         axes.plot(at, np.exp(quartiles[:, 1]) * 1e6, color=colour, marker="o", markersize=3, label=f"{name}, median")
         axes.fill_between(
@@ -47,6 +49,7 @@ def _sweep(group: str, rows: Sequence[Row]) -> Figure:
             label=f"{name}, quartiles",
         )  # fmt: skip
     axes.set(yscale="log", xlabel="swept voltage (V)", ylabel="G after the pulse (µS)", title=group)
+    plain_log(axes.yaxis, *axes.get_ylim())
     axes.legend()
     return figure
 
@@ -64,28 +67,76 @@ def _distributions(group: str, rows: Sequence[Row]) -> Figure:
     figure = Figure(figsize=(4.2 * cols, 3.1 * lines), layout="constrained")
     for index, row in enumerate(rows):
         axes = figure.add_subplot(lines, cols, index + 1)
-        for side, colour, name in (("real", REAL, "measured"), ("mock", MOCK, "mock")):
-            values = np.sort(getattr(row.panel, side))
-            if len(values):
-                axes.step(values, (np.arange(len(values)) + 1) / len(values), color=colour, where="post", label=name)
         told = f"KS {row.panel.distance:.2f}" if row.panel.ks else ""
         axes.set_title(f"{row.panel.name.removeprefix(group).strip() or group}  {told}", fontsize=9.5)
-        axes.set_xlabel(_axis(row), fontsize=9)
-        axes.set_ylim(0, 1.02)
-        real = row.panel.real
-        if len(real) > 20:
-            low, high = np.quantile(np.concatenate([real, row.panel.mock]), [0.002, 0.998])
-            if high > low:
-                axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+        if _is_share(row):
+            _shares(axes, row)
+        else:
+            _cumulated(axes, row)
         if index == 0:
             axes.legend(fontsize=8)
     figure.suptitle(f"{group}: share of readings below", color=FAINT, fontsize=10)
     return figure
 
 
-def _axis(row: Row) -> str:
-    if row.panel.unit == "ln G":
-        return "ln (G / S)"
-    if row.panel.unit == "ln I":
-        return "ln (I / A)"
-    return {"1": "pulses" if "pulses" in row.panel.name else "", "V": "V"}.get(row.panel.unit, row.panel.unit)
+def _is_share(row: Row) -> bool:
+    """Whether the numbers are yes and no."""
+    both = np.concatenate([row.panel.real, row.panel.mock])
+    return row.panel.mean and bool(np.isin(both, (0.0, 1.0)).all())
+
+
+def _shares(axes: Axes, row: Row) -> None:
+    for at, (side, colour, name) in enumerate(SIDES):
+        values = getattr(row.panel, side)
+        share = float(values.mean()) if len(values) else 0.0
+        axes.barh([at], [share], color=colour, label=name)
+        axes.text(0.02, at, f"{share:.1%}", va="center", fontsize=9, color="white" if share > 0.2 else "black")
+    axes.set(xlim=(0, 1), yticks=[], ylim=(1.6, -0.6))
+    axes.set_xlabel("share", fontsize=9)
+
+
+def _cumulated(axes: Axes, row: Row) -> None:
+    shown = {side: np.sort(_shown(row, getattr(row.panel, side))) for side, _, _ in SIDES}
+    for side, colour, name in SIDES:
+        values = shown[side]
+        if len(values):
+            axes.step(values, (np.arange(len(values)) + 1) / len(values), color=colour, where="post", label=name)
+    label, log = _axis(row)
+    axes.set_xlabel(label, fontsize=9)
+    axes.set_ylim(0, 1.02)
+    both = np.concatenate(list(shown.values()))
+    low, high = np.quantile(both, [0.002, 0.998]) if len(both) > 20 else (0.0, 0.0)
+    if log:
+        axes.set_xscale("log")
+        plain_log(axes.xaxis, low, high)
+        if high > low > 0.0:
+            axes.set_xlim(low / 1.05, high * 1.05)
+    elif high > low:
+        axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+
+
+def plain_log(axis: Axis, low: float, high: float) -> None:
+    """Label a logarithmic axis with plain numbers: where it spans less than a decade and a half, 2 and 5 as well."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    wide = low <= 0.0 or high / low > 30.0
+    axis.set_major_locator(LogLocator(10.0, (1.0,) if wide else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+    axis.set_major_formatter(FuncFormatter(_plain))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _plain(value: float, _: int) -> str:
+    return f"{value:g}"
+
+
+def _shown(row: Row, values: Any) -> Any:
+    """Return the numbers of a panel as they are drawn."""
+    return np.exp(values) * 1e6 if row.panel.unit in {"ln G", "ln I"} else values
+
+
+def _axis(row: Row) -> tuple[str, bool]:
+    """Return the label of an axis, and whether it is logarithmic."""
+    unit = row.panel.unit
+    if unit == "1":
+        return ("pulses", True) if "pulses" in row.panel.name else ("", False)
+    return {"ln G": ("G (µS)", True), "ln I": ("I (µA)", True), "V": ("V", False)}.get(unit, (unit, False))
