@@ -89,6 +89,7 @@ def test_a_chip_in_memory_is_kept_with_the_run(tmp_path: Path) -> None:
     forget_bench(tmp_path / "own.bench.yaml")
 
 
+@pytest.mark.slow
 def test_a_seed_on_the_command_line_and_a_state_file_go_together(tmp_path: Path) -> None:
     """B12: the chip's own identity is compared, not what a bench file says about the next one."""
     book, out, bench, state = (

@@ -98,6 +98,7 @@ def test_the_report_is_self_contained_and_every_figure_is_kept(in_process: Outco
     assert len(figures) == text.count("data:image/png;base64")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_identical_data_in_process_and_over_tcp(in_process: Outcome, over_tcp: Outcome) -> None:
     for here, there in zip(tables(in_process), tables(over_tcp), strict=True):
         assert here.keys() == there.keys()

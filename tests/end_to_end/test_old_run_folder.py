@@ -36,6 +36,7 @@ def test_an_old_run_folder_opens_and_exports(old: Path) -> None:
     assert [path.suffix for path in export_run(old / "run", "csv")] == [".csv"] * 4
 
 
+@pytest.mark.slow
 def test_an_old_run_goes_on_where_its_chip_lives(old: Path) -> None:
     bench, station = old / "own.bench.yaml", old / "own.station.yaml"
     text = station.read_text(encoding="utf-8")

@@ -92,7 +92,12 @@ def test_every_protocol_is_tried() -> None:
     assert {step for step, _ in PLANS.values()} >= steps
 
 
-@pytest.mark.parametrize("name", PLANS)
+BY_DEFAULT = {"forming by pulses", "dc_sweep", "read_verify"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in BY_DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in PLANS]
+)
 def test_cut_and_resumed(name: str, tmp_path: Path) -> None:
     array = make_array(name)
     whole = carry_out(name, array, Run(tmp_path / "whole", quiet=True))

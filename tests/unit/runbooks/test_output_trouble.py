@@ -88,7 +88,9 @@ def one_sentence(capsys: pytest.CaptureFixture[str]) -> str:
     return said
 
 
-@pytest.mark.parametrize("calls", [1, 2, 5, 7, 9, 12, 14, 17, 20, 25])
+@pytest.mark.parametrize(
+    "calls", [1, 9, 20, *(pytest.param(calls, marks=pytest.mark.slow) for calls in (2, 5, 7, 12, 14, 17, 25))]
+)
 def test_a_full_disk_says_so_and_a_resume_goes_on(
     bench: FakeBench,
     book: Path,

@@ -73,7 +73,9 @@ def cut(bench: FakeBench, book: Path, out: Path, at: int, **how: Any) -> Path:
     return out
 
 
-@pytest.mark.parametrize("at", [1, 2, 4, 7, 10, 13, 16, 18, 20, 22])
+@pytest.mark.parametrize(
+    "at", [2, 10, 20, *(pytest.param(at, marks=pytest.mark.slow) for at in (1, 4, 7, 13, 16, 18, 22))]
+)
 def test_wherever_it_is_cut_the_result_is_that_of_a_run_that_was_not(
     bench: FakeBench, book: Path, tmp_path: Path, at: int
 ) -> None:
