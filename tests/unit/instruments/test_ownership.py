@@ -225,8 +225,11 @@ def test_a_forked_child_switches_nothing_off_and_can_send_nothing(tmp_path: Path
             os.waitpid(child, 0)
             with os.fdopen(said) as file:
                 told = json.loads(file.read())
-            assert "disconnected" not in mock.log.texts()
-            assert "volts 0" not in mock.log.texts()[1:]
+            # On a machine so busy that the child takes its 10 s, the watchdog acts by itself; what came before is told.
+            texts = mock.log.texts()
+            before = texts[: texts.index("watchdog")] if "watchdog" in texts else texts
+            assert "disconnected" not in before
+            assert "volts 0" not in before[1:]
             assert [f"process {os.getpid()}" in each for each in told[:2]] == [True, True], told
             assert "not open" in told[2]
             array.read(Block(0, 1, 0, 1))
