@@ -68,6 +68,7 @@ def flicker(law: Law, cell: Cell, now: float) -> float:
     One that has had no time to move is left as it is, so that reads in quick succession cost next to nothing.
     """
     total = 0.0
+    weight = law.flicker_first
     for j in range(FLICKER_TAU.size):
         tau = FLICKER_TAU[j]
         passed = now - cell.t_flicker[j]
@@ -75,7 +76,8 @@ def flicker(law: Law, cell: Cell, now: float) -> float:
             keep = math.exp(-passed / tau) if passed < 30.0 * tau else 0.0
             cell.flicker[j] = keep * cell.flicker[j] + math.sqrt(1.0 - keep * keep) * normal(cell)
             cell.t_flicker[j] = now
-        total += tau**law.flicker_tilt * cell.flicker[j]
+        total += weight * cell.flicker[j]
+        weight *= law.flicker_ratio
     return total
 
 

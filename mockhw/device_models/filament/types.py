@@ -83,6 +83,8 @@ class Law(NamedTuple):
     noise_relative: float
     flicker_scale: float
     flicker_tilt: float
+    flicker_first: float
+    flicker_ratio: float
     a3_20: float
     a3_50: float
     a3_80: float
