@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..random_streams import stream_keys
 from ..relaxation import arrhenius
 from .parameters import FilamentParameters
-from .types import HEALTHY, ON, OPEN, SHORT, Floats, Law, empty_cells
+from .types import FLICKER_DECADES, FLICKER_FIRST, HEALTHY, ON, OPEN, SHORT, Floats, Law, empty_cells
 
 _MICRO = 1e6
 _MEGAOHM = 1e-6
@@ -78,8 +78,8 @@ def make_law(p: FilamentParameters) -> Law:
         noise_relative=float(p.read_noise.relative),
         flicker_scale=float(p.read_noise.flicker),
         flicker_tilt=float(p.read_noise.flicker_tilt),
-        flicker_first=3.16e-3**p.read_noise.flicker_tilt,
-        flicker_ratio=10.0 ** (1.25 * p.read_noise.flicker_tilt),
+        flicker_first=FLICKER_FIRST**p.read_noise.flicker_tilt,
+        flicker_ratio=10.0 ** (FLICKER_DECADES * p.read_noise.flicker_tilt),
         a3_20=float(p.nonlinearity.a3_at_20uS),
         a3_50=float(p.nonlinearity.a3_at_50uS),
         a3_80=float(p.nonlinearity.a3_at_80uS),

@@ -12,11 +12,10 @@ from ..fluctuations import follow_relaxators, keep_and_kick, start_relaxators, s
 from ..random_streams import gamma, normal, tabulated, uniform
 from ..relaxation import relaxed_part
 from .kinetics import overdrive
-from .types import HEALTHY, Cell, Floats, Integers, Law
+from .types import FLICKER_DECADES, FLICKER_FIRST, HEALTHY, Cell, Floats, Integers, Law
 
-FLICKER_TAU = np.array([3.16e-3, 5.62e-2, 1.0, 17.8, 316.0])  # time constants of a cell's own relaxators [s]
+FLICKER_TAU = FLICKER_FIRST * 10.0 ** (FLICKER_DECADES * np.arange(5))  # of a cell's own relaxators [s]
 _FAST = np.array([1e-3, 1e-4, 1e-5, 1e-6])  # those of a trace [s], as far as its samples can follow them
-_SPACING = 1.25  # decades from one of the cell's relaxators to the next
 
 
 @njit(cache=True, error_model="numpy")
@@ -210,7 +209,7 @@ def sample_cell(
     states, keep, kick = np.empty(count), np.empty(count), np.empty(count)
     start_relaxators(cell, states)
     keep_and_kick(period / _FAST[:count], keep, kick)
-    weight = _FAST[:count] ** law.flicker_tilt / math.sqrt(_SPACING)
+    weight = _FAST[:count] ** law.flicker_tilt / math.sqrt(FLICKER_DECADES)
     size = flicker_size(law, cell, gc)
     for k in range(out.size):
         ratio = 1.0 + law.noise_relative * normal(cell)

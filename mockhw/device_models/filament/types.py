@@ -20,6 +20,9 @@ Real = float | np.floating[Any]
 
 HEALTHY, OPEN, ON, SHORT = 0, 1, 2, 3
 
+FLICKER_FIRST, FLICKER_DECADES = 3.16e-3, 1.25
+"""Shortest time constant of a cell's own relaxators [s], and decades from one to the next."""
+
 
 BUILD = build_name(Path(__file__).parent / f"{name}.py" for name in ("kinetics", "read_kernel", "kernel"))
 
