@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 
 import pytest
 
@@ -32,3 +33,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="slow: pytest -m slow"))
         elif item.get_closest_marker("long") and "long" not in wanted:
             item.add_marker(pytest.mark.skip(reason="long: pytest -m long"))
+
+
+@pytest.fixture
+def warned(recwarn: pytest.WarningsRecorder) -> Callable[[], list[str]]:
+    """Return what a test was warned of; not what the collector finds of files that earlier tests left open."""
+    return lambda: [str(one.message) for one in recwarn if not issubclass(one.category, ResourceWarning)]

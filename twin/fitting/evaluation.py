@@ -20,6 +20,7 @@ from ...mockhw.device_models.filament.parameters import FilamentParameters, Sect
 from ...mockhw.device_models.quantity import Quantity
 from ..objective import PROTOCOL, REPLAYS, with_protocol, with_values
 from ..panels import Panel, panels_of
+from ..replay.reads import reads_cost
 from .summary import Resampling, Summary, drawn_anew
 
 if TYPE_CHECKING:
@@ -74,10 +75,20 @@ def without_blocks(parameters: P) -> P:
     return parameters.model_copy(update={"device_spread": spread.model_copy(update=none)})
 
 
+def model_of(setting: Setting, trial: Trial) -> Any:
+    """Return the parameters of the model with the values of a trial."""
+    cells = {name: value for name, value in trial.values.items() if not name.startswith(f"{PROTOCOL}.")}
+    return with_values(setting.parameters, cells)
+
+
+def _reads(setting: Setting, trial: Trial) -> float:
+    model = model_of(setting, trial)
+    return reads_cost(model, trial.seed) if isinstance(model, FilamentParameters) else 0.0
+
+
 def replayed(setting: Setting, trial: Trial) -> list[tuple[Measured, DataFrame]]:
     """Return every measurement with all numbers of its protocol, and the table of its replay."""
-    cells = {name: value for name, value in trial.values.items() if not name.startswith(f"{PROTOCOL}.")}
-    model = with_values(setting.parameters, cells)
+    model = model_of(setting, trial)
     made: list[tuple[Measured, DataFrame]] = []
     for measured in setting.data:
         known = with_protocol(measured, trial.values)
@@ -183,7 +194,7 @@ def _try(trial: Trial) -> Outcome:
     try:
         with np.errstate(all="ignore"):
             made, _ = panels(_Here.setting, trial)
-        cost = math.fsum(panel.cost() for panel in made)
+            cost = math.fsum(panel.cost() for panel in made) + _reads(_Here.setting, trial)
     except RefusedError:
         raise
     except (ArithmeticError, ValueError, IndexError, KeyError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -123,10 +124,10 @@ def test_worst_of_cells_takes_each_cell_once() -> None:
 
 
 @pytest.mark.parametrize("change", [np.nan, 0.0, 3.0, -0.9])
-def test_the_disturb_figure_draws_whatever_was_measured(change: float, recwarn: pytest.WarningsRecorder) -> None:
+def test_the_disturb_figure_draws_whatever_was_measured(change: float, warned: Callable[[], list[str]]) -> None:
     trains = HalfSelectTrains(np.array([1, 10]), np.full((2, 2, 4, 2), change), np.arange(4), np.arange(4), noise=0.01)
     assert png_bytes(half_select_figure(trains, (1.5, -1.6)), 40)
-    assert [str(w.message) for w in recwarn] == []
+    assert warned() == []
 
 
 def test_one_off_cell_among_on_ones_reads_what_each_scheme_lets_through() -> None:
@@ -174,13 +175,13 @@ def test_reads_that_make_no_sense_are_refused_before_anything_acts(wrong: dict, 
     assert array.cost == Cost()
 
 
-def test_scheme_bars_draw_cells_that_do_not_conduct(recwarn: pytest.WarningsRecorder) -> None:
+def test_scheme_bars_draw_cells_that_do_not_conduct(warned: Callable[[], list[str]]) -> None:
     for values in ({"a": [0.0], "b": [1e-4]}, {"a": [-1.0]}, {"a": [1e-4, 2e-4], "b": [np.nan, 1e-3]}):
         assert png_bytes(read_scheme_bars(values), 40)
-    assert [str(w.message) for w in recwarn] == []
+    assert warned() == []
 
 
-def test_dc_sweeps_show_the_spread_within_and_between_cells(recwarn: pytest.WarningsRecorder) -> None:
+def test_dc_sweeps_show_the_spread_within_and_between_cells(warned: Callable[[], list[str]]) -> None:
     array = formed()
     result = dc_sweep(array, DcSweepPlan(cells="0:2,0:2", cycles=3))
     section = result.section()
@@ -196,7 +197,7 @@ def test_dc_sweeps_show_the_spread_within_and_between_cells(recwarn: pytest.Warn
     ]
     for values in (np.full((3, 2), np.nan), [[0.8]], [[0.8, np.nan], [np.nan, np.nan]], np.ones((3, 3))):
         assert png_bytes(variability_cdfs({"V_SET": values}), 40)
-    assert [str(w.message) for w in recwarn] == []
+    assert warned() == []
 
 
 def test_a_slow_read_goes_row_by_row_and_gives_the_same_map() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -171,14 +172,14 @@ def test_known_bad_cells_are_left_alone_and_failures_are_shown() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (5, 1), (0, 2)])
-def test_figures_draw_whatever_was_measured(shape: tuple[int, int], recwarn: pytest.WarningsRecorder) -> None:
+def test_figures_draw_whatever_was_measured(shape: tuple[int, int], warned: Callable[[], list[str]]) -> None:
     trains = pr.Trains(PULSES, np.tile(1e-4 * (1 + np.stack([SHARE, SHARE[::-1]])), (*shape, 1, 1)))
     assert png_bytes(pr.pulse_response_figure(trains), 40)
     assert png_bytes(pr.step_figure(trains), 40)
-    assert [str(w.message) for w in recwarn] == []
+    assert warned() == []
 
 
-def test_few_steps_are_drawn_one_by_one(recwarn: pytest.WarningsRecorder) -> None:
+def test_few_steps_are_drawn_one_by_one(warned: Callable[[], list[str]]) -> None:
     trains = pr.Trains(np.arange(4), 1e-4 * np.array([[[[1.0, 1.5, 1.8, 2.0], [2.0, 1.5, 1.2, 1.0]]]]))
     figure = pr.step_figure(trains, symmetry=[0.55])
     (ax,) = figure.axes
@@ -186,7 +187,7 @@ def test_few_steps_are_drawn_one_by_one(recwarn: pytest.WarningsRecorder) -> Non
     np.testing.assert_allclose(drawn["up, potentiation (each step)"], [50.0, 30.0, 20.0])
     np.testing.assert_allclose(sorted(drawn["down, depression (each step)"]), [20.0, 30.0, 50.0])
     assert "symmetry point 0.55" in drawn
-    assert [str(w.message) for w in recwarn] == []
+    assert warned() == []
 
 
 def test_the_symmetry_point_of_cells_is_told_from_where_their_medians_cross() -> None:
