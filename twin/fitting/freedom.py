@@ -20,8 +20,8 @@ Mode = Literal["calibrate", "full"]
 
 _SET = ("set.US", "set.V0S", "set.GxS", "cycle_noise.gS", "device_spread.ln_US")
 _RESET = (
-    "reset.UR", "reset.V0R", "reset.GxR", "reset.Gm", "cycle_noise.lam", "cycle_noise.d0",
-    "device_spread.ln_UR", "device_spread.ln_GxR",
+    "reset.UR", "reset.V0R", "reset.GxR", "reset.Gm", "reset.shallow", "transistor.n", "cycle_noise.lam",
+    "cycle_noise.d0", "device_spread.ln_UR", "device_spread.ln_GxR",
 )  # fmt: skip
 _PATH = ("transistor.Vt", "transistor.beta", "series.Rs", "device_spread.ln_Rs")
 _BOTH = (
