@@ -76,6 +76,48 @@ def fit_twin(
     say([*lead(result), *misses(result)[:5], *unsure(result), f"profile {place}", f"report {page}"])
 
 
+@twin_app.command("check")
+def check_profile(
+    data: Annotated[
+        list[str], typer.Argument(metavar="DATA…", help="Data descriptions, names of shipped ones, folders of runs.")
+    ],
+    profile: Annotated[str, typer.Option("--profile", metavar="PROFILE", help="Profile to check: a name or a file.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Folder of the report, a new one.")],
+    folder: Annotated[
+        Path | None, typer.Option("--folder", metavar="DIR", help="Where the data of the descriptions are.")
+    ] = None,
+    hold_out: Annotated[
+        str, typer.Option("--hold-out", metavar="WHAT", help="The half that is shown: as twin fit holds it out.")
+    ] = "cells",
+    only: Annotated[
+        str, typer.Option("--only", metavar="IDS", help="Measurements to use, with commas; all by default.")
+    ] = "",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seeds replays and search.")] = 0,
+    cells: Annotated[int | None, typer.Option(min=16, help="Most cells of each measurement [default: 2048].")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, max=512, help="Processes [default: one per core].")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Hold a profile against measurements as it is: every protocol replayed, real and mock side by side.
+
+    \b
+    xbarlab twin check runs/chip13 --profile chip12.profile.yaml -o chip12_on_13
+    xbarlab twin check hfo2_1t1r --folder data --profile hfo2_1t1r -o checked
+    """
+    from ..common.errors import RefusedError
+    from .fit_report.page import write_report
+    from .fit_report.words import lead, misses
+    from .fitting.fit import FitPlan, check
+    from .fitting.sources import read_data
+
+    if out.exists() or not out.parent.is_dir():
+        raise RefusedError(f"{out} is there already, or the folder it goes into is not: give another name")
+    measured = read_data(data, folder=folder, only=_names(only))
+    plan = FitPlan(mode="check", base=profile, hold_out=hold_out, seed=seed, cells=cells, jobs=jobs, quiet=quiet)
+    result = check(measured, plan, None if quiet else _tell)
+    page = write_report(result, out, Path(profile))
+    say([*lead(result), *misses(result)[:5], f"report {page}"])
+
+
 @twin_app.command("rehearse")
 def rehearse_runbook(
     runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="Path, or the name of a shipped one.")],

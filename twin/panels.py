@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..analysis.estimates.slow_noise import noise_figures
 from ..analysis.measured_data.measured import Measured
 from ..analysis.measured_data.protocols import Noise, PulseSweep
 from .replay.passive import waveform
-from .replay.waits import noise_figures
 
 Floats = NDArray[np.float64]
 

@@ -20,16 +20,15 @@ MANY_LEVELS = 16  # more have no room for a number above each
 
 
 def programmed_fraction(
-    target: ArrayLike, achieved: ArrayLike, spacing: float, healthy: ArrayLike | None = None
+    low: ArrayLike, high: ArrayLike, achieved: ArrayLike, healthy: ArrayLike | None = None
 ) -> Estimate:
-    """Return the fraction of healthy cells within half a level `spacing` [S] of target [S].
+    """Return the fraction of healthy cells from ``low`` to ``high`` [S], between which a cell stands for its level.
 
-    A healthy cell with a target but no final reading counts as missed. Cells without a target (nan) are not counted.
+    A healthy cell without a final reading counts as missed. Cells without a level (nan) are not counted.
     """
-    if not spacing > 0.0:
-        raise ValueError(f"level spacing {spacing} S: must be above zero")
-    error, _ = _errors(target, achieved, healthy)
-    return fraction_estimate(int((np.abs(error) <= spacing / 2.0).sum()), int(error.size))
+    below, _ = _errors(low, achieved, healthy)
+    above, _ = _errors(high, achieved, healthy)
+    return fraction_estimate(int(((below >= 0.0) & (above <= 0.0)).sum()), int(below.size))
 
 
 def programming_sigma(target: ArrayLike, achieved: ArrayLike, healthy: ArrayLike | None = None) -> Estimate:

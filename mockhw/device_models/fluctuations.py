@@ -43,7 +43,14 @@ def switch_traps(cell: Trapped, now: float) -> float:
 
 
 def draw_traps(
-    rng: np.random.Generator, size: int, *, one: float, two: float, tau: tuple[float, float], step: float
+    rng: np.random.Generator,
+    size: int,
+    *,
+    one: float,
+    two: float,
+    tau: tuple[float, float],
+    step: float,
+    ln_sd: float = 0.5,
 ) -> dict[str, NDArray[np.generic]]:
     """Draw the traps of ``size`` cells, by the names of a cell's fields.
 
@@ -53,8 +60,8 @@ def draw_traps(
         Fractions of cells with one and with two traps.
     tau : two floats [s]
         Range of time constants, log-uniform.
-    step : float
-        Median amplitude; the standard deviation of its logarithm is 0.5.
+    step, ln_sd : float
+        Median amplitude, and the standard deviation of its logarithm.
     """
     chance = rng.random(size)
     occupied = rng.beta(2.0, 2.0, (size, 2))
@@ -62,7 +69,7 @@ def draw_traps(
         "traps": (chance < one + two).astype(np.uint8) + (chance < two).astype(np.uint8),
         "trap_tau": tau[0] * (tau[1] / tau[0]) ** rng.random((size, 2)),
         "trap_occupied": occupied,
-        "trap_step": step * np.exp(0.5 * rng.standard_normal((size, 2))),
+        "trap_step": step * np.exp(ln_sd * rng.standard_normal((size, 2))),
         "trap_state": (rng.random((size, 2)) < occupied).astype(np.uint8),
     }
 

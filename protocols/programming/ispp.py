@@ -155,7 +155,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
                 Ramp(reset_ramp.knob, reset_ramp.start, reset_ramp.stop, reset_step, reset_ramp.held),
                 block.shape,
             )
-            state = VerifyState(wanted, array.spec.healthy_mask(block), plan.acceptance())
+            state = VerifyState(plan.goal(wanted), array.spec.healthy_mask(block), plan.acceptance())
             loop = VerifyLoop(
                 array,
                 block,
@@ -187,7 +187,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
                     "set_step_V": set_step,
                     "reset_step_V": reset_step,
                     "pulses_per_cell": float(given[attempted].mean()),
-                    "programmed_fraction": programmed_fraction(wanted, final, plan.spacing, judged).value,
+                    "programmed_fraction": programmed_fraction(*plan.readings(wanted), final, judged).value,
                     "success_fraction": fraction_estimate(int((done & judged).sum()), int(judged.sum())).value,
                 }
             )

@@ -58,7 +58,7 @@ class BoardLoop(ArrayState):
             reading = array.read(block, average=plan.reverify_average)
             nothing = np.zeros(block.shape)
             self._record(reading.conductance, nothing, nothing)
-            left = state.reopen(reading, plan.reverify().tolerance, last=self.round == plan.reverify_rounds)
+            left = state.reopen(reading, plan.reverify().slack, last=self.round == plan.reverify_rounds)
             self.left = np.append(self.left, left)
 
     def forget_pulses(self) -> None:

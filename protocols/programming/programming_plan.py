@@ -12,9 +12,12 @@ from ...instruments.capabilities import FloatArray
 from ..keeping.run import Run
 from ..plan import Forecast, Plan, check_pulse
 from .staircases import Knob, Ramp
-from .targets import Levels, load_target
+from .targets import Goal, Levels, load_target
 from .verify_loop import Reverify
 from .verify_state import Acceptance
+
+SLACK = 0.25
+"""By which share of its half a window is wider at a delayed re-verify."""
 
 
 class RampPlan(Plan):
@@ -70,6 +73,8 @@ class ProgrammingPlan(Plan):
     def _possible(self) -> ProgrammingPlan:
         if self.hits > self.reads:
             raise ValueError(f"hits {self.hits} of reads {self.reads} can never be reached")
+        if self.tolerance is not None and self.levels.windows:
+            raise ValueError("levels.windows say how wide each window is: leave tolerance out")
         return self
 
     @property
@@ -88,11 +93,28 @@ class ProgrammingPlan(Plan):
 
     def acceptance(self) -> Acceptance:
         """Return the acceptance rule."""
-        return Acceptance(self.window, self.hits, self.reads, self.pulses_max, self.reversals_max, self.stalls_max)
+        return Acceptance(self.hits, self.reads, self.pulses_max, self.reversals_max, self.stalls_max)
 
     def reverify(self) -> Reverify:
         """Return the delayed re-verify: a cell may stand a little outside its window, well inside half a level."""
-        return Reverify(self.reverify_rounds, self.reverify_after, 1.25 * self.window, self.reverify_average)
+        return Reverify(self.reverify_rounds, self.reverify_after, SLACK, self.reverify_average)
+
+    @property
+    def of_levels(self) -> bool:
+        """Whether cells go to levels, not to a map of one's own."""
+        return self.target_file is None
+
+    def goal(self, target: FloatArray) -> Goal:
+        """Return the windows of a target map [S]."""
+        if self.of_levels and self.levels.windows:
+            return self.levels.windows_of(target)
+        return Goal.around(target, self.window)
+
+    def readings(self, target: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return between which conductances [S] each cell stands for its level, or half a level around a target."""
+        if self.of_levels:
+            return self.levels.readings_of(target)
+        return target - self.spacing / 2.0, target + self.spacing / 2.0
 
     def targets(self, block: Block, run: Run) -> FloatArray:
         """Return the target map [S] of this plan for a block."""

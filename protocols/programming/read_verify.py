@@ -23,7 +23,7 @@ from ..plan import Forecast, with_intervals
 from .onboard_verify import BoardLoop
 from .programming_plan import ProgrammingPlan
 from .staircases import LearningStaircase
-from .targets import check_target
+from .targets import Goal, check_target
 from .verify_loop import VerifyLoop
 from .verify_state import BoolArray, Verdict, VerifyState
 
@@ -56,10 +56,16 @@ class ReadVerifyPlan(ProgrammingPlan):
                 raise RefusedError(
                     "read_verify.engine 'board' turns the gate of a SET, and this array has no gates: use engine 'host'"
                 )
+            if self.levels.windows:
+                raise RefusedError(
+                    "read_verify.engine 'board' takes one tolerance for all cells, and levels.windows have their own: "
+                    "use engine 'host'"
+                )
 
     def by_board(self, spec: ArraySpec) -> bool:
         """Whether the board runs the loop; where it cannot, the host does."""
-        return self.engine != "host" and spec.can(VerifiesOnBoard) and spec.gate_axis is not None
+        one_tolerance = not self.levels.windows
+        return self.engine != "host" and spec.can(VerifiesOnBoard) and spec.gate_axis is not None and one_tolerance
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when every cell uses up its pulses, the wait before the last re-read included."""
@@ -71,14 +77,15 @@ class ReadVerifyPlan(ProgrammingPlan):
 class ReadVerifyResult:
     """Targets, conductances [S], pulses and verdicts, all [rows, cols] of the block.
 
-    ``pulses`` counts all, initialisation included; ``sets`` and ``resets`` those the host gave (a board's own loop
-    tells only the sum).
+    ``readings``: between which conductances each cell stands for its level. ``pulses`` counts all, initialisation
+    included; ``sets`` and ``resets`` those the host gave (a board's own loop tells only the sum).
     """
 
     block: Block
     spacing: float
     levels: FloatArray
     target: FloatArray
+    readings: tuple[FloatArray, FloatArray]
     at_end: FloatArray
     later: FloatArray
     later_after: float
@@ -129,10 +136,8 @@ class ReadVerifyResult:
         late = f"{self.later_after:g}s"
         done = healthy & (self.verdict == Verdict.ACCEPTED)
         return {
-            **flatten("programmed_fraction", programmed_fraction(self.target, self.at_end, self.spacing, healthy)),
-            **flatten(
-                f"programmed_fraction_{late}", programmed_fraction(self.target, self.later, self.spacing, healthy)
-            ),
+            **flatten("programmed_fraction", programmed_fraction(*self.readings, self.at_end, healthy)),
+            **flatten(f"programmed_fraction_{late}", programmed_fraction(*self.readings, self.later, healthy)),
             **flatten("success_fraction", fraction_estimate(int(done.sum()), int(healthy.sum()))),
             **flatten("programming_sigma", programming_sigma(self.target, self.later, healthy)),
             **flatten("pulses_per_cell", mean_estimate(self.pulses[self.attempted])),
@@ -234,7 +239,8 @@ def read_verify(
     block = Block.parse(plan.cells, array.spec)
     wanted = plan.targets(block, keep) if target is None else check_target(target, block, "the target map")
     set_ramp, reset_ramp = plan.ramps(array.spec)
-    state = VerifyState(wanted, array.spec.healthy_mask(block), plan.acceptance())
+    goal = plan.goal(wanted) if target is None else Goal.around(wanted, plan.window)
+    state = VerifyState(goal, array.spec.healthy_mask(block), plan.acceptance())
     staircase = LearningStaircase(set_ramp, reset_ramp, block.shape)
     variables = [
         Variable("conductance", "Conductance", "S"),
@@ -244,7 +250,8 @@ def read_verify(
     ]
     axes = [Axis("cycle", "Iteration"), *map_axes(block)]
     meta = {
-        "tolerance": plan.window, "width": plan.width, "set_knob": set_ramp.knob, "reset_knob": reset_ramp.knob,
+        "tolerance": str(plan.levels.windows) if plan.levels.windows else plan.window,
+        "width": plan.width, "set_knob": set_ramp.knob, "reset_knob": reset_ramp.knob,
     }  # fmt: skip
     seen = Fields(readings=0, at_end=np.zeros(block.shape), later=np.zeros(block.shape))
     total = float(state.active.sum())
@@ -288,6 +295,7 @@ def read_verify(
         spacing=plan.spacing,
         levels=levels,
         target=wanted,
+        readings=plan.readings(wanted),
         at_end=seen.at_end,
         later=seen.later,
         later_after=plan.reread_after,

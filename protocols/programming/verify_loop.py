@@ -17,11 +17,11 @@ from .verify_state import VerifyState
 
 @dataclass(frozen=True, slots=True)
 class Reverify:
-    """Delayed re-verify: ``rounds`` times, ``seconds`` after the loop ended, against ``tolerance`` [S]."""
+    """Delayed re-verify: ``rounds`` times, ``seconds`` after the loop ended, in windows wider by ``slack``."""
 
     rounds: int
     seconds: float
-    tolerance: float
+    slack: float
     average: int
 
 
@@ -95,7 +95,7 @@ class VerifyLoop(ArrayState):
         state, staircase, block = self._state, self._staircase, self._block
         state.take(self._array.read(block, average=self.average))
         self._record(state.g, self._volts, self._gate)
-        above = state.active & (state.g > state.target + state.acceptance.tolerance)
+        above = state.active & (state.g > state.goal.high)
         if above.any():
             # One full RESET puts every cell that is too high below its target; from there SETs are gentle.
             state.fire(above, np.full(block.shape, -1, dtype=np.int8), above)
@@ -124,7 +124,7 @@ class VerifyLoop(ArrayState):
         reading = self._array.read(self._block, average=again.average)
         self._record(reading.conductance, self._volts, self._gate)
         self._rest()
-        left = self._state.reopen(reading, again.tolerance, last=self.round + 1 == again.rounds)
+        left = self._state.reopen(reading, again.slack, last=self.round + 1 == again.rounds)
         self.left = np.append(self.left, left)
 
     def _pulse(self, volts: FloatArray, gate: FloatArray, cells: NDArray[np.bool_]) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.arrays import BoolArray
-from ...instruments.capabilities import FloatArray, Reading
+from ...instruments.capabilities import Reading
 from ..keeping.array_state import ArrayState
+from .targets import Goal
 
 
 class Verdict(IntEnum):
@@ -49,8 +50,6 @@ class Acceptance:
 
     Attributes
     ----------
-    tolerance : float [S]
-        Half-width of the window around the target.
     hits, reads : int
         k of n: after the first read inside, ``hits`` of ``reads`` must be inside.
     pulses_max, reversals_max, stalls_max : int
@@ -58,7 +57,6 @@ class Acceptance:
         noise.
     """
 
-    tolerance: float
     hits: int = 2
     reads: int = 3
     pulses_max: int = 60
@@ -76,9 +74,10 @@ class VerifyState(ArrayState):
 
     constant = ("target",)
 
-    def __init__(self, target: FloatArray, attempt: BoolArray, acceptance: Acceptance) -> None:
+    def __init__(self, goal: Goal, attempt: BoolArray, acceptance: Acceptance) -> None:
+        target = goal.target
         shape = target.shape
-        self.target, self.acceptance = target, acceptance
+        self.goal, self.target, self.acceptance = goal, target, acceptance
         self.verdict = np.where(attempt & np.isfinite(target), Verdict.ACTIVE, Verdict.NOT_ATTEMPTED).astype(np.int8)
         self.g = np.full(shape, np.nan)
         self.sigma = np.zeros(shape)
@@ -116,7 +115,7 @@ class VerifyState(ArrayState):
         moved = np.abs(self.g - self.before) > np.maximum(3.0 * self.sigma, 0.02 * np.abs(self.before))
         self.stalls = np.where(self.fired, np.where(moved, 0, self.stalls + 1), self.stalls)
         self.dead = np.where(self.fired, np.where(moved | ~self._full, 0, self.dead + 1), self.dead)
-        inside = np.abs(self.g - self.target) <= rule.tolerance
+        inside = self.goal.inside(self.g)
         # A first read outside means a pulse at once; a first read inside opens a vote of k out of n.
         voting = active & ((self._votes > 0) | inside)
         self._votes = np.where(voting, self._votes + 1, 0)
@@ -159,13 +158,15 @@ class VerifyState(ArrayState):
         self.verdict[active & done] = Verdict.ACCEPTED
         self.verdict[active & ~done] = Verdict.PULSES_USED_UP
 
-    def reopen(self, reading: Reading, tolerance: float, *, last: bool) -> int:
-        """Reopen accepted cells that a delayed re-verify finds outside ``tolerance`` [S]; give them up if ``last``.
+    def reopen(self, reading: Reading, slack: float, *, last: bool) -> int:
+        """Reopen accepted cells that a delayed re-verify finds outside their window; give them up if ``last``.
+
+        The window is wider by ``slack`` times the half of it.
 
         Return how many left their window.
         """
         self.take(reading)
-        left = (self.verdict == Verdict.ACCEPTED) & ~(np.abs(self.g - self.target) <= tolerance)
+        left = (self.verdict == Verdict.ACCEPTED) & ~self.goal.inside(self.g, slack)
         self.verdict[left] = Verdict.DRIFTED if last else Verdict.ACTIVE
         self._votes[left] = 0
         self._hits[left] = 0

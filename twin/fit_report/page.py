@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...analysis.plots.plots import save
 from ..fitting.result import FitResult
+from ..objective import PROTOCOL
 from .figures import figures
 from .words import lead, misses, numbers, table, unsure
 
@@ -28,14 +29,16 @@ def write_report(result: FitResult, folder: Path, profile: Path) -> Path:
 
 
 def _page(result: FitResult, drawn: list[str], profile: Path) -> list[str]:
-    change = result.cost_before - result.cost_after
-    lines = [f"# Fit of {profile.name}", "", *lead(result), "", "## The error on data the fit never saw", ""]
+    if result.checked:
+        lines = [f"# {result.base.name} against measurements", "", *lead(result), "", "## The table", ""]
+    else:
+        lines = [f"# Fit of {profile.name}", "", *lead(result), "", "## The error on data the fit never saw", ""]
     lines += table(result.rows)
+    was = "" if result.checked else f" *before*: with the numbers of {result.base.name}."
     lines += [
         "",
         "*error*: of the median, of pulses and shares of the mean. *KS*: Kolmogorov–Smirnov distance between measured "
-        "and mock. *by luck*: what 5 % of pairs of samples of one law exceed. *before*: with the numbers of "
-        f"{result.base.name}.",
+        f"and mock. *by luck*: what 5 % of pairs of samples of one law exceed.{was}",
         "",
         "## What the model cannot represent",
         "",
@@ -44,18 +47,30 @@ def _page(result: FitResult, drawn: list[str], profile: Path) -> list[str]:
     for name, why in result.left_out.items():
         lines.append(f"- {name} was left out: {why}.")
     lines += ["", "## Measured and mock", "", *(f"![{name}]({name}.png)" for name in drawn)]
-    lines += ["", "## The numbers", "", *numbers(result.numbers), "", *unsure(result), "", "## How it was done", ""]
+    lines += _numbers(result)
     lines += [
-        f"Mode {result.mode}, from profile {result.base.name}; {len(result.numbers)} numbers; {result.trials} replays "
-        f"in the search ({result.ended}); {result.seconds:.0f} s in all; seed {result.seed}. On cells that the "
-        f"search had not seen, the cost of the fitted half went from {result.cost_before:.3g} to "
-        f"{result.cost_after:.3g} (change {change:.2g} ± {result.cost_sd:.2g}).",
-        "",
         "| measurement | cells fitted | cells held out |",
         "|---|---|---|",
         *(f"| {name} | {fitted} | {held} |" for name, (fitted, held) in result.cells.items()),
     ]
     return lines
+
+
+def _numbers(result: FitResult) -> list[str]:
+    """Return what was fitted, and how; of a check, what was searched of its protocols."""
+    if result.checked:
+        searched = [f"{one.name.removeprefix(f'{PROTOCOL}.')} {one.value:.3g}" for one in result.numbers]
+        said = f"searched on the other half: {', '.join(searched)}. " if searched else ""
+        return ["", "## How it was done", "", f"Nobody wrote down, {said}" if said else "", f"Seed {result.seed}.", ""]
+    change = result.cost_before - result.cost_after
+    return [
+        "", "## The numbers", "", *numbers(result.numbers), "", *unsure(result), "", "## How it was done", "",
+        f"Mode {result.mode}, from profile {result.base.name}; {len(result.numbers)} numbers; {result.trials} replays "
+        f"in the search ({result.ended}); {result.seconds:.0f} s in all; seed {result.seed}. On cells that the "
+        f"search had not seen, the cost of the fitted half went from {result.cost_before:.3g} to "
+        f"{result.cost_after:.3g} (change {change:.2g} ± {result.cost_sd:.2g}).",
+        "",
+    ]  # fmt: skip
 
 
 def _write_rows(result: FitResult, path: Path) -> None:
@@ -71,7 +86,7 @@ def _write_rows(result: FitResult, path: Path) -> None:
             out.writerow(
                 [row.group, panel.name, panel.unit, int(row.held), len(panel.real), len(panel.mock),
                  *(f"{value:.5g}" for value in numbers_of), "" if row.floor is None else f"{row.floor:.5g}",
-                 f"{row.before.error:.5g}", f"{row.before.distance:.5g}"]
+                 *(("", "") if row.before is None else (f"{row.before.error:.5g}", f"{row.before.distance:.5g}"))]
             )  # fmt: skip
 
 

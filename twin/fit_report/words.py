@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -54,20 +55,27 @@ def table(rows: Sequence[Row]) -> list[str]:
     """Return the table real / mock / error as Markdown; the steps of a sweep share a line."""
     floors = any(row.floor is not None for row in rows)
     head = ["panel", "measured", "mock", "error", "KS", "KS by luck", *(["KS of two chips"] if floors else [])]
-    head += ["error before", "KS before"]
+    before = any(row.before is not None for row in rows)
+    head += ["error before", "KS before"] if before else []
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for _, mine in _by_group(rows):
         if len(mine) > SWEEPS_TOGETHER and all(is_step(row) for row in mine):
-            lines.append(f"| {' | '.join(_together(mine, floors))} |")
+            lines.append(f"| {' | '.join(_together(mine, floors, before))} |")
             continue
         for row in mine:
-            before = Row(panel=row.before, group=row.group, before=row.before, floor=None, held=row.held)
             cells = [row.panel.name + ("" if row.held else " (seen by the fit)"), middle(row, "real")]
             cells += [middle(row, "mock"), error(row), _ks(row.panel)]
             cells += [f"{row.luck:.2f}" if row.panel.ks else "–"]
             cells += [f"{row.floor:.2f}" if row.floor is not None and row.panel.ks else "–"] if floors else []
-            lines.append(f"| {' | '.join([*cells, error(before), _ks(row.before)])} |")
+            cells += _was(row) if before else []
+            lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _was(row: Row) -> list[str]:
+    if row.before is None:
+        return ["–", "–"]
+    return [error(dataclasses.replace(row, panel=row.before)), _ks(row.before)]
 
 
 def _by_group(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
@@ -80,11 +88,11 @@ def is_step(row: Row) -> bool:
     return row.panel.spread and row.panel.unit == "ln G" and row.panel.name.endswith(" V")
 
 
-def _together(rows: Sequence[Row], floors: bool) -> list[str]:
+def _together(rows: Sequence[Row], floors: bool, before: bool) -> list[str]:
     """Return the line of a sweep: root mean squares over its steps."""
     errors = [row.panel.error for row in rows]
     worst = max(rows, key=lambda row: abs(row.panel.error))
-    before = [row.before.error for row in rows]
+    was = [row.before for row in rows if row.before is not None]
     cells = [
         f"{rows[0].group}, {len(rows)} steps: ln G, rms",
         "",
@@ -95,7 +103,9 @@ def _together(rows: Sequence[Row], floors: bool) -> list[str]:
     ]
     known = [row.floor for row in rows if row.floor is not None]
     cells += [f"{np.mean(known):.2f}" if known else "–"] if floors else []
-    return [*cells, f"{_rms(before):.2f}", f"{np.mean([row.before.distance for row in rows]):.2f}"]
+    if not before:
+        return cells
+    return [*cells, f"{_rms([one.error for one in was]):.2f}", f"{np.mean([one.distance for one in was]):.2f}"]
 
 
 def _rms(values: Sequence[float]) -> float:
@@ -143,12 +153,14 @@ def lead(result: FitResult) -> list[str]:
     """Return the sentence a person who waits is told first."""
     held = [row for row in result.rows if row.held]
     ks = [row.panel.distance for row in held if row.panel.ks]
-    before = [row.before.distance for row in held if row.panel.ks]
+    before = [row.before.distance for row in held if row.panel.ks and row.before is not None]
     lines = [f"{result.title}: {result.held_words}."]
     if ks:
+        was = f"before the fit {np.mean(before):.2f}; " if before else ""
         lines.append(
-            f"On what the fit never saw, the mean KS distance of {len(ks)} panels is {np.mean(ks):.2f} (before the fit "
-            f"{np.mean(before):.2f}; luck alone explains {np.mean([row.luck for row in held if row.panel.ks]):.2f})."
+            f"On what {'a' if result.checked else 'the'} fit never saw, the mean KS distance of {len(ks)} panels is "
+            f"{np.mean(ks):.2f} ({was}luck alone explains "
+            f"{np.mean([row.luck for row in held if row.panel.ks]):.2f})."
         )
     return lines
 

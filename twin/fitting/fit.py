@@ -4,7 +4,6 @@ the half that the fit never saw."""
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from ...analysis.measured_data.measured import Measured
 from ...common.errors import RefusedError
 from ..coordinates import Coordinate, around, coordinate_of, decode, encode
 from ..objective import PROTOCOL
-from ..panels import panels_of
-from .evaluation import BAD, Evaluator, Setting, Trial, as_mock, cores, panels, without_blocks
+from .evaluation import BAD, Evaluator, Setting, Trial, cores, panels, without_blocks
 from .freedom import Mode, freed, kind_words, replayable, start_of
+from .held import held_rows
 from .holdout import Split, split, thinned
-from .posterior import SHARES, Measure, Sensed, measure, posterior, refine, sense
-from .result import FitResult, Row, floors
+from .posterior import SHARES, Measure, Sensed, as_found, measure, posterior, refine, sense
+from .result import FitResult
 from .search import Found, search
 from .sources import base_profile
 from .suggest import suggest
@@ -62,6 +61,7 @@ class Effort:
 
 
 EFFORTS: dict[str, Effort] = {
+    "check": Effort(cells=2048, size=256, minutes=2.0, seeds=1, senses=0, draws=0),
     "calibrate": Effort(cells=512, size=128, minutes=1.5, seeds=4, senses=3, draws=100),
     "full": Effort(cells=2048, size=256, minutes=25.0, seeds=2, senses=1, draws=100),
 }
@@ -153,7 +153,9 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
         known = posterior(coordinates, measured, sensed)
     wanted = suggest(setting, coordinates, x, known, jobs, plan.seed) if plan.suggest and base.cell == "1T1R" else []
     after = decode(coordinates, x)
-    rows = _held(halves, setting, decode(coordinates, start), after, plan)
+    rows = held_rows(
+        halves, setting, decode(coordinates, start), after, size=plan.size or HELD_SIZE, seed=plan.seed
+    )  # fmt: skip
     return FitResult(
         base=base,
         mode=plan.mode,
@@ -170,6 +172,59 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
         seconds=time.monotonic() - began,
         cells=_counts(halves),
         suggestions=tuple(wanted),
+        left_out={one.id: f"{kind_words(one)} is not replayed" for one in no},
+        seed=plan.seed,
+    )
+
+
+def check(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> FitResult:
+    """Return how far a profile is from data, as it is.
+
+    Numbers of a protocol that nobody wrote down are searched on the half that a fit would see; none of the cells moves.
+
+    Raises
+    ------
+    RefusedError
+        As :func:`fit`.
+    """
+    began = time.monotonic()
+    say = tell or _silent
+    effort = plan.effort()
+    yes, no = replayable(data)
+    base = base_profile(yes, plan.base)
+    halves = split(thinned(yes, effort.cells, plan.seed), plan.hold_out)
+    names = [name for name in freed(yes, "check", base.parameters, ()) if _is_of(name, halves.fitted)]
+    coordinates = _coordinates({name: start_of(name) for name in names})
+    start = encode(coordinates, {name: start_of(name) for name in names})
+    setting = Setting(data=halves.fitted, parameters=without_blocks(base.parameters), size=effort.size)
+    found = Found(x=start, trials=0, generations=0, ended="nothing to search")
+    if names:
+        ids = {name.split(".")[1] for name in names}
+        only = dataclasses.replace(setting, data=[one for one in setting.data if one.id in ids])
+        say(f"searching {', '.join(name.removeprefix(f'{PROTOCOL}.') for name in names)}, which nobody wrote down")
+        with Evaluator(only, plan.jobs or cores()) as evaluator:
+            found = search(
+                evaluator, coordinates, start, seconds=60.0 * effort.minutes, seed=plan.seed,
+                generations_most=plan.generations, quiet=plan.quiet,
+            )  # fmt: skip
+    values = decode(coordinates, found.x)
+    rows = held_rows(halves, setting, None, values, size=plan.size or HELD_SIZE, seed=plan.seed)
+    cost = sum(row.panel.cost() for row in rows)
+    return FitResult(
+        base=base,
+        mode="check",
+        title=_title(yes),
+        half=halves.said,
+        held_words=f"profile {base.name} as it is, against what a fit on {halves.said} would not see",
+        posterior=as_found(coordinates, found.x),
+        rows=tuple(rows),
+        cost_before=cost,
+        cost_after=cost,
+        cost_sd=0.0,
+        ended=found.ended,
+        trials=found.trials,
+        seconds=time.monotonic() - began,
+        cells=_counts(halves),
         left_out={one.id: f"{kind_words(one)} is not replayed" for one in no},
         seed=plan.seed,
     )
@@ -281,53 +336,6 @@ def _seconds_each(evaluator: Evaluator, coordinates: Sequence[Coordinate], start
             "another profile with --profile"
         )
     return time.monotonic() - began
-
-
-def _held(
-    halves: Split, setting: Setting, before: dict[str, float], after: dict[str, float], plan: FitPlan
-) -> list[Row]:  # fmt: skip
-    """Return the table of the held-out half; of a measurement that has none, of what was fitted."""
-    seen = [one for one in halves.fitted if one.id in halves.not_held]
-    rows: list[Row] = []
-    between = _floors(halves)
-    known = _for_other_chips(halves, after)
-    for data, held in ((halves.held, True), (seen, False)):
-        if not data:
-            continue
-        large = dataclasses.replace(setting, data=list(data), size=max(setting.size, plan.size or HELD_SIZE))
-        new, groups = panels(large, Trial(values={**after, **known}, seed=plan.seed + 700_000))
-        old, _ = panels(large, Trial(values={**before, **known}, seed=plan.seed + 700_000))
-        was = {panel.name: panel for panel in old}
-        rows += [
-            Row(panel=one, group=group, before=was[one.name], floor=between.get(one.name), held=held)
-            for one, group in zip(new, groups, strict=True)
-        ]
-    return rows
-
-
-def _for_other_chips(halves: Split, values: dict[str, float]) -> dict[str, float]:
-    """Return unknown numbers of held-out protocols: what was estimated for the same measurement of a fitted chip."""
-    known: dict[str, float] = {}
-    for measured in halves.held:
-        stem = re.sub(r"_\d+$", "", measured.id)
-        for name, value in values.items():
-            if name.startswith(f"{PROTOCOL}.") and re.sub(r"_\d+$", "", name.split(".")[1]) == stem:
-                known[f"{PROTOCOL}.{measured.id}.{name.split('.', 2)[2]}"] = value
-    return {name: value for name, value in known.items() if name not in values}
-
-
-def _floors(halves: Split) -> dict[str, float]:
-    """Return the distance between two chips for every panel of the held-out half that another chip has, too."""
-    found: dict[str, float] = {}
-    everything = [*halves.fitted, *halves.held]
-    for measured in halves.held:
-        for other in everything:
-            if other.chip != measured.chip and other.kind == measured.kind and other.protocol == measured.protocol:
-                mine = panels_of(measured, as_mock(measured))
-                renamed = dataclasses.replace(other, id=measured.id)
-                found |= floors(panels_of(renamed, as_mock(renamed)), mine)
-                break
-    return found
 
 
 def _title(data: Sequence[Measured]) -> str:

@@ -16,7 +16,7 @@ from ..coordinates import CHIP, CHIP_PASSIVE, FULL, UNKNOWN, coordinate_of
 from ..objective import PROTOCOL
 from ..replay.passive import VIRGIN_BELOW
 
-Mode = Literal["calibrate", "full"]
+Mode = Literal["check", "calibrate", "full"]
 
 _SET = ("set.US", "set.V0S", "set.GxS", "cycle_noise.gS", "device_spread.ln_US")
 _RESET = (
@@ -129,6 +129,8 @@ def freed(data: Sequence[Measured], mode: Mode, parameters: Section, wanted: Seq
         for name in wanted:
             _refuse_unknown(name, parameters)
         return [*dict.fromkeys([*wanted, *numbers])]
+    if mode == "check":
+        return numbers
     moved = moved_by(data)
     if mode == "full":
         return [*moved, *numbers]

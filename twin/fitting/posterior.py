@@ -263,6 +263,19 @@ def posterior(coordinates: Sequence[Coordinate], measured: Measure, sensed: Sens
     )
 
 
+def as_found(coordinates: Sequence[Coordinate], x: Floats) -> Posterior:
+    """Return numbers that were searched and not sensed: how well they are known is not."""
+    numbers = tuple(
+        Number(
+            name=one.name, value=one.decode(float(at)), log=one.log, sd=math.nan, low=math.nan, high=math.nan,
+            at_bound=one.at_bound(one.decode(float(at))), identified=True, bounds=(one.low, one.high),
+        )
+        for one, at in zip(coordinates, x, strict=True)
+    )  # fmt: skip
+    nothing = np.full((len(numbers), len(numbers)), np.nan)
+    return Posterior(numbers=numbers, covariance=nothing, information=nothing)
+
+
 def _contradictions(measured: Measure, sensed: Sensed, total: Floats) -> Floats:
     """Return what the pulls of single measurements, which add up to none, say beyond the luck of their cells."""
     residual = measured.real - sensed.middle

@@ -28,8 +28,8 @@ class Row:
         Of data the fit never saw (or, where nothing could be held out, of those it saw).
     group : str
         Id of the measurement.
-    before : Panel
-        The same with the numbers the fit began with.
+    before : Panel, optional
+        The same with the numbers the fit began with; None where it moved none of the cells.
     floor : float, optional
         Distance of the same panel between two chips.
     held : bool
@@ -38,7 +38,7 @@ class Row:
 
     panel: Panel
     group: str
-    before: Panel
+    before: Panel | None
     floor: float | None
     held: bool
 
@@ -107,6 +107,11 @@ class FitResult:
     def numbers(self) -> Sequence[Number]:
         """The fitted numbers."""
         return self.posterior.numbers
+
+    @property
+    def checked(self) -> bool:
+        """Whether a profile was held against data as it is, and none of its numbers fitted."""
+        return self.mode == "check"
 
     @property
     def misses(self) -> list[Row]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...analysis.estimates.slow_noise import noise_figures
 from ...analysis.measured_data.measured import Measured
 from ...analysis.measured_data.protocols import Noise
 from ...mockhw.device_models.filament.model import FilamentModel
@@ -59,16 +60,3 @@ def replay_noise(measured: Measured, parameters: FilamentParameters, size: int, 
             current = model.sample(cell, READ_VOLTS, READ_GATE, rate, count, 1.0)
             made.append({"cell": number, "draw": cell, **noise_figures(current / READ_VOLTS, rate)})
     return pd.DataFrame(made)
-
-
-def noise_figures(conductance: Any, rate: float) -> dict[str, float]:
-    """Return mean [S], relative standard deviation, and slope of the spectrum from 0.05 Hz to a quarter of the rate."""
-    from scipy.signal import welch
-
-    g = np.asarray(conductance, np.float64)
-    g = g[np.isfinite(g)]
-    mean = float(g.mean())
-    f, power = welch(g / mean, rate, nperseg=min(len(g), 16384))
-    use = (f > 0.05) & (f < rate / 4)
-    slope = float(np.polyfit(np.log(f[use]), np.log(np.maximum(power[use], 1e-30)), 1)[0]) if use.sum() > 3 else 0.0
-    return {"conductance": mean, "sd": float(g.std() / mean), "slope": slope}

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from ..fluctuations import draw_traps
 from ..random_streams import stream_keys
 from ..relaxation import arrhenius
 from .parameters import FilamentParameters
@@ -129,13 +130,11 @@ def draw_cells(p: FilamentParameters, size: int, seed: int) -> NDArray[np.void]:
         y[kind == which] = math.log(value * _MICRO)
 
     noise = p.read_noise
-    chance = rng.random(size)
-    traps = (chance < noise.one_trap_fraction + noise.two_trap_fraction).astype(np.uint8)
-    traps += (chance < noise.two_trap_fraction).astype(np.uint8)
-    decades = rng.random((size, 2))
-    tau = noise.trap_tau_min * (noise.trap_tau_max / noise.trap_tau_min) ** decades
-    occupied = rng.beta(2.0, 2.0, (size, 2))
-    step = noise.scale * noise.trap_amplitude * np.exp(noise.trap_ln_sd * rng.standard_normal((size, 2)))
+    traps = draw_traps(
+        rng, size, one=float(noise.one_trap_fraction), two=float(noise.two_trap_fraction),
+        tau=(float(noise.trap_tau_min), float(noise.trap_tau_max)),
+        step=float(noise.scale * noise.trap_amplitude), ln_sd=float(noise.trap_ln_sd),
+    )  # fmt: skip
 
     cells = empty_cells(size)
     cells["y"] = y
@@ -153,11 +152,8 @@ def draw_cells(p: FilamentParameters, size: int, seed: int) -> NDArray[np.void]:
     cells["xi_r"] = z[7]
     cells["strength"] = rng.exponential(1.0, size)
     cells["endurance"] = p.wear.median_cycles * np.exp(p.wear.ln_sd * rng.standard_normal(size))
-    cells["traps"] = traps
-    cells["trap_state"] = rng.random((size, 2)) < occupied
-    cells["trap_tau"] = tau
-    cells["trap_occupied"] = occupied
-    cells["trap_step"] = step
+    for name, values in traps.items():
+        cells[name] = values
     cells["relax_gain"] = np.exp(p.relaxation.ln_gain * rng.standard_normal(size))
     cells["flicker_gain"] = np.exp(noise.flicker_ln_sd * rng.standard_normal(size))
     cells["flicker"] = rng.standard_normal((size, 5))

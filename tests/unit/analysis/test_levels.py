@@ -14,10 +14,10 @@ def test_programmed_fraction_counts_missing_readings_and_skips_untargeted_cells(
     target = np.array([40, 40, 40, 40, np.nan, 40]) * US
     achieved = np.array([40, 49.9, 50.1, np.nan, 40, 400]) * US
     healthy = np.array([True, True, True, True, True, False])
-    e = levels.programmed_fraction(target, achieved, SPACING, healthy)
+    e = levels.programmed_fraction(target - SPACING / 2, target + SPACING / 2, achieved, healthy)
     assert (e.value, e.n) == (0.5, 4)
-    with pytest.raises(ValueError, match="spacing"):
-        levels.programmed_fraction(target, achieved, 0.0)
+    with pytest.raises(ValueError, match="shape"):
+        levels.programmed_fraction(target, target, achieved[:2])
 
 
 def test_programming_sigma_recovers_the_spread() -> None:

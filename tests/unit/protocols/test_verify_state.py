@@ -2,10 +2,11 @@ import numpy as np
 
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import Reading
+from xbarlab.protocols.programming.targets import Goal
 from xbarlab.protocols.programming.verify_state import Acceptance, Verdict, VerifyState
 
 TARGET = 100e-6
-RULE = Acceptance(tolerance=5e-6, hits=2, reads=3, pulses_max=4, reversals_max=1, stalls_max=3)
+RULE = Acceptance(hits=2, reads=3, pulses_max=4, reversals_max=1, stalls_max=3)
 
 
 def reading(*microsiemens: float) -> Reading:
@@ -14,7 +15,7 @@ def reading(*microsiemens: float) -> Reading:
 
 
 def state(cells: int = 1, rule: Acceptance = RULE) -> VerifyState:
-    return VerifyState(np.full((1, cells), TARGET), np.ones((1, cells), np.bool_), rule)
+    return VerifyState(Goal.around(np.full((1, cells), TARGET), 5e-6), np.ones((1, cells), np.bool_), rule)
 
 
 def see(s: VerifyState, *microsiemens: float) -> list[bool]:
@@ -58,7 +59,7 @@ def test_pulses_run_out() -> None:
 
 
 def test_reversals_are_limited() -> None:
-    s = state(rule=Acceptance(5e-6, pulses_max=99, reversals_max=1, stalls_max=99))
+    s = state(rule=Acceptance(pulses_max=99, reversals_max=1, stalls_max=99))
     for g, sign in ((10, 1), (150, -1), (20, 1)):
         assert see(s, g) == [True]
         fire(s, sign)
@@ -67,7 +68,7 @@ def test_reversals_are_limited() -> None:
 
 
 def test_a_cell_that_never_moves_is_given_up() -> None:
-    s = state(rule=Acceptance(5e-6, pulses_max=99, stalls_max=3))
+    s = state(rule=Acceptance(pulses_max=99, stalls_max=3))
     needed = []
     for _ in range(4):
         needed += see(s, 1)
@@ -81,22 +82,22 @@ def test_the_delayed_reverify_reopens_and_at_last_condemns() -> None:
     s = state()
     see(s, 100)
     see(s, 100)
-    assert s.reopen(reading(120), 6e-6, last=False) == 1
+    assert s.reopen(reading(120), 0.2, last=False) == 1
     assert s.verdict[0, 0] == Verdict.ACTIVE
     see(s, 100)
     see(s, 100)
-    assert s.reopen(reading(80), 6e-6, last=True) == 1
+    assert s.reopen(reading(80), 0.2, last=True) == 1
     assert s.verdict[0, 0] == Verdict.DRIFTED
 
 
 def test_nan_targets_and_bad_cells_are_not_attempted() -> None:
-    s = VerifyState(np.array([[np.nan, TARGET]]), np.array([[True, False]]), RULE)
+    s = VerifyState(Goal.around(np.array([[np.nan, TARGET]]), 5e-6), np.array([[True, False]]), RULE)
     assert see(s, 1, 1) == [False, False]
     assert (s.verdict == Verdict.NOT_ATTEMPTED).all()
 
 
 def test_a_cell_that_does_not_move_below_full_strength_is_not_given_up() -> None:
-    s = state(rule=Acceptance(5e-6, pulses_max=99, stalls_max=3))
+    s = state(rule=Acceptance(pulses_max=99, stalls_max=3))
     for _ in range(20):
         assert see(s, 1) == [True]
         fire(s, 1, full=False)
