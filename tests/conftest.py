@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 
@@ -11,8 +12,10 @@ _WEAR = tempfile.mkdtemp(prefix="xbarlab-wear-")
 
 
 def pytest_configure() -> None:
-    """No test writes into the ledger of whoever runs it."""
+    """No test writes into the ledger of whoever runs it; Ctrl-C reaches children also of tests in the background."""
     os.environ["XBARLAB_WEAR"] = _WEAR
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:

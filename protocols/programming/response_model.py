@@ -31,6 +31,7 @@ class ResponseModel(ArrayState):
         self._count: NDArray[np.int64] = np.zeros(BINS, dtype=np.int64)
         self._knob_sum = np.zeros(BINS)
         self._g_sum = np.zeros(BINS)
+        self._square_sum = np.zeros(BINS)
         self._curve: tuple[FloatArray, FloatArray] | None = None
 
     def restore(self, arrays: Arrays) -> None:
@@ -44,6 +45,7 @@ class ResponseModel(ArrayState):
         self._count += np.bincount(index, minlength=BINS)
         self._knob_sum += np.bincount(index, weights=knob, minlength=BINS)
         self._g_sum += np.bincount(index, weights=conductance, minlength=BINS)
+        self._square_sum += np.bincount(index, weights=conductance**2, minlength=BINS)
         self._curve = None
 
     def knob_for(self, conductance: FloatArray) -> FloatArray:
@@ -81,6 +83,16 @@ class ResponseModel(ArrayState):
         overall = abs((g[-1] - g[0]) / (x[-1] - x[0]))
         local = np.abs(np.gradient(g, x)) if len(x) > 2 else np.full(len(x), overall)
         return np.maximum(np.interp(knob, x, local), 0.2 * overall)
+
+    def scatter_at(self, knob: FloatArray) -> FloatArray:
+        """Return the standard deviation of G [S] that cells and luck together have near a knob value; nan unknown."""
+        used = self._count >= MIN_SAMPLES
+        if not used.any():
+            return np.full(np.shape(knob), np.nan)
+        count = self._count[used]
+        mean = self._g_sum[used] / count
+        variance = np.maximum(self._square_sum[used] / count - mean**2, 0.0) * count / (count - 1)
+        return np.interp(knob, self._knob_sum[used] / count, np.sqrt(variance))
 
     def _fit(self) -> tuple[FloatArray, FloatArray] | None:
         """Return (knob, conductance), strictly monotonic, or None before the first pulse.

@@ -9,12 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...instruments.capabilities import FloatArray
-from ..keeping.array_state import Arrays
+from ..keeping.array_state import Arrays, ArrayState
 from .response_model import ResponseModel
 from .verify_state import BoolArray, VerifyState
 
 Knob = Literal["gate", "volts"]
 _POLARITIES = ((1, "set"), (-1, "reset"))
+MOST_STEPS = 4.0
+"""Of a ramp, that a pulse goes beyond what the array was seen to do, or beyond the last pulse."""
+SHY = 0.5
+"""SETs begin by this share of their spread short of the middle of the window."""
+CLIMB = 1.2
+"""A SET that fell short is followed by one that is further by this times the width of the window."""
+PATIENCE = 1
+"""Pulses without effect before the step grows."""
+BLIND, GOLDEN = 0.7, 0.618034
+"""Share of the RESET ramp over which first pulses are spread, and by what from cell to cell."""
+FIRST = 20.0
+"""Pairs of pulses that an assumed half of the scatter counts for."""
+OUTLIER = 2.0
+"""Standard deviations beyond which a deviation counts as that many."""
+LEAST_SHARE = 0.05
+"""Of a cell's own variance that stays: cells change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,70 +112,100 @@ class FixedStaircase:
 class LearningStaircase:
     """Ours. The array's common response to each knob is learnt on the fly; every cell carries its own offset to it.
 
-    A pulse is chosen by asking which knob value would bring this cell to its aim, given what the array did so far and
-    what this cell just did; a cell that hardly moved gets a growing extra step. RESETs aim below the target by
-    ``undershoot``: a cell can be lifted gently but not lowered gently, so a SET is to finish the job.
+    A pulse is chosen by asking which knob value would bring this cell into its window, given what the array did so far
+    and what this cell did. How far a cell's own behaviour is believed follows from how far pulses of one cell agree
+    (covariance of its deviations, one pulse to the next) and from how much they scatter at that knob value: where the
+    response is flat, what a cell did there says nothing. SETs begin a little short of the middle of their window and
+    climb by about its width; RESETs aim below it, for a cell can be lifted gently but not lowered gently. A window that
+    is open at its end takes the strongest RESET, or a SET beyond its edge.
 
     Parameters
     ----------
     undershoot : float
         RESETs aim at (1 − ``undershoot``) × target.
-    gain : float
-        Share of a cell's newly seen offset that is believed at once: the rest is taken for cycle-to-cycle chance.
     """
 
-    def __init__(
-        self,
-        set_ramp: Ramp,
-        reset_ramp: Ramp,
-        shape: tuple[int, int],
-        *,
-        undershoot: float = 0.3,
-        gain: float = 0.5,
-    ) -> None:
+    def __init__(self, set_ramp: Ramp, reset_ramp: Ramp, shape: tuple[int, int], *, undershoot: float = 0.3) -> None:
         self.set_ramp, self.reset_ramp = set_ramp, reset_ramp
-        self._undershoot, self._gain = undershoot, gain
+        self._undershoot = undershoot
         self._models = {
             1: ResponseModel(set_ramp.start, set_ramp.stop, rising=True),
             -1: ResponseModel(reset_ramp.start, reset_ramp.stop, rising=False),
         }
-        self._offset = {1: np.zeros(shape), -1: np.zeros(shape)}
+        self._offsets = {sign: CellOffsets(shape) for sign, _ in _POLARITIES}
         self._last = {1: np.full(shape, np.nan), -1: np.full(shape, np.nan)}
         self._value = np.zeros(shape)
 
     def choose(self, state: VerifyState, cells: BoolArray, sign: NDArray[np.int8]) -> FloatArray:
-        """Return the knob value expected to bring each cell to its aim."""
+        """Return the knob value expected to bring each cell into its window."""
         value = np.zeros(state.target.shape)
-        for polarity, ramp in ((1, self.set_ramp), (-1, self.reset_ramp)):
+        for polarity in (1, -1):
             mine = cells & (sign == polarity)
-            if not mine.any():
-                continue
-            aim = state.target if polarity > 0 else (1.0 - self._undershoot) * state.target
-            model, offset, last = self._models[polarity], self._offset[polarity], self._last[polarity]
-            blind = self._blind(polarity, state)
-            guess = model.knob_for(aim) + offset
-            # Beyond what the array has been seen to do, go no further than a few steps at a time.
-            guess = np.minimum(guess, model.highest + 4.0 * ramp.step)
-            guess = np.where(np.isfinite(guess), guess, np.where(np.isfinite(last), last + ramp.step, blind))
-            # The same polarity again means that the last pulse fell short: climb by what is missing at least, and by a
-            # step that grows while nothing happens.
-            missing = np.abs(state.target - state.g) / model.slope_at(last)
-            push = np.clip(np.where(np.isfinite(missing), 0.7 * missing, ramp.step), 0.25 * ramp.step, 4.0 * ramp.step)
-            reach = 0.25 * (ramp.stop - ramp.start)
-            push = np.maximum(push, np.where(state.stalls > 0, np.minimum(ramp.step * 2.0**state.stalls, reach), 0.0))
-            repeated = mine & (state.sign == polarity) & np.isfinite(last)
-            guess = np.where(repeated, np.maximum(guess, last + push), guess)
-            guess = np.clip(guess, ramp.start, ramp.stop)
-            value = np.where(mine, guess, value)
-            last[mine] = guess[mine]
+            if mine.any():
+                chosen = self._set(state) if polarity > 0 else self._reset(state)
+                value = np.where(mine, chosen, value)
+                self._last[polarity][mine] = chosen[mine]
         self._value = np.where(cells, value, self._value)
         return value
+
+    def _set(self, state: VerifyState) -> FloatArray:
+        ramp, model, goal = self.set_ramp, self._models[1], state.goal
+        guess = self._guess(1, state, goal.target)
+        slope = model.slope_at(np.where(np.isfinite(guess), guess, ramp.start))
+        width = np.where(np.isinf(goal.high), 2.0 * (goal.target - goal.low), goal.high - goal.low) / slope
+        width = np.where(np.isfinite(width), width, ramp.step)
+        spread = self._spread(1, guess, slope)
+        open_end = np.isinf(goal.high)
+        guess = guess + np.where(open_end, SHY * spread, -SHY * np.maximum(spread - 0.5 * width, 0.0))
+        push = np.clip(CLIMB * width, 0.25 * ramp.step, MOST_STEPS * ramp.step)
+        return self._climb(1, state, guess, push)
+
+    def _reset(self, state: VerifyState) -> FloatArray:
+        ramp, model, goal = self.reset_ramp, self._models[-1], state.goal
+        guess = self._guess(-1, state, (1.0 - self._undershoot) * goal.target)
+        missing = np.abs(state.target - state.g) / model.slope_at(self._last[-1])
+        push = np.clip(
+            np.where(np.isfinite(missing), 0.7 * missing, ramp.step), 0.25 * ramp.step, MOST_STEPS * ramp.step
+        )
+        return np.where(goal.low <= 0.0, ramp.stop, self._climb(-1, state, guess, push))
+
+    def _guess(self, polarity: int, state: VerifyState, aim: FloatArray) -> FloatArray:
+        """Return the knob value that is expected to lead to ``aim`` [S]; nan while nothing is known."""
+        model, ramp = self._models[polarity], self._ramp(polarity)
+        guess = model.knob_for(aim) + self._offsets[polarity].mean
+        # Beyond what the array has been seen to do, go no further than a few steps at a time.
+        guess = np.minimum(guess, model.highest + MOST_STEPS * ramp.step)
+        last = self._last[polarity]
+        return np.where(
+            np.isfinite(guess), guess, np.where(np.isfinite(last), last + ramp.step, self._blind(polarity, state))
+        )
+
+    def _climb(self, polarity: int, state: VerifyState, guess: FloatArray, push: FloatArray) -> FloatArray:
+        """Return the next value: the same polarity again means that the last pulse fell short, so climb from there.
+
+        Where nothing happens the step grows.
+        """
+        ramp, last = self._ramp(polarity), self._last[polarity]
+        reach = 0.25 * (ramp.stop - ramp.start)
+        grown = np.minimum(np.maximum(push, ramp.step) * 2.0 ** (state.stalls - PATIENCE), reach)
+        push = np.maximum(push, np.where(state.stalls > PATIENCE, grown, 0.0))
+        repeated = (state.sign == polarity) & np.isfinite(last)
+        return np.clip(np.where(repeated, np.maximum(guess, last + push), guess), ramp.start, ramp.stop)
+
+    def _spread(self, polarity: int, knob: FloatArray, slope: FloatArray) -> FloatArray:
+        """Return how far off a pulse is expected to land, as a knob value [V]."""
+        scatter = self._models[polarity].scatter_at(knob) / slope
+        return np.nan_to_num(self._offsets[polarity].spread(scatter))
+
+    def _ramp(self, polarity: int) -> Ramp:
+        return self.set_ramp if polarity > 0 else self.reset_ramp
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return what was learnt of the array and of every cell."""
         kept: dict[str, NDArray[Any]] = {"value": self._value}
         for polarity, name in _POLARITIES:
-            kept |= {f"{name}_offset": self._offset[polarity], f"{name}_last": self._last[polarity]}
+            kept[f"{name}_last"] = self._last[polarity]
+            kept |= {f"{name}_offset{key}": value for key, value in self._offsets[polarity].arrays().items()}
             kept |= {f"{name}_model{key}": value for key, value in self._models[polarity].arrays().items()}
         return kept
 
@@ -167,18 +213,20 @@ class LearningStaircase:
         """Take up what was learnt."""
         self._value = arrays["value"]
         for polarity, name in _POLARITIES:
-            self._offset[polarity], self._last[polarity] = arrays[f"{name}_offset"], arrays[f"{name}_last"]
-            start = f"{name}_model"
-            model = {key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)}
-            self._models[polarity].restore(model)
+            self._last[polarity] = arrays[f"{name}_last"]
+            for start, part in ((f"{name}_offset", self._offsets[polarity]), (f"{name}_model", self._models[polarity])):
+                part.restore({key.removeprefix(start): one for key, one in arrays.items() if key.startswith(start)})
 
     def _blind(self, polarity: int, state: VerifyState) -> FloatArray:
-        """Return the first knob value [V] while nothing is known: higher targets further up the lower half of the ramp.
+        """Return the first knob value [V] while nothing is known.
 
-        Spread out like this the first pulses show the whole response at once.
+        Higher targets begin further up the lower half of the SET ramp, and RESETs at places spread over the middle of
+        theirs: like this the first pulses show the whole response at once.
         """
         if polarity < 0:
-            return np.full(state.target.shape, self.reset_ramp.start)
+            ramp = self.reset_ramp
+            index = np.arange(state.target.size).reshape(state.target.shape)
+            return ramp.start + (ramp.stop - ramp.start) * BLIND * (index * GOLDEN % 1.0)
         top = float(np.nanmax(state.target))
         span = 0.5 * (self.set_ramp.stop - self.set_ramp.start)
         return self.set_ramp.start + span * np.nan_to_num(state.target) / top
@@ -203,6 +251,65 @@ class LearningStaircase:
             model = self._models[polarity]
             model.add(self._value[effective], state.g[effective])
             seen = self._value - model.knob_for(state.g)
-            offset = self._offset[polarity]
-            good = effective & np.isfinite(seen)
-            offset[good] += self._gain * (seen - offset)[good]
+            scatter = model.scatter_at(self._value) / model.slope_at(self._value)
+            self._offsets[polarity].learn(effective, seen, scatter)
+
+
+class CellOffsets(ArrayState):
+    """By how much each cell needs more of the knob than the array does [V]: mean and variance of what is believed.
+
+    The spread of cells is the covariance of deviations of one cell, one pulse to the next: what pulses have in common
+    is the cell's, the rest is luck.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self.mean = np.zeros(shape)
+        self._share = np.ones(shape)  # of the cells' variance that is left
+        self._before = np.full(shape, np.nan)
+        self._products = np.zeros(3)  # sum of weighted products, of weights, of weighted squares
+
+    @property
+    def variance(self) -> float:
+        """Variance of the cells' offsets [V²]."""
+        total, weight, squares = self._products
+        if weight <= 0.0:
+            return np.nan
+        typical = squares / weight
+        return float(np.clip((total + FIRST * 0.5 * typical) / (weight + FIRST), 0.02 * typical, typical))
+
+    def spread(self, scatter: FloatArray) -> FloatArray:
+        """Return how far off the next pulse lands [V] where all cells together scatter by ``scatter`` [V]."""
+        cells = np.nan_to_num(self.variance)
+        return np.sqrt(self._share * cells + _luck(scatter, cells))
+
+    def learn(self, cells: BoolArray, seen: FloatArray, scatter: FloatArray) -> None:
+        """Take in deviations ``seen`` [V] of some cells."""
+        good = cells & np.isfinite(seen) & np.isfinite(scatter) & (scatter > 0.0)
+        if not good.any():
+            return
+        typical = float(np.median(scatter[good]))
+        weight = np.where(good & (scatter < 2.0 * typical), 1.0, 0.0)
+        bound = 3.0 * typical
+        clipped = np.clip(np.nan_to_num(seen), -bound, bound)
+        pair = weight * np.isfinite(self._before)
+        self._products = self._products + np.array(
+            [(pair * clipped * np.nan_to_num(self._before)).sum(), pair.sum(), (pair * clipped**2).sum()]
+        )
+        if self._products[1] <= 0.0:  # no cell was seen twice: half of the scatter is taken for the cells'
+            self._products[2] = 0.0
+        self._before = np.where(weight > 0.0, clipped, self._before)
+        cells_have = self.variance
+        if not np.isfinite(cells_have):
+            cells_have = 0.5 * typical**2
+        left = self._share * cells_have
+        luck = _luck(scatter, cells_have)
+        gain = left / (left + luck)
+        # A pulse that went far astray says little of the next one.
+        most = OUTLIER * np.sqrt(left + luck)
+        self.mean = np.where(good, self.mean + gain * np.clip(seen - self.mean, -most, most), self.mean)
+        self._share = np.where(good, np.maximum((1.0 - gain) * self._share, LEAST_SHARE), self._share)
+
+
+def _luck(scatter: FloatArray, cells: float) -> FloatArray:
+    """Return the variance of luck [V²] where cells and luck together scatter by ``scatter`` [V]."""
+    return np.maximum(scatter**2 - cells, 0.25 * scatter**2)

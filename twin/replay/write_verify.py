@@ -19,15 +19,15 @@ PULSES_MOST = 4000
 
 
 class _Tally:
-    """Cells on their way into one window."""
+    """Cells ``which`` on their way into one window."""
 
-    def __init__(self, cells: Cells, low: float, high: float) -> None:
-        self.cells, self.low, self.high = cells, low, high
+    def __init__(self, cells: Cells, which: Indices, low: float, high: float) -> None:
+        self.cells, self.which, self.low, self.high = cells, which, low, high
         self.sets = np.zeros(cells.size, np.int64)
         self.resets = np.zeros(cells.size, np.int64)
         self.after = np.zeros(cells.size)
         self.success = np.zeros(cells.size, np.bool_)
-        self.todo: Indices = cells.all
+        self.todo: Indices = which
 
     def set(self, cells: Indices, volts: float | Floats, gate: float | Floats, width: float) -> None:
         if len(cells):
@@ -53,12 +53,12 @@ class _Tally:
     def table(self, level: int) -> pd.DataFrame:
         return pd.DataFrame(
             {
-                "cell": self.cells.all,
+                "cell": self.which,
                 "level": level,
-                "sets": self.sets,
-                "resets": self.resets,
-                "after": self.after,
-                "success": self.success,
+                "sets": self.sets[self.which],
+                "resets": self.resets[self.which],
+                "after": self.after[self.which],
+                "success": self.success[self.which],
             }
         )
 
@@ -83,19 +83,33 @@ def replay_write_verify(measured: Measured, parameters: FilamentParameters, size
         for pulse, sign in ((start.cycle_reset, -1.0), (start.cycle_set, 1.0)):
             if pulse is not None:
                 cells.pulse(cells.all, sign * float(pulse.volts or 0), float(pulse.gate or 0), float(pulse.width or 0))
-        tally = _Tally(cells, float(low), float(high))
-        algorithm = protocol.algorithm
-        if isinstance(algorithm, Ispp):
-            _ispp(tally, algorithm)
-        elif isinstance(algorithm, CoarseFine):
-            _coarse_fine(tally, algorithm, int(level))
-        else:
-            raise RefusedError(
-                f"{measured.id}: {algorithm.method} is not replayed; write-verify data are replayed for ispp and "
-                "coarse_fine"
-            )
-        made.append(tally.table(int(level)))
+        made.append(program(cells, cells.all, protocol.algorithm, float(low), float(high), int(level)))
     return pd.concat(made, ignore_index=True)
+
+
+def program(cells: Cells, which: Indices, algorithm: Any, low: float, high: float, level: int) -> pd.DataFrame:
+    """Program cells ``which`` into the window from ``low`` to ``high`` [S] by the algorithm of a protocol.
+
+    Returns
+    -------
+    DataFrame
+        Columns cell, level, sets, resets, after [S], success.
+
+    Raises
+    ------
+    RefusedError
+        For an algorithm that is not replayed, or one with unknown voltages.
+    """
+    tally = _Tally(cells, which, low, high)
+    if isinstance(algorithm, Ispp):
+        _ispp(tally, algorithm)
+    elif isinstance(algorithm, CoarseFine):
+        _coarse_fine(tally, algorithm, level)
+    else:
+        raise RefusedError(
+            f"{algorithm.method} is not replayed; write-verify data are replayed for ispp and coarse_fine"
+        )
+    return tally.table(level)
 
 
 def _known(value: float | str | None, name: str) -> float:

@@ -127,3 +127,19 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(
     assert "a profile is a YAML file: call it mine.profile.yaml" in capsys.readouterr().err
     assert main(["twin", "fit", "nothing", "-o", str(tmp_path / "no" / "mine.yaml")]) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_a_profile_is_held_against_data_as_it_is(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = described(bench, "checked", DESCRIPTION.replace("UNIT", "S"))
+    line = ["twin", "check", told, "--profile", "hfo2_1t1r", "--jobs", "1", "--quiet", "-o", str(tmp_path / "report")]
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    assert "profile hfo2_1t1r as it is" in said
+    page = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "| panel | measured | mock | error | KS | KS by luck |\n" in page
+    assert "before" not in page.partition("## How it was done")[0]
+    assert (tmp_path / "report" / "reset_volts.png").is_file()
+    assert main(line) == 2
+    assert "give another name" in capsys.readouterr().err
