@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...instruments.capabilities import FloatArray
 from ..keeping.array_state import Arrays, ArrayState
 from .response_model import ResponseModel
+from .targets import Goal
 from .verify_state import BoolArray, VerifyState
 
 Knob = Literal["gate", "volts"]
@@ -21,6 +22,8 @@ SHY = 0.5
 """SETs begin by this share of their spread short of the middle of the window."""
 CLIMB = 1.2
 """A SET that fell short is followed by one that is further by this times the width of the window."""
+FINE = 0.7
+"""A polarity aims into a window when at least this share as many of its pulses end there as of the other one."""
 PATIENCE = 1
 """Pulses without effect before the step grows."""
 BLIND, GOLDEN = 0.7, 0.618034
@@ -142,32 +145,38 @@ class LearningStaircase:
         for polarity in (1, -1):
             mine = cells & (sign == polarity)
             if mine.any():
-                chosen = self._set(state) if polarity > 0 else self._reset(state)
+                chosen = self._toward(polarity, state)
                 value = np.where(mine, chosen, value)
                 self._last[polarity][mine] = chosen[mine]
         self._value = np.where(cells, value, self._value)
         return value
 
-    def _set(self, state: VerifyState) -> FloatArray:
-        ramp, model, goal = self.set_ramp, self._models[1], state.goal
-        guess = self._guess(1, state, goal.target)
+    def _toward(self, polarity: int, state: VerifyState) -> FloatArray:
+        """Return the knob value of a pulse of one polarity for every cell."""
+        ramp, model, goal = self._ramp(polarity), self._models[polarity], state.goal
+        opens = np.isinf(goal.high) if polarity > 0 else goal.low <= 0.0
+        if polarity < 0 and opens.all():
+            return np.full(state.target.shape, ramp.stop)
+        finer = self._finesse(polarity, state) >= FINE * self._finesse(-polarity, state)
+        undershoot = self._undershoot if polarity < 0 else 0.0
+        aim = np.where(finer, goal.target, (1.0 - undershoot) * goal.target)
+        guess = self._guess(polarity, state, aim)
         slope = model.slope_at(np.where(np.isfinite(guess), guess, ramp.start))
-        width = np.where(np.isinf(goal.high), 2.0 * (goal.target - goal.low), goal.high - goal.low) / slope
+        width = _width(goal) / slope
         width = np.where(np.isfinite(width), width, ramp.step)
-        spread = self._spread(1, guess, slope)
-        open_end = np.isinf(goal.high)
-        guess = guess + np.where(open_end, SHY * spread, -SHY * np.maximum(spread - 0.5 * width, 0.0))
+        short = SHY * np.maximum(self._spread(polarity, guess, slope) - 0.5 * width, 0.0)
+        guess = guess + np.where(opens, short, np.where(finer, -short, 0.0))
         push = np.clip(CLIMB * width, 0.25 * ramp.step, MOST_STEPS * ramp.step)
-        return self._climb(1, state, guess, push)
+        value = self._climb(polarity, state, guess, push)
+        return np.where(opens, ramp.stop, value) if polarity < 0 else value
 
-    def _reset(self, state: VerifyState) -> FloatArray:
-        ramp, model, goal = self.reset_ramp, self._models[-1], state.goal
-        guess = self._guess(-1, state, (1.0 - self._undershoot) * goal.target)
-        missing = np.abs(state.target - state.g) / model.slope_at(self._last[-1])
-        push = np.clip(
-            np.where(np.isfinite(missing), 0.7 * missing, ramp.step), 0.25 * ramp.step, MOST_STEPS * ramp.step
-        )
-        return np.where(goal.low <= 0.0, ramp.stop, self._climb(-1, state, guess, push))
+    def _finesse(self, polarity: int, state: VerifyState) -> FloatArray:
+        """Return about which share of pulses of one polarity that aim at a window end in it, as far as is known."""
+        model = self._models[polarity]
+        knob = model.knob_for(state.target)
+        slope = model.slope_at(knob)
+        width, spread = _width(state.goal), self._spread(polarity, knob, slope) * slope
+        return np.nan_to_num(width / (width + 2.5 * spread))
 
     def _guess(self, polarity: int, state: VerifyState, aim: FloatArray) -> FloatArray:
         """Return the knob value that is expected to lead to ``aim`` [S]; nan while nothing is known."""
@@ -252,7 +261,14 @@ class LearningStaircase:
             model.add(self._value[effective], state.g[effective])
             seen = self._value - model.knob_for(state.g)
             scatter = model.scatter_at(self._value) / model.slope_at(self._value)
-            self._offsets[polarity].learn(effective, seen, scatter)
+            # At full strength the response is flat, and what a cell did there says nothing of where it begins.
+            partial = effective & (self._value < self._ramp(polarity).stop - 1e-9)
+            self._offsets[polarity].learn(partial, seen, scatter)
+
+
+def _width(goal: Goal) -> FloatArray:
+    """Return how wide windows are [S]; of one with an open end twice the way from its edge to its aim."""
+    return np.where(np.isinf(goal.high), 2.0 * (goal.target - goal.low), goal.high - np.maximum(goal.low, 0.0))
 
 
 class CellOffsets(ArrayState):
