@@ -150,6 +150,8 @@ UNKNOWN = {
     "width": (20e-9, 20e-6),
 }
 """Last part of the name of an unknown number of a protocol -> bounds, in SI units."""
+OFFSETS = {"Vt": (-0.4, 0.4), "ln_Rs": (-0.3, 0.3)}
+"""The same of the block of cells of a measurement: by how much it differs."""
 
 
 WIDER = 3.0
@@ -172,8 +174,8 @@ def coordinate_of(name: str) -> Coordinate | None:
     """Return the coordinate of a number of the model or of a protocol; None where it has none."""
     if name in FULL:
         return FULL[name]
-    bounds = UNKNOWN.get(name.rsplit(".", 1)[-1]) if name.startswith("protocol.") else None
-    return Coordinate(name, *bounds) if bounds else None
+    bounds = {**UNKNOWN, **OFFSETS}.get(name.rsplit(".", 1)[-1]) if name.startswith("protocol.") else None
+    return Coordinate(name, *bounds, log=bounds[0] > 0.0) if bounds else None
 
 
 def encode(coordinates: Iterable[Coordinate], values: Mapping[str, float]) -> Floats:

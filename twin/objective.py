@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,6 @@ import pandas as pd
 from ..analysis.measured_data.measured import Measured
 from ..mockhw.device_models.filament.parameters import FilamentParameters
 from ..mockhw.device_models.quantity import Quantity
-from .panels import Panel, panels_of
 from .replay.passive import replay_loops, replay_map, replay_train
 from .replay.sweeps import replay_cycling, replay_forming, replay_sweep
 from .replay.waits import replay_bake, replay_noise
@@ -32,6 +31,8 @@ REPLAYS: dict[str, Replay] = {
 """Kind of measurement -> how it is done again."""
 PROTOCOL = "protocol"
 """Section of the names that belong to what was done, not to the cells: ``protocol.<measurement>.<dotted name>``."""
+BLOCK = "block."
+"""What of them says where it was done: offsets of the cells of a measurement."""
 
 
 def with_values(
@@ -55,6 +56,7 @@ def with_protocol(measured: Measured, values: Mapping[str, float]) -> Measured:
 
     before = f"{PROTOCOL}.{measured.id}."
     mine = {name.removeprefix(before): value for name, value in values.items() if name.startswith(before)}
+    mine = {name: value for name, value in mine.items() if not name.startswith(BLOCK)}
     protocol: Any = measured.protocol
     for path, value in mine.items():
         protocol = _replaced(protocol, path.split("."), value)
@@ -66,18 +68,3 @@ def _replaced(record: Any, path: list[str], value: float) -> Any:
     if len(path) == 1:
         return record.model_copy(update={here: value})
     return record.model_copy(update={here: _replaced(getattr(record, here), path[1:], value)})
-
-
-def evaluate(
-    data: Sequence[Measured], parameters: FilamentParameters, values: Mapping[str, float], size: int, seed: int
-) -> list[Panel]:
-    """Replay everything with ``values`` in place and return all panels."""
-    cells = {name: value for name, value in values.items() if not name.startswith(f"{PROTOCOL}.")}
-    model = with_values(parameters, cells)
-    panels: list[Panel] = []
-    for measured in data:
-        replay = REPLAYS.get(measured.kind)
-        if replay is not None:
-            known = with_protocol(measured, values)
-            panels += panels_of(known, replay(known, model, size, seed))
-    return panels

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -21,6 +21,7 @@ from ...mockhw.device_models.quantity import Quantity
 from ..objective import PROTOCOL, REPLAYS, with_protocol, with_values
 from ..panels import Panel, panels_of
 from ..replay.reads import reads_cost
+from .blocks import in_block
 from .summary import Resampling, Summary, drawn_anew
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Setting:
     data: list[Measured]
     parameters: Any
     size: int
+    blocks: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,8 @@ def replayed(setting: Setting, trial: Trial) -> list[tuple[Measured, DataFrame]]
     for measured in setting.data:
         known = with_protocol(measured, trial.values)
         size = min(setting.size, TRACES) if measured.kind == "noise" else setting.size
-        made.append((known, REPLAYS[measured.kind](known, model, size, trial.seed)))
+        here = in_block(model, setting.blocks.get(measured.id), trial.values)
+        made.append((known, REPLAYS[measured.kind](known, here, size, trial.seed)))
     return made
 
 

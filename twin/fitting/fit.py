@@ -17,6 +17,7 @@ from ...analysis.measured_data.measured import Measured
 from ...common.errors import RefusedError
 from ..coordinates import Coordinate, around, coordinate_of, decode, encode
 from ..objective import PROTOCOL
+from .blocks import blocks_of
 from .evaluation import BAD, Evaluator, Setting, Trial, cores, panels, without_blocks
 from .freedom import Mode, freed, kind_words, replayable, start_of
 from .held import held_rows
@@ -131,7 +132,9 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
     values = {name: start_of(name) if name.startswith(f"{PROTOCOL}.") else _value(parameters, name) for name in names}
     coordinates = _coordinates(values)
     start = encode(coordinates, values)
-    setting = Setting(data=halves.fitted, parameters=without_blocks(parameters), size=effort.size)
+    setting = Setting(
+        data=halves.fitted, parameters=without_blocks(parameters), size=effort.size, blocks=blocks_of(yes)
+    )  # fmt: skip
     first, groups = panels(setting, Trial(values=decode(coordinates, start), seed=1))
     summary = Summary.of(first, groups)
     say(
@@ -196,10 +199,13 @@ def check(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> 
     names = [name for name in freed(yes, "check", base.parameters, ()) if _is_of(name, halves.fitted)]
     coordinates = _coordinates({name: start_of(name) for name in names})
     start = encode(coordinates, {name: start_of(name) for name in names})
-    setting = Setting(data=halves.fitted, parameters=without_blocks(base.parameters), size=effort.size)
+    setting = Setting(
+        data=halves.fitted, parameters=without_blocks(base.parameters), size=effort.size, blocks=blocks_of(yes)
+    )  # fmt: skip
     found = Found(x=start, trials=0, generations=0, ended="nothing to search")
     if names:
         ids = {name.split(".")[1] for name in names}
+        ids |= {one for one, block in setting.blocks.items() if block in ids}
         only = dataclasses.replace(setting, data=[one for one in setting.data if one.id in ids])
         say(f"searching {', '.join(name.removeprefix(f'{PROTOCOL}.') for name in names)}, which nobody wrote down")
         with Evaluator(only, plan.jobs or cores()) as evaluator:

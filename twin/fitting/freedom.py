@@ -15,6 +15,7 @@ from ...mockhw.device_models.filament.parameters import FilamentParameters, Sect
 from ..coordinates import CHIP, CHIP_PASSIVE, FULL, UNKNOWN, coordinate_of
 from ..objective import PROTOCOL
 from ..replay.passive import VIRGIN_BELOW
+from .blocks import block_numbers
 
 Mode = Literal["check", "calibrate", "full"]
 
@@ -103,12 +104,13 @@ def unknown_numbers(data: Sequence[Measured]) -> list[str]:
                     "pulse: say it in the description"
                 )
             found.append(full)
-    return found
+    return [*found, *block_numbers(data)]
 
 
 def start_of(name: str) -> float:
     """Return where the estimate of an unknown number of a protocol begins, in SI units."""
-    return {"volts": START_VOLTS, "gate": START_GATE, "width": START_WIDTH}[name.rsplit(".", 1)[-1]]
+    starts = {"volts": START_VOLTS, "gate": START_GATE, "width": START_WIDTH, "Vt": 0.0, "ln_Rs": 0.0}
+    return starts[name.rsplit(".", 1)[-1]]
 
 
 def freed(data: Sequence[Measured], mode: Mode, parameters: Section, wanted: Sequence[str]) -> list[str]:
