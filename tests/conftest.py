@@ -12,10 +12,16 @@ _WEAR = tempfile.mkdtemp(prefix="xbarlab-wear-")
 
 
 def pytest_configure() -> None:
-    """No test writes into the ledger of whoever runs it; Ctrl-C reaches children also of tests in the background."""
+    """No test writes into the ledger of whoever runs it; signals reach children also of tests in the background."""
     os.environ["XBARLAB_WEAR"] = _WEAR
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name, usual in (
+        ("SIGINT", signal.default_int_handler),
+        ("SIGQUIT", signal.SIG_DFL),
+        ("SIGHUP", signal.SIG_DFL),
+    ):
+        number = getattr(signal, name, None)  # not all of them are on Windows
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_unconfigure() -> None:
