@@ -14,12 +14,8 @@ _WEAR = tempfile.mkdtemp(prefix="xbarlab-wear-")
 def pytest_configure() -> None:
     """No test writes into the ledger of whoever runs it; signals reach children also of tests in the background."""
     os.environ["XBARLAB_WEAR"] = _WEAR
-    for name, usual in (
-        ("SIGINT", signal.default_int_handler),
-        ("SIGQUIT", signal.SIG_DFL),
-        ("SIGHUP", signal.SIG_DFL),
-    ):
-        number = getattr(signal, name, None)  # not all of them are on Windows
+    for name, usual in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.SIG_DFL)):
+        number = getattr(signal, name, None)  # there is no SIGQUIT on Windows
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, usual)
 
