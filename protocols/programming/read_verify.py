@@ -21,8 +21,8 @@ from ..measure.cell_table import cell_table
 from ..measure.read_array import map_axes
 from ..plan import Forecast, with_intervals
 from .onboard_verify import BoardLoop
+from .planner import PlanningStaircase
 from .programming_plan import ProgrammingPlan
-from .staircases import LearningStaircase
 from .targets import Goal, check_target
 from .verify_loop import VerifyLoop
 from .verify_state import BoolArray, Verdict, VerifyState
@@ -241,7 +241,7 @@ def read_verify(
     set_ramp, reset_ramp = plan.ramps(array.spec)
     goal = plan.goal(wanted) if target is None else Goal.around(wanted, plan.window)
     state = VerifyState(goal, array.spec.healthy_mask(block), plan.acceptance())
-    staircase = LearningStaircase(set_ramp, reset_ramp, block.shape)
+    staircase = PlanningStaircase(set_ramp, reset_ramp, goal)
     variables = [
         Variable("conductance", "Conductance", "S"),
         Variable("volts", "Pulse amplitude", "V"),

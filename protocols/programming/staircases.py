@@ -72,12 +72,12 @@ class Staircase(Protocol):
     set_ramp: Ramp
     reset_ramp: Ramp
 
-    def choose(self, state: VerifyState, cells: BoolArray, sign: NDArray[np.int8]) -> FloatArray:
-        """Return the knob value [V] of every cell in ``cells``."""
+    def choose(self, state: VerifyState, cells: BoolArray) -> tuple[NDArray[np.int8], FloatArray]:
+        """Return polarity (+1 SET, −1 RESET) and knob value [V] of the next pulse of every cell in ``cells``."""
         ...
 
-    def full_reset(self, cells: BoolArray) -> FloatArray:
-        """Return the knob value [V] of the strongest RESET, for the initialisation of ``cells``."""
+    def begin(self, state: VerifyState, cells: BoolArray) -> FloatArray:
+        """Return the knob value [V] of the RESETs by which ``cells``, all above their window, begin."""
         ...
 
     def learn(self, state: VerifyState) -> None:
@@ -93,18 +93,20 @@ class FixedStaircase:
         self._rung = np.zeros(shape, dtype=np.int64)
         self._sign = np.zeros(shape, dtype=np.int8)
 
-    def choose(self, state: VerifyState, cells: BoolArray, sign: NDArray[np.int8]) -> FloatArray:
-        """Return the next rung for every cell."""
+    def choose(self, state: VerifyState, cells: BoolArray) -> tuple[NDArray[np.int8], FloatArray]:
+        """Return the next rung for every cell, towards its target."""
+        sign = towards(state)
         self._rung = np.where(cells, np.where(sign == self._sign, self._rung + 1, 0), self._rung)
         self._sign = np.where(cells, sign, self._sign).astype(np.int8)
-        return np.where(
+        return sign, np.where(
             sign > 0,
             self.set_ramp.start + self.set_ramp.step * self._rung,
             self.reset_ramp.start + self.reset_ramp.step * self._rung,
         )
 
-    def full_reset(self, cells: BoolArray) -> FloatArray:
+    def begin(self, state: VerifyState, cells: BoolArray) -> FloatArray:
         """Return the top of the RESET staircase; the next pulse of ``cells`` starts a staircase anew."""
+        del state
         self._sign[cells] = 0
         return np.full(cells.shape, self.reset_ramp.stop)
 
@@ -112,8 +114,13 @@ class FixedStaircase:
         """Learn nothing: that is what makes it the baseline."""
 
 
+def towards(state: VerifyState) -> NDArray[np.int8]:
+    """Return the polarity that leads every cell towards its target."""
+    return np.where(state.g < state.target, 1, -1).astype(np.int8)
+
+
 class LearningStaircase:
-    """Ours. The array's common response to each knob is learnt on the fly; every cell carries its own offset to it.
+    """The array's common response to each knob is learnt on the fly; every cell carries its own offset to it.
 
     A pulse is chosen by asking which knob value would bring this cell into its window, given what the array did so far
     and what this cell did. How far a cell's own behaviour is believed follows from how far pulses of one cell agree
@@ -139,17 +146,24 @@ class LearningStaircase:
         self._last = {1: np.full(shape, np.nan), -1: np.full(shape, np.nan)}
         self._value = np.zeros(shape)
 
-    def choose(self, state: VerifyState, cells: BoolArray, sign: NDArray[np.int8]) -> FloatArray:
-        """Return the knob value expected to bring each cell into its window."""
+    def choose(self, state: VerifyState, cells: BoolArray) -> tuple[NDArray[np.int8], FloatArray]:
+        """Return the knob value expected to bring each cell into its window, and the polarity towards it."""
+        sign = towards(state)
         value = np.zeros(state.target.shape)
         for polarity in (1, -1):
             mine = cells & (sign == polarity)
             if mine.any():
                 chosen = self._toward(polarity, state)
                 value = np.where(mine, chosen, value)
-                self._last[polarity][mine] = chosen[mine]
+        self.note(cells, sign, value)
+        return sign, value
+
+    def note(self, cells: BoolArray, sign: NDArray[np.int8], value: FloatArray) -> None:
+        """Remember which pulses ``cells`` get."""
+        for polarity in (1, -1):
+            mine = cells & (sign == polarity)
+            self._last[polarity][mine] = value[mine]
         self._value = np.where(cells, value, self._value)
-        return value
 
     def _toward(self, polarity: int, state: VerifyState) -> FloatArray:
         """Return the knob value of a pulse of one polarity for every cell."""
@@ -240,8 +254,9 @@ class LearningStaircase:
         span = 0.5 * (self.set_ramp.stop - self.set_ramp.start)
         return self.set_ramp.start + span * np.nan_to_num(state.target) / top
 
-    def full_reset(self, cells: BoolArray) -> FloatArray:
-        """Return the top of the RESET range."""
+    def begin(self, state: VerifyState, cells: BoolArray) -> FloatArray:
+        """Return the top of the RESET range: from below, SETs are gentle."""
+        del state
         self._value = np.where(cells, self.reset_ramp.stop, self._value)
         return np.full(cells.shape, self.reset_ramp.stop)
 

@@ -97,9 +97,10 @@ class VerifyLoop(ArrayState):
         self._record(state.g, self._volts, self._gate)
         above = state.active & (state.g > state.goal.high)
         if above.any():
-            # One full RESET puts every cell that is too high below its target; from there SETs are gentle.
-            state.fire(above, np.full(block.shape, -1, dtype=np.int8), above)
-            volts, gate = staircase.reset_ramp.volts_and_gate(staircase.full_reset(above))
+            value = staircase.begin(state, above)
+            full = above & (value >= staircase.reset_ramp.stop - 1e-9)
+            state.fire(above, np.full(block.shape, -1, dtype=np.int8), full)
+            volts, gate = staircase.reset_ramp.volts_and_gate(value)
             self._pulse(np.where(above, -volts, 0.0), np.where(above, gate, 0.0), above)
 
     def _iterate(self) -> None:
@@ -111,8 +112,7 @@ class VerifyLoop(ArrayState):
         need = state.judge()
         self._rest()
         if need.any():
-            sign = np.where(state.g < state.target, 1, -1).astype(np.int8)
-            value = staircase.choose(state, need, sign)
+            sign, value = staircase.choose(state, need)
             top = np.where(sign > 0, staircase.set_ramp.stop, staircase.reset_ramp.stop)
             state.fire(need, sign, value >= top - 1e-9)
             self._pulse(*pulses_for(staircase, value, need, sign), need)
