@@ -135,8 +135,15 @@ _GRADED = (
     Coordinate("device_spread.ln_Goff", 0.01, 0.8),
     Coordinate("device_spread.ln_Gv", 0.02, 1.5),
 )
-FULL = {one.name: one for one in (*_TECHNOLOGY, *_GRADED)}
-"""Everything that measurements of a new technology may move."""
+FULL_1T1R = {one.name: one for one in _TECHNOLOGY}
+FULL_PASSIVE = {one.name: one for one in _GRADED}
+"""Everything that measurements of a new technology may move, by the kind of its cells: some names are in both."""
+
+
+def full(passive: bool) -> dict[str, Coordinate]:
+    """Return the numbers that a fit may move, by their names."""
+    return FULL_PASSIVE if passive else FULL_1T1R
+
 
 CHIP = ("transistor.Vt", "series.Rs", "set.US", "reset.UR")
 """What differs between chips of one technology: the numbers of a calibration."""
@@ -170,10 +177,10 @@ def around(coordinate: Coordinate, value: float) -> Coordinate:
     return replace(coordinate, low=low, high=high)
 
 
-def coordinate_of(name: str) -> Coordinate | None:
+def coordinate_of(name: str, passive: bool) -> Coordinate | None:
     """Return the coordinate of a number of the model or of a protocol; None where it has none."""
-    if name in FULL:
-        return FULL[name]
+    if name in full(passive):
+        return full(passive)[name]
     bounds = {**UNKNOWN, **OFFSETS}.get(name.rsplit(".", 1)[-1]) if name.startswith("protocol.") else None
     return Coordinate(name, *bounds, log=bounds[0] > 0.0) if bounds else None
 

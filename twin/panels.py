@@ -25,6 +25,8 @@ LEFT_MIN = 0.7
 """A step of a sweep is compared while this share of the sweeps is still running."""
 AGED = 100
 """The last cycles that say what ageing has done."""
+FAILED = 0.003
+"""Failures below this share are as one: a cell of 8,192 more or less says nothing."""
 COUNTED = 0.995
 """Share of the cells up to which a search compares how many pulses they took; those beyond count as many."""
 HRS_BEYOND = 80e3
@@ -47,8 +49,10 @@ class Panel:
         Whether the shape counts, not the middle alone.
     mean : bool
         The middle is the mean (of pulses: their cost), not the median; compared as a ratio.
-    scale : float
-        What an error of the middle of 1 stands for.
+    spread : bool
+        Whether the spread counts by itself.
+    floor : float
+        Means below are as one.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Panel:
     ks: bool = True
     mean: bool = False
     spread: bool = False
+    floor: float = 1e-6
 
     @property
     def error(self) -> float:
@@ -66,16 +71,18 @@ class Panel:
         if not len(self.mock):
             return 2.0
         if self.mean:
-            return math.log(max(float(self.mock.mean()), 1e-6) / max(float(self.real.mean()), 1e-6))
+            return math.log((float(self.mock.mean()) + self.floor) / (float(self.real.mean()) + self.floor))
         return float(np.median(self.mock) - np.median(self.real))
 
     def _error_of_most(self) -> float:
         """Return the error of the middle as a search sees it: one cell in a thousand that never ends says nothing."""
         if not self.mean or not len(self.mock):
             return self.error
+        if self.real.max() <= 1.0:
+            return self.error
         top = float(np.quantile(self.real, COUNTED))
         real, mock = (float(np.minimum(one, top).mean()) for one in (self.real, self.mock))
-        return math.log(max(mock, 1e-6) / max(real, 1e-6))
+        return math.log((mock + self.floor) / (real + self.floor))
 
     @property
     def distance(self) -> float:
@@ -223,10 +230,10 @@ def _write_verify(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
             unit="ln G",
             weight=0.4 * weight,
         )
-        done = [frame["success"].to_numpy(np.float64) for frame in (real, simulated)]
+        lost = [1.0 - frame["success"].to_numpy(np.float64) for frame in (real, simulated)]
         yield Panel(
-            name=f"{measured.id} level {level} success", real=done[0], mock=done[1], mean=True, weight=2.0 * weight,
-            ks=False,
+            name=f"{measured.id} level {level} failures", real=lost[0], mock=lost[1], mean=True, weight=0.3 * weight,
+            ks=False, floor=FAILED,
         )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from xbarlab.mockhw.chip.profile import load_profile
-from xbarlab.twin.coordinates import CHIP, FULL
+from xbarlab.twin.coordinates import CHIP, FULL_1T1R
 from xbarlab.twin.fitting import candidates
 from xbarlab.twin.fitting.evaluation import without_blocks
 from xbarlab.twin.fitting.fit import FitPlan, fit
@@ -41,7 +41,7 @@ def draw(parameters: Any, seed: int) -> dict[str, float]:
         section, key = name.split(".")
         value = float(getattr(getattr(parameters, section), key))
         z = float(np.clip(rng.standard_normal(), -2.0, 2.0)) * SPREAD[name]
-        bounds = FULL[name]
+        bounds = FULL_1T1R[name]
         value = value * math.exp(z) if bounds.log else value + z
         made[name] = bounds.decode(min(max(bounds.encode(value), -INSIDE), INSIDE))
     made[RESET_VOLTS] = float(rng.uniform(2.2, 3.2))

@@ -27,7 +27,7 @@ def middle(row: Row, side: str) -> str:
         return "none"
     if row.panel.mean:
         mean = float(np.mean(values))
-        return f"{100 * mean:.1f} %" if "success" in row.panel.name or "share" in row.panel.name else f"{mean:.1f}"
+        return f"{100 * mean:.1f} %" if "failures" in row.panel.name or "share" in row.panel.name else f"{mean:.1f}"
     median = float(np.median(values))
     if row.panel.unit == "ln I":
         return f"{1e6 * math.exp(median):.3g} µA"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...analysis.measured_data.measured import Measured
 from ...common.errors import RefusedError
+from ...mockhw.chip.profile import Profile
 from ..coordinates import Coordinate, around, coordinate_of, decode, encode
 from ..objective import PROTOCOL
 from .blocks import blocks_of
@@ -130,7 +131,7 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
     halves = split(thinned(yes, effort.cells, plan.seed), plan.hold_out)
     names = [name for name in names if _is_of(name, halves.fitted)]
     values = {name: start_of(name) if name.startswith(f"{PROTOCOL}.") else _value(parameters, name) for name in names}
-    coordinates = _coordinates(values)
+    coordinates = _coordinates(values, base)
     start = encode(coordinates, values)
     setting = Setting(
         data=halves.fitted, parameters=without_blocks(parameters), size=effort.size, blocks=blocks_of(yes)
@@ -197,7 +198,7 @@ def check(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> 
     base = base_profile(yes, plan.base)
     halves = split(thinned(yes, effort.cells, plan.seed), plan.hold_out)
     names = [name for name in freed(yes, "check", base.parameters, ()) if _is_of(name, halves.fitted)]
-    coordinates = _coordinates({name: start_of(name) for name in names})
+    coordinates = _coordinates({name: start_of(name) for name in names}, base)
     start = encode(coordinates, {name: start_of(name) for name in names})
     setting = Setting(
         data=halves.fitted, parameters=without_blocks(base.parameters), size=effort.size, blocks=blocks_of(yes)
@@ -315,8 +316,8 @@ class _Work:
         return points[best], (costs[0], costs[best])
 
 
-def _coordinates(values: dict[str, float]) -> list[Coordinate]:
-    found = [(coordinate_of(name), value) for name, value in values.items()]
+def _coordinates(values: dict[str, float], base: Profile) -> list[Coordinate]:
+    found = [(coordinate_of(name, base.cell == "passive"), value) for name, value in values.items()]
     return [around(one, value) for one, value in found if one is not None]
 
 

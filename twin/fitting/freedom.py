@@ -12,7 +12,8 @@ from ...analysis.measured_data.protocols import Cycling, PulseSweep, WriteVerify
 from ...analysis.measured_data.write_algorithms import CoarseFine, Ispp
 from ...common.errors import RefusedError, unknown
 from ...mockhw.device_models.filament.parameters import FilamentParameters, Section
-from ..coordinates import CHIP, CHIP_PASSIVE, FULL, UNKNOWN, coordinate_of
+from ...mockhw.device_models.graded.parameters import GradedParameters
+from ..coordinates import CHIP, CHIP_PASSIVE, UNKNOWN, coordinate_of, full
 from ..objective import PROTOCOL
 from ..replay.passive import VIRGIN_BELOW
 from .blocks import block_numbers
@@ -51,6 +52,7 @@ START_VOLTS, START_GATE, START_WIDTH = 2.8, 3.5, 200e-9
 def moved_by(data: Sequence[Measured]) -> list[str]:
     """Return every number of the model that these measurements can move, in the order of the coordinates."""
     found: set[str] = set()
+    known = full(all(measured.structure == "passive" for measured in data))
     for measured in data:
         protocol = measured.protocol
         if isinstance(protocol, PulseSweep):
@@ -61,12 +63,12 @@ def moved_by(data: Sequence[Measured]) -> list[str]:
                 found |= {*_AGE}
         found |= {*_PASSIVE.get(measured.kind, ())}
         if measured.kind in _SECTIONS:
-            found |= {name for name in FULL if name.startswith(_SECTIONS[measured.kind])}
+            found |= {name for name in known if name.startswith(_SECTIONS[measured.kind])}
         if measured.kind == "forming":
             found |= {"transistor.Vt"}
     if len(_widths(data)) > 1:
         found |= {*_DRIVER}
-    return [name for name in FULL if name in found]
+    return [name for name in known if name in found]
 
 
 def _widths(data: Sequence[Measured]) -> set[float]:
@@ -97,13 +99,15 @@ def unknown_numbers(data: Sequence[Measured]) -> list[str]:
                 ("_most", ".below", "gate_step", "gate_below")
             ):
                 continue
-            full = f"{PROTOCOL}.{measured.id}.{name}"
-            if coordinate_of(full) is None or any(part.isdigit() for part in name.split(".")):
+            whole = f"{PROTOCOL}.{measured.id}.{name}"
+            if coordinate_of(whole, measured.structure == "passive") is None or any(
+                part.isdigit() for part in name.split(".")
+            ):
                 raise RefusedError(
                     f"{measured.id}: {name} is unknown, and a fit estimates only the {', '.join(UNKNOWN)} of one "
                     "pulse: say it in the description"
                 )
-            found.append(full)
+            found.append(whole)
     return [*found, *block_numbers(data)]
 
 
@@ -151,7 +155,7 @@ def _refuse_unknown(name: str, parameters: Section) -> None:
     section, _, key = name.partition(".")
     here = getattr(parameters, section, None)
     there = isinstance(here, Section) and key in type(here).model_fields
-    if name in FULL and there:
+    if name in full(isinstance(parameters, GradedParameters)) and there:
         return
     if there:
         raise RefusedError(f"{name} is in the model and no fit moves it: choose from {', '.join(_of(parameters))}")
@@ -160,7 +164,8 @@ def _refuse_unknown(name: str, parameters: Section) -> None:
 
 def _of(parameters: Section) -> list[str]:
     """Return the numbers of a model that have bounds to fit between."""
-    pairs = ((name, *name.split(".")) for name in FULL)
+    known = full(isinstance(parameters, GradedParameters))
+    pairs = ((name, *name.split(".")) for name in known)
     return [name for name, section, key in pairs if hasattr(getattr(parameters, section, None), key)]
 
 
