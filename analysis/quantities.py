@@ -87,6 +87,23 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     ),
     "ispp_programmed_fraction": (FRACTION, "programmed_fraction reached by that incremental-staircase programming"),
     "ispp_success_fraction": (FRACTION, "success_fraction reached by that incremental-staircase programming"),
+    "retention_drift_nu": (
+        "",
+        "ν of G(t) = G(t0)·(t/t0)^−ν of each cell since its last write, wander in ln t allowed for; median over cells "
+        "and levels",
+    ),
+    "retention_sigma": (
+        "S",
+        "standard deviation over cells of G(last read) − G(first read), each level about its own mean; read noise is "
+        "in it",
+    ),
+    "retention_extrapolated_change": (
+        FRACTION,
+        "G at the age the plan extrapolates to over G at the first read, minus 1, as each cell's own ν has it; median "
+        "over cells",
+    ),
+    "retained_fraction": (FRACTION, "cells that at the last read are still read as the level they had at the first"),
+    "retention_cells": (COUNT, "cells behind the retention figures"),
     "g_read_median": ("S", "median conductance of an array read"),
     "overflow_cells": (COUNT, "cells of an array read whose current was beyond the largest range"),
     "pulse_r_on_median": ("Ω", "1/G after the SET pulse of the yield map; median over switching cells"),

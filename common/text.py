@@ -33,13 +33,16 @@ def first_sentence(lines: Iterable[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time span for people: ``0.8 s``, ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Write a time span for people: ``0.8 s``, ``4.2 s``, ``3 min 20 s``, ``2 h 05 min``, ``12 days``, ``10 years``."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     if seconds < 3600:
         return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    days = seconds / 86400.0
+    if days >= 2 * 365.25:
+        return f"{days / 365.25:.3g} years"
+    return f"{days:.3g} days" if days >= 4 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def reason(error: BaseException) -> str:

@@ -41,10 +41,11 @@ class WallClock:
 
     def __init__(self, *links: WatchedLink) -> None:
         self._links = links
-        self._start = time.monotonic()
+        # Counted from the epoch, so that sessions of one run can tell how much passed between them.
+        self._start = time.monotonic() - time.time()
 
     def now(self) -> float:
-        """Return seconds since this clock was made [s]."""
+        """Return seconds since the epoch [s]; a change of the computer's clock while it runs is not seen."""
         return time.monotonic() - self._start
 
     def wait(self, seconds: float) -> None:

@@ -21,6 +21,7 @@ SETTING_UNITS = {
     **dict.fromkeys(("width", "dwell"), "s"),
     **dict.fromkeys(("compliance", "reset_compliance"), "A"),
     "tolerance": "S",
+    "temperature": "K",
 }
 """Units of the settings that our steps note in their datasets' metadata."""
 BUSY_SECONDS = 10.0  # how long another program may hold the database before we give up
