@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from .estimates import CONFIDENCE, UNKNOWN, Estimate, Floats
 
 MIN_POINTS = 4
+_EXACT = 1e-12  # errors below this are rounding
 # Of the variance that wanders; dense near 1, where pure wander must not be mistaken for noise.
 _SHARES = np.concatenate([np.linspace(0.0, 0.9, 10), 1.0 - np.geomspace(0.05, 1e-6, 10)])
 
@@ -74,7 +75,7 @@ def drift_exponent(seconds: ArrayLike, conductance: ArrayLike, *, confidence: fl
     weights /= weights.sum()
     value = float(weights @ centres)
     tail = (1.0 - confidence) / 2.0
-    if not errors.max() > 0.0:
+    if errors.max() < _EXACT:
         return Estimate(value, value, value, n)
 
     def below(at: float) -> float:
@@ -90,4 +91,8 @@ def _crossing(below: Callable[[float], float], chance: float, centres: Floats, e
     reach = 1e3 * float(errors.max())
     low, high = float(centres.min()) - reach, float(centres.max()) + reach
     nearly = 1e-3 * float(errors.min() or errors.max())
-    return float(brentq(lambda at: below(float(at)) - chance, low, high, xtol=nearly))  # pyright: ignore[reportArgumentType]
+
+    def above(at: float) -> float:
+        return below(at) - chance
+
+    return float(brentq(above, low, high, xtol=nearly))  # pyright: ignore[reportArgumentType]

@@ -204,12 +204,18 @@ def retention_figure(reads: RetentionReads, extrapolate_to: float, *, title: str
         _level(drift, reads, level, extrapolate_to, factor, colour)
         _sigma(spread, reads, level, sigmas[level], small, colour)
     _exponents(exponent, reads, present, factor)
-    if not spread.lines:
+    if spread.lines:
+        spread.set_ylim(0.0, 1.25 * max(largest / small, 1e-6))
+    else:
         note(spread, "a spread takes two cells of a level")
+    if len(present) <= MANY_LEVELS:
+        for k, level in enumerate(present):
+            nominal = f"level {reads.levels[level] / factor:.3g} {prefix}S, {int(reads.cells_of(level).sum())} cells"
+            drift.plot([], [], color=PALETTE[k % len(PALETTE)], linewidth=2.0, label=nominal)
     drift.plot([], [], color=FAINT, label="median of the level's cells")
     drift.plot([], [], color=FAINT, linestyle="--", label="extrapolated, with 95 % interval")
     handles, labels = drift.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -240,7 +246,6 @@ def _sigma(
         return
     ax.plot(t, value / factor, color=colour, linewidth=1.8, marker="o", markersize=3.5)
     ax.fill_between(t, low / factor, high / factor, color=colour, alpha=0.12, linewidth=0)
-    ax.set_ylim(bottom=0.0)
 
 
 def _exponents(ax: Axes, reads: RetentionReads, present: list[int], factor: float) -> None:

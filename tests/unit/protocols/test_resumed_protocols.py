@@ -28,6 +28,8 @@ PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     "dc_sweep": ("dc_sweep", {"cells": "0:1,0:2", "cycles": 2, "step": 0.2, "negative": -1.0}),
     "pulse_response": ("pulse_response", {"cells": "0:2,0:2", "pulses": 4, "cycles": 3}),
     "half_select_disturb": ("half_select_disturb", {"cells": "0,0", "pulses": 10, "average": 1}),
+    "retention": ("retention", {"cells": "0:2,0:2", "levels": TWO_LEVELS, "pulses_max": 4, "last": 100}),
+    "retention as found": ("retention", {"cells": "0:2,0:2", "prepare": "found", "last": 100}),
     "read_schemes": ("read_schemes", {"cells": "1,1", "among": "0:3,0:3"}),
     "ispp": (
         "ispp",
