@@ -134,8 +134,8 @@ class WearLedger(NotCopied):
         Raises
         ------
         RefusedError
-            A cell would go beyond its budget, ``limits.pulses_total_max``, or the ledger cannot be written: nothing
-            was counted.
+            A cell would go beyond its budget, ``limits.pulses_total_max`` (``where`` of the error says so), or the
+            ledger cannot be written: nothing was counted.
         """
         with self._lock:
             given, sign = np.asarray(count, dtype=np.float64), np.asarray(volts, dtype=np.float64)
@@ -262,7 +262,10 @@ class WearLedger(NotCopied):
             raise RefusedError(
                 f"{cell} has had {borne} (pulses_total_max) and would now get "
                 f"{float(np.broadcast_to(given, after.shape)[place]):,.0f} more: its wear budget is used up; "
-                f"{limits.whose('pulses_total_max')}; use other cells"
+                f"{limits.whose('pulses_total_max')}; use other cells",
+                where="pulses_total_max",
+                value=float(after[place]),
+                limit=budget,
             )
         if after[place] >= WARN_AT * budget and not any("pulses_total_max" in note for note in self._notes):
             sentence = f"{cell} will have had more than {WARN_AT:.0%} of its {budget:,.0f} pulses (pulses_total_max)"

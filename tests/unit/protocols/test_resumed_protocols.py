@@ -30,6 +30,7 @@ PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     "half_select_disturb": ("half_select_disturb", {"cells": "0,0", "pulses": 10, "average": 1}),
     "retention": ("retention", {"cells": "0:2,0:2", "levels": TWO_LEVELS, "pulses_max": 4, "last": 100}),
     "retention as found": ("retention", {"cells": "0:2,0:2", "prepare": "found", "last": 100}),
+    "endurance": ("endurance", {"cells": "0:2,0:2", "cycles": 40, "per_decade": 2}),
     "read_schemes": ("read_schemes", {"cells": "1,1", "among": "0:3,0:3"}),
     "ispp": (
         "ispp",
