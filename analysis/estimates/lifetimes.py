@@ -72,7 +72,7 @@ def weibull_life(alive_at: ArrayLike, failed_by: ArrayLike, *, confidence: float
         return WeibullLife(UNKNOWN, UNKNOWN, failures, n)
     data = CensoredData(interval=np.stack([low[ended], high[ended]], axis=1), right=low[~ended & (low > 0.0)])
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        shape, _, scale = weibull_min.fit(data, floc=0)
+        fitted = np.asarray(weibull_min.fit(data, floc=0), dtype=np.float64)  # shape, 0, scale
 
     def misfit(logs: Floats) -> float:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -82,7 +82,7 @@ def weibull_life(alive_at: ArrayLike, failed_by: ArrayLike, *, confidence: float
             total = float(begun.sum()) - float(np.log(-np.expm1(-over)).sum())
         return total if math.isfinite(total) else 1e300
 
-    best = minimize(misfit, [math.log(shape), math.log(scale)], method="Nelder-Mead", options={"xatol": 1e-8})
+    best = minimize(misfit, np.log(fitted[[0, 2]]), method="Nelder-Mead", options={"xatol": 1e-8})
     at, least = np.asarray(best.x, dtype=np.float64), float(best.fun)
     found = [
         Estimate(math.exp(at[which]), *_profile_interval(misfit, at, least, which, confidence), n) for which in (0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,11 +56,8 @@ class EnduranceReads:
     @property
     def last_window(self) -> Floats:
         """Window of every cell when it was read last [cells]."""
-        window = self.window
-        last = np.full(window.shape[1], np.nan)
-        for values in window:
-            last = np.where(np.isnan(values), last, values)
-        return last
+        window = carried(self.window)
+        return window[-1] if window.size else np.full(window.shape[1], np.nan)
 
     @property
     def failed(self) -> NDArray[np.bool_]:
@@ -70,6 +68,14 @@ class EnduranceReads:
     def life(self) -> WeibullLife:
         """A Weibull law of the cycles to failure: each between two looks, or beyond the last."""
         return weibull_life(self.good_at, self.failed_at)
+
+
+def carried(values: Floats) -> Floats:
+    """Return values [reads, cells] in which a cell that is not read any more keeps what it read last."""
+    kept = values.copy()
+    for before, now in pairwise(kept):
+        now[np.isnan(now)] = before[np.isnan(now)]
+    return kept
 
 
 def lost_window(off: Floats, on: Floats) -> NDArray[np.bool_]:
@@ -123,18 +129,19 @@ def endurance_figure(reads: EnduranceReads, *, title: str = "Endurance") -> Figu
     factor, prefix = si_prefix(float(np.nanmax(reads.on)))
     states.set(title="both states", xlabel="Cycle", ylabel=f"Conductance ({prefix}S)", xscale="log")
     least = 1e-4 * float(np.nanmax(reads.on)) / factor
-    finite = np.where(np.isfinite(reads.window), np.maximum(reads.window, 1e-2), np.nan)
+    seen = carried(reads.window)
+    finite = np.where(np.isfinite(seen), np.maximum(seen, 1e-2), np.nan)
     both = np.concatenate([reads.on, reads.off]) / factor
     for ax, values in ((states, np.maximum(both, least)), (window, np.append(finite, WINDOW))):
         ax.set_yscale("log")
         ax.set_ylim(0.7 * float(np.nanmin(values)), 1.5 * float(np.nanmax(values)))
     for values, colour, name in ((reads.on, PALETTE[0], "after SET"), (reads.off, PALETTE[1], "after RESET")):
-        _band(states, reads.cycles, np.maximum(values / factor, least), colour, name)
+        _band(states, reads.cycles, np.maximum(carried(values) / factor, least), colour, name)
     window.set(title="window", xlabel="Cycle", ylabel="R_off / R_on", xscale="log")
     _band(window, reads.cycles, finite, PALETTE[2], "cells")
     window.axhline(WINDOW, color=INK, linewidth=1.0, linestyle=":", label=f"failed below {WINDOW:g}")
-    for at in reads.failed_at[reads.failed]:
-        window.axvline(at, color=FAINT, linewidth=0.6, alpha=0.5)
+    for k, at in enumerate(np.unique(reads.failed_at[reads.failed])):
+        window.axvline(at, color=FAINT, linewidth=0.6, alpha=0.35, label="cells failed here" if k == 0 else None)
     _weibull(weibull, reads)
     for ax in (states, window):
         ax.set_xlim(0.9, max(1.2 * float(reads.cycles[-1]), 2.0))

@@ -262,8 +262,8 @@ def endurance(array: CrossbarArray, plan: EndurancePlan, run: Run | None = None)
     A cell that reads below the window has two more cycles read at once: one that misses three in a row has failed and
     is left alone from there on. Cycling ends early when ``stop_failed`` of the cells have failed, or when the wear
     ledger refuses a cell more pulses than its life has: what was measured until then is the result. Units of work are
-    stretches of at most ``UNIT`` cycles, and the looks; a stretch that was cut is done again, so that cells may have had
-    up to so many more than is told.
+    stretches of at most ``UNIT`` cycles, and the looks; a stretch that was cut is done again, so that cells may have
+    had up to so many more than is told.
     """
     plan.check(array.spec)
     keep = Run.of(run)
