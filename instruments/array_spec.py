@@ -110,6 +110,8 @@ class ArraySpec:
         Time to connect a cell, where a slot serves one.
     sweep_by_host : tuple of str
         Write schemes in which the host steps a sweep point by point, because no instrument can do so alone.
+    sample_rate_max, sample_points_max : float [1/s], int
+        Of one trace, where it samples.
     supports : names of the array's parts (:class:`~.abilities.Parts`): what it can do besides reading and pulsing.
     bad_cells : (row, col) the chip file knows to be bad; protocols leave them alone.
     parts : tuple of Block
@@ -149,6 +151,8 @@ class ArraySpec:
     sweep_points_max: int = 10000
     sweep_dwell: tuple[float, float] = (0.0, 10.0)
     compliance_min: float = 0.0
+    sample_rate_max: float = 1e6
+    sample_points_max: int = 10**9
 
     @property
     def whole(self) -> Block:
@@ -187,6 +191,11 @@ class ArraySpec:
         self.limits.check("current", compliance, channel=f"{channel} compliance", unit="A")
         refuse_bad_number("compliance", compliance, self.compliance_min, self.limits.current_max, "A", channel=channel)
         refuse_bad_number("dwell", dwell, *self.sweep_dwell, "s", channel=channel)
+
+    def check_sample(self, rate: float, seconds: float, *, channel: str) -> None:
+        """Refuse a trace at a ``rate`` [1/s] or of a length [s] that this array cannot sample."""
+        refuse_bad_number("rate", rate, 1e-3, self.sample_rate_max, "Hz", channel=channel)
+        refuse_bad_number("seconds", seconds, 1.0 / rate, self.sample_points_max / rate, "s", channel=channel)
 
     def require_scheme(self, scheme: str | None, *, writing: bool) -> str:
         """Return the bias scheme to use, the array's own when ``scheme`` is None; refuse what this bench cannot do."""

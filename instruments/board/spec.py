@@ -249,6 +249,8 @@ class BoardCapability:
             sweep_points_max=self.sweep_points_max,
             sweep_dwell=(self.sweep_dwell_min, self.sweep_dwell_max),
             compliance_min=self.sweep_compliance_min,
+            sample_rate_max=self.sample_rate_max,
+            sample_points_max=self.sample_points_max,
         )
 
 

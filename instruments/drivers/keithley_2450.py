@@ -6,7 +6,7 @@ Commands as in the Model 2450 Reference Manual (2450-901-01), section 6.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from os import PathLike
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from qcodes.instrument_drivers.Keithley import Keithley2450
 
-from ...common.errors import RefusedError
+from ...common.errors import RefusedError, XbarlabError
 from ..capabilities import FloatArray
 from ..errors import InstrumentError
 from ..limits import Limits, refuse_bad_number, scalar
@@ -24,19 +24,18 @@ from ..wire.parts import Wire
 from ..wire.wire_text import sent
 from .allowed import ALLOWED_2450, RULES_2450
 from .applied_level import AppliedLevel
+from .buffered_record import RECORD_POINTS_MAX, RECORD_RATE_MAX, BufferedRecord
 from .carried_limits import ChipLimits, carried
 from .list_sweep import LIST_MAX, ListSweep
 from .roles import MeterFacts
 from .smu_readings import ELEMENTS, Point, SmuReadings
-from .source_limits import SourceLimits
+from .source_limits import COMPLIANCE_MIN, SourceLimits
 from .stress import Stress, Unheard
 
-_COMPLIANCE_MIN, _COMPLIANCE_MAX = 1e-9, 1.05
-_COMPLIANCE_DEFAULT = 1.05e-4
+_COMPLIANCE_MAX = 1.05
 _DELAY_MIN, _DELAY_MAX = 50e-6, 1e4
 _RANGE_MIN = 0.02
 _POINT_OVERHEAD = 3e-3
-_PROTECTIONS = (2, 5, 10, 20, 40, 60, 80, 100, 120, 140, 160, 180)
 
 
 class Keithley2450Smu(GuardedInstrument, Keithley2450):
@@ -47,11 +46,12 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
     """Who counts what the chip gets by hand."""
     facts = MeterFacts(delay_min=_DELAY_MIN, points_max=LIST_MAX)
 
+    rate_max, points_max = RECORD_RATE_MAX, RECORD_POINTS_MAX  # of record()
     _on: bool | None = False
     _compliance: float | None = None
     _volts: float | None = None
     _delay: float | None = None
-    _cycle_seconds: float = 0.04
+    _cycle_seconds, _hertz = 0.04, 50.0
     _nplc: float = 1.0
     _configuration: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
 
@@ -158,7 +158,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
         self._on = False
         self.wire.exchange.act(
             f"ROUT:TERM {'FRON' if terminals == 'front' else 'REAR'};:FORM ASC;:SOUR:FUNC VOLT;:SOUR:VOLT:READ:BACK ON;"
-            f":SOUR:VOLT:RANG {volts:.6g};:SOUR:VOLT:PROT {self._protection()}{self._held_current()};:SOUR:VOLT:DEL 0;"
+            f":SOUR:VOLT:RANG {volts:.6g};:SOUR:VOLT:PROT {self.bounds.held};:SOUR:VOLT:DEL 0;"
             f":OUTP:SMOD {'NORM' if off_state == 'normal' else 'HIMP'}"
         )
         (hertz,) = self.wire.exchange.ask(
@@ -166,8 +166,9 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             f":SENS:CURR:{ranging};:SENS:CURR:{zero};:SYST:LFR?",
             1,
         )
+        self._hertz = self._float(hertz, "SYST:LFR?")
         # A source value that is read back is a second conversion.
-        self._cycle_seconds = 2 * average * (3 if autozero == "on" else 1) / self._float(hertz, "SYST:LFR?")
+        self._cycle_seconds = 2 * average * (3 if autozero == "on" else 1) / self._hertz
         self._nplc = nplc
 
     @alone
@@ -177,17 +178,6 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
         if nplc != self._nplc:
             self.wire.exchange.act(f"SENS:CURR:NPLC {nplc:.6g}")
             self._nplc = nplc
-
-    def _protection(self) -> str:
-        """Return the overvoltage protection that leaves the limits room and stops what is far above."""
-        wanted = 1.2 * self.bounds.source_volts_max
-        return next((f"PROT{volts}" for volts in _PROTECTIONS if volts >= wanted), "NONE")
-
-    def _held_current(self) -> str:
-        """Return what sets the current limit where the instrument's default is above ours: an output switched on by
-        hand would have that one."""
-        most = max(self.bounds.now.current_max, _COMPLIANCE_MIN)
-        return f";:SOUR:VOLT:ILIM {sent(most)}" if most < _COMPLIANCE_DEFAULT else ""
 
     @property
     def limits(self) -> Limits:
@@ -214,7 +204,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
         return self.bounds.whole()
 
     def _apply_limits(self) -> None:
-        self.wire.exchange.act(f"SOUR:VOLT:PROT {self._protection()}{self._held_current()}")
+        self.wire.exchange.act(f"SOUR:VOLT:PROT {self.bounds.held}")
 
     @property
     def point_seconds(self) -> float:
@@ -318,13 +308,13 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
     def _level(self, volts: float, compliance: float | None) -> str:
         volts = self.bounds.now.one("source_volts", volts, channel=self.name)
         if compliance is None:
-            return f"SOUR:VOLT {sent(volts, most=_largest(self.bounds.now))}"
+            return f"SOUR:VOLT {sent(volts, most=self.bounds.largest)}"
         self._check_compliance(compliance)
-        return f"SOUR:VOLT:ILIM {sent(compliance)};:SOUR:VOLT {sent(volts, most=_largest(self.bounds.now))}"
+        return f"SOUR:VOLT:ILIM {sent(compliance)};:SOUR:VOLT {sent(volts, most=self.bounds.largest)}"
 
     def _check_compliance(self, compliance: float) -> None:
         self.bounds.now.one("current", compliance, channel=self.name, unit="A")
-        refuse_bad_number("compliance", compliance, _COMPLIANCE_MIN, _COMPLIANCE_MAX, "A", channel=self.name)
+        refuse_bad_number("compliance", compliance, COMPLIANCE_MIN, _COMPLIANCE_MAX, "A", channel=self.name)
 
     def _check_dwell(self, dwell: float) -> None:
         if scalar(dwell, "dwell", channel=self.name) != 0.0:
@@ -338,6 +328,23 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
     def _require_on(self, what: str) -> None:
         if not self.is_on:
             raise RefusedError(f"{self.name}: {what}() needs the output on: call on(volts, compliance=…) first")
+
+    @alone
+    def record(self, *, rate: float, points: int) -> tuple[FloatArray, FloatArray]:
+        """Make ``points`` readings at about ``rate`` [1/s]; return times [s] and currents [A], [points]; off then."""
+        record = BufferedRecord(self.wire, self._readings, hertz=self._hertz)
+        record.check(rate, points)
+        seen = self.measure().current
+        before: dict[str, Any] = {**self._configuration, "nplc": self._nplc}
+        try:
+            found = record.take(rate, points, seen=seen, wait=self.clock.wait)
+        except BaseException:
+            self.idle()
+            with suppress(XbarlabError):
+                self.configure(**before)
+            raise
+        self.configure(**before)
+        return found
 
     # -- sweeps -------------------------------------------------------------------------------------------------------
 
@@ -372,7 +379,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
         self.bounds.now.check_points(levels, compliance, dwell + self.point_seconds, channel=f"{self.name} point ")
         try:
             sweep = ListSweep(self.wire, self._readings, seconds=dwell + self.point_seconds)
-            sweep.load(levels, compliance, dwell, most=_largest(self.bounds.now))
+            sweep.load(levels, compliance, dwell, most=self.bounds.largest)
             self._applied.sweep(levels)
             self.wire.exchange.act("OUTP ON;:INIT")
             sweep.wait_for(levels.size, wait or self.clock.wait)
@@ -390,7 +397,3 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             return float(reply)
         except ValueError:
             raise self.wire.faults.garbled(question, reply) from None
-
-
-def _largest(limits: Limits) -> float:
-    return max(limits.set_volts_max, limits.reset_volts_max)

@@ -46,22 +46,7 @@ class ListSweep:
 
     def wait_for(self, count: int, wait: Callable[[float], None]) -> None:
         """Wait for the trigger model without blocking the instrument, as ``*WAI`` would."""
-        expected = count * self._seconds + _STATE_SECONDS
-        patience = 3.0 * expected + 10.0
-        pause, waited = expected, 0.0
-        while True:
-            wait(pause)
-            waited += pause
-            *state, made = self._wire.exchange.ask('TRIG:STAT?;:TRAC:ACT? "defbuffer1"', 4)
-            if state[0] == "IDLE" and made == str(count):
-                return
-            if state[0] not in {"RUNNING", "WAITING"} or waited > patience:
-                who = f"{self._wire.line.name} at {self._wire.line.place}"
-                raise InstrumentError(
-                    f"{who} made {made} of {count} points in {waited:.3g} s and is {state[0]}: "
-                    "somebody else stopped it, or it ranges longer than expected: choose a fixed current_range"
-                )
-            pause = max(_STATE_SECONDS, 0.15 * waited)
+        wait_for_trigger(self._wire, count, count * self._seconds, wait)
 
     def fetch(self, count: int) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
         """Set 0 V and off, then return what the buffer holds."""
@@ -82,3 +67,22 @@ class ListSweep:
             np.array([point.current for point in points]),
             np.array([point.flags for point in points], np.uint8),
         )
+
+
+def wait_for_trigger(wire: Wire, count: int, seconds: float, wait: Callable[[float], None]) -> None:
+    """Wait until the trigger model has made ``count`` readings, which takes about ``seconds`` [s]."""
+    expected = seconds + _STATE_SECONDS
+    patience = 3.0 * expected + 10.0
+    pause, waited = expected, 0.0
+    while True:
+        wait(pause)
+        waited += pause
+        *state, made = wire.exchange.ask('TRIG:STAT?;:TRAC:ACT? "defbuffer1"', 4)
+        if state[0] == "IDLE" and made == str(count):
+            return
+        if state[0] not in {"RUNNING", "WAITING"} or waited > patience:
+            raise InstrumentError(
+                f"{wire.line.name} at {wire.line.place} made {made} of {count} points in {waited:.3g} s and is "
+                f"{state[0]}: somebody else stopped it, or it ranges longer than expected: choose a fixed current_range"
+            )
+        pause = max(_STATE_SECONDS, 0.15 * waited)

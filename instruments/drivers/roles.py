@@ -257,11 +257,28 @@ class Digitiser(BenchInstrument, Protocol):
         ...
 
 
+class RecordingMeter(SourceMeter, Protocol):
+    """A source-measure unit that makes readings in time by itself: it samples a cell where there is no digitiser."""
+
+    rate_max: float
+    """Largest rate of readings [1/s]."""
+    points_max: int
+    """Readings of one record."""
+
+    def record(self, *, rate: float, points: int) -> tuple[FloatArray, FloatArray]:
+        """Make ``points`` readings at about ``rate`` [1/s] at the present level; off afterwards.
+
+        Returns the times after the first [s] and the currents out of the terminal [A], NaN on overflow.
+        """
+        ...
+
+
 SHIPPED: Mapping[type, str] = {
     SourceMeter: "Keithley2450Smu (type: Keithley2450)",
     PulseSource: "Keysight33622APulser (type: Keysight33622A)",
     SwitchMatrix: "KeysightB2201AMatrix (type: KeysightB2201A)",
     Digitiser: "",
+    RecordingMeter: "Keithley2450Smu (type: Keithley2450)",
 }
 """Drivers of this package that have a role."""
 

@@ -8,6 +8,11 @@ from dataclasses import fields
 
 from ..limits import Limits
 from ..wire.command_guard import CommandGuard, Rule
+from ..wire.wire_text import sent
+
+COMPLIANCE_MIN = 1e-9
+_COMPLIANCE_DEFAULT = 1.05e-4
+_PROTECTIONS = (2, 5, 10, 20, 40, 60, 80, 100, 120, 140, 160, 180)
 
 
 class SourceLimits:
@@ -76,6 +81,21 @@ class SourceLimits:
         """Largest magnitude a terminal may ever be driven to [V]."""
         most = self._whole or self.now
         return max(most.set_volts_max, most.reset_volts_max)
+
+    @property
+    def held(self) -> str:
+        """What a 2450 is told to hold to: the overvoltage protection that leaves the limits room and stops what is far
+        above, and where its default current limit is above ours, our own: an output that is switched on by hand would
+        have that one.
+        """
+        wanted, most = 1.2 * self.source_volts_max, max(self.now.current_max, COMPLIANCE_MIN)
+        protection = next((f"PROT{volts}" for volts in _PROTECTIONS if volts >= wanted), "NONE")
+        return f"{protection};:SOUR:VOLT:ILIM {sent(most)}" if most < _COMPLIANCE_DEFAULT else protection
+
+    @property
+    def largest(self) -> float:
+        """Largest magnitude a terminal may be driven to at this moment [V]."""
+        return max(self.now.set_volts_max, self.now.reset_volts_max)
 
     def _narrow(self, limits: Limits) -> None:
         narrowed = self.now

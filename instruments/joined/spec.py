@@ -72,6 +72,8 @@ def joined_spec(specs: Sequence[ArraySpec], name: str) -> ArraySpec:
         sweep_points_max=min(spec.sweep_points_max for spec in specs),
         sweep_dwell=dwell,
         compliance_min=max(spec.compliance_min for spec in specs),
+        sample_rate_max=min(spec.sample_rate_max for spec in specs),
+        sample_points_max=min(spec.sample_points_max for spec in specs),
         supports=supports,
         bad_cells=tuple(
             (part.row0 + row, part.col0 + col)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +15,15 @@ from ..array_spec import ArraySpec
 from ..block import Block
 from ..capabilities import Clock, Cost, Delivered, Kind, PulseMap, Reading
 from ..chip.wear_ledger import WearLedger
-from ..drivers.roles import Digitiser, PulseSource, SourceMeter, SwitchMatrix, require_role
+from ..drivers.roles import (
+    Digitiser,
+    PulseSource,
+    RecordingMeter,
+    SourceMeter,
+    SwitchMatrix,
+    lacking_verbs,
+    require_role,
+)
 from ..limits import Limits, refuse_bad_number
 from ..wire.safe_state import SafeStep
 from .diagnosis import ProbeDiagnosis, diagnose_lines
@@ -22,7 +31,7 @@ from .line_drops import LineDrops
 from .pulses import ProbePulses
 from .reads import ProbeReads
 from .rig import Rig
-from .samples import ProbeSamples
+from .samples import ProbeMeterSamples, ProbeSamples
 from .spec import probe_spec
 from .sweeps import ProbeSweeps
 
@@ -49,7 +58,7 @@ class ProbedArray:
     pulser : PulseSource
     matrix : SwitchMatrix
     digitiser : Digitiser, optional
-        With one, at its own matrix input, the array can sample a cell in time.
+        With one, at its own matrix input, it samples cells in time; without, a column unit that records by itself.
     inputs : mapping of str to int
         Matrix input of each source; see :class:`~.lines.ProbeInputs`.
     nplc, sweep_nplc : float
@@ -138,8 +147,13 @@ class ProbedArray:
         able: dict[type, object] = {Sweeps: ProbeSweeps(rig, spec, polarity=chip.polarity, nplc=sweep_nplc)}
         if digitiser is not None:
             able[Samples] = ProbeSamples(rig, spec, digitiser, polarity=chip.polarity)
+        elif not lacking_verbs(column_smu, RecordingMeter):
+            meter = cast("RecordingMeter", column_smu)
+            able[Samples] = ProbeMeterSamples(rig, spec, meter, polarity=chip.polarity, nplc=nplc)
         self._parts = Parts(name, able)
-        self._spec = spec.having(self._parts.names)
+        sampler = digitiser if digitiser is not None else column_smu
+        sampling = {f"sample_{name}": getattr(sampler, name) for name in ("rate_max", "points_max") if Samples in able}
+        self._spec = replace(spec, supports=self._parts.names, **sampling)
         self._nplc = nplc
 
     # -- about itself ------------------------------------------------------------------------------------------------

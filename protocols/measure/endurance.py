@@ -1,4 +1,4 @@
-"""Endurance: SET/RESET cycles of cells, read at cycles spaced evenly on a logarithmic axis, until enough have failed."""
+"""Endurance: SET/RESET cycles of cells, read at cycles spaced evenly in ln n, until enough have failed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class EndurancePlan(Plan):
         }  # fmt: skip
 
     def check(self, spec: ArraySpec) -> None:
-        """Refuse cells outside the array, pulses beyond the limits, and more of them than a cell may have in its life."""
+        """Refuse cells outside the array, pulses beyond the limits, and more than a cell may have in its life."""
         Block.parse(self.cells, spec)
         spec.require_scheme(self.scheme, writing=True)
         spec.check_average(self.average, channel="endurance")
