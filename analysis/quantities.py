@@ -122,6 +122,21 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         "shape of a Weibull law of the cycles to failure, cells that did not fail censored; none with fewer than three",
     ),
     "endurance_weibull_scale": ("cycles", "scale of that law: the cycle by which 63 % of the cells have failed"),
+    "read_noise_rel": (
+        FRACTION,
+        "σ_I/I of a sampled current, the instrument's own floor taken off in quadrature; median over cells",
+    ),
+    "read_noise_floor_rel": (
+        FRACTION,
+        "the instrument's own floor over the current it was taken off; median over cells",
+    ),
+    "one_over_f_exponent": (
+        "",
+        "β of S(f) = A·f^−β + W in the stated band; median over cells with one level that show a part above white noise",
+    ),
+    "rtn_cell_fraction": (FRACTION, "cells of which two levels are preferred over one, by a BIC lower by 10"),
+    "rtn_amplitude_rel": (FRACTION, "distance of the two levels over the mean current; median over such cells"),
+    "noise_cells": (COUNT, "cells that were sampled"),
     "g_read_median": ("S", "median conductance of an array read"),
     "overflow_cells": (COUNT, "cells of an array read whose current was beyond the largest range"),
     "pulse_r_on_median": ("Ω", "1/G after the SET pulse of the yield map; median over switching cells"),

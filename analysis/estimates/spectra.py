@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from .estimates import CONFIDENCE, UNKNOWN, Estimate, Floats
 
 MIN_POINTS = 64
 _BINS = 12  # per decade
+_NOTHING = 1e-3  # of the least of the power law: a white part that is none
 _HANN = 35.0 / 18.0  # variance of the mean of neighbouring ordinates under a Hann window, over that of independent ones
 
 
@@ -55,8 +57,9 @@ class PowerLaw:
     def power(self, frequency: ArrayLike) -> Floats:
         """Return S(f) [unit²/Hz]."""
         f = np.asarray(frequency, dtype=np.float64)
-        rising = self.at_1hz * f**-self.exponent.value if math.isfinite(self.exponent.value) else 0.0
-        return rising + self.white
+        if not math.isfinite(self.exponent.value):
+            return np.full(f.shape, self.white)
+        return np.asarray(self.at_1hz * f**-self.exponent.value + self.white, dtype=np.float64)
 
 
 def spectrum(values: ArrayLike, rate: float) -> Spectrum:
@@ -88,8 +91,8 @@ def spectrum(values: ArrayLike, rate: float) -> Spectrum:
 def power_law(seen: Spectrum, *, confidence: float = CONFIDENCE) -> PowerLaw:
     """Fit A·f^−β + W to a spectrum.
 
-    Maximum likelihood for ordinates that follow a Γ law around S(f) (Whittle's likelihood); white noise alone, the
-    power law alone and both together are compared by BIC. The interval of β is from the curvature of the likelihood.
+    Maximum likelihood for ordinates that follow a Γ law around S(f) (Whittle's likelihood). Where white
+    noise alone has the lower BIC there is no exponent. The interval of β is from the curvature of the likelihood.
     Source: P. Whittle, Ark. Mat. 2, 423 (1953).
     """
     from scipy.optimize import minimize
@@ -107,10 +110,7 @@ def power_law(seen: Spectrum, *, confidence: float = CONFIDENCE) -> PowerLaw:
         return float(k @ (p / size / s + np.log(s)))
 
     white = float(np.average(p / size, weights=k))
-    alone = misfit(np.full(f.size, white))
-    total = float(k.sum())
-    candidates: list[tuple[float, float, float, float]] = [(2.0 * alone + math.log(total), 0.0, 0.0, white)]
-    errors = [math.nan]
+    alone = 2.0 * misfit(np.full(f.size, white)) + math.log(float(k.sum()))
 
     def rising(logs: Floats) -> Floats:
         return np.exp(np.clip(logs[0] - logs[1] * x, -60.0, 60.0))
@@ -118,33 +118,33 @@ def power_law(seen: Spectrum, *, confidence: float = CONFIDENCE) -> PowerLaw:
     def both(logs: Floats) -> Floats:
         return rising(logs) + math.exp(min(float(logs[2]), 60.0))
 
-    low = float(np.log(np.average(p[: max(f.size // 4, 1)] / size, weights=k[: max(f.size // 4, 1)])))
-    high = float(np.log(np.average(p[-max(f.size // 8, 1) :] / size, weights=k[-max(f.size // 8, 1) :])))
+    ends = [slice(None, max(f.size // 4, 1)), slice(-max(f.size // 8, 1), None)]
+    low, high = (math.log(float(np.average(p[end] / size, weights=k[end]))) for end in ends)
     slope = (low - high) / max(float(x[-1] - x[0]), 1e-9)
-    for model, starts in (
-        (rising, [[0.0, slope], [0.0, 1.0]]),
-        (both, [[0.5 * (low + high), 1.0, high], [low - 2.0, 1.5, high]]),
-    ):
-        fits = [
-            minimize(lambda logs, m=model: misfit(m(logs)), start, method="Nelder-Mead", options={"maxiter": 2000})
-            for start in starts
-        ]
-        best = min(fits, key=lambda fit: float(fit.fun))
+
+    def fitted(model: Callable[[Floats], Floats], *starts: list[float]) -> tuple[float, Floats, float]:
+        def wrong(logs: Floats) -> float:
+            return misfit(model(logs))
+
+        fits = [minimize(wrong, start, method="BFGS") for start in starts]
+        best = fits[int(np.argmin([float(fit.fun) for fit in fits]))]
         at = np.asarray(best.x, dtype=np.float64)
-        base = math.exp(float(at[2])) if at.size > 2 else 0.0
-        score = 2.0 * float(best.fun) + at.size * math.log(total)
-        candidates.append((score, math.exp(float(at[0])), float(at[1]), base))
-        errors.append(_error_of_slope(lambda logs, m=model: misfit(m(logs)), at))
-    which = min(range(3), key=lambda n: candidates[n][0])
-    _, rise, beta, base = candidates[which]
-    if which == 0 or beta <= 0.0:
+        return float(best.fun), at, _error_of_slope(wrong, at)
+
+    least, at, error = fitted(both, [0.5 * (low + high), 1.0, high], [low - 2.0, 1.5, high])
+    base = math.exp(min(float(at[2]), 60.0))
+    if base < _NOTHING * float(rising(at).min()) or not math.isfinite(error):
+        least, at, error = fitted(rising, [0.0, slope])
+        base = 0.0
+    beta = float(at[1])
+    if 2.0 * least + at.size * math.log(float(k.sum())) >= alone or beta <= 0.0:
         return PowerLaw(UNKNOWN, 0.0, white * size)
-    half = float(ndtri(0.5 + confidence / 2.0)) * errors[which]
-    found = Estimate(beta, beta - half, beta + half, round(total))
-    return PowerLaw(found, rise * size * middle**beta, base * size)
+    half = float(ndtri(0.5 + confidence / 2.0)) * error
+    found = Estimate(beta, beta - half, beta + half, round(float(k.sum())))
+    return PowerLaw(found, math.exp(float(at[0])) * size * middle**beta, base * size)
 
 
-def _error_of_slope(misfit: object, at: Floats) -> float:
+def _error_of_slope(misfit: Callable[[Floats], float], at: Floats) -> float:
     """Return the standard error of the second parameter from the curvature of the likelihood."""
     n, step = at.size, 1e-3
     curve = np.empty((n, n))
@@ -153,7 +153,7 @@ def _error_of_slope(misfit: object, at: Floats) -> float:
         there = at.copy()
         for which, by in moves:
             there[which] += by
-        return float(misfit(there))  # pyright: ignore[reportCallIssue]
+        return misfit(there)
 
     for i in range(n):
         for j in range(n):
@@ -167,7 +167,7 @@ def _error_of_slope(misfit: object, at: Floats) -> float:
 
 
 def converter_step(values: ArrayLike) -> float:
-    """Return the least difference between two samples: the step of the converter on the range it was on; nan if none."""
+    """Return the least difference between two samples: the step of the converter on its range; nan if none."""
     levels = np.unique(np.asarray(values, dtype=np.float64))
     levels = levels[np.isfinite(levels)]
     steps = np.diff(levels)

@@ -14,7 +14,7 @@ from .estimates import CONFIDENCE, UNKNOWN, Estimate, Floats
 MIN_POINTS = 200
 MIN_JUMPS = 4
 MARGIN = 10.0
-"""By how much the criterion of two levels must be lower: "very strong" (Kass and Raftery, J. Am. Stat. Assoc. 90, 773)."""
+"""By how much the BIC of two levels must be lower: "very strong" (Kass, Raftery, J. Am. Stat. Assoc. 90, 773)."""
 _ORDERS = (0, 1, 2, 4, 8, 16)
 _ROUNDS = 100
 
@@ -124,8 +124,8 @@ def _best_path(x: Floats, low: float, high: float, sigma: float, rise: float, fa
 def two_levels(values: ArrayLike, rate: float, *, confidence: float = CONFIDENCE) -> Telegraph:
     """Say whether a trace has two levels, and what they are.
 
-    *One level*: Gaussian noise that may be correlated (an autoregression of order 0 to 16, by BIC), so that 1/f noise is
-    not taken for jumps. *Two levels*: a hidden Markov chain of two states with Gaussian noise, by Baum and Welch; its
+    *One level*: Gaussian noise that may be correlated (an autoregression of order 0 to 16, by BIC), so that 1/f noise
+    is not taken for jumps. *Two levels*: a hidden Markov chain of two states with Gaussian noise, by Baum and Welch; its
     most probable path is taken off, and what is left may be correlated in the same way. Two levels are preferred when
     the BIC, the cost of the path included, is lower by 10 and at least four jumps were seen.
 
@@ -187,7 +187,7 @@ def _fit(z: Floats, share: float) -> tuple[float, float, float, float, float, fl
     sigma = max(float(np.sqrt((below.var() * below.size + above.var() * above.size) / z.size)), 1e-4)
     rise, fall = 0.05 * (1.0 - share) + 0.005, 0.05 * share + 0.005
     chance = np.empty(z.size)
-    before = -math.inf
+    likelihood = before = -math.inf
     for _ in range(_ROUNDS):
         likelihood, ups, downs, in_low, in_high = _expect(z, low, high, sigma, rise, fall, chance)
         weight = float(chance.sum())

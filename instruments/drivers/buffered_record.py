@@ -24,7 +24,7 @@ _HEADROOM = 1.3  # of the range, for what telegraph noise adds
 
 
 class BufferedRecord:
-    """One record: the range is chosen once, from a reading before it, and a reading integrates as long as it may.
+    """One record, on one range; a reading integrates as long as it may.
 
     Parameters
     ----------
@@ -43,25 +43,25 @@ class BufferedRecord:
         refuse_bad_number("points", points, 1, RECORD_POINTS_MAX, "readings", channel=who)
 
     def take(
-        self, rate: float, points: int, *, seen: float, wait: Callable[[float], None]
+        self, rate: float, points: int, *, largest: float, wait: Callable[[float], None]
     ) -> tuple[FloatArray, FloatArray]:
         """Make ``points`` readings at ``rate`` [1/s] and return times after the first [s] and currents [A], [points].
 
         Parameters
         ----------
-        seen : float [A]
-            What a reading before said.
+        largest : float [A]
+            What the range is for; it has room for a third more.
         wait : callable
             How to let seconds pass.
         """
-        self._load(rate, points, seen)
+        self._load(rate, points, largest)
         return self._run(rate, points, wait)
 
-    def _load(self, rate: float, points: int, seen: float) -> None:
+    def _load(self, rate: float, points: int, largest: float) -> None:
         spare = 1.0 / rate - _OVERHEAD
         cycles = min(max(spare * self._hertz, 0.01), 10.0)
         rest = max(spare - cycles / self._hertz, 0.0)
-        span = min(max(_HEADROOM * abs(seen), 1e-7), 1.0) if np.isfinite(seen) else 1.0
+        span = min(max(_HEADROOM * abs(largest), 1e-7), 1.0) if np.isfinite(largest) else 1.0
         self._wire.exchange.act(
             f'TRAC:CLE "defbuffer1";:SOUR:VOLT:READ:BACK OFF;:SENS:CURR:NPLC {cycles:.6g};:SENS:CURR:RANG {span:.6g};'
             f':TRIG:LOAD:LOOP:SIMP {points},{rest:.6g},"defbuffer1"'

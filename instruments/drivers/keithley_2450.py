@@ -330,14 +330,16 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
             raise RefusedError(f"{self.name}: {what}() needs the output on: call on(volts, compliance=…) first")
 
     @alone
-    def record(self, *, rate: float, points: int) -> tuple[FloatArray, FloatArray]:
-        """Make ``points`` readings at about ``rate`` [1/s]; return times [s] and currents [A], [points]; off then."""
+    def record(self, *, rate: float, points: int, largest: float) -> tuple[FloatArray, FloatArray]:
+        """Make ``points`` readings at about ``rate`` [1/s], on the range of ``largest`` [A]; off afterwards.
+
+        Returns times after the first [s] and currents [A], [points] each.
+        """
         record = BufferedRecord(self.wire, self._readings, hertz=self._hertz)
         record.check(rate, points)
-        seen = self.measure().current
         before: dict[str, Any] = {**self._configuration, "nplc": self._nplc}
         try:
-            found = record.take(rate, points, seen=seen, wait=self.clock.wait)
+            found = record.take(rate, points, largest=largest, wait=self.clock.wait)
         except BaseException:
             self.idle()
             with suppress(XbarlabError):

@@ -265,8 +265,10 @@ class RecordingMeter(SourceMeter, Protocol):
     points_max: int
     """Readings of one record."""
 
-    def record(self, *, rate: float, points: int) -> tuple[FloatArray, FloatArray]:
+    def record(self, *, rate: float, points: int, largest: float) -> tuple[FloatArray, FloatArray]:
         """Make ``points`` readings at about ``rate`` [1/s] at the present level; off afterwards.
+
+        They are made on one range, that of ``largest`` [A].
 
         Returns the times after the first [s] and the currents out of the terminal [A], NaN on overflow.
         """

@@ -54,7 +54,8 @@ class ProbeMeterSamples:
     def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
         """Measure one cell at about ``rate`` [1/s] for ``seconds`` [s] at ``volts`` [V], less what flows at 0 V.
 
-        ``time`` of the trace is when the unit says that it measured.
+        ``time`` of the trace is when the unit says that it measured. At 0 V it measures on the range that the cell takes
+        at the read voltage.
         """
         rig, meter = self._rig, self._meter
         cell = one_cell(self._spec, row, col)
@@ -69,8 +70,11 @@ class ProbeMeterSamples:
             rig.integrate(self._nplc)
             rig.tie(rig.lines.smus(row, col, grounded=True), meter, smu)
             zero = meter.measure().current
+            # At 0 V on the range of the read: what the unit adds to a trace can be told.
+            smu.level(self._polarity * (amplitude or self._spec.read_volts))
+            seen = meter.measure().current
             smu.level(self._polarity * amplitude)
-            time, current = meter.record(rate=rate, points=points)
+            time, current = meter.record(rate=rate, points=points, largest=abs(seen))
             smu.level(0.0)
         rig.count(slots=points, seconds=float(time[-1]) + 1.0 / rate)
         return Trace(
