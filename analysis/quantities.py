@@ -132,7 +132,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     ),
     "one_over_f_exponent": (
         "",
-        "β of S(f) = A·f^−β + W in the stated band; median over cells with one level that show a part above white noise",
+        "β of S(f) = A·f^−β + W in the stated band; median over cells with one level and more than white noise",
     ),
     "rtn_cell_fraction": (FRACTION, "cells of which two levels are preferred over one, by a BIC lower by 10"),
     "rtn_amplitude_rel": (FRACTION, "distance of the two levels over the mean current; median over such cells"),

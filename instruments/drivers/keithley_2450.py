@@ -331,10 +331,7 @@ class Keithley2450Smu(GuardedInstrument, Keithley2450):
 
     @alone
     def record(self, *, rate: float, points: int, largest: float) -> tuple[FloatArray, FloatArray]:
-        """Make ``points`` readings at about ``rate`` [1/s], on the range of ``largest`` [A]; off afterwards.
-
-        Returns times after the first [s] and currents [A], [points] each.
-        """
+        """Make readings at about ``rate`` [1/s] on the range of ``largest`` [A]; return times [s], currents [A]."""
         record = BufferedRecord(self.wire, self._readings, hertz=self._hertz)
         record.check(rate, points)
         before: dict[str, Any] = {**self._configuration, "nplc": self._nplc}

@@ -54,8 +54,8 @@ class ProbeMeterSamples:
     def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
         """Measure one cell at about ``rate`` [1/s] for ``seconds`` [s] at ``volts`` [V], less what flows at 0 V.
 
-        ``time`` of the trace is when the unit says that it measured. At 0 V it measures on the range that the cell takes
-        at the read voltage.
+        ``time`` of the trace is when the unit says that it measured. At 0 V it measures on the range that the cell
+        takes at the read voltage.
         """
         rig, meter = self._rig, self._meter
         cell = one_cell(self._spec, row, col)

@@ -145,12 +145,12 @@ class ReadNoiseResult:
         low, high = traces.band
         white = sum(not np.isfinite(law.exponent.value) for law in traces.laws)
         text = (
-            f"{len(self.cells)} cells sampled at {traces.volts:g} V, {float(np.median(traces.rate)):,.4g} times a second "
-            f"for {plan.seconds:g} s. The instrument's floor is that of a trace of each cell at 0 V, scaled to the "
-            "range of its trace by the step of the converter, and taken off in quadrature. The exponent is of "
+            f"{len(self.cells)} cells sampled at {traces.volts:g} V, {float(np.median(traces.rate)):,.4g} times a "
+            f"second for {plan.seconds:g} s. The instrument's floor is that of a trace of each cell at 0 V, scaled to "
+            "the range of its trace by the step of the converter, and taken off in quadrature. The exponent is of "
             f"S(f) = A·f^−β + W from {low:g} to {high:g} Hz, of cells with one level; cells of which nothing above "
-            f"white noise is seen there: {white}. Two levels are preferred to one where the BIC is lower by 10 and four "
-            "jumps were seen; one level may have correlated noise (autoregression up to order 16)."
+            f"white noise is seen there: {white}. Two levels are preferred to one where the BIC is lower by 10 and "
+            "four jumps were seen; one level may have correlated noise (autoregression up to order 16)."
         )
         caption = "Spectra, spread against conductance, and the trace with the clearest jumps."
         return Section("Read noise", text, [(caption, self.plot())], [("Cell by cell.", self.table)])

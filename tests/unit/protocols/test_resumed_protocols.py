@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from support.fake_array import FakeArray, GatelessArray
-from xbarlab.instruments.capabilities import PulseMap, Verified, VerifyRequest
+from xbarlab.instruments.capabilities import PulseMap, Trace, Verified, VerifyRequest
 from xbarlab.protocols.keeping.joined import joined
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.plan import Plan
@@ -31,6 +31,7 @@ PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     "retention": ("retention", {"cells": "0:2,0:2", "levels": TWO_LEVELS, "pulses_max": 4, "last": 100}),
     "retention as found": ("retention", {"cells": "0:2,0:2", "prepare": "found", "last": 100}),
     "endurance": ("endurance", {"cells": "0:2,0:2", "cycles": 40, "per_decade": 2}),
+    "read_noise": ("read_noise", {"cells": "0:2,0:2", "seconds": 0.3, "floor_seconds": 0.3}),
     "read_schemes": ("read_schemes", {"cells": "1,1", "among": "0:3,0:3"}),
     "ispp": (
         "ispp",
@@ -64,6 +65,16 @@ class BoardArray(FakeArray):
         return Verified(block, g.copy(), wanted.astype(np.int64), wanted)
 
 
+class SamplingArray(FakeArray):
+    """With a converter that streams one line."""
+
+    def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
+        self._act("sample", 1)
+        noise = np.random.default_rng([row, col]).normal(size=round(rate * seconds))
+        current = volts * self.g[row, col] * (1.0 + 0.01 * noise)
+        return Trace(row, col, volts, np.arange(1, noise.size + 1) / rate, current)
+
+
 def formed(array: FakeArray) -> FakeArray:
     array.g[:] = 5e-6
     return array
@@ -74,6 +85,10 @@ def make_array(name: str) -> FakeArray:
         return FakeArray()
     if name == "read_schemes":
         return formed(GatelessArray())
+    if name == "read_noise":
+        array = formed(SamplingArray())
+        object.__setattr__(array.spec, "supports", array.spec.supports | {"sample"})
+        return array
     if name.endswith("the board"):
         array = formed(BoardArray())
         object.__setattr__(array.spec, "supports", array.spec.supports | {"onboard_verify"})
