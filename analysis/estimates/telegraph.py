@@ -126,8 +126,8 @@ def two_levels(values: ArrayLike, rate: float, *, confidence: float = CONFIDENCE
 
     *One level*: Gaussian noise that may be correlated (an autoregression of order 0 to 16, by BIC), so that 1/f noise
     is not taken for jumps. *Two levels*: a hidden Markov chain of two states with Gaussian noise, by Baum and Welch;
-    its most probable path is taken off, and what is left may be correlated in the same way. Two levels are preferred when
-    the BIC, the cost of the path included, is lower by 10 and at least four jumps were seen.
+    its most probable path is taken off, and what is left may be correlated in the same way. Two levels are preferred
+    when the BIC, the cost of the path included, is lower by 10 and at least four jumps were seen.
 
     The mean times are those of the continuous chain whose samples these are, −1/ln of what is kept per sample shared
     by the rates; their intervals are those of sums of exponential times (χ² with twice the number of jumps).
