@@ -162,7 +162,7 @@ def noise_figure(traces: NoiseTraces, *, title: str = "Read noise") -> Figure:
     _spectra(power, traces)
     factor, prefix = si_prefix(float(np.abs(traces.conductance).max()))
     spread.set(
-        title="spread", xlabel=f"Conductance ({prefix}S)", ylabel="σ_I / I (%)", xscale="log", yscale="log"
+        title="spread", xlabel=f"Conductance ({prefix}S)", ylabel="σ_I / I (%)", yscale="log"
     )  # fmt: skip
     g = np.abs(traces.conductance) / factor
     jumps = np.array([one.preferred for one in traces.telegraph], dtype=np.bool_)
@@ -200,7 +200,7 @@ def _spectra(ax: Axes, traces: NoiseTraces) -> None:
 
 
 def _trace(ax: Axes, traces: NoiseTraces) -> None:
-    which = max(range(len(traces.telegraph)), key=lambda n: (traces.telegraph[n].preferred, _score(traces, n)))
+    which = max(range(len(traces.telegraph)), key=lambda n: _clear(traces.telegraph[n]))
     found, rate = traces.telegraph[which], float(traces.rate[which])
     g = traces.current[which] / traces.volts
     factor, prefix = si_prefix(float(np.nanmax(np.abs(g))))
@@ -211,7 +211,8 @@ def _trace(ax: Axes, traces: NoiseTraces) -> None:
     if found.preferred:
         ax.set_title("the clearest jumps")
         levels = np.where(found.path[start:end], found.high, found.low) / traces.volts / factor
-        times = f"{found.stay_low.value:.2g} s low, {found.stay_high.value:.2g} s high"
+        known = math.isfinite(found.stay_low.value)
+        times = f"{found.stay_low.value:.2g} s low, {found.stay_high.value:.2g} s high" if known else "too fast to time"
         ax.plot(time[: levels.size], levels, color=PALETTE[1], linewidth=1.4, label=f"two levels, {times}")
         bottom, top = ax.get_ylim()
         ax.set_ylim(bottom, top + 0.2 * (top - bottom))
@@ -220,14 +221,15 @@ def _trace(ax: Axes, traces: NoiseTraces) -> None:
         ax.set_title("a trace: no cell has two levels")
 
 
-def _score(traces: NoiseTraces, number: int) -> float:
-    found = traces.telegraph[number]
-    return found.criterion if math.isfinite(found.criterion) else -math.inf
+def _clear(found: Telegraph) -> tuple[bool, bool, float]:
+    """Return how clearly the jumps of a trace can be seen: those first that are slower than the samples."""
+    slow = found.preferred and 20 * found.jumps < found.path.size
+    return found.preferred, slow, found.criterion if math.isfinite(found.criterion) else -math.inf
 
 
 def _piece(found: Telegraph, points: int) -> tuple[int, int]:
     """Return a part of a trace in which jumps can be seen."""
-    if points <= SHOWN or not found.preferred:
+    if not found.preferred or (points <= SHOWN and found.jumps < 50):
         return 0, points
     length = min(max(20 * points // max(found.jumps, 1), 60), points)
     jumps = np.flatnonzero(found.path[1:] != found.path[:-1])

@@ -114,6 +114,12 @@ def test_the_budget_warns_at_80_percent_once_and_refuses_beyond_100(caplog: pyte
     assert book.maps()["pulses"].sum() == 200, "what is refused is not counted"
 
 
+def test_a_refusal_says_for_programs_that_it_is_the_budget() -> None:
+    with pytest.raises(RefusedError) as refused:
+        WearLedger("W12", SHAPE).add(Block(0, 1, 0, 1), 1.0, 11, budget(10))
+    assert (refused.value.where, refused.value.value, refused.value.limit) == ("pulses_total_max", 11.0, 10.0)
+
+
 @pytest.mark.parametrize("door", ["pulse", "sweep", "outer_update", "program_verify"])
 def test_a_board_sends_nothing_to_a_cell_whose_budget_is_used_up(door: str) -> None:
     board: Any = CrossbarBoard("board", resource=fake.FakeBoard(), limits={"pulses_total_max": 10})
