@@ -21,8 +21,8 @@ from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..measure.read_array import map_axes
 from ..plan import Forecast, with_intervals
+from .planner import PlanningStaircase
 from .programming_plan import ProgrammingPlan
-from .staircases import LearningStaircase
 from .targets import Levels
 from .verify_loop import VerifyLoop
 from .verify_state import Verdict, VerifyState
@@ -196,8 +196,9 @@ def retention(array: CrossbarArray, plan: RetentionPlan, run: Run | None = None)
     block = Block.parse(plan.cells, array.spec)
     good = keep.chip.healthy_of(array)[block.slices] & array.spec.healthy_mask(block)
     wanted = plan.targets(block, keep)
-    state = VerifyState(plan.goal(wanted), good, plan.acceptance())
-    staircase = LearningStaircase(*plan.ramps(array.spec), block.shape)
+    goal = plan.goal(wanted)
+    state = VerifyState(goal, good, plan.acceptance())
+    staircase = PlanningStaircase(*plan.ramps(array.spec), goal)
     loop = VerifyLoop(
         array, block, state, staircase,
         width=plan.width, average=plan.average, iterations_max=plan.iterations_max, reverify=plan.reverify(),
