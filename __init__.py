@@ -104,12 +104,14 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name from its home on first use."""
+    if name == "analyse":
+        return import_module(".analysis.own_data.analyse", __name__)
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(
-        f"module {__name__!r} has no attribute {name!r}; public names are: {', '.join(sorted(_HOMES))}"
+        f"module {__name__!r} has no attribute {name!r}; public names are: {', '.join(sorted([*_HOMES, 'analyse']))}"
     )
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, "analyse"])

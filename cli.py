@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .runbooks.commands.analyse_cli import analyse
 from .runbooks.commands.by_hand_cli import pulse, read, sweep
 from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say, warn
 from .runbooks.commands.output import forgiving_output
@@ -56,6 +57,7 @@ def _root(  # pyright: ignore[reportUnusedFunction]
     xbarlab run first_light_1t1r --station my.yaml      the same runbook on your bench
     xbarlab resume runs/chip12                          go on with a run that was cut
     xbarlab station check my.yaml                       is the bench fit to touch a chip?
+    xbarlab analyse iv sweeps.csv --volts V --amps I    the same figures from your own data
 
     Exit codes: 0 done, 1 an expectation failed under --check, 2 bad input, 3 instrument fault, 130 interrupted,
     70 a defect of xbarlab itself (please report it).
@@ -167,8 +169,8 @@ def resume(
     raise typer.Exit(outcome.exit_code)
 
 
-for by_hand in (read, pulse, sweep):
-    app.command()(by_hand)
+for command in (read, pulse, sweep, analyse):
+    app.command()(command)
 
 
 @station_app.command("check")

@@ -37,6 +37,7 @@ def derive(table: Any, protocol: Any, *, where: str) -> DataFrame:
         "pulse_train": _pulse_train,
     }
     _refuse_missing(table, kind, where)
+    _refuse_time_back(table, kind, where)
     table = finish.get(kind, _as_it_is)(table, protocol, where)
     _counted(table, "index" if kind == "noise" else None, ["cell"])
     for name, quantity in COLUMNS[kind].items():
@@ -57,6 +58,20 @@ def _refuse_missing(table: Any, kind: str, where: str) -> None:
                 f"{where}: columns: {name}{unit} of a {kind} is missing: name its column, or one value for all; "
                 f"there is {have}"
             )
+
+
+def _refuse_time_back(table: Any, kind: str, where: str) -> None:
+    """Refuse readings of a cell whose time goes back: lines were mixed up, or a second measurement begins there."""
+    if kind not in ("iv_sweep", "noise") or "time" not in table:
+        return
+    one = ["cell", "loop"] if "loop" in table else ["cell"]
+    step = table.groupby(one, sort=False)["time"].diff()
+    if (step < 0.0).any():
+        at = int((step < 0.0).to_numpy().argmax())
+        raise RefusedError(
+            f"{where}: time runs back, from {table['time'].iloc[at - 1]:.6g} to {table['time'].iloc[at]:.6g} s in reading "
+            f"{at + 1}: sort the lines, name the column that tells cells or loops apart, or leave the time out"
+        )
 
 
 def _identify(table: Any, kind: str, where: str) -> None:
@@ -149,6 +164,8 @@ def _bake(table: Any, protocol: Any, where: str) -> Any:
             f"{where}: columns: a bake needs before and after, or conductance and time in one line per reading, time 0 "
             "before the bake"
         )
+    if (table["time"] < 0.0).any():
+        raise RefusedError(f"{where}: a time of {table['time'].min():.4g} s: times count from the reading before, which is 0")
     first = table[table["time"] == 0.0]
     later = table[table["time"] > 0.0].rename(columns={"conductance": "after"})
     if not len(first) or not len(later):

@@ -94,6 +94,9 @@ class Entry(Record):
     decimal: Literal[".", ","] = Field(default=".", description="the decimal mark")
     skip: Annotated[int, Field(ge=0)] = Field(default=0, description="lines to skip at the top")
     header: bool = Field(default=True, description="the first line after them names the columns")
+    dataset: str | None = Field(
+        default=None, description="which table of a file that holds several: run id of a QCoDeS database, HDF5 group"
+    )
     missing: Literal["refuse", "drop"] = Field(default="refuse", description="what to do with lines without a number")
     columns: Columns = Field(default_factory=dict, description="quantity -> where it is")
     wide: Wide | None = None

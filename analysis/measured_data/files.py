@@ -1,4 +1,4 @@
-"""Files of other benches as plain tables: CSV, TSV and other separated text, packed or not, and Parquet."""
+"""Files of other benches as plain tables: separated text, packed or not, Parquet, netCDF, HDF5, QCoDeS databases."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from ...common.errors import RefusedError
 from ...common.files import ARRAYS_MAX, read_bytes
+from .array_files import ARRAY_SUFFIXES, read_array_file
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -59,9 +60,12 @@ def read_frame(path: Path, entry: Entry) -> DataFrame:
 
     packed = path.suffix.lower() == ".gz"
     suffix = (path.with_suffix("") if packed else path).suffix.lower()
+    if suffix in ARRAY_SUFFIXES and not packed:
+        return read_array_file(path, entry.dataset)
     content = read_bytes(path, DATA_FILE, most=ARRAYS_MAX)
     if packed:
         content = _unpacked(content, path)
+    _refuse_no_table(content, path)
     try:
         frame = _parquet(content, path) if suffix == ".parquet" else _text(content, suffix, entry, path)
     except (ParserError, EmptyDataError, UnicodeDecodeError, ValueError) as error:
@@ -72,6 +76,26 @@ def read_frame(path: Path, entry: Entry) -> DataFrame:
     if not len(frame):
         raise RefusedError(f"{path} holds no line of numbers: look at skip and header")
     return frame
+
+
+_BEGINNINGS = {
+    b"PK\x03\x04": "a zip archive or an Excel sheet: save it as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel sheet: save it as CSV",
+    b"%PDF": "a PDF: export the numbers as CSV",
+    b"\x89PNG": "a picture: export the numbers as CSV",
+    b"\x89HDF": "an HDF5 file: name it so, with the ending .h5",
+    b"SQLite format 3": "a SQLite database: name it so, with the ending .db, if QCoDeS wrote it",
+    b"MATLAB": "a MATLAB file: save it with -v7.3 and the ending .h5, or as CSV",
+    b"\x1f\x8b": "packed: name it so, with the ending .gz",
+}
+
+
+def _refuse_no_table(content: bytes, path: Path) -> None:
+    if not content.strip():
+        raise RefusedError(f"{path} is empty")
+    for beginning, what in _BEGINNINGS.items():
+        if content.startswith(beginning):
+            raise RefusedError(f"{path} is {what}")
 
 
 def _unpacked(content: bytes, path: Path) -> bytes:
@@ -104,7 +128,8 @@ def _text(content: bytes, suffix: str, entry: Entry, path: Path) -> DataFrame:
     default = ";" if entry.decimal == "," else _SEPARATORS.get(suffix)
     separator = entry.separator or default
     if separator is None:
-        raise RefusedError(f"{path}: say its separator: its name ends in none of {', '.join(_SEPARATORS)}, .parquet")
+        known = ", ".join([*_SEPARATORS, ".parquet", *ARRAY_SUFFIXES])
+        raise RefusedError(f"{path}: say its separator: its name ends in none of {known}")
     read: Any = pd.read_csv
     frame: DataFrame = read(
         BytesIO(content),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +24,19 @@ STATES = {"HRS", "LRS"}
 _TRUE, _FALSE = {"1", "1.0", "true", "yes", "pass", "ok"}, {"0", "0.0", "false", "no", "fail"}
 
 
-def gather(entry: Entry, folder: Path, *, where: str) -> list[tuple[Path, DataFrame, int]]:
+def gather(
+    entry: Entry, folder: Path, *, where: str, among: Collection[str] | None = None
+) -> list[tuple[Path, DataFrame, int]]:
     """Return a table per file of an entry: path, quantities in SI, and how many lines were dropped.
 
     Columns are those the description names; ``cell`` is as in the file. Where cells are counted per file or per line,
-    the counts of different files differ.
+    the counts of different files differ. ``among`` has the names of the only files that are wanted.
     """
-    files = matching(folder, entry.files, where=where)
+    all_files = matching(folder, entry.files, where=where)
+    wanted = [n for n, path in enumerate(all_files) if among is None or path.name in among]
+    files = [all_files[n] for n in wanted]
     others = [matching(folder, other.files, where=where) for other in entry.beside]
+    others = [[one[n] for n in wanted] if len(one) == len(all_files) else one for one in others]
     for other, found in zip(entry.beside, others, strict=True):
         if len(found) != len(files):
             raise RefusedError(f"{where}: {len(found)} files fit {other.files!r}, {len(files)} fit {entry.files!r}")
@@ -51,6 +57,22 @@ def gather(entry: Entry, folder: Path, *, where: str) -> list[tuple[Path, DataFr
         kept = _without_missing(table, place)
         tables.append((path, kept.reset_index(drop=True), len(table) - len(kept)))
     return tables
+
+
+def gather_frame(frame: DataFrame, entry: Entry, name: Path, number: int = 0) -> tuple[DataFrame, int]:
+    """Return the quantities of a table that is there already, one line per reading, and how many lines were dropped.
+
+    Parameters
+    ----------
+    name : Path
+        What the table is called in messages.
+    number : int
+        Of this table among several, which tells the cells of one from those of the others.
+    """
+    place = _Place(entry, name, number)
+    table = _long(frame, entry.columns, place)
+    kept = _without_missing(table, place)
+    return kept.reset_index(drop=True), len(table) - len(kept)
 
 
 class _Place:

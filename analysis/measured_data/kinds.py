@@ -6,7 +6,7 @@ forming        cell, volts, gate [V], after [S], success
 cycling        cell, cycle, state ("HRS", "LRS"), conductance [S]
 write_verify   cell, level, low, high [S], reads, sets, resets, pulses, coarse, fine, after [S], success
 bake           cell, before, after [S], time [s], temperature [K]
-noise          cell, index, conductance [S]
+noise          cell, index, conductance [S], time [s]
 iv_sweep       cell, loop, point, volts [V], current [A], time [s]
 pulse_train    cell, step, volts, gate [V], width [s], conductance [S]
 map            cell, row, col, conductance [S]
@@ -67,7 +67,7 @@ COLUMNS: dict[str, dict[str, Quantity]] = {
         **_CELL, "before": Quantity("S", needed=False), "after": Quantity("S", needed=False),
         "conductance": Quantity("S", needed=False), "time": _SECONDS, "temperature": Quantity("K"),
     },
-    "noise": {**_CELL, "index": _COUNT, "conductance": _SIEMENS},
+    "noise": {**_CELL, "index": _COUNT, "conductance": _SIEMENS, "time": Quantity("s", needed=False)},
     "iv_sweep": {
         **_CELL, "loop": _COUNT, "point": _COUNT, "volts": _VOLTS, "current": Quantity("A"),
         "time": Quantity("s", needed=False),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,8 @@ def read_measured(
     data_folder: str | Path | None = None,
     *,
     only: Sequence[str] | None = None,
+    kinds: Sequence[str] | None = None,
+    among: Collection[str] | None = None,
     cells_min: int | None = None,
 ) -> list[Measured]:
     """Return the measurements that a description describes.
@@ -102,6 +105,10 @@ def read_measured(
         shipped description it has to be said.
     only : sequence of str, optional
         Ids of those that are wanted; all by default.
+    kinds : sequence of str, optional
+        Kinds of those that are wanted; all by default.
+    among : collection of str, optional
+        Names of the only files that are looked at; measurements that none of them belongs to are left out.
     cells_min : int, optional
         Cells every measurement needs; by default :data:`.checks.CELLS_MIN` where distributions are measured.
 
@@ -117,12 +124,26 @@ def read_measured(
     for name in only or ():
         if name not in ids:
             raise RefusedError(f"{path.name}: {unknown('measurement', name, ids)}")
+    wanted = [entry for entry in told.data if only is None or entry.id in only]
+    fitting = [entry for entry in wanted if kinds is None or entry.protocol.kind in kinds]
+    if not fitting:
+        there = ", ".join(f"{entry.id} ({entry.protocol.kind})" for entry in wanted)
+        raise RefusedError(f"{path.name}: none of its measurements is {a_kind(kinds or ())}: there is {there}")
+    if among is not None:
+        patterns = ", ".join(entry.files for entry in fitting)
+        fitting = [entry for entry in fitting if any(fnmatch(name, entry.files) for name in among)]
+        if not fitting:
+            raise RefusedError(f"{path.name}: {', '.join(sorted(among))} is none of its files {patterns}")
     return [
         measured
-        for entry in told.data
-        if only is None or entry.id in only
-        for measured in _read(entry, told, folder, f"{path.name}: {entry.id}", cells_min)
+        for entry in fitting
+        for measured in _read(entry, told, folder, f"{path.name}: {entry.id}", cells_min, among)
     ]
+
+
+def a_kind(kinds: Sequence[str]) -> str:
+    """Return names of kinds for a sentence: ``a bake``, ``an iv_sweep or a pulse_train``."""
+    return " or ".join(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds)
 
 
 def _folder(path: Path, told: DataDescription, data_folder: str | Path | None) -> Path:
@@ -136,10 +157,17 @@ def _folder(path: Path, told: DataDescription, data_folder: str | Path | None) -
     return path.parent if told.folder is None else path.parent / told.folder
 
 
-def _read(entry: Entry, told: DataDescription, folder: Path, where: str, cells_min: int | None) -> list[Measured]:
+def _read(
+    entry: Entry,
+    told: DataDescription,
+    folder: Path,
+    where: str,
+    cells_min: int | None,
+    among: Collection[str] | None,
+) -> list[Measured]:
     from pandas import concat
 
-    found = gather(entry, folder, where=where)
+    found = gather(entry, folder, where=where, among=among)
     apart = entry.each_file == "another chip" and len(found) > 1
     groups: list[list[tuple[Path, Any, int]]] = [[one] for one in found] if apart else [found]
     made: list[Measured] = []

@@ -1,0 +1,259 @@
+"""Measurements from tables whose columns are named one by one, without a description file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...common.errors import RefusedError, unknown
+from ...common.records import read_record
+from ..measured_data.checks import check_table
+from ..measured_data.derive import derive
+from ..measured_data.description import Entry
+from ..measured_data.files import read_frame
+from ..measured_data.gather import gather_frame
+from ..measured_data.kinds import COLUMNS, Quantity
+from ..measured_data.measured import Measured, a_kind
+from .assumed import protocol_of
+from .header_units import unit_in, unit_of_column
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+ALSO = {"amps": "current", "ohms": "conductance", "siemens": "conductance"}
+"""Other names of quantities, which also say a unit."""
+_UNITS = {"amps": "A", "ohms": "ohm", "siemens": "S"}
+PAIR = ("hrs", "lrs")
+"""Two columns of a cycle, one for each state."""
+_LIKE = {"loop": "cycle"}
+_ALL = (1e-18, 1e6)  # without a description nothing says which numbers are plausible
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How text files are read, and what is in no column.
+
+    Attributes
+    ----------
+    separator, decimal, skip, header, missing, dataset
+        As in a description file; ``dataset`` of a file that holds several.
+    structure : "1T1R" or "passive"
+    numbers : mapping of str to str
+        Of the protocol, with units: ``read_volts``, ``rate``, ``period``, ``compliance``, ``polarity``, ``first``.
+    """
+
+    separator: str | None = None
+    decimal: str = "."
+    skip: int = 0
+    header: bool = True
+    missing: str = "refuse"
+    dataset: str | None = None
+    structure: Literal["1T1R", "passive"] = "passive"
+    numbers: Mapping[str, str] | None = None
+
+    def entry(self, kind: str, name: str, columns: Mapping[str, Any], protocol: Mapping[str, Any]) -> Entry:
+        """Return what a description of such a file would say."""
+        told = {
+            "id": _identifier(name), "files": name, "separator": self.separator, "decimal": self.decimal,
+            "skip": self.skip, "header": self.header, "missing": self.missing, "dataset": self.dataset,
+            "columns": dict(columns), "plausible": {"conductance": _ALL, "volts": _ALL},
+            "protocol": {"kind": kind, **protocol},
+        }  # fmt: skip
+        return read_record(Entry, told, where=name)
+
+
+def of_files(
+    files: Sequence[Path], kinds: Sequence[str], columns: Mapping[str, str], reading: Reading
+) -> list[Measured]:
+    """Return the measurement in data files whose columns are named.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Several hold more cells of one measurement; where no column says which cell it is, a cell each.
+    kinds : sequence of str
+        It is of the first that has all these columns.
+    columns : mapping of str to str
+        Quantity of :mod:`..measured_data.kinds` -> ``COL`` or ``COL:unit``, or ``=VALUE`` for all lines. Without a unit
+        it is that of the header (``U (mV)``), then SI. ``amps``, ``ohms`` and ``siemens`` are other names for
+        ``current`` and ``conductance``; of a cycling ``hrs`` and ``lrs`` are two columns of a line.
+        None named: those that are called like quantities.
+
+    Raises
+    ------
+    RefusedError
+        In one sentence what does not fit.
+    """
+    bare = reading.entry(kinds[0], files[0].name, {}, protocol_of(kinds[0], {}))
+    frames = [(path, read_frame(path, bare)) for path in files]
+    return [_measured(frames, kinds, columns, reading, files[0].name)]
+
+
+def of_frame(
+    frame: DataFrame, kinds: Sequence[str], columns: Mapping[str, str], reading: Reading, *, name: str = "table"
+) -> Measured:
+    """Return the measurement in a table; as :func:`of_files`."""
+    if not len(frame):
+        raise RefusedError(f"the {name} has no line")
+    return _measured([(Path(name), frame)], kinds, columns, reading, name)
+
+
+def _measured(
+    frames: Sequence[tuple[Path, DataFrame]],
+    kinds: Sequence[str],
+    columns: Mapping[str, str],
+    reading: Reading,
+    name: str,
+) -> Measured:
+    from pandas import concat
+
+    first = frames[0][1]
+    asked = dict(columns) or _called_like_quantities(first, kinds)
+    kind = _kind(asked, kinds, first, frames[0][0])
+    numbers = dict(reading.numbers or {})
+    halves = [dict(asked)]
+    if kind == "cycling" and set(PAIR) & set(asked):
+        halves = _halves(asked)
+    parts: list[Any] = []
+    dropped = 0
+    entry: Entry | None = None
+    for number, (path, frame) in enumerate(frames):
+        for half in halves:
+            found = {_quantity(key): _column(key, text, kind, frame, path) for key, text in half.items()}
+            found |= _cells_of(kind, found)
+            entry = reading.entry(kind, name, found, protocol_of(kind, numbers))
+            table, gone = gather_frame(frame, entry, path, number)
+            parts.append(table)
+            dropped += gone
+    assert entry is not None
+    table = concat(parts, ignore_index=True)
+    if not len(table):
+        raise RefusedError(f"{name}: no line has a number in every column")
+    where = Path(name).name
+    protocol = protocol_of(kind, numbers, table, where=where)
+    entry = reading.entry(kind, name, entry.columns, protocol)
+    table = derive(table, entry.protocol, where=where)
+    check_table(table, entry, where=where, cells_min=1)
+    return Measured(
+        id=entry.id,
+        protocol=entry.protocol,
+        table=table,
+        title=name,
+        source="not described",
+        licence="not stated",
+        structure=reading.structure,
+        files=tuple(path.name for path, _ in frames),
+        dropped=dropped,
+    )
+
+
+def _quantity(key: str) -> str:
+    return ALSO.get(key, key)
+
+
+def _kind(asked: Mapping[str, str], kinds: Sequence[str], frame: DataFrame, path: Path) -> str:
+    there = ", ".join(map(str, frame.columns))
+    if not asked:
+        raise RefusedError(
+            f"{path}: where is {a_kind(kinds)} in it? its columns are {there}; name those that are "
+            f"{' or '.join(_needs(kind) for kind in kinds)}, as in --volts COL or --column NAME=COL"
+        )
+    for kind in kinds:
+        known = {*COLUMNS[kind], *(PAIR if kind == "cycling" else ())}
+        if {_quantity(key) for key in asked} <= known:
+            return kind
+    known = {*COLUMNS[kinds[0]], *(PAIR if kinds[0] == "cycling" else ())}
+    odd = next(key for key in asked if _quantity(key) not in known)
+    raise RefusedError(f"{path}: {a_kind(kinds)} has no {unknown('column', odd, known).removeprefix('unknown ')}")
+
+
+def _needs(kind: str) -> str:
+    return ", ".join(name for name, quantity in COLUMNS[kind].items() if quantity.needed)
+
+
+def _called_like_quantities(frame: DataFrame, kinds: Sequence[str]) -> dict[str, str]:
+    """Return columns that have the name of a quantity, or that and its unit: ``volts``, ``volts_V``."""
+    best: dict[str, str] = {}
+    for kind in kinds:
+        found: dict[str, str] = {}
+        for name, quantity in COLUMNS[kind].items():
+            for called in (name, _LIKE.get(name, name)):
+                for column in (called, f"{called}_{quantity.unit}", f"{called} [{quantity.unit}]"):
+                    if column in frame.columns and column not in found.values():
+                        found.setdefault(name, column)
+        needed = {name for name, quantity in COLUMNS[kind].items() if quantity.needed}
+        if needed <= set(found):
+            return found
+        if not best:
+            best = found
+    return {}
+
+
+def _halves(asked: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the columns of the lines of either state, where both stand in one line."""
+    for missing in set(PAIR) - set(asked):
+        raise RefusedError(f"hrs and lrs belong together: name the column of {missing}, too")
+    others = {key: text for key, text in asked.items() if key not in PAIR}
+    return [{**others, "conductance": asked[state], "state": f"={state.upper()}"} for state in PAIR]
+
+
+def _column(key: str, text: str, kind: str, frame: DataFrame, path: Path) -> dict[str, Any]:
+    """Return what a description would say of a column that was named."""
+    quantity = COLUMNS[kind][_quantity(key)]
+    if text.startswith("="):
+        return {"value": text[1:].strip()}
+    column, unit = _split(text, frame, path)
+    told: dict[str, Any] = {"column": column}
+    if quantity.holds == "numbers":
+        told["unit"] = unit or _unit(key, quantity, column, frame, path)
+    elif unit:
+        raise RefusedError(f"{path}: {key} has no unit: name its column without {unit!r}")
+    return told
+
+
+def _unit(key: str, quantity: Quantity, column: str | int, frame: DataFrame, path: Path) -> str:
+    if key in _UNITS:
+        return unit_of_column(column, quantity.unit, frame, f"{path}: {key}") or _UNITS[key]
+    return unit_of_column(column, quantity.unit, frame, f"{path}: {key}") or quantity.unit
+
+
+def _split(text: str, frame: DataFrame, path: Path) -> tuple[str | int, str]:
+    """Return column and unit of ``COL`` or ``COL:unit``; a name that holds a colon is taken whole where it is one."""
+    names = [str(name) for name in frame.columns]
+    if text in names:
+        return _position(text, frame), ""
+    name, colon, unit = text.rpartition(":")
+    if colon and (name in names or name.isdigit()):
+        return _position(name, frame), unit.strip()
+    bare = {str(name): column for column in names if (name := unit_in(column)[0])}
+    if text in bare:  # "U" of "U (mV)"
+        return bare[text], ""
+    if colon and name in bare:
+        return bare[name], unit.strip()
+    if text.isdigit():
+        return int(text), ""
+    raise RefusedError(f"{path}: {unknown('column', text, names)}")
+
+
+def _position(name: str, frame: DataFrame) -> str | int:
+    return int(name) if name.isdigit() and name not in list(frame.columns) else name
+
+
+_BY_LINE = ("forming", "write_verify", "bake")
+
+
+def _cells_of(kind: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which cell it is where nobody said: each line of what is measured once per cell, else each file."""
+    if "cell" in found or {"row", "col"} <= set(found) or kind == "map":
+        return {}
+    if kind == "bake" and "conductance" in found:
+        return {"cell": {"per": "file"}}
+    return {"cell": {"per": "line" if kind in _BY_LINE else "file"}}
+
+
+def _identifier(name: str) -> str:
+    bare = re.sub(r"\W", "_", Path(name).name.split(".")[0])
+    return bare if bare[:1].isalpha() else f"data_{bare}"

@@ -1,0 +1,78 @@
+"""Figures that several analyses of foreign data share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..plots.plots import PALETTE, new_figure, note, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Shares at which a probability axis has a tick (%).
+_SHARES = (0.01, 0.1, 1.0, 5.0, 20.0, 50.0, 80.0, 95.0, 99.0, 99.9, 99.99)
+
+
+@styled
+def resistance_cdf(groups: Mapping[str, ArrayLike], *, title: str) -> Figure:
+    """Draw the cumulative distribution of resistances [Ω] on lognormal paper: a straight line is a lognormal law.
+
+    Parameters
+    ----------
+    groups : mapping of str to array_like [Ω]
+        Name -> resistances, one per cell; what is not above 0 or not finite is left out.
+    """
+    from matplotlib.ticker import EngFormatter
+
+    figure, ax = new_figure(6.8, 4.4)
+    ax.set(title=title, xlabel="Resistance")
+    if not normal_cdfs(ax, groups, positive=True):
+        note(ax, "no resistance to draw")
+        return figure
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(EngFormatter("Ω"))
+    _few_decades(ax)
+    ax.legend(loc="upper left")
+    return figure
+
+
+def normal_cdfs(ax: Axes, groups: Mapping[str, ArrayLike], *, positive: bool = False, unit: float = 1.0) -> bool:
+    """Draw cumulative distributions on a normal probability axis; return whether there was anything.
+
+    A group of one value is drawn as a dot at 50 %. Values are divided by ``unit``.
+    """
+    from scipy.special import ndtri
+
+    widest = 0
+    for k, (name, values) in enumerate(groups.items()):
+        x = np.asarray(values, dtype=np.float64).ravel() / unit
+        x = np.sort(x[np.isfinite(x) & (x > 0.0)] if positive else x[np.isfinite(x)])
+        if not x.size:
+            continue
+        widest = max(widest, x.size)
+        share = (np.arange(x.size) + 0.5) / x.size
+        style = {"marker": "o", "markersize": 3.5, "linewidth": 0.8} if x.size < 60 else {"linewidth": 1.7}
+        ax.plot(x, ndtri(share), color=PALETTE[k % len(PALETTE)], label=f"{name} (n = {x.size:,})", **style)
+    if not widest:
+        return False
+    ends = 50.0 / widest, 100.0 - 50.0 / widest
+    shares = [share for share in _SHARES if ends[0] * 0.8 <= share <= 100.0 - ends[0] * 0.8] or [50.0]
+    ax.set_yticks(ndtri(np.asarray(shares) / 100.0), [f"{share:g}" for share in shares])
+    ax.set_ylabel("Cumulative share (%)")
+    return True
+
+
+def _few_decades(ax: Axes) -> None:
+    """Put ticks at 1, 2, 5 where fewer than two decades are shown."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    low, high = ax.get_xlim()
+    if high / low < 100.0:
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_formatter(EngFormatter("Ω"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
