@@ -91,6 +91,13 @@ def mean_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estim
     return Estimate(mean, mean - half, mean + half, int(x.size))
 
 
+def geometric_mean_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
+    """Return exp of the mean logarithm with Student's t interval; what is not finite and above 0 is left out."""
+    x = _finite(values)
+    mean = mean_estimate(np.log(x[x > 0.0]), confidence=confidence)
+    return Estimate(math.exp(mean.value), math.exp(mean.low), math.exp(mean.high), mean.n)
+
+
 def median_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
     """Return the median with the interval between two order statistics (exact binomial, for any distribution).
 

@@ -81,7 +81,8 @@ def _hdf5(path: Path, dataset: str | None) -> DataFrame:
             raise RefusedError(f"{path}: {unknown('dataset', dataset, tables)}")
         columns: dict[str, Any] = {}
         for key in tables[name]:
-            values = file[f"{name}/{key}" if name else key][()]
+            values: Any = file[f"{name}/{key}" if name else key]
+            values = values[()]
             if values.dtype.names:  # a compound table, as of pandas or PyTables
                 columns.update({field: values[field] for field in values.dtype.names})
             else:

@@ -69,7 +69,8 @@ def _refuse_time_back(table: Any, kind: str, where: str) -> None:
     if (step < 0.0).any():
         at = int((step < 0.0).to_numpy().argmax())
         raise RefusedError(
-            f"{where}: time runs back, from {table['time'].iloc[at - 1]:.6g} to {table['time'].iloc[at]:.6g} s in reading "
+            f"{where}: time runs back, from {table['time'].iloc[at - 1]:.6g} to {table['time'].iloc[at]:.6g} s in "
+            "reading "
             f"{at + 1}: sort the lines, name the column that tells cells or loops apart, or leave the time out"
         )
 
@@ -165,7 +166,9 @@ def _bake(table: Any, protocol: Any, where: str) -> Any:
             "before the bake"
         )
     if (table["time"] < 0.0).any():
-        raise RefusedError(f"{where}: a time of {table['time'].min():.4g} s: times count from the reading before, which is 0")
+        raise RefusedError(
+            f"{where}: a time of {table['time'].min():.4g} s: times count from the reading before, which is 0"
+        )
     first = table[table["time"] == 0.0]
     later = table[table["time"] > 0.0].rename(columns={"conductance": "after"})
     if not len(first) or not len(later):

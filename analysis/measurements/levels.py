@@ -219,8 +219,13 @@ def error_cdf(
 
 
 @styled
-def pulses_histogram(pulses: ArrayLike, *, ispp: ArrayLike | None = None, title: str = "Pulses per cell") -> Figure:
-    """Draw how many pulses the cells needed, with those of incremental-staircase programming when given."""
+def pulses_histogram(
+    pulses: ArrayLike, *, ispp: ArrayLike | None = None, title: str = "Pulses per cell", name: str = "read-verify"
+) -> Figure:
+    """Draw how many pulses the cells needed, with those of incremental-staircase programming when given.
+
+    ``name`` is what the programming is called.
+    """
     mine = _finite(pulses)
     other = _finite(ispp) if ispp is not None else np.empty(0)
     figure, ax = new_figure(6.8, 4.2)
@@ -232,14 +237,14 @@ def pulses_histogram(pulses: ArrayLike, *, ispp: ArrayLike | None = None, title:
     top = float(np.percentile(every, 99.5))
     width = max(1, int(np.ceil((top + 1) / 50)))
     bins = np.arange(-0.5, top + 1.5 + width, width)
-    sets = [("read-verify", mine, PALETTE[0]), ("ISPP, best of scan", other, PALETTE[1])]
-    for name, values, colour in sets:
+    sets = [(name, mine, PALETTE[0]), ("ISPP, best of scan", other, PALETTE[1])]
+    for label, values, colour in sets:
         if not values.size:
             continue
         share = np.histogram(np.minimum(values, bins[-1] - 1e-9), bins)[0] / values.size * 100
         ax.stairs(share, bins, fill=True, color=colour, alpha=0.4)
-        label = f"{name}: mean {values.mean():.1f}, median {np.median(values):.0f}"
-        ax.stairs(share, bins, color=colour, linewidth=1.3, label=label)
+        said = f"{label}: mean {values.mean():.1f}, median {np.median(values):.0f}"
+        ax.stairs(share, bins, color=colour, linewidth=1.3, label=said)
         ax.axvline(float(values.mean()), color=colour, linestyle="--", linewidth=1.4)
     if float(every.max()) > bins[-1]:
         ax.set_xlabel(ax.get_xlabel() + " (last bin: all above)")

@@ -32,9 +32,9 @@ def variability_cdfs(
     quantities : mapping of str to array_like [cells, cycles]
         Name -> values in `unit`; nan where a cycle has none.
     """
-    figure, axes = new_figure(5.0 * max(len(quantities), 1) + 0.4, 4.8, max(len(quantities), 2))
-    for ax in axes[len(quantities) :]:
-        ax.remove()
+    panels = max(len(quantities), 1)
+    figure, drawn = new_figure(5.0 * panels + 0.4, 4.8, panels)
+    axes = drawn if isinstance(drawn, list) else [drawn]
     for ax, (name, values) in zip(axes, quantities.items(), strict=False):
         _panel(ax, np.atleast_2d(np.asarray(values, dtype=np.float64)), name, unit)
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...common.errors import RefusedError, unknown
 from ..measured_data.measured import Measured, a_kind
-from .columns import Reading, of_frame
 from .finding import Finding
-from .sources import read_sources
+from .reading.columns import Reading, of_frame
+from .reading.sources import read_sources
 from .subjects import SUBJECTS
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def verify(data: Data, **columns: Any) -> Finding | list[Finding]:
     return _analyse("verify", data, columns)
 
 
-def map(data: Data, **columns: Any) -> Finding | list[Finding]:  # noqa: A001  # the command's name
+def map(data: Data, **columns: Any) -> Finding | list[Finding]:
     """Analyse a map: row, col, conductance (ohms)."""
     return _analyse("map", data, columns)
 
@@ -99,7 +99,8 @@ def _analyse(subject: str, data: Any, given: dict[str, Any]) -> Finding | list[F
             folder=None if folder is None else Path(folder), only=[only] if isinstance(only, str) else only or (),
         )  # fmt: skip
     elif hasattr(data, "columns"):
-        found = [of_frame(data, kinds, given, reading)]
+        frame: Any = data
+        found = [of_frame(frame, kinds, given, reading)]
     else:
         raise RefusedError(f"a {type(data).__name__} is no data: give a pandas table, paths, or a measurement")
     findings = find(subject, found)

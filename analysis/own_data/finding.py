@@ -30,7 +30,7 @@ class Finding:
     remarks : sequence of str
         What a reader must not miss: ``no switching found``.
     numbers : mapping of str to Estimate or float
-        By the names of :mod:`..quantities`; a part before a dot says which group it is of (``level_0.pulses_per_cell``).
+        By the names of :mod:`..quantities`; a part before a dot is the group it is of (``level_0.pulses_per_cell``).
         NaN where the data do not say.
     frame : DataFrame
         The numbers behind: a line per cell, per cell and cycle, or per level.

@@ -9,7 +9,7 @@ import numpy as np
 from ..estimates.estimates import fraction_estimate, mean_estimate, median_estimate, std_estimate
 from ..measurements.forming_stats import forming_cdf
 from .finding import Finding
-from .pictures import resistance_cdf
+from .pictures.distributions import resistance_cdf
 
 if TYPE_CHECKING:
     from ..measured_data.measured import Measured

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..estimates.estimates import UNKNOWN, Estimate, mean_estimate
+from ..estimates.estimates import UNKNOWN, Estimate, geometric_mean_estimate, mean_estimate
 from ..measurements.iv_curve import COUNTED, SWITCHED, SwitchingRule, cell_grid, iv_metrics, switching_voltages
 from ..measurements.variability import variability_cdfs
 from ..plots.iv_family import iv_family
 from .finding import Finding
-from .iv_pictures import linear_loops
 from .loops import Loops, loops_of
+from .pictures.iv import linear_loops
 
 if TYPE_CHECKING:
     from ..estimates.estimates import Floats
@@ -34,7 +34,7 @@ def analyse_iv(measured: Measured) -> Finding:
     read = protocol.read_volts if protocol.read_volts is not None else _read_volts(loops)
     rule = SwitchingRule(read_volts=read, floor=1e-9 if across else SwitchingRule.floor)
     limited = _limited(loops, protocol.compliance, protocol.negative_compliance)
-    table = switching_voltages(loops.volts, loops.current, compliance=limited, rule=rule)
+    table: Any = switching_voltages(loops.volts, loops.current, compliance=limited, rule=rule)
     numbers: dict[str, Estimate | float] = dict(iv_metrics(table, floor=rule.floor))
     if across:  # no current in amperes, no ohms
         numbers = {name: value for name, value in numbers.items() if not name.startswith("r_")}
@@ -79,9 +79,7 @@ def _opening(table: Any, more: str, less: str) -> Estimate:
     seen = ratio[np.isfinite(ratio).any(axis=1)]
     if not seen.size:
         return UNKNOWN
-    units = np.nanmean(seen, axis=1) if len(seen) > 1 else seen[0]
-    mean = mean_estimate(units)
-    return Estimate(*(float(np.exp(x)) for x in (mean.value, mean.low, mean.high)), mean.n)
+    return geometric_mean_estimate(np.exp(np.nanmean(seen, axis=1) if len(seen) > 1 else seen[0]))
 
 
 def _area_share(loops: Loops) -> Floats:
@@ -95,7 +93,11 @@ def _area_share(loops: Loops) -> Floats:
     for volts, current in zip(v, i, strict=True):
         box = float(np.ptp(volts) * np.ptp(current))
         area = sum(
-            abs(float(np.trapezoid(np.where(sign * volts > 0.0, current, 0.0), np.where(sign * volts > 0.0, volts, 0.0))))
+            abs(
+                float(
+                    np.trapezoid(np.where(sign * volts > 0.0, current, 0.0), np.where(sign * volts > 0.0, volts, 0.0))
+                )
+            )
             for sign in (1.0, -1.0)
         )
         shares.append(area / box if box > 0.0 else np.nan)
@@ -118,7 +120,8 @@ def _text(loops: Loops, read: float, across: bool) -> str:
             text += f"of the applied voltage its mean over whole periods (median {volts * 1e3:.3g} mV), "
         text += f"of the current what flows at 0 V (median {amps:.3g} {unit}). "
     text += (
-        f"Conductances are compared at {read:g} V. A switching voltage is where I/V crosses the geometric mean of off and "
+        f"Conductances are compared at {read:g} V. A switching voltage is where I/V crosses the geometric mean of "
+        "off and "
         "on; loops that open by less than a factor of two have none."
     )
     if across:

@@ -50,17 +50,19 @@ def loops_of(measured: Measured) -> Loops:
     and its periods are averaged in ``BLOCKS`` blocks. Another one is cut where the voltage comes back to the sign it
     began with, unless loops are told apart by a column.
     """
-    table, protocol = measured.table, measured.protocol
+    table: Any = measured.table
+    protocol = measured.protocol
     period = getattr(protocol, "period", None)
     drop = getattr(protocol, "current_in", "A") != "A"
-    cells = table["cell"].unique()
+    cells = np.asarray(table["cell"].unique())
     if period is not None and "time" in table:
         folded = [_folded(table[table["cell"] == cell], period, drop, f"{measured.id}: cell {cell}") for cell in cells]
         blocks = min(len(one[0]) for one in folded)
         size = max(1, blocks // BLOCKS)
         count = max(1, blocks // size)
         shape = (count, size, -1)
-        v, i = (np.stack([one[k][: count * size].reshape(shape).mean(axis=1) for one in folded]) for k in (0, 1))
+        v = np.stack([volts[: count * size].reshape(shape).mean(axis=1) for volts, _, _ in folded])
+        i = np.stack([current[: count * size].reshape(shape).mean(axis=1) for _, current, _ in folded])
         offsets = np.array([one[2] for one in folded])
         return Loops(volts=v, current=i, cells=cells, averaged=size, offsets=offsets)
     found = [_split(table[table["cell"] == cell]) for cell in cells]
@@ -78,10 +80,8 @@ def _split(one: Any) -> list[tuple[Floats, Floats]]:
     """Return the loops of a cell: by their numbers, or where the voltage comes back to its first sign."""
     volts, current = one["volts"].to_numpy(np.float64), one["current"].to_numpy(np.float64)
     number = one["loop"].to_numpy()
-    if len(np.unique(number)) > 1:
-        edges = np.flatnonzero(np.diff(number) != 0) + 1
-    else:
-        edges = _returns(volts)
+    numbered = len(np.unique(number)) > 1
+    edges = np.flatnonzero(np.diff(number) != 0) + 1 if numbered else _returns(volts)
     return [(v, i) for v, i in zip(np.split(volts, edges), np.split(current, edges), strict=True) if len(v) > 2]
 
 
@@ -117,7 +117,9 @@ def _folded(one: Any, period: float, drop: bool, where: str) -> tuple[Floats, Fl
     turn = np.exp(-2j * np.pi * (time - time[0]) / period)
     whole = time - time[0] < np.floor((time[-1] - time[0]) / period) * period
     if not whole.any():
-        raise RefusedError(f"{where}: the trace of {time[-1] - time[0]:.3g} s is shorter than its period, {period:.3g} s")
+        raise RefusedError(
+            f"{where}: the trace of {time[-1] - time[0]:.3g} s is shorter than its period, {period:.3g} s"
+        )
     # A wave a·sin(2π(t − t0)/T) has the Fourier coefficient a/2i·exp(−2πi·t0/T).
     share = (-np.angle((applied * turn)[whole].sum()) / (2.0 * np.pi) - 0.25) % 1.0
     start = time[0] + share * period

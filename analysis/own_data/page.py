@@ -69,7 +69,9 @@ def _provenance(measured: Sequence[Measured], version: str) -> Mapping[str, str]
     said: dict[str, str] = {"xbarlab": version} if version else {}
     for one in measured:
         dropped = f"; {one.dropped:,} lines without a number were left out" if one.dropped else ""
-        said[one.id] = f"{len(one.table):,} lines of {', '.join(one.files)}; {one.source}; licence: {one.licence}{dropped}"
+        said[one.id] = (
+            f"{len(one.table):,} lines of {', '.join(one.files)}; {one.source}; licence: {one.licence}{dropped}"
+        )
         for name, source in one.protocol.sources.items():
             said[f"{one.id}: {name}"] = source
         if one.protocol.notes:

@@ -58,7 +58,7 @@ SUBJECTS: dict[str, Subject] = {
         about="the same cells before and after a time or a bake: shift and spread of conductance",
         kinds=("bake",),
         home="retention:analyse_retention",
-        example="bake.csv --column before='R0 (kohm)' --column after='R1 (kohm)' --time '=1800 s' --temperature '=80 °C'",
+        example="bake.csv --column before=R0:kohm --column after=R1:kohm --time '=1800 s' --temperature '=80 °C'",
     ),
     "endurance": Subject(
         about="SET/RESET cycling: the window, its spread from cycle to cycle and cell to cell, the first failure",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ... import __version__
 from ...analysis.measured_data.kinds import COLUMNS
 from ...analysis.own_data.analyse import find
-from ...analysis.own_data.columns import Reading
-from ...analysis.own_data.page import REPORT, summary_of, write_findings
-from ...analysis.own_data.sources import read_sources
+from ...analysis.own_data.page import summary_of, write_findings
+from ...analysis.own_data.reading.columns import Reading
+from ...analysis.own_data.reading.sources import read_sources
 from ...analysis.own_data.subjects import SUBJECTS, Subject
 from ...common.errors import RefusedError
 from ...protocols.keeping.run import JOURNAL
@@ -52,9 +52,7 @@ def analyse_files(asked: Asked, out: Path | None, *, as_json: bool = False) -> t
     findings = find(asked.subject, measured)
     folder = out or _default_folder()
     page = write_findings(findings, measured, folder, subject=asked.subject, version=__version__)
-    notes = [
-        f"{one.id}: {one.dropped:,} lines without a number were left out" for one in measured if one.dropped
-    ]
+    notes = [f"{one.id}: {one.dropped:,} lines without a number were left out" for one in measured if one.dropped]
     if as_json:
         numbers = {name: value if math.isfinite(value) else None for name, value in summary_of(findings).items()}
         return [json.dumps(numbers, indent=2, ensure_ascii=False)], notes

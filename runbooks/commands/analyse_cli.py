@@ -12,29 +12,31 @@ from .options import QuietOption, say, warn
 Column = "COL[:UNIT]"
 
 
-def _column(help_text: str) -> object:
-    return typer.Option(metavar=Column, help=help_text)
-
-
 def analyse(
     subject: Annotated[
         Literal["iv", "pulses", "retention", "endurance", "noise", "levels", "forming", "verify", "map"],
-        typer.Argument(metavar="ANALYSIS", help="iv, pulses, retention, endurance, noise, levels, forming, verify or map."),
+        typer.Argument(
+            metavar="ANALYSIS", help="iv, pulses, retention, endurance, noise, levels, forming, verify or map."
+        ),
     ],
     files: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="FILE…",
-            help="Data: CSV, TSV, other text (also .gz), Parquet, HDF5, netCDF, QCoDeS .db; or data descriptions, or run "
-            "folders. Without any, what the analysis needs is printed.",
+            help="Data: CSV, TSV, other text (also .gz), Parquet, HDF5, netCDF, QCoDeS .db; or data descriptions, or "
+            "run folders. Without any, what the analysis needs is printed.",
         ),
     ] = None,
-    volts: Annotated[str | None, typer.Option(metavar=Column, help="Column of voltages, positive where they SET.")] = None,
+    volts: Annotated[
+        str | None, typer.Option(metavar=Column, help="Column of voltages, positive where they SET.")
+    ] = None,
     amps: Annotated[str | None, typer.Option(metavar=Column, help="Column of currents.")] = None,
     ohms: Annotated[str | None, typer.Option(metavar=Column, help="Column of resistances.")] = None,
     siemens: Annotated[str | None, typer.Option(metavar=Column, help="Column of conductances.")] = None,
     time: Annotated[str | None, typer.Option(metavar=Column, help="Column of times.")] = None,
-    temperature: Annotated[str | None, typer.Option(metavar=Column, help="Column of temperatures, or '=80 °C'.")] = None,
+    temperature: Annotated[
+        str | None, typer.Option(metavar=Column, help="Column of temperatures, or '=80 °C'.")
+    ] = None,
     width: Annotated[str | None, typer.Option(metavar=Column, help="Column of pulse widths, or '=200 ns'.")] = None,
     gate: Annotated[str | None, typer.Option(metavar=Column, help="Column of gate voltages.")] = None,
     cell: Annotated[str | None, typer.Option(metavar="COL", help="Column that says which cell it is.")] = None,
@@ -42,7 +44,9 @@ def analyse(
     col: Annotated[str | None, typer.Option(metavar="COL", help="Column of the column.")] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=COL[:UNIT]", help="Any other column: before, after, low, high, cycle, …; repeatable."),
+        typer.Option(
+            metavar="NAME=COL[:UNIT]", help="Any other column: before, after, low, high, cycle, …; repeatable."
+        ),
     ] = None,
     read_volts: Annotated[str | None, typer.Option(metavar="V", help="At which conductances are compared.")] = None,
     rate: Annotated[str | None, typer.Option(metavar="HZ", help="Samples per second, of noise.")] = None,
@@ -56,13 +60,18 @@ def analyse(
     separator: Annotated[str | None, typer.Option(help="Of text [default: by the name: , or tab].")] = None,
     decimal: Annotated[Literal[".", ","], typer.Option(help="Decimal mark of text.")] = ".",
     skip: Annotated[int, typer.Option(metavar="N", min=0, help="Lines above the header.")] = 0,
-    no_header: Annotated[bool, typer.Option("--no-header", help="Columns have no names: give positions, from 1.")] = False,
-    dataset: Annotated[str | None, typer.Option(metavar="ID", help="Of a database or HDF5 file that holds several.")] = None,
-    missing: Annotated[Literal["refuse", "drop"], typer.Option(help="Lines without a number: drop leaves them out.")] = (
-        "refuse"
-    ),
+    no_header: Annotated[
+        bool, typer.Option("--no-header", help="Columns have no names: give positions, from 1.")
+    ] = False,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="ID", help="Of a database or HDF5 file that holds several.")
+    ] = None,
+    missing: Annotated[
+        Literal["refuse", "drop"], typer.Option(help="Lines without a number: drop leaves them out.")
+    ] = ("refuse"),
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the report, a new one [default: runs/analysis-<time>].")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of the report, a new one [default: runs/analysis-<time>]."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON, and nothing else.")] = False,
     quiet: QuietOption = False,
@@ -75,7 +84,7 @@ def analyse(
     xbarlab analyse iv sweeps.csv --volts "U (V)" --amps "I (uA)" --cell device
     xbarlab analyse iv dev1.csv dev2.csv --volts V --amps I:mA           a cell in each file
     xbarlab analyse endurance cycles.csv --column hrs="Roff (ohm)" --column lrs="Ron (ohm)"
-    xbarlab analyse retention bake.csv --column before=R0:kohm --column after=R1:kohm --time "=1800 s" --temperature "=80 °C"
+    xbarlab analyse retention bake.csv --column before=R0 --column after=R1 --time "=1800 s" --temperature "=80 °C"
     xbarlab analyse noise trace.csv --siemens G --rate 400Hz
     xbarlab analyse forming chip7.data.yaml                              as a description says
     xbarlab analyse verify hfo2_1t1r --folder downloads                  a shipped description of public data

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..plots.plots import FAINT, GRID, INK, PALETTE, new_figure, si_prefix, styled
+from ...plots.plots import FAINT, GRID, INK, PALETTE, new_figure, si_prefix, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..estimates.estimates import Floats
+    from ...estimates.estimates import Floats
 
 FEW = 8
 
@@ -43,7 +43,9 @@ def linear_loops(volts: Floats, current: Floats, *, names: Sequence[str], across
         ax = figure.add_subplot(rows, columns, k + 1)
         which = [k] if panels == cells else range(cells)
         for cell in which:
-            _loop(ax, v[cell], i[cell], PALETTE[cell % len(PALETTE)] if panels == cells else PALETTE[0], panels == cells)
+            _loop(
+                ax, v[cell], i[cell], PALETTE[cell % len(PALETTE)] if panels == cells else PALETTE[0], panels == cells
+            )
         ax.axhline(0.0, color=GRID, linewidth=1.0, zorder=0)
         ax.axvline(0.0, color=GRID, linewidth=1.0, zorder=0)
         ax.set_title(names[k] if panels == cells else f"{cells} cells", fontsize=10)

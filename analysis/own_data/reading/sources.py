@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...common.errors import RefusedError
-from ..measured_data.description import SUFFIX
-from ..measured_data.measured import Measured, a_kind, list_descriptions, read_measured
+from ....common.errors import RefusedError
+from ...measured_data.description import SUFFIX
+from ...measured_data.measured import Measured, a_kind, list_descriptions, read_measured
 from .columns import Reading, of_files
 
 if TYPE_CHECKING:
-    from .subjects import Subject
+    from ..subjects import Subject
 
 
 def read_sources(
@@ -89,7 +89,5 @@ def _described(
     return [
         measured
         for folder, names in folders.items()
-        for measured in read_measured(
-            description, folder, only=only, kinds=subject.kinds, among=names, cells_min=1
-        )
+        for measured in read_measured(description, folder, only=only, kinds=subject.kinds, among=names, cells_min=1)
     ]

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...common.errors import RefusedError, unknown
-from ...common.records import read_record
-from ..measured_data.checks import check_table
-from ..measured_data.derive import derive
-from ..measured_data.description import Entry
-from ..measured_data.files import read_frame
-from ..measured_data.gather import gather_frame
-from ..measured_data.kinds import COLUMNS, Quantity
-from ..measured_data.measured import Measured, a_kind
+from ....common.errors import RefusedError, unknown
+from ....common.records import read_record
+from ...measured_data.checks import check_table
+from ...measured_data.derive import derive
+from ...measured_data.description import Entry
+from ...measured_data.files import read_frame
+from ...measured_data.gather import gather_frame
+from ...measured_data.kinds import COLUMNS, Quantity
+from ...measured_data.measured import Measured, a_kind
 from .assumed import protocol_of
 from .header_units import unit_in, unit_of_column
 
@@ -77,8 +77,8 @@ def of_files(
     kinds : sequence of str
         It is of the first that has all these columns.
     columns : mapping of str to str
-        Quantity of :mod:`..measured_data.kinds` -> ``COL`` or ``COL:unit``, or ``=VALUE`` for all lines. Without a unit
-        it is that of the header (``U (mV)``), then SI. ``amps``, ``ohms`` and ``siemens`` are other names for
+        Quantity of :mod:`...measured_data.kinds` -> ``COL`` or ``COL:unit``, or ``=VALUE`` for all lines. Without a
+        unit it is that of the header (``U (mV)``), then SI. ``amps``, ``ohms`` and ``siemens`` are other names for
         ``current`` and ``conductance``; of a cycling ``hrs`` and ``lrs`` are two columns of a line.
         None named: those that are called like quantities.
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ...common.errors import RefusedError
-from ..measured_data.measures import to_si
+from ....common.errors import RefusedError
+from ...measured_data.measures import to_si
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-_UNIT = re.compile(r"^(?P<name>.*?)\s*(?:\((?P<round>[^()]+)\)|\[(?P<square>[^\[\]]+)\]|[/_](?P<bare>[A-Za-zµμΩ°]+))\s*$")
+_UNIT = re.compile(
+    r"^(?P<name>.*?)\s*(?:\((?P<round>[^()]+)\)|\[(?P<square>[^\[\]]+)\]|[/_](?P<bare>[A-Za-zµμΩ°]+))\s*$"
+)
 _DIMENSIONS = ("V", "A", "S", "s", "K")
 _CALLED = {"V": "volts", "A": "amperes", "S": "siemens or ohms", "s": "seconds", "K": "kelvins"}
 
@@ -41,7 +43,8 @@ def unit_of_column(column: str | int, unit: str, frame: DataFrame, where: str) -
     if dimension is None or dimension == unit:
         return said if dimension is not None else ""
     raise RefusedError(
-        f"{where}: column {header!r} is in {_CALLED[dimension]}, and {_CALLED[unit]} are needed: another column, or say "
+        f"{where}: column {header!r} is in {_CALLED[dimension]}, and {_CALLED[unit]} are needed: another column, or "
+        "say "
         f"its unit, as in {header!r}:{unit}"
     )
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..plots.plots import PALETTE, new_figure, note, styled
+from ...plots.plots import PALETTE, new_figure, note, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ...estimates.estimates import Floats
 
 # Shares at which a probability axis has a tick (%).
 _SHARES = (0.01, 0.1, 1.0, 5.0, 20.0, 50.0, 80.0, 95.0, 99.0, 99.9, 99.99)
@@ -37,7 +39,7 @@ def resistance_cdf(groups: Mapping[str, ArrayLike], *, title: str) -> Figure:
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(EngFormatter("Ω"))
     _few_decades(ax)
-    ax.legend(loc="upper left")
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -56,7 +58,11 @@ def normal_cdfs(ax: Axes, groups: Mapping[str, ArrayLike], *, positive: bool = F
             continue
         widest = max(widest, x.size)
         share = (np.arange(x.size) + 0.5) / x.size
-        style = {"marker": "o", "markersize": 3.5, "linewidth": 0.8} if x.size < 60 else {"linewidth": 1.7}
+        style: dict[str, Any] = (
+            {"linewidth": 1.7}
+        if x.size < 60:
+            style = {"marker": "o", "markersize": 3.5, "linewidth": 0.8}
+        )
         ax.plot(x, ndtri(share), color=PALETTE[k % len(PALETTE)], label=f"{name} (n = {x.size:,})", **style)
     if not widest:
         return False
@@ -76,3 +82,36 @@ def _few_decades(ax: Axes) -> None:
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.xaxis.set_major_formatter(EngFormatter("Ω"))
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+@styled
+def states_over_cycles(on: Floats, off: Floats, *, title: str = "SET/RESET cycling") -> Figure:
+    """Draw resistance after SET and after RESET against the cycle: median over cells, and the middle 98 %.
+
+    Parameters
+    ----------
+    on, off : array [cells, cycles] [Ω]
+    """
+    from matplotlib.ticker import EngFormatter
+
+    figure, ax = new_figure(8.2, 4.4)
+    ax.set(title=title, xlabel="Cycle", ylabel="Resistance", yscale="log")
+    cycle = np.arange(1, on.shape[1] + 1)
+    for values, colour, name in ((off, PALETTE[1], "after RESET"), (on, PALETTE[0], "after SET")):
+        seen = np.isfinite(values).any(axis=0)
+        low, middle, high = np.full((3, len(cycle)), np.nan)
+        low[seen], middle[seen], high[seen] = np.nanpercentile(values[:, seen], (1, 50, 99), axis=0)
+        if len(values) > 1:
+            ax.fill_between(
+                cycle, low, high, color=colour, alpha=0.2, linewidth=0, label=f"{name}: middle 98 % of cells"
+            )
+        label = f"{name}: median of {len(values)} cells" if len(values) > 1 else name
+        ax.plot(
+            cycle, middle, color=colour, linewidth=1.5, label=label, marker="o" if len(cycle) < 30 else None, ms=3.5
+        )
+    if len(cycle) > 2000:
+        ax.set_xscale("log")
+    ax.set_xlim(1, max(len(cycle), 2))
+    ax.yaxis.set_major_formatter(EngFormatter("Ω"))
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...common.errors import RefusedError, unknown
-from ..measured_data.measures import UNKNOWN
+from ....common.errors import RefusedError, unknown
+from ...measured_data.measures import UNKNOWN
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -53,7 +53,13 @@ def protocol_of(
     if kind == "pulse_sweep":
         told = {**_sweep(table), **told}
     elif kind == "forming":
-        told |= {"width": UNKNOWN, "gate": UNKNOWN, "start_volts": UNKNOWN, "step_volts": UNKNOWN, "most_volts": UNKNOWN}
+        told |= {
+            "width": UNKNOWN,
+            "gate": UNKNOWN,
+            "start_volts": UNKNOWN,
+            "step_volts": UNKNOWN,
+            "most_volts": UNKNOWN,
+        }
     elif kind == "cycling":
         told |= {"reset": _UNSAID, "set": _UNSAID}
     elif kind == "write_verify":
@@ -95,7 +101,8 @@ def _rate(table: Any, where: str) -> float:
     uneven = np.abs(steps - middle) > _STEADY * middle
     if uneven.mean() > _STEADY:
         raise RefusedError(
-            f"{where}: {uneven.mean():.0%} of the samples are not {middle:.3g} s after the one before: a spectrum needs "
+            f"{where}: {uneven.mean():.0%} of the samples are not {middle:.3g} s after the one before: a spectrum "
+            "needs "
             "a steady rate"
         )
     return 1.0 / middle

@@ -1,0 +1,125 @@
+"""SET/RESET cycling of any bench: the window, its spread within and between cells, and the first failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...common.errors import RefusedError
+from ..estimates.estimates import Estimate, fraction_estimate, median_estimate, random_effects
+from .finding import Finding
+from .pictures.distributions import resistance_cdf, states_over_cycles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..estimates.estimates import Floats
+    from ..measured_data.measured import Measured
+
+FAILED, IN_A_ROW = 2.0, 3
+"""A window below the first for so many cycles in a row is a failure (docs/quantities.md)."""
+
+
+def analyse_endurance(measured: Measured) -> Finding:
+    """Return resistances after SET and RESET, their c2c and d2d spreads of ln R, the window, and the first failure."""
+    table: Any = measured.table
+    on, off, cells = _grids(table, measured.id)
+    window = off / on
+    numbers: dict[str, Estimate | float] = {
+        "cycle_r_on_median": median_estimate(_of_cells(on)),
+        "cycle_r_off_median": median_estimate(_of_cells(off)),
+        "window_median": median_estimate(_of_cells(window)),
+        "window_worst_cycles": float(np.nanpercentile(window, 1.0)),
+    }
+    for name, ohms in (("on", on), ("off", off)):
+        effects = random_effects(np.log(ohms))
+        numbers |= {f"{name}_c2c_std": effects.c2c_std, f"{name}_d2d_std": effects.d2d_std}
+    failures = first_failures(window)
+    known = failures[np.isfinite(failures)]
+    numbers["endurance_cycles"] = float(_cycles_of_all(window))
+    numbers["endurance_first_failure"] = float(known.min()) if known.size else float("nan")
+    numbers["failed_cell_fraction"] = fraction_estimate(int(known.size), len(cells))
+    below = float((window[np.isfinite(window)] < FAILED).mean())
+    remarks = [] if known.size else [f"no failure found: no cell's window stays below {FAILED:g} for {IN_A_ROW} cycles"]
+    every = {
+        "after SET, every cycle": on, "after SET, median of each cell": _of_cells(on),
+        "after RESET, every cycle": off, "after RESET, median of each cell": _of_cells(off),
+    }  # fmt: skip
+    count = f"{int(np.isfinite(window).sum()):,} cycles of {len(cells):,} cell{'s' if len(cells) != 1 else ''}"
+    return Finding(
+        id=measured.id,
+        title="Endurance",
+        text=(
+            f"{count}. Spreads are of ln R, so that 0.1 is about 10 %; within cells (cycle to cycle) and between them "
+            f"(device to device) by a one-way random-effects model. {below:.2%} of single cycles have a window below "
+            f"{FAILED:g}; a failure is {IN_A_ROW} in a row."
+        ),
+        remarks=remarks,
+        numbers=numbers,
+        frame=_frame(cells, on, off, window, failures),
+        figures=[
+            ("Resistance after SET and after RESET, cycle by cycle.", states_over_cycles(on, off)),
+            ("Every cycle, and the median of each cell; a straight line is a lognormal law.",
+             resistance_cdf(every, title="Resistance after SET and RESET")),
+        ],
+    )  # fmt: skip
+
+
+def first_failures(window: Floats) -> Floats:
+    """Return of every cell the first of ``IN_A_ROW`` cycles whose window is below ``FAILED``; nan where none is.
+
+    Cycles count from 1; a cycle without a reading ends a row.
+
+    Parameters
+    ----------
+    window : array [cells, cycles]
+        R_off/R_on.
+    """
+    low = np.nan_to_num(window, nan=np.inf) < FAILED
+    found = np.full(len(window), np.nan)
+    for cell, cycles in enumerate(low):
+        run = np.convolve(cycles.astype(int), np.ones(IN_A_ROW, int), mode="valid") if len(cycles) >= IN_A_ROW else ()
+        at = np.flatnonzero(np.asarray(run) == IN_A_ROW)
+        if at.size:
+            found[cell] = float(at[0] + 1)
+    return found
+
+
+def _grids(table: Any, where: str) -> tuple[Floats, Floats, NDArray[Any]]:
+    """Return R after SET and after RESET [cells, cycles] and the cells' numbers."""
+    both = table.pivot_table(index="cell", columns=["state", "cycle"], values="conductance", aggfunc="first")
+    states = set(both.columns.get_level_values(0))
+    if states != {"HRS", "LRS"}:
+        raise RefusedError(f"{where}: only {', '.join(sorted(states))} was read: a window needs both HRS and LRS")
+    cycles = sorted(set(both["HRS"].columns) | set(both["LRS"].columns))
+    with np.errstate(divide="ignore"):
+        on, off = (1.0 / np.abs(both[state].reindex(columns=cycles).to_numpy(np.float64)) for state in ("LRS", "HRS"))
+    on[~np.isfinite(on)], off[~np.isfinite(off)] = np.nan, np.nan
+    return on, off, both.index.to_numpy()
+
+
+def _cycles_of_all(window: Floats) -> int:
+    return int(np.isfinite(window).sum(axis=1).min())
+
+
+def _of_cells(values: Floats) -> Floats:
+    seen = np.isfinite(values).any(axis=1)
+    medians = np.full(len(values), np.nan)
+    medians[seen] = np.nanmedian(values[seen], axis=1)
+    return medians
+
+
+def _frame(cells: Any, on: Floats, off: Floats, window: Floats, failures: Floats) -> Any:
+    from pandas import DataFrame
+
+    return DataFrame(
+        {
+            "cell": cells,
+            "cycles": np.isfinite(window).sum(axis=1),
+            "r_on_median_ohm": _of_cells(on),
+            "r_off_median_ohm": _of_cells(off),
+            "window_median": _of_cells(window),
+            "first_failure": failures,
+        }
+    )

@@ -1,0 +1,1 @@
+"""Figures of foreign data that no analysis of a run has."""
