@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.errors import RefusedError
-from .kinds import COLUMNS
+from .kinds import COLUMNS, a_kind
 from .protocols import Cycling, IvSweep, PulseSweep
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def _refuse_missing(table: Any, kind: str, where: str) -> None:
             unit = f" [{quantity.unit}]" if quantity.unit else ""
             have = ", ".join(map(str, table.columns)) or "nothing"
             raise RefusedError(
-                f"{where}: columns: {name}{unit} of a {kind} is missing: name its column, or one value for all; "
+                f"{where}: columns: {name}{unit} of {a_kind([kind])} is missing: name its column, or one value for "
+                "all; "
                 f"there is {have}"
             )
 

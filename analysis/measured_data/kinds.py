@@ -19,6 +19,7 @@ led to a reading; ``pulses`` are SETs and RESETs together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,3 +80,8 @@ COLUMNS: dict[str, dict[str, Quantity]] = {
     "map": {**_CELL, "conductance": _SIEMENS},
 }  # fmt: skip
 """Kind of protocol -> quantity -> column."""
+
+
+def a_kind(kinds: Sequence[str]) -> str:
+    """Return names of kinds for a sentence: ``a bake``, ``an iv_sweep or a pulse_train``."""
+    return " or ".join(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds)

@@ -13,6 +13,7 @@ from .checks import check_table
 from .derive import derive
 from .description import KIND, SUFFIX, DataDescription, Entry, read_description
 from .gather import gather
+from .kinds import a_kind
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -139,11 +140,6 @@ def read_measured(
         for entry in fitting
         for measured in _read(entry, told, folder, f"{path.name}: {entry.id}", cells_min, among)
     ]
-
-
-def a_kind(kinds: Sequence[str]) -> str:
-    """Return names of kinds for a sentence: ``a bake``, ``an iv_sweep or a pulse_train``."""
-    return " or ".join(f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in kinds)
 
 
 def _folder(path: Path, told: DataDescription, data_folder: str | Path | None) -> Path:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...common.errors import RefusedError, unknown
-from ..measured_data.measured import Measured, a_kind
+from ..measured_data.kinds import a_kind
+from ..measured_data.measured import Measured
 from .finding import Finding
 from .reading.columns import Reading, of_frame
 from .reading.sources import read_sources

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 BLOCKS = 10
 """Averages that are made of the periods of a trace: enough to see whether they agree."""
+POINTS_MIN = 3
 LOBE_MIN = 0.1
 """A half-loop below this share of the largest voltage is noise about zero."""
 
@@ -66,6 +67,9 @@ def loops_of(measured: Measured) -> Loops:
         offsets = np.array([one[2] for one in folded])
         return Loops(volts=v, current=i, cells=cells, averaged=size, offsets=offsets)
     found = [_split(table[table["cell"] == cell]) for cell in cells]
+    for cell, one in zip(cells, found, strict=True):
+        if not one:
+            raise RefusedError(f"{measured.id}: cell {cell} has no loop: {POINTS_MIN} points in a row are the least")
     loops = max(len(one) for one in found)
     points = max(len(volts) for one in found for volts, _ in one)
     v, i = np.full((2, len(cells), loops, points), np.nan)
@@ -82,7 +86,9 @@ def _split(one: Any) -> list[tuple[Floats, Floats]]:
     number = one["loop"].to_numpy()
     numbered = len(np.unique(number)) > 1
     edges = np.flatnonzero(np.diff(number) != 0) + 1 if numbered else _returns(volts)
-    return [(v, i) for v, i in zip(np.split(volts, edges), np.split(current, edges), strict=True) if len(v) > 2]
+    return [
+        (v, i) for v, i in zip(np.split(volts, edges), np.split(current, edges), strict=True) if len(v) >= POINTS_MIN
+    ]
 
 
 def _returns(volts: Floats) -> NDArray[np.intp]:

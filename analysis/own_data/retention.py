@@ -60,14 +60,15 @@ def analyse_retention(measured: Measured) -> Finding:
 def _groups(table: Any) -> Any:
     """Return a name for the temperature and time of every line; times that are nearly alike are one."""
     names = np.empty(len(table), object)
-    for kelvins, part in table.groupby("temperature", sort=True):
+    for kelvins, part in table.groupby("temperature", sort=True, dropna=False):
         times = np.sort(part["time"].unique())
         apart = np.flatnonzero(np.diff(np.log(np.maximum(times, 1e-12))) > CLOSE) + 1
         for cluster in np.split(times, apart):
             inside = part["time"].between(cluster[0], cluster[-1])
             seconds = float(part["time"][inside].median())
             at = table.index.get_indexer(part.index[inside])
-            names[at] = f"{float(kelvins) - ZERO_CELSIUS:.0f} °C, {_time(seconds)}"  # pyright: ignore[reportArgumentType]
+            degrees = float(kelvins) - ZERO_CELSIUS  # pyright: ignore[reportArgumentType]  # a number, or nan
+            names[at] = _time(seconds) if np.isnan(degrees) else f"{degrees:.0f} °C, {_time(seconds)}"
     return names
 
 
@@ -80,8 +81,9 @@ def _time(seconds: float) -> str:
 
 def _key(name: str) -> str:
     """Return a group's name as part of a key: ``at_100C_1_99h``."""
-    degrees, _, time = name.partition(" °C, ")
-    return f"at_{degrees}C_{time.replace('.', '_').replace(' ', '')}".replace("-", "minus")
+    degrees, _, time = name.rpartition(" °C, ")
+    after = time.replace(".", "_").replace(" ", "")
+    return f"at_{degrees}C_{after}".replace("-", "minus") if degrees else f"after_{after}"
 
 
 def _numbers(part: Any) -> dict[str, Estimate | float]:
@@ -98,7 +100,7 @@ def _numbers(part: Any) -> dict[str, Estimate | float]:
 def _drift(table: Any) -> Any:
     """Return ν of every cell that was read at several later times; None where none was."""
     found: list[float] = []
-    for _, one in table.groupby(["cell", "temperature"], sort=False):
+    for _, one in table.groupby(["cell", "temperature"], sort=False, dropna=False):
         good = one[(one["time"] > 0.0) & (one["after"] > 0.0)]
         if good["time"].nunique() >= LINE_MIN:
             found.append(-float(np.polyfit(np.log(good["time"]), np.log(good["after"]), 1)[0]))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...common.errors import RefusedError
 from ..estimates.estimates import Estimate, clustered_fraction_estimate, mean_estimate
 from ..measurements.levels import pulses_histogram
 from ..quantities import format_value
@@ -24,6 +25,8 @@ _COUNTS = {"reads": "reads_per_cell", "sets": "sets_per_cell", "resets": "resets
 def analyse_verify(measured: Measured) -> Finding:
     """Return pulses per cell and success, with intervals in which a cell, not a line, is the unit."""
     table: Any = measured.table
+    if table["pulses"].isna().all():
+        raise RefusedError(f"{measured.id}: how many pulses were given? name the column pulses, or sets and resets")
     numbers = _numbers(table)
     levels = sorted(set(table["level"]))
     parts = {level: table[table["level"] == level] for level in levels} if 1 < len(levels) <= MANY_LEVELS else {}

@@ -14,7 +14,7 @@ from ... import __version__
 from ...analysis.measured_data.kinds import COLUMNS
 from ...analysis.own_data.analyse import find
 from ...analysis.own_data.page import summary_of, write_findings
-from ...analysis.own_data.reading.columns import Reading
+from ...analysis.own_data.reading.columns import Reading, needed
 from ...analysis.own_data.reading.sources import read_sources
 from ...analysis.own_data.subjects import SUBJECTS, Subject
 from ...common.errors import RefusedError
@@ -69,11 +69,11 @@ def explain(name: str) -> list[str]:
     for kind in subject.kinds:
         columns = COLUMNS[kind]
         lines.append(f"columns of {kind}:")
-        for group, needed in (("needed", True), ("may be", False)):
+        for group, wanted in (("needed", True), ("may be", False)):
             said = [
                 f"{key} [{quantity.unit}]" if quantity.unit else key
                 for key, quantity in columns.items()
-                if quantity.needed is needed
+                if (key in needed(kind)) is wanted
             ]
             lines.append(f"  {group:<8}{', '.join(said) or '–'}")
     return [*lines, "", f"xbarlab analyse {name} {subject.example}"]

@@ -52,6 +52,9 @@ def analyse(
     rate: Annotated[str | None, typer.Option(metavar="HZ", help="Samples per second, of noise.")] = None,
     period: Annotated[str | None, typer.Option(metavar="S", help="Of one loop, where a trace holds many.")] = None,
     polarity: Annotated[str | None, typer.Option(metavar="set|reset", help="What single pulses do.")] = None,
+    formed_above: Annotated[
+        str | None, typer.Option(metavar="S", help="Of forming: a cell that reads above this is formed, like 20uS.")
+    ] = None,
     description: Annotated[
         str | None, typer.Option(metavar="FILE", help="Data description of the FILEs: a file, or a shipped one.")
     ] = None,
@@ -102,7 +105,8 @@ def analyse(
         "volts": volts, "amps": amps, "ohms": ohms, "siemens": siemens, "time": time, "temperature": temperature,
         "width": width, "gate": gate, "cell": cell, "row": row, "col": col,
     }  # fmt: skip
-    numbers = {"read_volts": read_volts, "rate": rate, "period": period, "polarity": polarity}
+    numbers = {"read_volts": read_volts, "rate": rate, "period": period, "polarity": polarity,
+               "formed_above": formed_above}  # fmt: skip
     asked = Asked(
         subject=subject,
         files=tuple(files),

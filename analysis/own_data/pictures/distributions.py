@@ -58,11 +58,8 @@ def normal_cdfs(ax: Axes, groups: Mapping[str, ArrayLike], *, positive: bool = F
             continue
         widest = max(widest, x.size)
         share = (np.arange(x.size) + 0.5) / x.size
-        style: dict[str, Any] = (
-            {"linewidth": 1.7}
-        if x.size < 60:
-            style = {"marker": "o", "markersize": 3.5, "linewidth": 0.8}
-        )
+        dots = {"marker": "o", "markersize": 3.5, "linewidth": 0.8}
+        style: dict[str, Any] = dots if x.size < 60 else {"linewidth": 1.7}
         ax.plot(x, ndtri(share), color=PALETTE[k % len(PALETTE)], label=f"{name} (n = {x.size:,})", **style)
     if not widest:
         return False

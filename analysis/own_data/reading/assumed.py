@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....common.errors import RefusedError, unknown
+from ...measured_data.kinds import a_kind
 from ...measured_data.measures import UNKNOWN
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def protocol_of(
     known = ("read_volts", *_NUMBERS[kind])
     for name in numbers:
         if name not in known:
-            raise RefusedError(f"a {kind} has no {unknown('number', name, known).removeprefix('unknown ')}")
+            raise RefusedError(f"{a_kind([kind])} has no {unknown('number', name, known).removeprefix('unknown ')}")
     told: dict[str, Any] = dict(numbers)
     if kind == "pulse_sweep":
         told = {**_sweep(table), **told}

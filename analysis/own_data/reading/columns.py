@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from ....common.errors import RefusedError, unknown
 from ....common.records import read_record
 from ...measured_data.checks import check_table
@@ -15,8 +17,8 @@ from ...measured_data.derive import derive
 from ...measured_data.description import Entry
 from ...measured_data.files import read_frame
 from ...measured_data.gather import gather_frame
-from ...measured_data.kinds import COLUMNS, Quantity
-from ...measured_data.measured import Measured, a_kind
+from ...measured_data.kinds import COLUMNS, Quantity, a_kind
+from ...measured_data.measured import Measured
 from .assumed import protocol_of
 from .header_units import unit_in, unit_of_column
 
@@ -29,6 +31,10 @@ _UNITS = {"amps": "A", "ohms": "ohm", "siemens": "S"}
 PAIR = ("hrs", "lrs")
 """Two columns of a cycle, one for each state."""
 _LIKE = {"loop": "cycle"}
+_MAY_BE_UNKNOWN = {
+    "pulse_sweep": ("width",), "pulse_train": ("width",), "bake": ("temperature",), "write_verify": ("pulses",),
+}  # fmt: skip
+"""What a twin must know, and an analysis can do without."""
 _ALL = (1e-18, 1e6)  # without a description nothing says which numbers are plausible
 
 
@@ -129,10 +135,21 @@ def _measured(
             parts.append(table)
             dropped += gone
     assert entry is not None
-    table = concat(parts, ignore_index=True)
-    if not len(table):
-        raise RefusedError(f"{name}: no line has a number in every column")
+    table: Any = concat(parts, ignore_index=True)
     where = Path(name).name
+    if not len(table):
+        raise RefusedError(f"{where}: no line has a number in every column")
+    if kind == "forming" and "success" not in table and "formed_above" not in numbers:
+        raise RefusedError(
+            f"{where}: which cells formed? name the column that says so (--column success=COL), or the conductance "
+            "above "
+            "which a cell is formed (--formed-above 20uS)"
+        )
+    if kind == "bake" and "conductance" in table and (table["time"] > 0.0).all():
+        table = _with_a_first(table)
+    for missing in _MAY_BE_UNKNOWN.get(kind, ()):
+        if missing not in table and not (missing == "pulses" and {"sets", "resets"} <= set(table.columns)):
+            table[missing] = np.nan
     protocol = protocol_of(kind, numbers, table, where=where)
     entry = reading.entry(kind, name, entry.columns, protocol)
     table = derive(table, entry.protocol, where=where)
@@ -148,6 +165,14 @@ def _measured(
         files=tuple(path.name for path, _ in frames),
         dropped=dropped,
     )
+
+
+def _with_a_first(table: Any) -> Any:
+    """Return readings over time with the first of every cell once more at time 0: what the others are held against."""
+    from pandas import concat
+
+    first = table.loc[table.groupby("cell")["time"].idxmin()].assign(time=0.0)
+    return concat([first, table], ignore_index=True)
 
 
 def _quantity(key: str) -> str:
@@ -171,7 +196,13 @@ def _kind(asked: Mapping[str, str], kinds: Sequence[str], frame: DataFrame, path
 
 
 def _needs(kind: str) -> str:
-    return ", ".join(name for name, quantity in COLUMNS[kind].items() if quantity.needed)
+    return ", ".join(needed(kind))
+
+
+def needed(kind: str) -> list[str]:
+    """Return the quantities without which there is nothing to analyse."""
+    free = _MAY_BE_UNKNOWN.get(kind, ())
+    return [name for name, quantity in COLUMNS[kind].items() if quantity.needed and name not in free]
 
 
 def _called_like_quantities(frame: DataFrame, kinds: Sequence[str]) -> dict[str, str]:
@@ -184,8 +215,7 @@ def _called_like_quantities(frame: DataFrame, kinds: Sequence[str]) -> dict[str,
                 for column in (called, f"{called}_{quantity.unit}", f"{called} [{quantity.unit}]"):
                     if column in frame.columns and column not in found.values():
                         found.setdefault(name, column)
-        needed = {name for name, quantity in COLUMNS[kind].items() if quantity.needed}
-        if needed <= set(found):
+        if set(needed(kind)) <= set(found):
             return found
         if not best:
             best = found
@@ -228,7 +258,7 @@ def _split(text: str, frame: DataFrame, path: Path) -> tuple[str | int, str]:
     name, colon, unit = text.rpartition(":")
     if colon and (name in names or name.isdigit()):
         return _position(name, frame), unit.strip()
-    bare = {str(name): column for column in names if (name := unit_in(column)[0])}
+    bare = {unit_in(column)[0]: column for column in names}
     if text in bare:  # "U" of "U (mV)"
         return bare[text], ""
     if colon and name in bare:

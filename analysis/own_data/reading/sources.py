@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ....common.errors import RefusedError
 from ...measured_data.description import SUFFIX
-from ...measured_data.measured import Measured, a_kind, list_descriptions, read_measured
+from ...measured_data.measured import Measured, list_descriptions, read_measured
 from .columns import Reading, of_files
 
 if TYPE_CHECKING:
@@ -65,12 +65,7 @@ def read_sources(
         if columns:
             raise RefusedError(f"{description} says where the columns are: leave {', '.join(columns)} out")
         return _described(files, description, subject, wanted)
-    if not columns:
-        raise RefusedError(
-            f"{files[0]}: where is {a_kind(subject.kinds)} in it? name its columns (--volts COL …), or give a "
-            "description with --description"
-        )
-    return of_files(files, subject.kinds, columns, reading or Reading())
+    return of_files(files, subject.kinds, columns or {}, reading or Reading())
 
 
 def _is_description(source: str | Path) -> bool:
