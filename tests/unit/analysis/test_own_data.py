@@ -247,7 +247,7 @@ def test_shift_spread_and_drift_of_resting_cells() -> None:
     long = pd.DataFrame({"cell": np.repeat(np.arange(40), 5), "t": np.tile(time, 40), "G": g.ravel()})
     found = one(analyse.retention(long, cell="cell", time="t", siemens="G"))
     assert holds(found, "retention_drift_nu", 0.02)
-    assert found.metrics()["after_167min.shift_relative_median"] == pytest.approx(1e4**-0.02 - 1.0, rel=0.1)
+    assert found.metrics()["after_2_78h.shift_relative_median"] == pytest.approx(1e4**-0.02 - 1.0, rel=0.1)
     with pytest.raises(RefusedError, match="times count from the reading before"):
         analyse.retention(long.assign(t=long["t"] - 5.0), cell="cell", time="t", siemens="G")
 
