@@ -96,6 +96,7 @@ ROOMS = (
         "numbers and figures",
         "#fdf0d9",
         (
+            (Part("own_data/", "of any bench, analysed"),),
             (Part("report/", "one page per run"),),
             (Part("measurements/", "one file each"),),
             (Part("measured_data/", "of any bench, what was done"),),
