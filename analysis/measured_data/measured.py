@@ -132,14 +132,25 @@ def read_measured(
         raise RefusedError(f"{path.name}: none of its measurements is {a_kind(kinds or ())}: there is {there}")
     if among is not None:
         patterns = ", ".join(entry.files for entry in fitting)
-        fitting = [entry for entry in fitting if any(fnmatch(name, entry.files) for name in among)]
+        fitting = [entry for entry in fitting if _belongs(entry, among)]
         if not fitting:
             raise RefusedError(f"{path.name}: {', '.join(sorted(among))} is none of its files {patterns}")
     return [
         measured
         for entry in fitting
-        for measured in _read(entry, told, folder, f"{path.name}: {entry.id}", cells_min, among)
+        for measured in _read(entry, told, folder, f"{path.name}: {entry.id}", cells_min, _own(entry, among))
     ]
+
+
+def _belongs(entry: Entry, among: Collection[str]) -> bool:
+    """Whether any of these files is one of a measurement, or lies beside one."""
+    patterns = (entry.files, *(other.files for other in entry.beside))
+    return any(fnmatch(name, pattern) for name in among for pattern in patterns)
+
+
+def _own(entry: Entry, among: Collection[str] | None) -> Collection[str] | None:
+    """Return the files of a measurement among these; None, which is all of its files, where there is none."""
+    return {name for name in among or () if fnmatch(name, entry.files)} or None
 
 
 def _folder(path: Path, told: DataDescription, data_folder: str | Path | None) -> Path:

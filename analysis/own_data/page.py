@@ -62,7 +62,20 @@ def write_findings(
         summary=summary,
         sections=[finding.section() for finding in findings],
         provenance=_provenance(measured, version),
+        verdict=_on_top(findings),
     )
+
+
+def _on_top(findings: Sequence[Finding]) -> str:
+    """Return what a reader must not miss, or how much was analysed."""
+    remarks = [
+        f"{finding.id}: {remark}" if len(findings) > 1 else f"{remark[:1].upper()}{remark[1:]}"
+        for finding in findings
+        for remark in finding.remarks
+    ]
+    if remarks:
+        return f"{'; '.join(remarks)}."
+    return f"{len(findings)} measurement{'s' if len(findings) != 1 else ''} analysed."
 
 
 def _provenance(measured: Sequence[Measured], version: str) -> Mapping[str, str]:

@@ -142,6 +142,7 @@ def write_report(
     failures: Mapping[str, int] | None = None,
     lead: str = "",
     complete: bool = True,
+    verdict: str = "",
 ) -> Path:
     """Write the report and return its path.
 
@@ -161,6 +162,8 @@ def write_report(
         Failure reason -> number of cells.
     complete : bool
         Whether every step was done.
+    verdict : str
+        A sentence on top instead of the one on expectations, for what is no run.
     """
     target = Path(path)
     target.write_text(
@@ -173,6 +176,7 @@ def write_report(
             failures=failures,
             lead=lead,
             complete=complete,
+            verdict=verdict,
         ),
         encoding="utf-8",
     )
@@ -189,6 +193,7 @@ def render_report(
     failures: Mapping[str, int] | None = None,
     lead: str = "",
     complete: bool = True,
+    verdict: str = "",
 ) -> str:
     """Return the HTML of `write_report`."""
     from jinja2 import Environment, StrictUndefined
@@ -215,7 +220,7 @@ def render_report(
         title=title,
         lead=lead,
         about=_about(provenance or {}),
-        verdict=_verdict(checks, complete),
+        verdict=verdict or _verdict(checks, complete),
         state=_state(checks, complete),
         tiles=_tiles(rows),
         rows=[row for row in rows if row not in costs],

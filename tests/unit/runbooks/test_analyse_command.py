@@ -158,3 +158,18 @@ def test_without_a_file_it_says_what_it_needs(subject: str, capsys: pytest.Captu
     printed = capsys.readouterr().out
     assert f"xbarlab analyse {subject} {SUBJECTS[subject].example}" in printed
     assert "needed" in printed
+
+
+def test_one_file_of_a_description_is_analysed_alone_and_one_beside_it_with_its_own(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    g = rng.uniform(2e-5, 2e-4, 64)
+    for name, values in (("before", g), ("after", g - 2e-6)):
+        text = "r_ohm\n" + "\n".join(f"{1.0 / x:.6g}" for x in values)
+        (tmp_path / f"relaxation_{name}_bake.csv.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "forming.csv.gz").write_bytes(gzip.compress(b"not looked at"))
+    for number, name in enumerate(("before", "after")):
+        out, file = tmp_path / f"out{number}", tmp_path / f"relaxation_{name}_bake.csv.gz"
+        assert main(["analyse", "retention", str(file), "--description", "hfo2_1t1r", "--out", str(out)]) == 0
+        found = json.loads((out / "summary.json").read_text("utf-8"))
+        assert found["shift_median"] == pytest.approx(-2e-6, rel=1e-3)
+    assert "No drift exponent" in (tmp_path / "out0" / "report.html").read_text("utf-8")
