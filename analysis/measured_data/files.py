@@ -15,6 +15,7 @@ import numpy as np
 from ...common.errors import RefusedError
 from ...common.files import ARRAYS_MAX, read_bytes
 from .array_files import ARRAY_SUFFIXES, read_array_file
+from .easyexpert import is_easyexpert, read_easyexpert
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,6 +67,8 @@ def read_frame(path: Path, entry: Entry) -> DataFrame:
     if packed:
         content = _unpacked(content, path)
     _refuse_no_table(content, path)
+    if is_easyexpert(content):
+        return read_easyexpert(content, path)
     try:
         frame = _parquet(content, path) if suffix == ".parquet" else _text(content, suffix, entry, path)
     except (ParserError, EmptyDataError, UnicodeDecodeError, ValueError) as error:

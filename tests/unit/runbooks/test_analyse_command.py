@@ -173,3 +173,23 @@ def test_one_file_of_a_description_is_analysed_alone_and_one_beside_it_with_its_
         found = json.loads((out / "summary.json").read_text("utf-8"))
         assert found["shift_median"] == pytest.approx(-2e-6, rel=1e-3)
     assert "No drift exponent" in (tmp_path / "out0" / "report.html").read_text("utf-8")
+
+
+def test_an_export_of_easyexpert_is_recognised(
+    table: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = "SetupTitle, loop\nPrimitiveTest, I/V Sweep\nTestParameter, Channel.UnitType, SMU, SMU\nDataName, V1, I1\n"
+    values = "".join(f"DataValue, {line.volts:.4g}, {line.amps:.6g}\n" for line in table.itertuples())
+    file = tmp_path / "export.csv"
+    file.write_text(head + values, encoding="utf-8")
+    arguments = ["analyse", "iv", str(file), "--volts", "V1", "--amps", "I1", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["v_set_mean"] == pytest.approx(0.6, abs=0.021)
+    for content, said in (
+        (head, "without a line DataValue"),
+        (head + values + "DataName, V2, I1\n", "tests with different columns, in line 206"),
+        (head + "DataValue, 1\n", "line 5 has 1 values under 2 names"),
+    ):
+        file.write_text(content, encoding="utf-8")
+        assert main([*arguments[:-1], str(tmp_path / "no")]) == 2
+        assert said in capsys.readouterr().err
