@@ -32,8 +32,12 @@ MANY = 64
 """Cells above their window from which on first RESETs are spread over the ramp."""
 BORROWED = 4.0
 """Pulses that what was seen from other conductances counts for."""
-ALIKE, BLURRED = 1.0, 0.7
-"""Width, in bins, over which knob values are taken for alike, and landings are blurred."""
+ALIKE, NEAR, BLURRED = 1.0, 1.0, 0.7
+"""Width, in bins, over which knob values and conductances before a pulse are taken for alike, and landings blurred."""
+FEW, NARROWS, WIDEST = 3000.0, 0.35, 2.5
+"""With fewer pulses knob values further apart are taken for alike: width × (few / pulses) to this power."""
+TURNED = 0.75
+"""Share of the changes of polarity a cell may make, after which it is one that plans do not suit."""
 AGAIN = 0.5
 """What a pulse without effect costs besides itself: the next one alike will often have none either."""
 ROUNDS = 40
@@ -106,11 +110,12 @@ class Transitions(ArrayState):
         A place that has seen few pulses at a knob value borrows from the other places.
         """
         at = SIGNS.index(sign)
-        landed = gaussian_filter1d(self.landed[at].astype(np.float64), ALIKE, axis=1, mode="constant")
-        landed = gaussian_filter1d(landed, ALIKE, axis=0, mode="nearest")
+        alike = ALIKE * float(np.clip((FEW / max(self.seen(sign), 1.0)) ** NARROWS, 1.0, WIDEST))
+        landed = gaussian_filter1d(self.landed[at].astype(np.float64), alike, axis=1, mode="constant")
+        landed = gaussian_filter1d(landed, NEAR, axis=0, mode="nearest")
         landed = gaussian_filter1d(landed, BLURRED, axis=2, mode="nearest")
-        stayed = gaussian_filter1d(self.stayed[at].astype(np.float64), ALIKE, axis=1, mode="constant")
-        stayed = gaussian_filter1d(stayed, ALIKE, axis=0, mode="nearest")
+        stayed = gaussian_filter1d(self.stayed[at].astype(np.float64), alike, axis=1, mode="constant")
+        stayed = gaussian_filter1d(stayed, NEAR, axis=0, mode="nearest")
         pooled, pooled_stays = landed.sum(axis=0), stayed.sum(axis=0)
         moves = pooled.sum(axis=1)
         shape = pooled / np.maximum(moves, 1e-9)[:, None]
@@ -187,7 +192,7 @@ class PlanningStaircase:
                 choice = cost.argmin(axis=1)[:, None]
                 best[at] = np.take_along_axis(cost, choice, axis=1)[:, 0]
                 value[at] = np.take_along_axis(wanted, choice, axis=1)[:, 0]
-        lost = cells & ~np.isfinite(best)
+        lost = cells & (~np.isfinite(best) | (state.reversals >= TURNED * state.acceptance.reversals_max))
         if lost.any():
             value = np.where(lost, self._first.choose(state, lost)[1], value)
         for sign in SIGNS:
