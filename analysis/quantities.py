@@ -59,6 +59,18 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "ltd_alpha": ("", "α of the α form fitted to the RESET train, 1 for a straight line; median over cells"),
     "symmetry_point": ("", "normalised conductance at which the mean up-step equals the mean down-step"),
     "pulse_fit_failed_fraction": (FRACTION, "trains of which one of the two forms could not be fitted, over all"),
+    **{
+        f"{pulse.lower()}_volts_1us": (
+            "V",
+            f"magnitude at which one {pulse} of 1 µs, from its band, changes half of the cells by the plan's factor",
+        )
+        for pulse in ("SET", "RESET")
+    },
+    **{
+        f"{pulse.lower()}_volts_per_decade": ("V", f"by how much {pulse.lower()}_volts_1us falls per decade of width")
+        for pulse in ("SET", "RESET")
+    },
+    "kinetics_out_of_band_fraction": (FRACTION, "cells that did not reach their band before a pulse, over all points"),
     "half_select_change_median": (
         FRACTION,
         "relative change of cells on the lines of a written one at the end of the train, the worst of states and "
