@@ -82,6 +82,22 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         "polarities; 99th percentile over cells",
     ),
     **{
+        f"{kind}_safe_volts": (
+            "V",
+            f"largest amplitude of {what} at which 99 % of the cells move less than 1 % in 10⁵ pulses, both states, "
+            "both polarities",
+        )
+        for kind, what in (("half_select", "half-selects of 200 ns"), ("read", "reads"))
+    },
+    **{
+        f"{kind}_change_per_decade": (
+            FRACTION,
+            f"ΔG/G per decade of {what} at the largest amplitude tried, the worst of states and polarities; median over "
+            "cells",
+        )
+        for kind, what in (("half_select", "half-selects"), ("read", "reads"))
+    },
+    **{
         f"read_error_{scheme}": (FRACTION, f"read in scheme {scheme} over the array's own scheme, minus 1; median")
         for scheme in ("virtual_ground", "ground", "float", "row_sense")
     },

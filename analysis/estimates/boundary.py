@@ -50,7 +50,12 @@ class Boundary:
 
 
 def switching_boundary(
-    volts: ArrayLike, width: ArrayLike, switched: ArrayLike, *, reference: float, confidence: float = CONFIDENCE
+    volts: ArrayLike,
+    width: ArrayLike,
+    switched: ArrayLike,
+    *,
+    reference: float,
+    confidence: float = CONFIDENCE,
 ) -> Boundary:
     """Fit the boundary between the points of a grid at which cells switched and those at which they did not.
 

@@ -28,6 +28,7 @@ PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     "dc_sweep": ("dc_sweep", {"cells": "0:1,0:2", "cycles": 2, "step": 0.2, "negative": -1.0}),
     "pulse_response": ("pulse_response", {"cells": "0:2,0:2", "pulses": 4, "cycles": 3}),
     "half_select_disturb": ("half_select_disturb", {"cells": "0,0", "pulses": 10, "average": 1}),
+    "stress_disturb": ("stress_disturb", {"cells": "0:2,0:2", "volts": [0.2, 0.4], "pulses": 10, "average": 1}),
     "switching_kinetics": (
         "switching_kinetics",
         {"cells": "0:2,0:2", "set_volts": [0.5, 0.9], "reset_volts": [0.9], "shortest": 1e-6, "longest": 1e-5},
