@@ -92,11 +92,25 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     **{
         f"{kind}_change_per_decade": (
             FRACTION,
-            f"ΔG/G per decade of {what} at the largest amplitude tried, the worst of states and polarities; median over "
-            "cells",
+            f"ΔG/G per decade of {what} at the largest amplitude tried, the worst of states and polarities; median "
+            "over cells",
         )
         for kind, what in (("half_select", "half-selects"), ("read", "reads"))
     },
+    "vmm_rmse_fs": (
+        FRACTION,
+        "RMS of measured current − Gᵀ·V over the converters' full scale in use, random inputs, G as read just before",
+    ),
+    "vmm_rmse_fs_target": (FRACTION, "the same against the target conductances"),
+    "vmm_effective_bits": ("", "log2(1/(vmm_rmse_fs·√12))"),
+    "vmm_column_gain": ("", "slope of measured current against Gᵀ·V of the read conductances; median over columns"),
+    "vmm_column_gain_std": ("", "standard deviation of that slope between columns"),
+    "vmm_column_offset_rms": ("A", "offset of measured current against Gᵀ·V; RMS over columns"),
+    "vmm_wire_share": (
+        FRACTION,
+        "part of the squared error against read G that the map of single-row products explains: wires and drivers",
+    ),
+    "vmm_overflow_fraction": (FRACTION, "products of random vectors beyond the converters' range, over all"),
     **{
         f"read_error_{scheme}": (FRACTION, f"read in scheme {scheme} over the array's own scheme, minus 1; median")
         for scheme in ("virtual_ground", "ground", "float", "row_sense")

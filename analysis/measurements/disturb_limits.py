@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,8 +172,8 @@ def _more_than_alone(stands: NDArray[np.bool_], alone: NDArray[np.bool_]) -> boo
     from scipy.stats import fisher_exact
 
     table = [[int(stands.sum()), int((~stands).sum())], [int(alone.sum()), int((~alone).sum())]]
-    _, chance = fisher_exact(table, alternative="greater")
-    return float(chance) < ALIKE
+    found: Any = fisher_exact(table, alternative="greater")
+    return float(found.pvalue) < ALIKE
 
 
 def per_decade(pulses: NDArray[np.int64], change: Floats) -> Floats:

@@ -77,6 +77,7 @@ BENCHES: dict[str, dict[str, Any]] = {
             "switching_kinetics": 'switching_kinetics: {cells: "0:2,0:2", set_volts: [0.6, 1.2], reset_volts: [0.6],'
             " longest: 1e-6}",
             "stress_disturb": 'stress_disturb: {cells: "0:2,0:2", volts: [0.5, 1.0], pulses: 100}',
+            "vmm_accuracy": "vmm_accuracy: {vectors: 4, repeats: 2, average: 1, active_rows: [1, 128]}",
             "half_select_disturb": 'half_select_disturb: {cells: "0,0", pulses: 100}',
             "read_schemes": 'read_schemes: {cells: "0,0", among: "0:2,0:2"}',
         },
