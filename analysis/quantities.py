@@ -111,6 +111,8 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         "part of the squared error against read G that the map of single-row products explains: wires and drivers",
     ),
     "vmm_overflow_fraction": (FRACTION, "products of random vectors beyond the converters' range, over all"),
+    "wire_ohm_per_segment": ("Ω", "resistance between neighbouring crosspoints along a line"),
+    "line_contact_ohm": ("Ω", "resistance in front of the first segment of a row: driver, contact and lead"),
     **{
         f"read_error_{scheme}": (FRACTION, f"read in scheme {scheme} over the array's own scheme, minus 1; median")
         for scheme in ("virtual_ground", "ground", "float", "row_sense")

@@ -77,6 +77,7 @@ BENCHES: dict[str, dict[str, Any]] = {
             "switching_kinetics": 'switching_kinetics: {cells: "0:2,0:2", set_volts: [0.6, 1.2], reset_volts: [0.6],'
             " longest: 1e-6}",
             "stress_disturb": 'stress_disturb: {cells: "0:2,0:2", volts: [0.5, 1.0], pulses: 100}',
+            "wire_resistance": 'wire_resistance: {cells: "0:3,0:3", repeats: 1, average: 1}',
             "vmm_accuracy": "vmm_accuracy: {vectors: 4, repeats: 2, average: 1, active_rows: [1, 128]}",
             "half_select_disturb": 'half_select_disturb: {cells: "0,0", pulses: 100}',
             "read_schemes": 'read_schemes: {cells: "0,0", among: "0:2,0:2"}',
@@ -108,6 +109,7 @@ BENCHES: dict[str, dict[str, Any]] = {
             "switching_kinetics": 'switching_kinetics: {cells: "0,0", set_volts: [1.2, 1.8], reset_volts: [1.6],'
             f" longest: 1e-7, set_from: {{low: 40e-6, high: 120e-6, {PASSIVE_BAND}}},"
             f" reset_from: {{low: 250e-6, high: 800e-6, {PASSIVE_BAND}}}}}",
+            "wire_resistance": f'wire_resistance: {{cells: "0:3,0:3", repeats: 1, average: 1, prepare: {PASSIVE}}}',
             "stress_disturb": f'stress_disturb: {{cells: "0,0", volts: [0.5, 0.8], pulses: 10, average: 4,'
             f" prepare: {PASSIVE}}}",
             "half_select_disturb": f'half_select_disturb: {{cells: "0,0", set_volts: 1.6, reset_volts: 1.7,'

@@ -30,6 +30,7 @@ PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     "pulse_response": ("pulse_response", {"cells": "0:2,0:2", "pulses": 4, "cycles": 3}),
     "half_select_disturb": ("half_select_disturb", {"cells": "0,0", "pulses": 10, "average": 1}),
     "stress_disturb": ("stress_disturb", {"cells": "0:2,0:2", "volts": [0.2, 0.4], "pulses": 10, "average": 1}),
+    "wire_resistance": ("wire_resistance", {"average": 1}),
     "vmm_accuracy": ("vmm_accuracy", {"vectors": 4, "repeats": 2, "average": 1}),
     "switching_kinetics": (
         "switching_kinetics",

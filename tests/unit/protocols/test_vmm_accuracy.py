@@ -1,4 +1,4 @@
-"""Products of arrays whose gain, offset, noise and lines are known: each is found; arrays that cannot multiply refuse."""
+"""Products of arrays whose gain, offset, noise and lines are known are found; arrays that cannot multiply refuse."""
 
 from __future__ import annotations
 
