@@ -89,14 +89,17 @@ def fit_by_load(together: Floats, alone: Floats) -> LineFit:
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         y = np.log(together / alone)
-    readable = (np.isfinite(alone) & np.isfinite(together)).all(axis=1)
-    known = np.isfinite(y) & (alone > 0.0) & readable[:, None]
+    readable = np.all(np.isfinite(alone) & np.isfinite(together), axis=1, keepdims=True)
+    known = np.isfinite(y) & (alone > 0.0) & readable
     load = np.maximum(np.nan_to_num(alone), 0.0)
     rows_used = np.flatnonzero(known.any(axis=1))
     if rows_used.size < 3:
         return LineFit(UNKNOWN, UNKNOWN, np.empty(0), np.empty(0), "load")
     theta, step = np.zeros(2), np.array([0.05, 0.5])
-    weight = known * np.minimum(load, np.nanmedian(load[known])) ** 1.0
+    # One weight for all cells that conduct: a weight by the reading itself would favour those that read too high.
+    middle = float(np.nanmedian(load[known]))
+    known &= load > 0.3 * middle
+    weight = known.astype(np.float64)
     model, jacobian = np.zeros(y.shape), np.zeros((*y.shape, 2))
     path = np.arange(1, y.shape[1] + 1)
     for _ in range(ITERATIONS):

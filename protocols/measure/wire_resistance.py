@@ -172,7 +172,9 @@ def wire_resistance(array: CrossbarArray, plan: WirePlan, run: Run | None = None
                 continue
             together, alone = read(block), np.full(block.shape, np.nan)
             if by_load:
-                alone = np.hstack([read(col_of(block, block.col0 + col)) for col in range(block.ncols)])
+                # To and fro: what relaxes while the columns are read is no function of the column.
+                for col in range(block.ncols) if repeat % 2 == 0 else reversed(range(block.ncols)):
+                    alone[:, [col]] = read(col_of(block, block.col0 + col))
                 together = 0.5 * (together + read(block))  # before and after: what relaxes meanwhile drops out
             work.add({"repeat": repeat}, conductance=together, alone=alone)
             work.done(together=together, alone=alone)
