@@ -148,6 +148,18 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "ltd_alpha": ("", "α of the α form fitted to the RESET train, 1 for a straight line; median over cells"),
     "symmetry_point": ("", "normalised conductance at which the mean up-step equals the mean down-step"),
     "pulse_fit_failed_fraction": (FRACTION, "trains of which one of the two forms could not be fitted, over all"),
+    **{
+        f"{pulse.lower()}_volts_1us": (
+            "V",
+            f"magnitude at which one {pulse} of 1 µs, from its band, changes half of the cells by the plan's factor",
+        )
+        for pulse in ("SET", "RESET")
+    },
+    **{
+        f"{pulse.lower()}_volts_per_decade": ("V", f"by how much {pulse.lower()}_volts_1us falls per decade of width")
+        for pulse in ("SET", "RESET")
+    },
+    "kinetics_out_of_band_fraction": (FRACTION, "cells that did not reach their band before a pulse, over all points"),
     "half_select_change_median": (
         FRACTION,
         "relative change of cells on the lines of a written one at the end of the train, the worst of states and "
@@ -158,6 +170,38 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         "relative change of cells on the lines of a written one at the end of the train, the worst of states and "
         "polarities; 99th percentile over cells",
     ),
+    **{
+        f"{kind}_safe_volts": (
+            "V",
+            f"largest amplitude of {what} at which 99 % of the cells move less than 1 % in 10⁵ pulses, both states, "
+            "both polarities",
+        )
+        for kind, what in (("half_select", "half-selects of 200 ns"), ("read", "reads"))
+    },
+    **{
+        f"{kind}_change_per_decade": (
+            FRACTION,
+            f"ΔG/G per decade of {what} at the largest amplitude tried, the worst of states and polarities; median "
+            "over cells",
+        )
+        for kind, what in (("half_select", "half-selects"), ("read", "reads"))
+    },
+    "vmm_rmse_fs": (
+        FRACTION,
+        "RMS of measured current − Gᵀ·V over the converters' full scale in use, random inputs, G as read just before",
+    ),
+    "vmm_rmse_fs_target": (FRACTION, "the same against the target conductances"),
+    "vmm_effective_bits": ("", "log2(1/(vmm_rmse_fs·√12))"),
+    "vmm_column_gain": ("", "slope of measured current against Gᵀ·V of the read conductances; median over columns"),
+    "vmm_column_gain_std": ("", "standard deviation of that slope between columns"),
+    "vmm_column_offset_rms": ("A", "offset of measured current against Gᵀ·V; RMS over columns"),
+    "vmm_wire_share": (
+        FRACTION,
+        "part of the squared error against read G that the map of single-row products explains: wires and drivers",
+    ),
+    "vmm_overflow_fraction": (FRACTION, "products of random vectors beyond the converters' range, over all"),
+    "wire_ohm_per_segment": ("Ω", "resistance between neighbouring crosspoints along a line"),
+    "line_contact_ohm": ("Ω", "resistance in front of the first segment of a row: driver, contact and lead"),
     **{
         f"read_error_{scheme}": (FRACTION, f"read in scheme {scheme} over the array's own scheme, minus 1; median")
         for scheme in ("virtual_ground", "ground", "float", "row_sense")

@@ -87,7 +87,7 @@ def mean_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estim
     mean = float(x.mean())
     if x.size == 1:
         return Estimate(mean, math.nan, math.nan, 1)
-    half = _t_quantile(x.size - 1, confidence) * float(x.std(ddof=1)) / math.sqrt(x.size)
+    half = t_quantile(x.size - 1, confidence) * float(x.std(ddof=1)) / math.sqrt(x.size)
     return Estimate(mean, mean - half, mean + half, int(x.size))
 
 
@@ -227,7 +227,7 @@ def _log_jackknife(value: float, left_out: Floats, confidence: float) -> tuple[f
         return math.nan, math.nan
     logs = np.log(left_out)
     error = math.sqrt((n - 1) / n * float(((logs - logs.mean()) ** 2).sum()))
-    reach = min(_t_quantile(n - 1, confidence) * error, 300.0)  # keeps exp finite when three cells disagree wildly
+    reach = min(t_quantile(n - 1, confidence) * error, 300.0)  # keeps exp finite when three cells disagree wildly
     return value * math.exp(-reach), value * math.exp(reach)
 
 
@@ -242,7 +242,8 @@ def _wilson(p: float, trials: float, n: int, confidence: float) -> Estimate:
     return Estimate(p, low, high, n)
 
 
-def _t_quantile(degrees: int, confidence: float) -> float:
+def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
+    """Return the half-width, in standard errors, of Student's two-sided interval."""
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, 0.5 + confidence / 2.0))

@@ -1,8 +1,11 @@
-"""Half-select disturb: write one cell many times and read how far the cells on its lines move."""
+"""Half-select disturb: write one cell many times and read how far the cells on its lines move.
+
+How large an amplitude cells bear is found by :mod:`.stress_disturb`, which half-selects the cells themselves.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -31,6 +34,20 @@ if TYPE_CHECKING:
 SIGNS = (+1, -1)
 
 
+def train_counts(pulses: int, per_decade: int) -> NDArray[np.int64]:
+    """Return the pulses before each reading of a train: spaced evenly on a logarithmic axis."""
+    points = int(np.ceil(np.log10(pulses) * per_decade)) + 1
+    return np.unique(np.round(np.geomspace(1, pulses, points)).astype(np.int64))
+
+
+def give_train(array: CrossbarArray, pulses: PulseMap, count: int, cells: NDArray[np.bool_] | None = None) -> None:
+    """Give ``pulses`` ``count`` times to all its cells, or to ``cells`` of its block, in as few maps as carry them."""
+    while count > 0:
+        now = min(count, array.spec.limits.count_max)
+        array.pulse(replace(pulses, count=now if cells is None else np.where(cells, now, 0)))
+        count -= now
+
+
 class HalfSelectPlan(Plan):
     """Trains of SETs and of RESETs on each of ``cells``, with the rest of its row and column on and off."""
 
@@ -50,8 +67,7 @@ class HalfSelectPlan(Plan):
     @property
     def counts(self) -> NDArray[np.int64]:
         """Pulses before each reading: spaced evenly on a logarithmic axis."""
-        points = int(np.ceil(np.log10(self.pulses) * self.per_decade)) + 1
-        return np.unique(np.round(np.geomspace(1, self.pulses, points)).astype(np.int64))
+        return train_counts(self.pulses, self.per_decade)
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
@@ -193,19 +209,9 @@ class _Lines:
         """Write the cell ``count`` times."""
         plan, spec = self._plan, self._array.spec
         volts, gate = (plan.set_volts, plan.set_gate) if sign > 0 else (-plan.reset_volts, plan.reset_gate)
-        while count > 0:
-            now = min(count, spec.limits.count_max)
-            self._array.pulse(
-                PulseMap(
-                    block=self._cell,
-                    volts=volts,
-                    width=plan.width,
-                    gate=spec.pulse_gate(gate),
-                    count=now,
-                    scheme=plan.scheme,
-                )
-            )
-            count -= now
+        gate = spec.pulse_gate(gate)
+        pulses = PulseMap(block=self._cell, volts=volts, width=plan.width, gate=gate, scheme=plan.scheme)
+        give_train(self._array, pulses, count)
 
 
 def half_select_disturb(array: CrossbarArray, plan: HalfSelectPlan, run: Run | None = None) -> HalfSelectResult:

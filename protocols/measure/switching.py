@@ -1,4 +1,4 @@
-"""Bring cells into one of two states, as a start for what is to be measured: pulses until a read agrees."""
+"""Bring cells into one of two states or into a band, as a start for a measurement: pulses until a read agrees."""
 
 from __future__ import annotations
 
@@ -75,3 +75,93 @@ def bring(
             )
         )
     return cells & plan.reached(array.read(block, average=AVERAGE).conductance, sign)
+
+
+class BandPlan(Plan):
+    """A band of conductance, and the staircases of pulses that bring a cell into it from either side."""
+
+    low: float = Field(gt=0, description="lower end of the band [S]")
+    high: float = Field(gt=0, description="upper end of the band [S]")
+    set_volts: float = Field(default=0.8, gt=0, description="first SET of a cell below the band [V]")
+    set_gate: float = Field(default=1.6, ge=0, description="gate of the SETs [V], where there are gates")
+    reset_volts: float = Field(default=0.6, gt=0, description="magnitude of the first RESET of a cell above it [V]")
+    reset_gate: float = Field(default=5.0, ge=0, description="gate of the RESETs [V], where there are gates")
+    volts_step: float = Field(default=0.1, ge=0, description="what each further pulse of one direction adds [V]")
+    steps: int = Field(default=12, ge=1, description="amplitudes of a staircase; the last one is repeated")
+    width: float = Field(default=500e-9, gt=0, description="pulse width [s]")
+    attempts: int = Field(default=20, ge=1, le=200, description="pulses a cell may have to get there")
+
+    @model_validator(mode="after")
+    def _rising(self) -> BandPlan:
+        if not self.low < self.high:
+            raise ValueError(f"the band's high {self.high:g} S must be above its low {self.low:g} S")
+        return self
+
+    def inside(self, conductance: FloatArray) -> NDArray[np.bool_]:
+        """Return where a conductance [S] is in the band."""
+        return (conductance >= self.low) & (conductance <= self.high)
+
+    @property
+    def volts_max(self) -> float:
+        """Largest magnitude [V] of both staircases."""
+        return max(self.set_volts, self.reset_volts) + (self.steps - 1) * self.volts_step
+
+    def check(self, spec: ArraySpec, *, channel: str = "band") -> None:
+        """Refuse pulses beyond the limits."""
+        climb = (self.steps - 1) * self.volts_step
+        for volts, gate, name in (
+            (self.set_volts + climb, self.set_gate, "set"),
+            (-self.reset_volts - climb, self.reset_gate, "reset"),
+        ):
+            check_pulse(spec, volts=volts, width=self.width, gate=gate, channel=f"{channel}.{name}")
+
+    def seconds(self, spec: ArraySpec, block: Block) -> float:
+        """Return the time [s] to bring a block into the band when every attempt is needed."""
+        return self.attempts * 2 * spec.pulse_seconds(block, self.width) + (self.attempts + 1) * spec.read_seconds(
+            block, AVERAGE
+        )
+
+
+def bring_into(
+    array: CrossbarArray,
+    block: Block,
+    cells: NDArray[np.bool_],
+    plan: BandPlan,
+    scheme: str | None,
+    *,
+    swing: int = 0,
+) -> NDArray[np.bool_]:
+    """Bring the ``cells`` of a block into a band, and return which of them read inside it in the end.
+
+    A cell above the band is given RESETs and one below it SETs, each larger by a step than the one before it; one that
+    went past the band begins the other staircase at its start. With ``swing`` (+1 SET, -1 RESET) every cell gets one
+    pulse of the largest amplitude of that direction first, so that none is left as an earlier pulse made it.
+    """
+    if swing:
+        first, gate = (plan.set_volts, plan.set_gate) if swing > 0 else (plan.reset_volts, plan.reset_gate)
+        volts = swing * (first + (plan.steps - 1) * plan.volts_step)
+        gate, count = array.spec.pulse_gate(gate), cells.astype(np.int64)
+        array.pulse(PulseMap(block=block, volts=volts, width=plan.width, gate=gate, count=count, scheme=scheme))
+    steps = np.zeros(block.shape, dtype=np.int64)
+    way = np.zeros(block.shape, dtype=np.int64)
+    for _ in range(plan.attempts):
+        g = array.read(block, average=AVERAGE).conductance
+        todo = cells & ~plan.inside(g)
+        if not todo.any():
+            return cells
+        wanted = np.where(g < plan.low, 1, -1)
+        steps = np.where(wanted == way, np.minimum(steps + 1, plan.steps - 1), 0)
+        way = wanted
+        for sign, first, gate in ((1, plan.set_volts, plan.set_gate), (-1, plan.reset_volts, plan.reset_gate)):
+            mine = todo & (wanted == sign)
+            for step in np.unique(steps[mine]).tolist():
+                # One amplitude per map: not every array gives the cells of a slot amplitudes of their own.
+                now = (mine & (steps == step)).astype(np.int64)
+                volts = sign * (first + step * plan.volts_step)
+                array.pulse(
+                    PulseMap(
+                        block=block, volts=volts, width=plan.width, gate=array.spec.pulse_gate(gate), count=now,
+                        scheme=scheme,
+                    )
+                )  # fmt: skip
+    return cells & plan.inside(array.read(block, average=AVERAGE).conductance)

@@ -45,6 +45,7 @@ WALL_SECONDS = 30.0
 ZERO = 2e-3  # a 2450 at 0 V is off by part of a millivolt [V]
 
 SHIPPED = Path(stations.__file__).parent
+PASSIVE_BAND = "set_volts: 1.3, reset_volts: 1.3, volts_step: 0.05, steps: 16, width: 200e-9"
 PASSIVE = (
     "{set_volts: 2.0, reset_volts: 2.0, width: 200e-9, attempts: 8, attempt_step: 0.1, on_above: 300e-6,"
     " off_below: 120e-6}"
@@ -73,6 +74,11 @@ BENCHES: dict[str, dict[str, Any]] = {
             "read_verify_board": 'read_verify: {cells: "0:2,0:2", engine: board,'
             " levels: {count: 4, low: 10e-6, high: 185e-6}}",
             "pulse_response": 'pulse_response: {cells: "0,0:2", pulses: 20, cycles: 1, read_every: 4}',
+            "switching_kinetics": 'switching_kinetics: {cells: "0:2,0:2", set_volts: [0.6, 1.2], reset_volts: [0.6],'
+            " longest: 1e-6}",
+            "stress_disturb": 'stress_disturb: {cells: "0:2,0:2", volts: [0.5, 1.0], pulses: 100}',
+            "wire_resistance": 'wire_resistance: {cells: "0:3,0:3", repeats: 1, average: 1}',
+            "vmm_accuracy": "vmm_accuracy: {vectors: 4, repeats: 2, average: 1, active_rows: [1, 128]}",
             "half_select_disturb": 'half_select_disturb: {cells: "0,0", pulses: 100}',
             "read_schemes": 'read_schemes: {cells: "0,0", among: "0:2,0:2"}',
             "retention": 'retention: {cells: "0:2,0:2", levels: {count: 2, low: 20e-6, high: 120e-6}, last: 100}',
@@ -103,6 +109,12 @@ BENCHES: dict[str, dict[str, Any]] = {
             " pulses_max: 12, reverify_rounds: 1}",
             "pulse_response": 'pulse_response: {cells: "0,0", set_volts: 1.6, reset_volts: 1.7, width: 200e-9,'
             " pulses: 12, cycles: 1, read_every: 3}",
+            "switching_kinetics": 'switching_kinetics: {cells: "0,0", set_volts: [1.2, 1.8], reset_volts: [1.6],'
+            f" longest: 1e-7, set_from: {{low: 40e-6, high: 120e-6, {PASSIVE_BAND}}},"
+            f" reset_from: {{low: 250e-6, high: 800e-6, {PASSIVE_BAND}}}}}",
+            "wire_resistance": f'wire_resistance: {{cells: "0:3,0:3", repeats: 1, average: 1, prepare: {PASSIVE}}}',
+            "stress_disturb": f'stress_disturb: {{cells: "0,0", volts: [0.5, 0.8], pulses: 10, average: 4,'
+            f" prepare: {PASSIVE}}}",
             "half_select_disturb": f'half_select_disturb: {{cells: "0,0", set_volts: 1.6, reset_volts: 1.7,'
             f" width: 200e-9, pulses: 10, per_decade: 1, average: 4, prepare: {PASSIVE}}}",
             "read_schemes": f'read_schemes: {{cells: "0,0", among: "0:2,0:2", average: 4, prepare: {PASSIVE}}}',

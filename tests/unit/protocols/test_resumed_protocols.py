@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     "retention as found": ("retention", {"cells": "0:2,0:2", "prepare": "found", "last": 100}),
     "endurance": ("endurance", {"cells": "0:2,0:2", "cycles": 40, "per_decade": 2}),
     "read_noise": ("read_noise", {"cells": "0:2,0:2", "seconds": 0.3, "floor_seconds": 0.3}),
+    "stress_disturb": ("stress_disturb", {"cells": "0:2,0:2", "volts": [0.2, 0.4], "pulses": 10, "average": 1}),
+    "wire_resistance": ("wire_resistance", {"average": 1}),
+    "vmm_accuracy": ("vmm_accuracy", {"vectors": 4, "repeats": 2, "average": 1}),
+    "switching_kinetics": (
+        "switching_kinetics",
+        {"cells": "0:2,0:2", "set_volts": [0.5, 0.9], "reset_volts": [0.9], "shortest": 1e-6, "longest": 1e-5},
+    ),
     "read_schemes": ("read_schemes", {"cells": "1,1", "among": "0:3,0:3"}),
     "ispp": (
         "ispp",
@@ -80,7 +88,19 @@ def formed(array: FakeArray) -> FakeArray:
     return array
 
 
+class ProductArray(FakeArray):
+    """Multiplies with its conductances as they are."""
+
+    def vmm(self, volts: Any, *, full_scale: float | None = None) -> Any:
+        self._act("vmm", len(volts))
+        return (volts @ self.g).astype(np.float32)
+
+
 def make_array(name: str) -> FakeArray:
+    if name == "vmm_accuracy":
+        array = formed(ProductArray())
+        array.spec = replace(array.spec, supports=frozenset({"vmm"}), vmm_ranges=(1e-3,))
+        return array
     if name.startswith("forming"):
         return FakeArray()
     if name == "read_schemes":
