@@ -167,6 +167,8 @@ WIDER = 3.0
 
 def around(coordinate: Coordinate, value: float) -> Coordinate:
     """Return the coordinate with ``value`` well inside of its bounds: technologies differ, and a fit begins there."""
+    if coordinate.log and value <= 0.0:
+        return coordinate  # a term that is off: it begins at the least there is
     if EDGE < coordinate.share(value) < 1.0 - EDGE:
         return coordinate
     span = coordinate.high - coordinate.low
