@@ -1,8 +1,8 @@
 """Disturb by pulses that are not meant to write: trains of reads or half-selects on the cells themselves.
 
-A cell on a line of a written one sees half of the amplitude (a passive array), or the whole of it with its transistor
-off (1T1R). Here the cells of a block are given just that, up to 10⁶ times in one command, so that every cell is its own
-sample; :mod:`.disturb` writes a cell and watches the others.
+A cell on a line of a written one sees half of the amplitude (an array without gates), or the whole of it with its
+transistor off. Here the cells of a block are given just that, up to 10⁶ times in one command, so that every cell is its
+own sample; :mod:`.disturb` writes a cell and watches the others.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class StressPlan(Plan):
     )
     pulses: int = Field(default=100_000, ge=1, description="pulses of a train")
     per_decade: int = Field(default=1, ge=1, le=20, description="reads per decade of pulses")
-    level: float = Field(default=0.01, gt=0, lt=1, description="relative change that counts as a disturbance")
+    level: float = Field(
+        default=0.01, gt=0, lt=1, description="relative change that counts as a disturbance [fraction]"
+    )
     settle: float = Field(default=1.0, ge=0, description="time between the preparation and the first reading [s]")
     average: int = Field(default=16, ge=1, description="conversions per cell and read")
     prepare: SwitchPlan = Field(default=SwitchPlan(), description="how the cells are switched on and off")

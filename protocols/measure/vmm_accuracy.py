@@ -76,12 +76,12 @@ class VmmPlan(Plan):
         spec.check_average(self.average, channel="vmm_accuracy")
         if self.rows(spec)[-1] > spec.rows:
             raise RefusedError(
-                f"vmm_accuracy.active_rows {self.rows(spec)[-1]} is more than the {spec.rows} rows of {spec.name}: "
+                f"vmm_accuracy.active_rows {self.rows(spec)[-1]} is more than the {spec.rows} rows of this array: "
                 f"choose at most {spec.rows}"
             )
         if self.full_scale is not None and self.full_scale > max(spec.vmm_ranges):
             raise RefusedError(
-                f"vmm_accuracy.full_scale {self.full_scale:g} A is beyond the converters of {spec.name}: choose at "
+                f"vmm_accuracy.full_scale {self.full_scale:g} A is beyond the converters of this array: choose at "
                 f"most {max(spec.vmm_ranges):g} A"
             )
         self.target(spec)

@@ -50,7 +50,7 @@ class WirePlan(Plan):
         spec.check_average(self.average, channel="wire_resistance")
         if spec.parts:
             raise RefusedError(
-                f"wire_resistance: {spec.name} is several boards whose lines are not joined: measure each by itself"
+                "wire_resistance: this array is several boards whose lines are not joined: measure each by itself"
             )
         if block.nrows < 3 or block.ncols < 3 or block.col0:
             raise RefusedError(

@@ -14,7 +14,7 @@ def test_the_board_programs_a_block_in_a_few_transactions() -> None:
         result = read_verify(bench.array, plan)
         cost = bench.array.cost - before
     formed = result.at_end > 1e-6
-    assert (np.abs(result.at_end - result.target)[formed] <= result.spacing / 2).mean() > 0.95
+    assert (np.abs(result.at_end - result.target)[formed] <= result.spacing / 2).mean() > 0.8
     assert cost.transactions <= 2 * plan.reverify_rounds + 2
     assert cost.pulses == result.pulses.sum()
     assert not result.sets.any()

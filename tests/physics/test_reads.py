@@ -73,7 +73,7 @@ def test_traps_follow_the_exact_two_state_propagator(make_chip, dt):
 
 
 def test_share_of_cells_with_traps_is_the_profiles(make_chip):
-    for name, shares in (("ta_hfo2_1t1r", [0.5, 0.35, 0.15]), ("hfo2_1t1r", [0.6, 0.35, 0.05])):
+    for name, shares in (("ta_hfo2_1t1r", [0.6, 0.35, 0.05]), ("hfo2_1t1r", [0.6, 0.35, 0.05])):
         traps = make_chip(name, size=20_000).model.truth()["traps"]
         assert np.bincount(traps, minlength=3) / 20_000 == pytest.approx(shares, abs=0.015)
 

@@ -142,6 +142,6 @@ def test_forecasts_follow_what_a_slot_serves(name: str) -> None:
     rows = FakeArray().spec
     cells = replace(rows, slot_serves="cell", select_seconds=0.02, read_slot_seconds=0.02)
     plan = step_kind(name).plan()
-    if plan.cells == "0:8,0:64":
+    if "cells" in type(plan).model_fields:
         plan = plan.model_copy(update={"cells": "all"})
     assert plan.forecast(cells).seconds > plan.forecast(rows).seconds
