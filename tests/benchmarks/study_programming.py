@@ -262,7 +262,7 @@ def study(told: argparse.Namespace, seed: int) -> pd.DataFrame:
 def main() -> None:
     """Run the study and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", default="hfo2_1t1r")
+    parser.add_argument("--profile", default="hfo2_1t1r_cycled")
     parser.add_argument("--station", default="mock_hfo2")
     parser.add_argument("--bits", type=int, choices=[2, 3], default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])

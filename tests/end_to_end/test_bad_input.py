@@ -83,6 +83,7 @@ def _no_bench_left(tmp_path: Path):
     forget_bench(tmp_path / "bench.bench.yaml")
 
 
+@pytest.mark.slow
 def test_the_lab_works_when_nothing_is_spoilt(lab: Lab) -> None:
     assert cli.main(["run", str(lab.folder / "small.md"), "--out", str(lab.folder / "out"), "--quiet"]) == 0
     assert lab.opened == 1

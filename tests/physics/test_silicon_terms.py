@@ -5,7 +5,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-STILL = dict.fromkeys(
+FIRST_FIT = {
+    "series__Rs": 3690.0,
+    "transistor__beta": 250e-6,
+    "transistor__Vt": 0.37,
+    "transistor__n": 1.016,
+    "driver__tau": 0.115e-6,
+    "driver__Vtd": 1.42,
+    "driver__exponent": 1.04,
+    "set__US": 0.471,
+    "set__V0S": 0.07,
+    "set__GxS": 40e-6,
+    "reset__UR": 0.132,
+    "reset__V0R": 0.018,
+    "reset__GxR": 822e-6,
+    "reset__Gm": 15e-6,
+    "reset__shallow": 0.0,
+    "cycle_noise__Gh": 30e-6,
+    "wear__age_power": 0.0,
+}
+"""Kinetics on which each term is switched on alone: those of the first fit of ``hfo2_1t1r``."""
+STILL = FIRST_FIT | dict.fromkeys(
     (
         "cycle_noise__sigS",
         "cycle_noise__sigL",

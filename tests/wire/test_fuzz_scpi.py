@@ -264,6 +264,7 @@ def test_a_great_deal_of_one_thing_takes_time_in_proportion(board: SimulatedInst
             assert_answers(board)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nonsense", [b",", b"A;", b"a\n", b"#10", b"'"])
 def test_a_great_deal_of_one_thing_takes_memory_in_proportion(board: SimulatedInstrument, nonsense: bytes) -> None:
     with Peak() as peak:

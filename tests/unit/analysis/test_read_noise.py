@@ -101,6 +101,7 @@ def traces(cells: int, *, relative: float, seed: int = 0, jumping: int = 0) -> N
     return NoiseTraces(volts=0.2, rate=np.full(cells, RATE), current=current, floor=floor, band=(1.0, 250.0))
 
 
+@pytest.mark.slow
 def test_the_floor_of_another_range_is_scaled_and_taken_off_in_quadrature() -> None:
     found = [noise_metrics(traces(7, relative=1e-4, seed=seed)) for seed in range(5)]
     assert np.median([one["read_noise_rel"].value for one in found]) == pytest.approx(1e-4, rel=0.1)

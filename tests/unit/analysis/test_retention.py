@@ -89,6 +89,7 @@ def test_metrics_are_those_that_went_in_and_cells_without_a_level_are_left_out()
     assert np.median(changes) == pytest.approx(TEN_YEARS**-NU - 1.0, rel=0.03)
 
 
+@pytest.mark.slow
 def test_the_spread_of_the_change_is_that_of_the_wander_and_two_reads() -> None:
     level, levels = np.zeros(40, dtype=np.int64), np.array([1e-4])
     wander, noise = 2e-3, 1e-3

@@ -97,6 +97,7 @@ MODULE_FILES = [
 ]
 
 
+@pytest.mark.slow
 def test_no_module_needs_what_only_posix_has() -> None:
     found = {path.relative_to(ROOT).as_posix(): list(trouble(path.read_text("utf-8"))) for path in MODULE_FILES}
     assert not {name: lines for name, lines in found.items() if lines}

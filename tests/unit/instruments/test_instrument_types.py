@@ -142,6 +142,7 @@ except RefusedError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("started", ["-c", "-m"])
 @pytest.mark.parametrize("package", [False, True])
 def test_nothing_is_imported_from_the_current_folder(tmp_path: Path, started: str, package: bool) -> None:

@@ -88,6 +88,7 @@ def measured(title: str, *, at_most: int) -> Iterator[None]:
     assert peak < at_most
 
 
+@pytest.mark.slow
 def test_a_block_of_a_gigabyte(board: MockBench) -> None:
     chunk = bytes(MIB)
     with serve(board, port=0) as places, measured("a block of 999,999,999 bytes, sent", at_most=16 * MIB):
@@ -107,6 +108,7 @@ def test_a_block_of_a_gigabyte_that_never_comes(board: MockBench) -> None:
         assert_answers(places[BOARD])
 
 
+@pytest.mark.slow
 def test_two_hundred_connections(station: MockBench) -> None:
     with serve(station, port=0) as places:
         place = next(iter(places.values()))
@@ -173,6 +175,7 @@ def test_a_quiet_client_between_messages_may_be_quiet(board: MockBench) -> None:
         assert line(link, b"*OPC?\n") == b"1\n"
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads(board: MockBench) -> None:
     with serve(board, port=0, limits=QUICK) as places, connect(places[BOARD]) as link:
         line(link, b"OUTP ON;:READ:MAP? 0,128,0,64;:OUTP?\n")
@@ -184,6 +187,7 @@ def test_a_client_that_never_reads(board: MockBench) -> None:
             assert_answers(places[BOARD])
 
 
+@pytest.mark.slow
 def test_who_shares_an_instrument_and_never_reads_is_dropped_at_once(station: MockBench) -> None:
     with serve(station, port=0, limits=HostLimits(unsent=MIB)) as places:
         place = next(iter(places.values()))

@@ -96,6 +96,7 @@ def test_what_was_varied_is_the_axis(
         ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "step", "plan", "numbered"),
     [
@@ -150,6 +151,7 @@ def test_a_flat_export_carries_gates_seed_and_units(tmp_path: Path, form: str) -
     assert set(table["gate_V"]) == {1.5, 5.0}
 
 
+@pytest.mark.slow
 def test_every_setting_a_step_notes_has_its_unit(tmp_path: Path) -> None:
     for number, (make, step, plan) in enumerate(
         [

@@ -33,6 +33,7 @@ def test_beyond_the_data_it_extends_along_the_overall_slope() -> None:
     np.testing.assert_allclose(model.knob_for(np.array([50e-6, 300e-6])), [0.5, 3.0], rtol=0.05)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(0.5, 2.5), st.floats(0, 300e-6)), min_size=20, max_size=80))
 def test_the_inverse_is_monotonic_whatever_the_data(points: list[tuple[float, float]]) -> None:
     model = ResponseModel(0.5, 2.5, rising=True)

@@ -130,7 +130,7 @@ def test_every_protocol_is_tried() -> None:
     assert {step for step, _ in PLANS.values()} >= steps
 
 
-BY_DEFAULT = {"forming by pulses", "dc_sweep", "read_verify"}
+BY_DEFAULT = {"dc_sweep"}
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ def test_a_finished_step_gives_its_result_again_and_opens_no_dataset(tmp_path: P
     assert [entry["event"] for entry in journal(folder)[len(before) :]] == ["run_resumed"]
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     killed(folder, "unit 1", after_rows=True)
@@ -195,6 +196,7 @@ def test_killed_between_two_of_the_files(tmp_path: Path, monkeypatch: pytest.Mon
     assert units == UNITS
 
 
+@pytest.mark.slow
 def test_a_torn_last_line_is_ignored_and_the_journal_stays_readable(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     killed(folder, "unit 3")
