@@ -242,7 +242,8 @@ class PlanningStaircase:
         else:
             ramp = self.reset_ramp
             rank = np.cumsum(cells.ravel()).reshape(cells.shape)
-            value = ramp.start + (ramp.stop - ramp.start) * (rank * GOLDEN % 1.0)
+            share = np.asarray(rank * GOLDEN % 1.0, np.float64)
+            value = ramp.start + (ramp.stop - ramp.start) * share
         self._value = np.where(cells, value, self._value)
         self._first.note(cells, np.full(cells.shape, -1, np.int8), value)
         return value

@@ -249,7 +249,7 @@ class LearningStaircase:
         if polarity < 0:
             ramp = self.reset_ramp
             index = np.arange(state.target.size).reshape(state.target.shape)
-            return ramp.start + (ramp.stop - ramp.start) * BLIND * (index * GOLDEN % 1.0)
+            return ramp.start + (ramp.stop - ramp.start) * BLIND * np.asarray(index * GOLDEN % 1.0, np.float64)
         top = float(np.nanmax(state.target))
         span = 0.5 * (self.set_ramp.stop - self.set_ramp.start)
         return self.set_ramp.start + span * np.nan_to_num(state.target) / top
