@@ -1,6 +1,6 @@
 """Programming a 1T1R chip to levels: how many pulses three ways take, and how few an oracle would.
 
-    python tests/benchmarks/study_programming.py                          # hfo2_1t1r, 2 bits, seeds 0 to 4
+    python tests/benchmarks/study_programming.py                          # hfo2_1t1r_cycled, 2 bits, seeds 0 to 4
     python tests/benchmarks/study_programming.py --bits 3
     python tests/benchmarks/study_programming.py --profile my_chip.profile.yaml --cells 16
 
@@ -269,8 +269,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=16, help="of 64 cells each")
     parser.add_argument("--oracle-cells", type=int, default=128)
     parser.add_argument("--no-oracle", action="store_true")
-    parser.add_argument("--ispp-reset", type=float, default=2.3, help="estimated by twin fit [V]")
-    parser.add_argument("--coarse-reset", type=float, default=2.6, help="estimated by twin fit [V]")
+    parser.add_argument("--ispp-reset", type=float, default=1.76, help="searched by check_hfo2.py [V]")
+    parser.add_argument("--coarse-reset", type=float, default=1.91, help="searched by check_hfo2.py [V]")
     parser.add_argument("--set-volts", type=float, default=2.0)
     parser.add_argument("--reset-volts", type=float, default=3.0)
     parser.add_argument("--reset-knob", choices=["volts", "gate"], default="volts")

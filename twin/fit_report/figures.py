@@ -86,12 +86,16 @@ def _is_share(row: Row) -> bool:
 
 
 def _shares(axes: Axes, row: Row) -> None:
-    for at, (side, colour, name) in enumerate(SIDES):
-        values = getattr(row.panel, side)
-        share = float(values.mean()) if len(values) else 0.0
+    shares = [float(one.mean()) if len(one) else 0.0 for one in (row.panel.real, row.panel.mock)]
+    most = min(max(1.3 * max(shares), 0.05), 1.0)
+    for at, (share, (_, colour, name)) in enumerate(zip(shares, SIDES, strict=True)):
         axes.barh([at], [share], color=colour, label=name)
-        axes.text(0.02, at, f"{share:.1%}", va="center", fontsize=9, color="white" if share > 0.2 else "black")
-    axes.set(xlim=(0, 1), yticks=[], ylim=(1.6, -0.6))
+        inside = share > 0.8 * most
+        axes.text(
+            share + (-0.02 if inside else 0.02) * most, at, f"{share:.1%}", va="center", fontsize=9,
+            ha="right" if inside else "left", color="white" if inside else "black",
+        )  # fmt: skip
+    axes.set(xlim=(0, most), yticks=[], ylim=(1.6, -0.6))
     axes.set_xlabel("share", fontsize=9)
 
 
