@@ -212,9 +212,9 @@ def interrupted_at(at: int, pulse: Callable[..., Any]) -> Callable[..., Any]:
 def test_a_resumed_run_differs_from_one_left_alone_by_no_more_than_two_chips_do(tmp_path: Path) -> None:
     """A6: the unit that was cut had been given to the chip already; the bound is the spread from chip to chip.
 
-    Over 20 seeds: the median difference of a resumed run is on average over the metrics below the median difference
+    Over 40 seeds: the median difference of a resumed run is on average over the metrics below the median difference
     between two seeds. Of a metric that few cells and cycles make, as the resistances here, it may be as large (below
-    1.5 times, for 20 seeds): after the cut every random number is another one.
+    1.5 times, for 40 seeds): after the cut every random number is another one.
     """
     book = own(tmp_path, "null")
     text = BOOK.replace("0:4,0:8", "0:2,0:8").replace(
@@ -222,7 +222,7 @@ def test_a_resumed_run_differs_from_one_left_alone_by_no_more_than_two_chips_do(
     )
     book.write_text(text, encoding="utf-8")
     pairs: list[tuple[dict[str, float], dict[str, float]]] = []
-    for seed in range(1, 21):
+    for seed in range(1, 41):
         whole = run_runbook(book, out=tmp_path / f"whole{seed}", seed=seed, quiet=True).summary
         out = tmp_path / f"cut{seed}"
         with pytest.MonkeyPatch.context() as patch:
