@@ -74,16 +74,18 @@ def test_an_array_that_does_not_sample_says_what_it_would_need() -> None:
 
 
 @pytest.mark.slow
-def test_the_board_mock_has_the_white_noise_of_its_profile() -> None:
+def test_the_board_mock_has_the_slow_noise_of_its_profile() -> None:
+    """1/f noise of slope −1.2 above 0.2 % of white noise: every cell has an exponent, of a trace of 2 s near 1."""
     found = []
     for seed in (1, 2, 3):
         with open_bench("mock_ta_hfo2", seed=seed) as bench:
             forming = step_kind("forming")
             forming.run(bench.array, forming.plan(cells="0:4,0:4"), None)
             table = read_noise(bench.array, ReadNoisePlan(cells="0:4,0:4", seconds=2.0)).table
-        quiet = ~table["rtn"] & table["exponent"].isna()
-        found.append(float(table["noise_rel"][quiet].median()))
-    assert np.median(found) == pytest.approx(0.002, rel=0.1)
+        assert table["exponent"].notna().mean() > 0.5
+        assert table["noise_rel"].median() > 0.002
+        found.append(float(table["exponent"].median()))
+    assert np.median(found) == pytest.approx(1.2, abs=0.4)
 
 
 @pytest.mark.slow
