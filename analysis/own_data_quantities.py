@@ -31,11 +31,7 @@ OWN_DATA: dict[str, tuple[str, str]] = {
         "standard deviation of ln R after RESET within a cell, cycle to cycle (one-way random-effects model)",
     ),
     "off_d2d_std": ("", "standard deviation of ln R after RESET between cells (one-way random-effects model)"),
-    "endurance_cycles": (COUNT, "cycles every cell was measured over"),
-    "endurance_first_failure": (
-        COUNT,
-        "first cycle at which any cell's window R_off/R_on falls below 2 for three cycles in a row; nan where none did",
-    ),
+    "cycles_measured": (COUNT, "cycles every cell was measured over"),
     "failed_cell_fraction": (
         FRACTION,
         "cells whose window R_off/R_on fell below 2 for three cycles in a row, over all",
@@ -56,9 +52,9 @@ OWN_DATA: dict[str, tuple[str, str]] = {
     "shift_median": ("S", "conductance after minus before; median over cells"),
     "shift_relative_median": (FRACTION, "conductance after over before, minus 1; median over cells"),
     "shift_std": ("S", "standard deviation over cells of conductance after minus before"),
-    "retention_drift_nu": ("", "ν of G(t) = G(t0)·(t/t0)^−ν, a straight line in the logarithms; median over cells"),
+    "drift_line_nu": ("", "ν of G(t) = G(t0)·(t/t0)^−ν, a straight line in the logarithms; median over cells"),
     "noise_rel": (FRACTION, "σ_G/G of a trace, the instrument's own floor not taken off; geometric mean over cells"),
-    "one_over_f_exponent": (
+    "psd_exponent": (
         "",
         "minus the slope of log PSD against log f, from 0.05 Hz to a quarter of the rate; mean over cells",
     ),

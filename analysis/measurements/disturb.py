@@ -110,7 +110,7 @@ def half_select_figure(
         ax.set_yscale("symlog", linthresh=1.0, linscale=0.6)
         ax.set_ylim(-top, top)
         ax.set_xlim(float(trains.pulses[0]), max(float(trains.pulses[-1]), 1.001 * float(trains.pulses[0])))
-        _percent_ticks(ax, top)
+        percent_ticks(ax, top)
         if not np.isfinite(trains.change[s]).any():
             note(ax, f"no mate was in the {STATES[s]}")
             continue
@@ -149,7 +149,8 @@ def _polarity(amplitude: float, scheme: str) -> str:
     return f"written {amplitude:+g} V{half}: median".replace("-", "−")
 
 
-def _percent_ticks(ax: Axes, top: float) -> None:
+def percent_ticks(ax: Axes, top: float) -> None:
+    """Put ticks at 0 and at decades up to ``top`` [%] of both signs on a symmetric logarithmic axis."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     sizes = [value for value in (1.0, 10.0, 100.0, 1000.0, 1e4, 1e5) if value <= top]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..estimates.boundary import switching_boundary
 from ..estimates.estimates import Estimate, Floats, median_estimate, t_quantile
 from ..plots.plots import FAINT, INK, PALETTE, new_figure, note, styled
-from .disturb import STATES
+from .disturb import STATES, percent_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -249,7 +249,7 @@ def stress_figure(grid: StressGrid, safe: SafeVolts, *, title: str) -> Figure:
         ax.set(title=f"cells in the {STATES[s]}", xlabel="Amplitude (V, + SET, − RESET)")
         ax.set_yscale("symlog", linthresh=100.0 * grid.level, linscale=0.7)
         ax.set_ylim(-top, top)
-        _percent(ax, top)
+        percent_ticks(ax, top)
         ax.axhspan(-100.0 * grid.level, 100.0 * grid.level, color=FAINT, alpha=0.12, linewidth=0)
         if not np.isfinite(grid.change[s]).any():
             note(ax, f"no cell was in the {STATES[s]}")
@@ -288,16 +288,3 @@ def _idle(ax: Axes, idle: Floats) -> None:
             [0.0], [middle], yerr=([middle - low], [high - middle]), color=FAINT, marker="s", markersize=4, capsize=2,
             linestyle="none", elinewidth=0.9, label="left alone for as long",
         )  # fmt: skip
-
-
-def _percent(ax: Axes, top: float) -> None:
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    sizes = [value for value in (1.0, 10.0, 100.0, 1e3, 1e4, 1e5) if value <= top]
-    ax.yaxis.set_major_locator(FixedLocator([*(-value for value in reversed(sizes)), 0.0, *sizes]))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(_signed))
-
-
-def _signed(value: float, _position: int) -> str:
-    return f"{value:+g}".replace("-", "−") if value else "0"

@@ -37,7 +37,7 @@ def analyse_endurance(measured: Measured) -> Finding:
         numbers |= {f"{name}_c2c_std": effects.c2c_std, f"{name}_d2d_std": effects.d2d_std}
     failures = first_failures(window)
     known = failures[np.isfinite(failures)]
-    numbers["endurance_cycles"] = float(_cycles_of_all(window))
+    numbers["cycles_measured"] = float(_cycles_of_all(window))
     numbers["endurance_first_failure"] = float(known.min()) if known.size else float("nan")
     numbers["failed_cell_fraction"] = fraction_estimate(int(known.size), len(cells))
     below = float((window[np.isfinite(window)] < FAILED).mean())

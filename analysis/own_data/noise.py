@@ -42,7 +42,7 @@ def analyse_noise(measured: Measured) -> Finding:
     slopes = -frame["slope"].to_numpy(np.float64) if long else np.empty(0)
     numbers: dict[str, Estimate | float] = {
         "noise_rel": geometric_mean_estimate(frame["sd"]),
-        "one_over_f_exponent": mean_estimate(slopes[np.isfinite(slopes)]),
+        "psd_exponent": mean_estimate(slopes[np.isfinite(slopes)]),
     }
     cells, seconds = len(readings), len(next(iter(readings.values()))) / rate
     return Finding(

@@ -39,7 +39,7 @@ def analyse_retention(measured: Measured) -> Finding:
             f"{LINE_MIN} times of a cell"
         )
     else:
-        numbers["retention_drift_nu"] = median_estimate(drift)
+        numbers["drift_line_nu"] = median_estimate(drift)
     figures: list[Any] = [
         ("Change of conductance against what it was: median and middle 80 % of cells.", shift_against_level(parts)),
         ("Change of conductance; a straight line is a normal law.", shift_cdfs(parts)),

@@ -214,7 +214,7 @@ def test_the_window_of_cycling_its_spreads_and_the_first_failure() -> None:
     metrics = found.metrics()
     assert metrics["endurance_first_failure"] == 21, "cycles count from 1, and two in a row are none"
     assert metrics["failed_cell_fraction"] == pytest.approx(1 / 30)
-    assert metrics["endurance_cycles"] == 50
+    assert metrics["cycles_measured"] == 50
     assert holds(found, "on_d2d_std", 0.1)
     assert holds(found, "on_c2c_std", 0.05)
     assert metrics["window_median"] == pytest.approx(20.0, rel=0.3)
@@ -246,7 +246,7 @@ def test_shift_spread_and_drift_of_resting_cells() -> None:
     g = 1e-4 * time ** -nu[:, None] * (1 + 1e-4 * rng.standard_normal((40, 5)))
     long = pd.DataFrame({"cell": np.repeat(np.arange(40), 5), "t": np.tile(time, 40), "G": g.ravel()})
     found = one(analyse.retention(long, cell="cell", time="t", siemens="G"))
-    assert holds(found, "retention_drift_nu", 0.02)
+    assert holds(found, "drift_line_nu", 0.02)
     assert found.metrics()["after_2_78h.shift_relative_median"] == pytest.approx(1e4**-0.02 - 1.0, rel=0.1)
     with pytest.raises(RefusedError, match="times count from the reading before"):
         analyse.retention(long.assign(t=long["t"] - 5.0), cell="cell", time="t", siemens="G")
@@ -259,7 +259,7 @@ def test_noise_of_a_trace_and_the_slope_of_its_spectrum() -> None:
     frame = pd.DataFrame({"cell": np.repeat(np.arange(4), count), "G": white.ravel()})
     found = one(analyse.noise(frame, cell="cell", siemens="G", rate="400 Hz"))
     assert found.metrics()["noise_rel"] == pytest.approx(0.01, rel=0.02)
-    assert found.metrics()["one_over_f_exponent"] == pytest.approx(0.0, abs=0.05)
+    assert found.metrics()["psd_exponent"] == pytest.approx(0.0, abs=0.05)
     shape = np.fft.rfft(rng.standard_normal((4, count)), axis=1)
     shape[:, 1:] /= np.sqrt(np.arange(1, shape.shape[1]))
     shape[:, 0] = 0.0
@@ -268,7 +268,7 @@ def test_noise_of_a_trace_and_the_slope_of_its_spectrum() -> None:
     frame["t"] = np.tile(np.arange(count) / 400.0, 4)
     found = one(analyse.noise(frame, cell="cell", siemens="G", time="t"))
     assert found.metrics()["noise_rel"] == pytest.approx(0.02, rel=0.01)
-    assert found.metrics()["one_over_f_exponent"] == pytest.approx(1.0, abs=0.05)
+    assert found.metrics()["psd_exponent"] == pytest.approx(1.0, abs=0.05)
     with pytest.raises(RefusedError, match="how many samples per second"):
         analyse.noise(frame, cell="cell", siemens="G")
     with pytest.raises(RefusedError, match="a spectrum needs at least 64"):

@@ -45,7 +45,7 @@ def test_programming_of_the_foundry_array() -> None:
 def test_cycling_of_the_foundry_array() -> None:
     (cycling,) = found("endurance", "hfo2_1t1r").values()
     metrics = cycling.metrics()
-    assert metrics["endurance_cycles"] == 300
+    assert metrics["cycles_measured"] == 300
     assert metrics["cycle_r_on_median"] == pytest.approx(4.9e3, rel=0.05)
     assert metrics["off_d2d_std"] > metrics["on_d2d_std"] > 0.0
     assert metrics["off_c2c_std"] > metrics["on_c2c_std"] > 0.0
@@ -70,7 +70,7 @@ def test_noise_falls_with_conductance() -> None:
     (noise,) = found("noise", "hfo2_relaxation").values()
     frame = noise.frame.sort_values("conductance")
     assert frame["sd"].iloc[0] > 10.0 * frame["sd"].iloc[-1]
-    assert 0.6 < noise.metrics()["one_over_f_exponent"] < 1.4
+    assert 0.6 < noise.metrics()["psd_exponent"] < 1.4
 
 
 def test_triangle_traces_do_not_switch_and_no_voltage_is_made_up() -> None:
