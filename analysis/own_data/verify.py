@@ -8,7 +8,7 @@ import numpy as np
 
 from ...common.errors import RefusedError
 from ..estimates.estimates import Estimate, clustered_fraction_estimate, mean_estimate
-from ..measurements.levels import pulses_histogram
+from ..programming.levels import pulses_histogram
 from ..quantities import format_value
 from .finding import Finding, grouped
 from .pictures.verify import pulses_by_level, success_by_level

@@ -75,7 +75,7 @@ class IsppResult:
 
     def plot(self) -> Figure:
         """Return pulses per cell of the best staircase."""
-        from ...analysis.measurements.levels import pulses_histogram
+        from ...analysis.programming.levels import pulses_histogram
 
         return pulses_histogram(np.empty(0), ispp=self.best_pulses, title="ISPP, best of the scan")
 
@@ -120,7 +120,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
     from pandas import DataFrame
 
     from ...analysis.estimates.estimates import fraction_estimate
-    from ...analysis.measurements.levels import programmed_fraction
+    from ...analysis.programming.levels import programmed_fraction
 
     plan.check(array.spec)
     keep = Run.of(run)

@@ -130,7 +130,7 @@ class ReadVerifyResult:
     def metrics(self) -> dict[str, float]:
         """Return the programming figures of merit as docs/quantities.md defines them."""
         from ...analysis.estimates.estimates import flatten, fraction_estimate, mean_estimate
-        from ...analysis.measurements.levels import programmed_fraction, programming_sigma
+        from ...analysis.programming.levels import programmed_fraction, programming_sigma
 
         healthy = self.healthy & self.attempted
         late = f"{self.later_after:g}s"
@@ -160,7 +160,7 @@ class ReadVerifyResult:
 
     def section(self) -> Section:
         """Return maps, histograms and failure reasons as a part of the report."""
-        from ...analysis.measurements.levels import (
+        from ...analysis.programming.levels import (
             error_cdf,
             level_histogram,
             level_offsets,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ...analysis.measurements.retention import RetentionReads
+from ...analysis.programming.retention import RetentionReads
 from ...common.text import duration
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
@@ -128,7 +128,7 @@ class RetentionResult:
     @cached_property
     def table(self) -> DataFrame:
         """One line per cell: row, col, level, first and last G [S], ν with its interval, predicted change."""
-        from ...analysis.measurements.retention import drift_table
+        from ...analysis.programming.retention import drift_table
 
         table = drift_table(self.reads, self.plan.extrapolate_to)
         where = np.asarray(self.cells)
@@ -138,14 +138,14 @@ class RetentionResult:
 
     def plot(self) -> Figure:
         """Return conductance, spread of the change and drift exponents."""
-        from ...analysis.measurements.retention import retention_figure
+        from ...analysis.programming.retention import retention_figure
 
         return retention_figure(self.reads, self.plan.extrapolate_to, title=f"Retention{self._at}")
 
     def metrics(self) -> dict[str, float]:
         """Return drift, spread, extrapolation and how many cells kept their level."""
         from ...analysis.estimates.estimates import flatten_all
-        from ...analysis.measurements.retention import retention_metrics
+        from ...analysis.programming.retention import retention_metrics
 
         found = retention_metrics(self.reads, self.plan.extrapolate_to)
         return {**flatten_all(found), "retention_cells": float(self.reads.known.sum())}
@@ -156,7 +156,7 @@ class RetentionResult:
 
     def section(self) -> Section:
         """Return the figure, the levels and the cells as a part of the report."""
-        from ...analysis.measurements.retention import retention_table
+        from ...analysis.programming.retention import retention_table
         from ...analysis.report.report import Section
 
         plan, reads = self.plan, self.reads
@@ -260,7 +260,7 @@ def _result(
     seconds: FloatArray,
     g: FloatArray,
 ) -> RetentionResult:
-    from ...analysis.measurements.levels import nearest_level
+    from ...analysis.programming.levels import nearest_level
 
     rows, cols = np.nonzero(good)
     levels = plan.levels.values

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from xbarlab.analysis.estimates.drift import drift_exponent
-from xbarlab.analysis.measurements.retention import (
+from xbarlab.analysis.plots.plots import png_bytes
+from xbarlab.analysis.programming.retention import (
     RetentionReads,
     drift_table,
     retention_figure,
     retention_metrics,
     retention_table,
 )
-from xbarlab.analysis.plots.plots import png_bytes
 
 NU = 0.01
 TIMES = np.geomspace(1.0, 1e4, 13)
