@@ -98,7 +98,7 @@ ROOMS = (
         (
             (Part("own_data/", "of any bench, analysed"),),
             (Part("report/", "one page per run"),),
-            (Part("measurements/", "one file each"),),
+            (Part("measurements/", "one file each"), Part("programming/", "levels")),
             (Part("measured_data/", "of any bench, what was done"),),
             (Part("plots/", "axes, colours"), Part("estimates/", "intervals")),
             (Part("quantities.py", "what a key means"),),
