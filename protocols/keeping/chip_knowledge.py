@@ -25,11 +25,14 @@ class ChipKnowledge:
     shorted : bool [rows, cols]
     baseline_pulses : [cells]
         Pulses per cell that the staircase of ``ispp`` needed.
+    target : [rows, cols] [S]
+        What the cells were programmed to, nan elsewhere; ``None`` once a later step has written to cells.
     """
 
     healthy: NDArray[np.bool_] | None = None
     shorted: NDArray[np.bool_] | None = None
     baseline_pulses: NDArray[np.float64] | None = None
+    target: NDArray[np.float64] | None = None
 
     def note_yield(self, spec: ArraySpec, block: Block, healthy: NDArray[np.bool_], shorted: NDArray[np.bool_]) -> None:
         """Take in a yield map of one block; blocks mapped before keep what was found there."""
@@ -38,6 +41,12 @@ class ChipKnowledge:
         self.healthy, self.shorted = before.copy(), shorts.copy()
         self.healthy[block.slices] = healthy
         self.shorted[block.slices] = shorted
+
+    def note_target(self, spec: ArraySpec, block: Block, target: NDArray[np.float64]) -> None:
+        """Take in what the cells of a block were programmed to [S]; what was known of others still holds."""
+        whole = np.full((spec.rows, spec.cols), np.nan) if self.target is None else self.target.copy()
+        whole[block.slices] = target
+        self.target = whole
 
     def healthy_of(self, array: CrossbarArray) -> NDArray[np.bool_]:
         """Return the healthy map [rows, cols]: what yield maps found, elsewhere what the chip file knows."""

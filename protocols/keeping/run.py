@@ -109,6 +109,7 @@ class Run:
         self.at_unit: Callable[[], None] | None = None
         self._spent: Callable[[], Cost] = Cost
         self._gave: dict[str, float] | None = None
+        self._target: object = None
         self._known = ""
         self._seconds = 0.0
         self._works: Counter[str] = Counter()
@@ -192,6 +193,7 @@ class Run:
             yield self
             return
         before, self._gave = array.cost, None
+        self._target = self.chip.target
         self._spent = lambda: array.cost - before
         self.note("step_started", step=step_id)
         begun = time.monotonic()
@@ -220,6 +222,9 @@ class Run:
         Called within :meth:`step`, last.
         """
         self._gave = dict(metrics)
+        earlier = self.history[self.step_id].cost.pulses if self.step_id in self.history else 0
+        if self._spent().pulses + earlier and self.chip.target is self._target:
+            self.chip.target = None  # the step wrote, and not to targets
         if (kept := self._finished(self.step_id)) is not None:
             self._known = kept.save(self.chip.arrays(), section, frame)
 

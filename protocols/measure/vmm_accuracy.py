@@ -41,6 +41,9 @@ class VmmPlan(Plan):
     full_scale: float | None = Field(
         default=None, gt=0, description="range of the converters; by default the least that holds the products [A]"
     )
+    programmed: bool = Field(
+        default=False, description="compare also with the targets that read_verify has just programmed in this run"
+    )
     target_file: str | None = Field(
         default=None, description="map of target conductances (.npy, [rows, cols], S), to compare with those too"
     )
@@ -66,7 +69,7 @@ class VmmPlan(Plan):
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
         names = ["rmse_fs", "effective_bits", "column_gain", "column_gain_std", "column_offset_rms", "wire_share"]
-        names += ["rmse_fs_target"] if self.target_file is not None else []
+        names += ["rmse_fs_target"] if self.programmed or self.target_file is not None else []
         return with_intervals(*(f"vmm_{name}" for name in names)) | {"vmm_overflow_fraction"}
 
     def check(self, spec: ArraySpec) -> None:
@@ -159,7 +162,7 @@ class VmmResult:
             f"{m['vmm_rmse_fs']:.2%} of the full scale, {m['vmm_effective_bits']:.2f} effective bits. The map that "
             "products of single rows give, all lines connected, explains "
             f"{m['vmm_wire_share']:.0%} of the squared error: that share is wires and drivers; the rest is noise, "
-            f"drift and the cells' bend. Products beyond the range: {m['vmm_overflow_fraction']:.1%}."
+            f"drift and the cells' bend. {self._against_target()}Products beyond the range: {m['vmm_overflow_fraction']:.1%}."
         )
         table = DataFrame(
             {
@@ -172,6 +175,14 @@ class VmmResult:
         caption = "Measured against expected currents; error by the number of active rows; gain of every column."
         tables = [("By active rows.", table), ("Column by column.", column_table(column_fit(self.random, self.read)))]
         return Section("Accuracy of products", text, [(caption, self.plot())], tables)
+
+    def _against_target(self) -> str:
+        if self.target is None:
+            return ""
+        found = self._numbers["vmm_rmse_fs_target"]
+        if np.isnan(found):
+            return "No step of this run programmed targets that still stood. "
+        return f"Against the target conductances it is {found:.2%}. "
 
     def __repr__(self) -> str:
         m = self._numbers
@@ -231,8 +242,15 @@ def vmm_accuracy(array: CrossbarArray, plan: VmmPlan, run: Run | None = None) ->
         }
     return VmmResult(
         plan=plan, read=read, lines=lines, lines_stderr=error, random=random, active=active, full_scale=full_scale,
-        target=plan.target(spec),
+        target=plan.target(spec) if plan.target_file is not None else _programmed(plan, keep.chip.target, read),
     )  # fmt: skip
+
+
+def _programmed(plan: VmmPlan, target: FloatArray | None, read: FloatArray) -> FloatArray | None:
+    """Return the targets [S] of the cells that were programmed, and of the others what was read; nan if unknown."""
+    if not plan.programmed:
+        return None
+    return np.full(read.shape, np.nan) if target is None else np.where(np.isfinite(target), target, read)
 
 
 def _range(spec: ArraySpec, largest: float) -> float:

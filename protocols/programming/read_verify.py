@@ -290,6 +290,7 @@ def read_verify(
             work.done("", total)
     levels = plan.levels.values if plan.target_file is None and target is None else np.empty(0)
     healthy = keep.chip.healthy_of(array)[block.slices]
+    keep.chip.note_target(array.spec, block, wanted)
     return ReadVerifyResult(
         block=block,
         spacing=plan.spacing,

@@ -14,7 +14,8 @@ from xbarlab.analysis.estimates.estimates import Estimate
 from xbarlab.analysis.measurements.vmm_accuracy import Products, column_fit, effective_bits, vmm_figure, wire_share
 from xbarlab.analysis.plots.plots import png_bytes
 from xbarlab.common.errors import RefusedError
-from xbarlab.instruments.capabilities import Cost
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.capabilities import Cost, PulseMap
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.measure.vmm_accuracy import VmmPlan, vmm_accuracy
 
@@ -75,6 +76,33 @@ def test_a_map_of_targets_is_compared_with_too(tmp_path: Path) -> None:
     np.save(tmp_path / "wrong.npy", array.g[:2])
     with pytest.raises(RefusedError, match="wanted are finite conductances"):
         vmm_accuracy(array, VmmPlan(target_file=str(tmp_path / "wrong.npy")))
+
+
+def test_targets_of_the_run_are_compared_with_until_something_else_is_written(tmp_path: Path) -> None:
+    array = Multiplying()
+    run = Run(tmp_path / "out", quiet=True)
+    block = Block.parse("0:4,0:6", array.spec)
+    plan = VmmPlan(programmed=True)
+
+    def measure(step: str) -> float:
+        with run.step(step, array):
+            m = vmm_accuracy(array, plan, run).metrics()
+            run.finish(m)
+        assert m.keys() == plan.measures()
+        return m["vmm_rmse_fs_target"]
+
+    assert np.isnan(measure("before"))
+    with run.step("program", array):
+        run.chip.note_target(array.spec, block, GAIN * array.g[block.slices])
+        array.pulse(PulseMap(block=block, volts=0.1, width=1e-6, gate=1.0, count=1))
+        run.finish({})
+    assert measure("after") == pytest.approx(measure("again"), rel=0.2)
+    assert run.chip.target is not None
+    assert np.isfinite(run.chip.target).sum() == block.size
+    with run.step("other", array):
+        array.pulse(PulseMap(block=block, volts=0.1, width=1e-6, gate=1.0, count=1))
+        run.finish({})
+    assert np.isnan(measure("late"))
 
 
 def test_products_beyond_the_range_are_counted_and_left_out() -> None:
