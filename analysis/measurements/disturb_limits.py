@@ -196,12 +196,20 @@ def per_decade(pulses: NDArray[np.int64], change: Floats) -> Floats:
 
 
 def slopes(grid: StressGrid, amplitude: int) -> dict[tuple[str, str], Estimate]:
-    """Return the median over cells of ΔG/G per decade of pulses at one amplitude, by state and polarity."""
+    """Return the median over cells of ΔG/G per decade of pulses at one amplitude, by state and polarity.
+
+    Less what the same cells do when they are left alone for as long, which is relaxation and no disturbance.
+    """
     return {
-        (state, polarity): median_estimate(per_decade(grid.pulses, grid.change[s, p, amplitude]))
+        (state, polarity): _slope(grid, s, p, amplitude)
         for s, state in enumerate(STATES)
         for p, polarity in enumerate(POLARITIES)
     }
+
+
+def _slope(grid: StressGrid, state: int, polarity: int, amplitude: int) -> Estimate:
+    moved = per_decade(grid.pulses, grid.change[state, polarity, amplitude])
+    return median_estimate(moved - per_decade(grid.pulses, grid.idle[state]))
 
 
 def worst_slope(grid: StressGrid, amplitude: int) -> Estimate:
@@ -220,14 +228,14 @@ def stress_table(grid: StressGrid) -> DataFrame:
             for k, volts in enumerate(grid.volts):
                 last = grid.change[s, p, k, -1]
                 last = last[np.isfinite(last)]
-                slope = median_estimate(per_decade(grid.pulses, grid.change[s, p, k]))
+                slope = _slope(grid, s, p, k)
                 rows.append(
                     {
                         "cells in the": state,
                         "pulses [V]": volts if p == 0 else -volts,
                         "cells": int(last.size),
                         "median change": float(np.median(last)) if last.size else math.nan,
-                        "per decade": slope.value,
+                        "per decade, cells at rest taken off": slope.value,
                         "95 % low": slope.low,
                         "95 % high": slope.high,
                         f"moved by {grid.level:.0%}": float((np.abs(last) >= grid.level).mean())

@@ -162,7 +162,8 @@ class VmmResult:
             f"{m['vmm_rmse_fs']:.2%} of the full scale, {m['vmm_effective_bits']:.2f} effective bits. The map that "
             "products of single rows give, all lines connected, explains "
             f"{m['vmm_wire_share']:.0%} of the squared error: that share is wires and drivers; the rest is noise, "
-            f"drift and the cells' bend. {self._against_target()}Products beyond the range: {m['vmm_overflow_fraction']:.1%}."
+            f"drift and the cells' bend. {self._against_target()}"
+            f"Products beyond the range: {m['vmm_overflow_fraction']:.1%}."
         )
         table = DataFrame(
             {
