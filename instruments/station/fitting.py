@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
 
-from ...common.errors import RefusedError, XbarlabError
+from ...common.errors import RefusedError
 from ..capabilities import CrossbarArray
 from ..drivers.roles import lacking_verbs, require_role
-from ..errors import ConnectionLostError, InstrumentError
 
 _ARRAYS = "an array is a CrossbarBoard, or several instruments composed to one: array: {type: ProbedArray, …}"
 
@@ -66,27 +64,3 @@ def _takes(kind: type, argument: str) -> bool:
         if not any(one.kind == inspect.Parameter.VAR_KEYWORD for one in parameters.values()):
             return False
     return False
-
-
-def failed_at_opening(name: str, settings: Mapping[str, Any], make: Any, error: Exception) -> XbarlabError | None:
-    """Return what to say of a driver that failed while it was opened; None where it is one of ours, and a defect.
-
-    A driver of somebody else's says in its own words what it does not find: that the wrong instrument is at the
-    address, or none.
-    """
-    from pyvisa.errors import Error as VisaError
-
-    driver = f"{getattr(make, '__name__', make)} ({getattr(make, '__module__', '?')})"
-    address = settings.get("address") or settings["init"].get("address")
-    there = f" at {address}" if address else ""
-    if isinstance(error, VisaError | OSError):
-        return ConnectionLostError(
-            f"{name}{there} did not answer the driver {driver}: {error}: check that the instrument is on, that it is "
-            "one of this make, its address and port, and that no other program holds it"
-        )
-    if getattr(make, "__module__", "").partition(".")[0] == __name__.partition(".")[0]:
-        return None
-    return InstrumentError(
-        f"{name}{there} could not be opened by the driver {driver}: {type(error).__name__}: {error}: check that the "
-        "instrument there is one of this make"
-    )

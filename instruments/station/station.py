@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import inspect
 import json
 import logging
 import os
@@ -15,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
-from ...common.errors import RefusedError, XbarlabError, unknown
+from ...common.errors import RefusedError, XbarlabError
 from ...common.owned import NotCopied
 from ...common.progress import ProgressBar
 from ..capabilities import Clock, CrossbarArray, Identity
@@ -24,11 +23,13 @@ from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
 from ..wire.wire_log import tracing
 from .bench_lock import BenchLock
-from .fitting import failed_at_opening, require_array
+from .failed_opening import bad_entry, failed_at_opening
+from .fitting import require_array
 from .instrument_types import known_arguments
 from .qcodes_station import station_class
 from .station_file import ComposedArray, StationFile, read_station
 from .terminations import TERMINATIONS
+from .thermometer import Thermometer, find_thermometer
 
 if TYPE_CHECKING:
     from qcodes.station import Station
@@ -132,6 +133,14 @@ class Bench(NotCopied):
     def incidents(self) -> tuple[str, ...]:
         """Faults that were got over since the bench was opened, one sentence each: a read that was done once more."""
         return tuple(self._incidents)
+
+    @property
+    def thermometer(self) -> Thermometer | None:
+        """The chip's temperature, where the station names a thermometer: call it for kelvins."""
+        name = self.file.thermometer
+        if name is None:
+            return None
+        return find_thermometer(self.station.components, name, f"{self.file.path}: xbarlab.thermometer")
 
     @property
     def path(self) -> Path:
@@ -264,7 +273,7 @@ class Bench(NotCopied):
             except XbarlabError:
                 raise
             except Exception as error:
-                said = self._bad_entry(name, error)
+                said = bad_entry(name, self.file.instruments[name], self.file.types[name].make, error)
                 if said is not None:
                     raise RefusedError(f"{self.file.path}: instruments.{name}: {said}") from error
                 failed = failed_at_opening(name, self.file.instruments[name], self.file.types[name].make, error)
@@ -281,6 +290,7 @@ class Bench(NotCopied):
         elif self.file.boards:
             self._array = self._join(boards)
         self._clock = self._choose_clock()
+        _ = self.thermometer  # refused now, not at the first hour of a bake
         # Only now is it known whether the instruments are simulated; until here they have been made safe, no more.
         from .chip_accounts import own_chips
 
@@ -310,28 +320,6 @@ class Bench(NotCopied):
         """Whether an instrument that is neither the array nor a part of it is told what the chip bears."""
         known, init = known_arguments(self.file.types[name].make), self.file.instruments[name]["init"]
         return {"chip", "limits"} <= set(known) and not {"chip", "limits"} & set(init)
-
-    def _bad_entry(self, name: str, error: Exception) -> str | None:
-        """Return what in the file of instrument ``name`` made QCoDeS fail, None if nothing did."""
-        from qcodes.instrument import Instrument
-
-        if not isinstance(error, TypeError | ValueError | AttributeError | LookupError | RuntimeError):
-            return None
-        settings = self.file.instruments[name]
-        make = self.file.types[name].make
-        mistyped = [key for key in settings["init"] if key not in known_arguments(make)]
-        if isinstance(error, TypeError) and mistyped and inspect.isclass(make):
-            return f"init: {unknown('argument', mistyped[0], known_arguments(make))}"
-        if Instrument.exist(name):
-            known = Instrument.find_instrument(name).parameters
-            for key in settings.get("parameters") or {}:
-                if key not in known and "." not in key:
-                    return f"parameters: {unknown('parameter', key, known)}"
-                if "." in key and not isinstance(error, TypeError | ValueError):
-                    return f"parameters: {key} cannot be found: {error}"
-        if isinstance(error, TypeError | ValueError) or settings.get("parameters") or settings.get("add_parameters"):
-            return str(error.args[0] if error.args else error)
-        return None
 
     def _choose_clock(self) -> Clock:
         array = self.array

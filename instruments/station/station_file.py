@@ -76,6 +76,8 @@ class StationFile:
         What is told to who wrote the file: old names, and the new ones.
     wear : str, optional
         Where the wear ledger is, as it was written.
+    thermometer : str, optional
+        Which parameter is the chip's temperature, ``instrument.parameter``.
     """
 
     path: Path
@@ -92,6 +94,7 @@ class StationFile:
     states: tuple[str, ...] = ()
     types: dict[str, InstrumentType] = field(default_factory=dict[str, InstrumentType])
     notes: tuple[str, ...] = ()
+    thermometer: str | None = None
 
     def account(self, *, simulated: bool, board: str | None = None) -> str | None:
         """Return what a chip's wear is kept under; None where it is a fresh one each time, or has no name.
@@ -204,7 +207,19 @@ def read_station(path: Path | str, *, overrides: Mapping[str, Any] | None = None
         states=states,
         types=types,
         notes=notes,
+        thermometer=_thermometer(ours.thermometer, instruments, f"{path}: xbarlab.thermometer"),
     )
+
+
+def _thermometer(name: object, instruments: Mapping[str, Any], where: str) -> str | None:
+    if name is None:
+        return None
+    first, dot, parameter = name.partition(".") if isinstance(name, str) else ("", "", "")
+    if not dot or not first or not parameter:
+        raise RefusedError(f"{where} is {name!r}: write instrument.parameter, like lakeshore.A.temperature")
+    if first not in instruments:
+        raise RefusedError(f"{where}: {unknown('instrument', first, instruments)}")
+    return str(name)
 
 
 def _settings(entry: InstrumentEntry, kind: InstrumentType, path: Path, name: str) -> dict[str, Any]:

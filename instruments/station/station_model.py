@@ -81,6 +81,8 @@ class OurSection(Record):
         What this bench may apply at most; narrows what driver, board and chip allow.
     wear : str
         Where the wear ledger is: a folder, or a file that ends in ``.sqlite``.
+    thermometer : str
+        ``instrument.parameter`` that is the temperature of the chip [K or °C], recorded with what takes long.
     """
 
     array: Annotated[
@@ -104,6 +106,7 @@ class OurSection(Record):
     clock: Literal["auto", "wall", "simulated"] = "auto"
     limits: Limits = Field(default_factory=dict)
     wear: Annotated[Any, WithJsonSchema({"type": ["string", "null"]})] = None
+    thermometer: Annotated[Any, WithJsonSchema({"type": ["string", "null"], "pattern": _DOTTED})] = None
 
 
 class StationRecord(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import sys
 import time
@@ -69,6 +70,7 @@ class Run:
     seed : seeds the host's random choices (targets); the chip's own seed belongs to the bench.
     quiet : no progress bars.
     resumed : the folder holds a run that ended early, and this one goes on with it.
+    thermometer : returns the chip's temperature [K], where the bench has one: ``bench.thermometer``.
 
     Attributes
     ----------
@@ -96,6 +98,7 @@ class Run:
         quiet: bool = False,
         station: Any = None,
         resumed: bool = False,
+        thermometer: Callable[[], float] | None = None,
     ) -> None:
         directory = Path(directory) if directory is not None else None
         self.directory = directory
@@ -107,6 +110,7 @@ class Run:
         self.step_id, self.place = "step", ""
         self.history: dict[str, StepHistory] = {}
         self.at_unit: Callable[[], None] | None = None
+        self._thermometer = thermometer
         self._spent: Callable[[], Cost] = Cost
         self._gave: dict[str, float] | None = None
         self._target: object = None
@@ -174,6 +178,10 @@ class Run:
         run.id = next((str(entry["run"]) for entry in entries if "run" in entry), run.id)
         run._seconds = float(entries[-1]["seconds"]) if entries else 0.0
         return run
+
+    def temperature(self) -> float:
+        """Return the chip's temperature [K] now; nan where no thermometer is known."""
+        return math.nan if self._thermometer is None else self._thermometer()
 
     @property
     def seconds(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ...analysis.report.report import Section
 
 TEN_YEARS = 3.15576e8
+STEADY = 0.1  # K
 
 
 class RetentionPlan(ProgrammingPlan):
@@ -51,7 +52,9 @@ class RetentionPlan(ProgrammingPlan):
     read_average: int = Field(default=16, ge=1, description="conversions per cell and read")
     extrapolate_to: float = Field(default=TEN_YEARS, gt=0, description="age at which the change is predicted [s]")
     temperature: float | None = Field(
-        default=None, gt=0, description="temperature of the chuck during the step, recorded with the data [K]"
+        default=None,
+        gt=0,
+        description="temperature of the chuck; by default what the station's thermometer reads with every read [K]",
     )
 
     @model_validator(mode="after")
@@ -104,6 +107,8 @@ class RetentionResult:
     cells: list[tuple[int, int]]
     reads: RetentionReads
     verdict: NDArray[np.int8]
+    temperature: FloatArray = field(default_factory=lambda: np.empty(0))
+    """At every read [K], nan where nobody said."""
 
     @property
     def frame(self) -> DataFrame:
@@ -122,6 +127,7 @@ class RetentionResult:
                 "seconds_s": self.reads.seconds[read, cell],
                 "conductance_S": g[read, cell],
                 "change_S": (g - g[0])[read, cell],
+                "temperature_K": self.temperature[read] if self.temperature.size else np.full(read.shape, np.nan),
             }
         )
 
@@ -152,7 +158,11 @@ class RetentionResult:
 
     @property
     def _at(self) -> str:
-        return f" at {self.plan.temperature:g} K" if self.plan.temperature is not None else ""
+        known = self.temperature[np.isfinite(self.temperature)]
+        if not known.size:
+            return ""
+        low, high = float(known.min()), float(known.max())
+        return f" at {low:.4g} K" if high - low < STEADY else f" at {low:.4g} to {high:.4g} K"
 
     def section(self) -> Section:
         """Return the figure, the levels and the cells as a part of the report."""
@@ -162,7 +172,10 @@ class RetentionResult:
         plan, reads = self.plan, self.reads
         known = int(reads.known.sum())
         how = "programmed to levels by read–verify" if plan.prepare == "levels" else "taken as they were found"
-        heat = self._at.removeprefix(" at ") or "not recorded: say it in the plan (temperature)"
+        heat = (
+            self._at.removeprefix(" at ")
+            or "not recorded: say it in the plan (temperature), or name a thermometer in the station"
+        )
         text = (
             f"{known} of {len(self.cells)} cells, {how}, read {reads.seconds.shape[0]} times from "
             f"{duration(float(reads.seconds[0].min()))} to {duration(float(reads.seconds[-1].max()))} after their last "
@@ -209,6 +222,7 @@ def retention(array: CrossbarArray, plan: RetentionPlan, run: Run | None = None)
         Variable("conductance", "Conductance", "S"),
         Variable("seconds", "Time since the last write", "s"),
         Variable("target", "Target", "S"),
+        Variable("temperature", "Temperature", "K"),
     ]
     meta: dict[str, float | str] = {"width": plan.width, "prepare": plan.prepare}
     if plan.temperature is not None:
@@ -240,11 +254,15 @@ def retention(array: CrossbarArray, plan: RetentionPlan, run: Run | None = None)
                 g[inside] = array.read(part, average=plan.read_average).conductance
                 seconds[inside] = 0.5 * (begun + watch.now())
             seconds -= at.written
-            work.add({"read": number}, conductance=g, seconds=seconds, target=wanted)
+            warm = np.array(keep.temperature() if plan.temperature is None else plan.temperature)
+            work.add(
+                {"read": number},
+                conductance=g, seconds=seconds, target=wanted, temperature=np.full(block.shape, warm),
+            )  # fmt: skip
             watch.mark()
-            work.done(f"{duration(float(time))} after the last pulse", g=g, seconds=seconds)
-        g, seconds = work.stack("g"), work.stack("seconds")
-    return _result(plan, block, good, wanted, state.verdict, seconds, g)
+            work.done(f"{duration(float(time))} after the last pulse", g=g, seconds=seconds, temperature=warm)
+        g, seconds, temperature = (work.stack(name) for name in ("g", "seconds", "temperature"))
+    return _result(plan, block, good, wanted, state.verdict, seconds, g, temperature)
 
 
 def _cell_by_cell(block: Block) -> list[Block]:
@@ -259,6 +277,7 @@ def _result(
     verdict: NDArray[np.int8],
     seconds: FloatArray,
     g: FloatArray,
+    temperature: FloatArray,
 ) -> RetentionResult:
     from ...analysis.programming.levels import nearest_level
 
@@ -286,4 +305,5 @@ def _result(
             high=high[rows, cols],
         ),
         verdict=verdict[rows, cols],
+        temperature=temperature,
     )

@@ -85,7 +85,7 @@ def resume_run(
                 refuse_virgin_chip(folder, bench.array)
             run = Run(
                 folder, title=book.title, sample=card.chip, seed=card.seed or 0, quiet=quiet, station=bench.station,
-                resumed=True,
+                resumed=True, thermometer=bench.thermometer,
             )  # fmt: skip
             note_run(bench, run)
             origin = origin_of(bench, station_file, begun=begun_at(entries))

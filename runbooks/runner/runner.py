@@ -116,7 +116,10 @@ def run_runbook(
 
         def begin(bench: Bench) -> RunRecord:
             chip = chip_id(bench)
-            run = Run(folder, title=book.title, sample=chip, seed=seed or 0, quiet=quiet, station=bench.station)
+            run = Run(
+                folder, title=book.title, sample=chip, seed=seed or 0, quiet=quiet, station=bench.station,
+                thermometer=bench.thermometer,
+            )  # fmt: skip
             card = card_of(
                 book, station_file, chip, run=run.id, seed=seed, check=check, overrides=overrides,
                 simulation=simulations(bench), births=births(bench),
