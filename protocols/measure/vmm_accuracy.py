@@ -91,7 +91,7 @@ class VmmPlan(Plan):
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost of one read and all products."""
-        products = self.vectors * (1 + len(self.rows(spec))) + self.repeats * spec.rows
+        products = self.vectors * len({*self.rows(spec), spec.rows}) + self.repeats * spec.rows
         seconds = spec.read_seconds(spec.whole, self.average) + products * spec.vmm_slot_seconds
         return Forecast(spec.rows * spec.cols, max(self.volts, spec.read_volts), 0, seconds)
 
@@ -222,7 +222,7 @@ def vmm_accuracy(array: CrossbarArray, plan: VmmPlan, run: Run | None = None) ->
             work.add({"active": count, "vector": number}, current=got, expected=wanted)
         return current
 
-    units = ["all rows", *(f"{count} active rows" for count in rows)]
+    units = {count: f"{count} active rows" for count in sorted({*rows, spec.rows})}
     with keep.work("vmm_accuracy", axes, variables, label="sets", total=2 + len(units), drawn=False) as work:
         if work.begin("read"):
             work.done("read", conductance=array.read(spec.whole, average=plan.average).conductance)
@@ -232,15 +232,12 @@ def vmm_accuracy(array: CrossbarArray, plan: VmmPlan, run: Run | None = None) ->
             single = np.repeat(plan.volts * np.eye(spec.rows), plan.repeats, axis=0)
             got = measured(0, single).reshape(spec.rows, plan.repeats, spec.cols) / plan.volts
             work.done("single rows", mean=got.mean(axis=1), error=got.std(axis=1, ddof=1) / np.sqrt(plan.repeats))
-        for unit, count in zip(units, (spec.rows, *rows), strict=True):
+        for count, unit in units.items():
             if work.begin(unit):
                 work.done(unit, current=measured(count, vectors(count)))
         lines, error = (work.piece("single rows", name) for name in ("mean", "error"))
-        random = Products(vectors(spec.rows), work.piece(units[0], "current"))
-        active = {
-            count: Products(vectors(count), work.piece(unit, "current"))
-            for unit, count in zip(units[1:], rows, strict=True)
-        }
+        of_rows = {count: Products(vectors(count), work.piece(unit, "current")) for count, unit in units.items()}
+        random, active = of_rows[spec.rows], {count: of_rows[count] for count in rows}
     return VmmResult(
         plan=plan, read=read, lines=lines, lines_stderr=error, random=random, active=active, full_scale=full_scale,
         target=plan.target(spec) if plan.target_file is not None else _programmed(plan, keep.chip.target, read),

@@ -58,6 +58,33 @@ RUNBOOKS = {
             "pulses.cycles=3",
         ],
     ),
+    "characterise_1t1r": (
+        "mock_ta_hfo2",
+        "tcp_ta_hfo2",
+        [
+            "form.cells=0:8,0:8", "yield.cells=0:8,0:8", "wire.cells=0:8,0:8", "iv.cells=0:1,0:2", "iv.cycles=2",
+            "kinetics.cells=0:1,0:8", "kinetics.set_volts=[0.8, 1.0]", "kinetics.reset_volts=[0.5]",
+            "kinetics.longest=1e-6", "pulses.cells=0:2,0:4", "pulses.pulses=10", "pulses.cycles=2",
+            "program.cells=0:8,0:8", "vmm.vectors=10", "retention.cells=0:2,0:8", "retention.last=100",
+            "noise.cells=0:1,0:4", "noise.seconds=1", "half_select.cells=0:1,0:8", "half_select.volts=[0.5, 0.9]",
+            "half_select.pulses=1000", "reading.cells=0:1,0:8", "reading.volts=[0.2, 0.3]", "reading.pulses=1000",
+            "endurance.cells=6:8,0:4", "endurance.cycles=100",
+        ],
+    ),
+    "characterise_tio2": (
+        "mock_tio2",
+        "tcp_tio2",
+        [
+            "virgin.cells=0:3,0:3", "form.cells=0:3,0:3", "yield.cells=0:3,0:3", "wire.cells=0:3,0:3",
+            "iv.cells=0:1,0:2", "iv.cycles=2", "iv.step=0.1", "schemes.cells=0,0", "schemes.among=0:2,0:2",
+            "kinetics.cells=0:1,0:2", "kinetics.set_volts=[1.6]", "kinetics.reset_volts=[1.7]",
+            "kinetics.longest=1e-6", "pulses.cells=0:1,0:2", "pulses.pulses=20", "pulses.cycles=3",
+            "program.cells=0:2,0:2", "retention.cells=0:2,0:2", "retention.last=100", "noise.cells=0:1,0:2",
+            "noise.seconds=1", "half_select.cells=0:1,0:2", "half_select.volts=[0.6, 0.9]", "half_select.pulses=10",
+            "reading.cells=0:1,0:2", "reading.volts=[0.2, 0.3]", "reading.pulses=10", "endurance.cells=1:2,0:2",
+            "endurance.cycles=20",
+        ],
+    ),
 }  # fmt: skip
 TIMEOUT = 180.0
 WITHIN_LINE = 0.3  # s: more than nearly every unit of work takes
