@@ -93,7 +93,7 @@ _HOMES = {
     "IsppPlan": "protocols.programming.ispp",
     "IsppResult": "protocols.programming.ispp",
     "ispp": "protocols.programming.ispp",
-    "ComparePlan": "protocols.programming.compare_programming",
+    "ComparePlan": "protocols.programming.compare_plan",
     "CompareResult": "protocols.programming.compare_programming",
     "compare_programming": "protocols.programming.compare_programming",
     "ReadVerifyPlan": "protocols.programming.read_verify",

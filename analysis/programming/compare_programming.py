@@ -161,23 +161,48 @@ def saved_pulses(ours: Attempt, other: Attempt) -> Estimate:
     return mean_estimate(other.pulses - ours.pulses)
 
 
-def comparison_words(best: Sequence[Attempt]) -> str:
+def success_told_apart(ours: Attempt, other: Attempt) -> bool:
+    """Return whether one succeeded on more cells beyond chance: McNemar's exact test on the same cells, 5 %."""
+    from scipy.stats import binomtest
+
+    won, lost = (int((a.accepted & ~b.accepted).sum()) for a, b in ((ours, other), (other, ours)))
+    return won + lost > 0 and float(binomtest(won, won + lost).pvalue) < 0.05
+
+
+def fewest_with_success(attempts: Iterable[Attempt], least: float) -> Attempt | None:
+    """Return the attempt with the fewest pulses among those that succeeded on at least this share, None where none."""
+    good = [one for one in attempts if one.success.value >= least]
+    return min(good, key=lambda one: float(one.pulses.mean())) if good else None
+
+
+def comparison_words(attempts: Sequence[Attempt]) -> str:
     """Return for every number of bits how ours stands against each of the others, whichever way it went."""
+    best = best_of_each(attempts)
     said: list[str] = []
     for ours in (one for one in best if one.way == OURS):
-        success = format_value(ours.success.value, FRACTION)
-        parts = [f"{ours.bits} bits: read–verify {ours.pulses.mean():.2f} pulses per cell, {success} in their window"]
+        least = ours.success.value
+        parts = [f"{ours.bits} bits: read–verify {ours.pulses.mean():.2f} pulses per cell, success {_share(least)}"]
         for other in (one for one in best if one.bits == ours.bits and one.way != OURS):
             saved = saved_pulses(ours, other)
-            verdict = "more" if saved.low > 0.0 else "fewer" if saved.high < 0.0 else "no different number"
-            apart = other.success.value - ours.success.value
-            equal = "equal success" if abs(apart) <= EQUAL_SUCCESS else "unequal success"
-            parts.append(
-                f"{other.name} takes {verdict} ({saved.value:+.2f} pulses per cell, {saved.low:+.2f} to "
-                f"{saved.high:+.2f}) at {equal} ({format_value(other.success.value, FRACTION)})"
+            verdict = "more" if saved.low > 0.0 else "fewer" if saved.high < 0.0 else "not clearly more or fewer"
+            word = "another" if success_told_apart(ours, other) else "no clearly other"
+            text = (
+                f"{other.name} takes {verdict} ({saved.value:+.2f} pulses, {saved.low:+.2f} to {saved.high:+.2f}) at "
+                f"{word} success, {_share(other.success.value)}"
             )
+            scan = [one for one in attempts if one.bits == ours.bits and one.way == other.way]
+            alike = fewest_with_success(scan, least)
+            if alike is None:
+                text += "; none of its staircases succeeds as often as read–verify"
+            elif alike is not other:
+                text += f"; the fewest with at least read–verify's success are {alike.pulses.mean():.2f}"
+            parts.append(text)
         said.append("; ".join(parts).replace("-", "−") + ".")
     return " ".join(said)
+
+
+def _share(value: float) -> str:
+    return format_value(value, FRACTION)
 
 
 def side_by_side(best: Iterable[Attempt]) -> DataFrame:
@@ -274,22 +299,26 @@ def comparison_figure(best: Sequence[Attempt], *, title: str = "Ways of programm
 
 
 def _success_curve(ax: Axes, best: Sequence[Attempt], bits: int) -> None:
-    ax.set(
-        title=f"{bits} {'bit' if bits == 1 else 'bits'}", xlabel="Pulses per cell", ylabel="Cells in their window (%)"
-    )
-    most = 1.0
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set(title=f"{bits} bits", xlabel="Pulses per cell", ylabel="Cells in their window (%)")
+    if not any(one.accepted.any() for one in best):
+        note(ax, "no cell reached its window")
+        return
+    most = 1.05 * max(float(np.percentile(one.pulses[one.accepted], 99)) for one in best if one.accepted.any())
     for one in best:
         taken = np.sort(one.pulses[one.accepted])
-        if not one.accepted.size:
-            note(ax, "no cell was tried")
-            return
         share = 100.0 * np.arange(1, taken.size + 1) / one.accepted.size
         colour = PALETTE[list(WAYS).index(one.way)]
-        x, y = np.concatenate([[0.0], taken]), np.concatenate([[0.0], share])
+        end = max(most, float(taken[-1])) if taken.size else most
+        x, y = (
+            np.concatenate([[0.0], taken, [end]]),
+            np.concatenate([[0.0], share, share[-1:] if taken.size else [0.0]]),
+        )
         label = f"{one.name}: mean {one.pulses.mean():.1f}, {100.0 * one.success.value:.1f} %"
         ax.step(x, y, where="post", color=colour, linewidth=1.9, label=label)
-        most = max(most, float(np.percentile(taken, 99)) if taken.size else 1.0)
-    ax.set_xlim(0.0, 1.05 * most)
+    ax.set_xlim(0.0, max(most, 1.0))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylim(0.0, 102.0)
     ax.legend(loc="lower right")
 
@@ -315,6 +344,6 @@ def error_figures(best: Sequence[Attempt], spacing: Callable[[int], float]) -> l
     made: list[tuple[str, Figure]] = []
     for bits in sorted({one.bits for one in best}):
         errors = {one.name: np.where(one.closed, one.final - one.target, np.nan) for one in best if one.bits == bits}
-        title = f"Error at the end, {bits} {'bit' if bits == 1 else 'bits'}"
+        title = f"Error at the end, {bits} bits"
         made.append((f"{title}; the line marks half a level.", error_cdf(errors, spacing=spacing(bits), title=title)))
     return made
