@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from xbarlab.analysis.measurements import array_maps, forming_stats, levels
+from xbarlab.analysis.measurements import array_maps, forming_stats
 from xbarlab.analysis.measurements import yield_classes as yc
 from xbarlab.analysis.plots import iv_family, plots
+from xbarlab.analysis.programming import levels
 
 US = 1e-6
 RNG = np.random.default_rng(0)

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from xbarlab.analysis.measurements import forming_stats, levels
+from xbarlab.analysis.measurements import forming_stats
+from xbarlab.analysis.programming import levels
 
 US = 1e-6
 LEVELS = np.linspace(20, 160, 8) * US

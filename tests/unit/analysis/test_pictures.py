@@ -9,11 +9,12 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from xbarlab.analysis.measurements import array_maps, forming_stats, levels, training
+from xbarlab.analysis.measurements import array_maps, forming_stats, training
 from xbarlab.analysis.plots import iv_family as iv
 from xbarlab.analysis.plots.colour_scale import BEYOND_COLOUR, ColourScale
 from xbarlab.analysis.plots.plots import PALETTE, png_bytes
 from xbarlab.analysis.plots.so_far import so_far
+from xbarlab.analysis.programming import levels
 from xbarlab.analysis.report import wear
 
 US = 1e-6
