@@ -213,38 +213,43 @@ def side_by_side(best: Iterable[Attempt]) -> DataFrame:
     for one in best:
         found = one.numbers()
         pulses, success, energy = (found[name] for name in ("pulses_per_cell", "success", "energy_per_cell"))
-        share = programmed_fraction(one.low, one.high, one.final)
         rows.append(
             {
                 "bits": one.bits,
                 "way": one.name,
                 "staircase": one.setting,
                 "pulses per cell": pulses.value,
-                "pulses low": pulses.low,
-                "pulses high": pulses.high,
+                "95 % of pulses": _interval(pulses),
                 "success [fraction]": success.value,
-                "success low [fraction]": success.low,
-                "success high [fraction]": success.high,
-                "read as its level [fraction]": share.value,
-                "SETs": float(one.sets.mean()),
-                "RESETs": float((one.pulses - one.sets).mean()),
-                "reversals": float(one.reversals.mean()),
+                "95 % of success": _interval(success, FRACTION),
+                "read as its level [fraction]": programmed_fraction(one.low, one.high, one.final).value,
                 "energy [J]": energy.value,
-                "energy low [J]": energy.low,
-                "energy high [J]": energy.high,
-                "start, median [S]": float(np.median(one.start)),
+                "95 % of energy": _interval(energy, "J"),
             }
         )
     return DataFrame(rows)
 
 
+def _interval(estimate: Estimate, unit: str = "") -> str:
+    low, high = (format_value(end, unit, 3, like=estimate.value) for end in (estimate.low, estimate.high))
+    return f"{low} … {high}"
+
+
 def split_table(best: Iterable[Attempt]) -> DataFrame:
-    """Return pulses per cell of every part of the work, one line per number of bits and way."""
+    """Return pulses per cell by part of the work and by polarity, and from where they began, one line per way."""
     from pandas import DataFrame
 
     return DataFrame(
         [
-            {"bits": one.bits, "way": one.name, **dict(zip(PARTS, one.split.mean(axis=1).tolist(), strict=True))}
+            {
+                "bits": one.bits,
+                "way": one.name,
+                **dict(zip(PARTS, one.split.mean(axis=1).tolist(), strict=True)),
+                "SETs": float(one.sets.mean()),
+                "RESETs": float((one.pulses - one.sets).mean()),
+                "reversals": float(one.reversals.mean()),
+                "start, median [S]": float(np.median(one.start)),
+            }
             for one in best
         ]
     )
