@@ -131,6 +131,24 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     ),
     "ispp_programmed_fraction": (FRACTION, "programmed_fraction reached by that incremental-staircase programming"),
     "ispp_success_fraction": (FRACTION, "success_fraction reached by that incremental-staircase programming"),
+    **{
+        f"{way}{name}_{bits}bit": (unit, f"{what}{by}, {2**bits} levels")
+        for bits in (2, 3)
+        for way, by in (
+            ("", ", by read–verify"),
+            ("ispp_", ", by the best of a scan of amplitude staircases"),
+            ("gate_staircase_", ", by the best of a scan of staircases of the SET's gate"),
+        )
+        for name, unit, what in (
+            (
+                "pulses_per_cell",
+                PULSES,
+                "all pulses from the common start, initialisation included, over cells attempted",
+            ),
+            ("success", FRACTION, "cells in their window at the last delayed re-verify over healthy cells attempted"),
+            ("energy_per_cell", "J", "Σ V²·G·width of all pulses, mean over cells attempted"),
+        )
+    },
     "retention_drift_nu": (
         "",
         "ν of G(t) = G(t0)·(t/t0)^−ν of each cell since its last write, wander in ln t allowed for; median over cells "

@@ -26,9 +26,11 @@ def programmed_fraction(
 
     A healthy cell without a final reading counts as missed. Cells without a level (nan) are not counted.
     """
-    below, _ = _errors(low, achieved, healthy)
-    above, _ = _errors(high, achieved, healthy)
-    return fraction_estimate(int(((below >= 0.0) & (above <= 0.0)).sum()), int(below.size))
+    below, above, got = (np.asarray(values, dtype=np.float64) for values in (low, high, achieved))
+    use = ~np.isnan(below) & ~np.isnan(above)  # an outermost level may reach to infinity
+    if healthy is not None:
+        use &= np.asarray(healthy, dtype=bool)
+    return fraction_estimate(int(((got >= below) & (got <= above))[use].sum()), int(use.sum()))
 
 
 def programming_sigma(target: ArrayLike, achieved: ArrayLike, healthy: ArrayLike | None = None) -> Estimate:

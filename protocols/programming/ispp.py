@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +20,6 @@ from ..measure.read_array import map_axes
 from ..plan import Forecast, with_intervals
 from .programming_plan import ProgrammingPlan
 from .staircases import FixedStaircase, Ramp
-from .verify_loop import VerifyLoop
 from .verify_state import Verdict, VerifyState
 
 if TYPE_CHECKING:
@@ -29,10 +28,29 @@ if TYPE_CHECKING:
 
     from ...analysis.report.report import Section
 
-# Staircases whose success differs by less are taken as equally successful: about two standard errors on 512 cells.
-EQUAL_SUCCESS = 0.02
-
 Values = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """Start of the SET staircase and steps of both [V], one combination of a scan."""
+
+    set_start: float
+    set_step: float
+    reset_step: float
+
+    def staircase(self, set_ramp: Ramp, reset_ramp: Ramp, shape: tuple[int, int]) -> FixedStaircase:
+        """Return the staircase over two ramps."""
+        return FixedStaircase(
+            replace(set_ramp, start=self.set_start, step=self.set_step),
+            replace(reset_ramp, step=self.reset_step),
+            shape,
+        )
+
+
+def climbs(set_starts: Values, set_steps: Values, reset_steps: Values) -> list[Climb]:
+    """Return every combination."""
+    return [Climb(*one) for one in product(set_starts, set_steps, reset_steps)]
 
 
 class IsppPlan(ProgrammingPlan):
@@ -120,6 +138,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
     from pandas import DataFrame
 
     from ...analysis.estimates.estimates import fraction_estimate
+    from ...analysis.programming.compare_programming import fewest_at_equal_success
     from ...analysis.programming.levels import programmed_fraction
 
     plan.check(array.spec)
@@ -128,7 +147,7 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
     wanted = plan.targets(block, keep)
     healthy = keep.chip.healthy_of(array)[block.slices]
     set_ramp, reset_ramp = plan.ramps(array.spec)
-    scan = list(product(plan.set_starts, plan.set_steps, plan.reset_steps))
+    scan = climbs(plan.set_starts, plan.set_steps, plan.reset_steps)
     variables = [
         Variable("conductance", "Conductance", "S"),
         Variable("pulses", "Pulses"),
@@ -146,65 +165,59 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
         if work.begin("before"):
             work.done(before=array.read(block, average=4).conductance)
         on = work.piece("before", "before") > plan.on_above
-        for index, (set_start, set_step, reset_step) in enumerate(scan):
+        for index, climb in enumerate(scan):
             if not work.begin(f"staircase {index}"):
                 continue
-            _same_start(array, block, set_ramp, reset_ramp, plan.width, on)
-            fixed = FixedStaircase(
-                Ramp(set_ramp.knob, set_start, set_ramp.stop, set_step, set_ramp.held),
-                Ramp(reset_ramp.knob, reset_ramp.start, reset_ramp.stop, reset_step, reset_ramp.held),
-                block.shape,
-            )
+            same_start(array, block, (set_ramp, reset_ramp), plan.width, on=on)
             state = VerifyState(plan.goal(wanted), array.spec.healthy_mask(block), plan.acceptance())
-            loop = VerifyLoop(
-                array,
-                block,
-                state,
-                fixed,
-                width=plan.width,
-                average=plan.average,
-                iterations_max=plan.iterations_max,
-                reverify=plan.reverify(),
-            )
+            loop = plan.loop(array, block, state, climb.staircase(set_ramp, reset_ramp, block.shape))
             while not loop.over:
                 loop.go_on()
             state.close()
             final = array.read(block, average=plan.reverify_average).conductance
-            combination = {"set_start": set_start, "set_step": set_step, "reset_step": reset_step, "combination": index}
-            work.add(combination, conductance=final, pulses=state.pulses, target=wanted)
+            work.add({**asdict(climb), "combination": index}, conductance=final, pulses=state.pulses, target=wanted)
             work.done(final=final, pulses=state.pulses, verdict=state.verdict)
         ends = zip(scan, *(work.pieces(name) for name in ("final", "pulses", "verdict")), strict=True)
         rows: list[dict[str, float]] = []
         pulses: list[FloatArray] = []
-        for (set_start, set_step, reset_step), final, given, verdict in ends:
+        for climb, final, given, verdict in ends:
             attempted = verdict != Verdict.NOT_ATTEMPTED
             judged = attempted & healthy
             done = verdict == Verdict.ACCEPTED
             pulses.append(given[attempted].astype(np.float64))
             rows.append(
                 {
-                    "set_start_V": set_start,
-                    "set_step_V": set_step,
-                    "reset_step_V": reset_step,
+                    "set_start_V": climb.set_start,
+                    "set_step_V": climb.set_step,
+                    "reset_step_V": climb.reset_step,
                     "pulses_per_cell": float(given[attempted].mean()),
                     "programmed_fraction": programmed_fraction(*plan.readings(wanted), final, judged).value,
                     "success_fraction": fraction_estimate(int((done & judged).sum()), int(judged.sum())).value,
                 }
             )
     frame = DataFrame(rows)
-    success = frame["success_fraction"].to_numpy()
-    good = np.isnan(success) | (success >= np.nanmax(success, initial=0.0) - EQUAL_SUCCESS)
-    best = int(np.nanargmin(frame["pulses_per_cell"].where(good).to_numpy()))
+    best = fewest_at_equal_success(frame["pulses_per_cell"], frame["success_fraction"])
     keep.chip.baseline_pulses = pulses[best]
     return IsppResult(block=block, frame=frame, best=best, best_pulses=pulses[best])
 
 
-def _same_start(
-    array: CrossbarArray, block: Block, set_ramp: Ramp, reset_ramp: Ramp, width: float, on: NDArray[np.bool_]
+def same_start(
+    array: CrossbarArray,
+    block: Block,
+    ramps: tuple[Ramp, Ramp],
+    width: float,
+    *,
+    on: NDArray[np.bool_],
+    cells: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Bring every cell back to the kind of state the step found: RESET, then one SET of those that were ``on``."""
+    """Bring ``cells`` (all) to one kind of state: a RESET at the top of its ramp, then one SET of those to be ``on``.
+
+    ``ramps`` are SET's and RESET's; the SET is at the middle of its ramp.
+    """
+    set_ramp, reset_ramp = ramps
+    every = np.ones(block.shape, np.bool_) if cells is None else cells
     volts, gate = reset_ramp.volts_and_gate(np.full(block.shape, reset_ramp.stop))
-    array.pulse(PulseMap(block=block, volts=-volts, width=width, gate=gate, count=1))
+    array.pulse(PulseMap(block=block, volts=-volts, width=width, gate=gate, count=every.astype(np.int64)))
     middle = 0.5 * (set_ramp.start + set_ramp.stop)
     volts, gate = set_ramp.volts_and_gate(np.full(block.shape, middle))
-    array.pulse(PulseMap(block=block, volts=volts, width=width, gate=gate, count=on.astype(np.int64)))
+    array.pulse(PulseMap(block=block, volts=volts, width=width, gate=gate, count=(every & on).astype(np.int64)))

@@ -67,6 +67,7 @@ class Transitions(ArrayState):
         self._ramps = ramps
         self.landed = np.zeros((2, PLACES, KNOBS, LANDINGS), np.float32)
         self.stayed = np.zeros((2, PLACES, KNOBS), np.float32)
+        self._laws: dict[int, tuple[FloatArray, FloatArray, BoolArray]] = {}
 
     def seen(self, sign: int) -> float:
         """Return how many pulses of a polarity have been seen."""
@@ -103,12 +104,23 @@ class Transitions(ArrayState):
         place, knob, landing = self.place(before), self.knob(sign, value), self.landing(after)
         np.add.at(self.landed[at], (place[moved], knob[moved], landing[moved]), 1.0)
         np.add.at(self.stayed[at], (place[~moved], knob[~moved]), 1.0)
+        self._laws.pop(sign, None)
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take up counts."""
+        super().restore(arrays)
+        self._laws.clear()
 
     def law(self, sign: int) -> tuple[FloatArray, FloatArray, BoolArray]:
         """Return chance of no effect [places, knobs], landings given one [places, knobs, landings], what is known.
 
         A place that has seen few pulses at a knob value borrows from the other places.
         """
+        if sign not in self._laws:
+            self._laws[sign] = self._smoothed(sign)
+        return self._laws[sign]
+
+    def _smoothed(self, sign: int) -> tuple[FloatArray, FloatArray, BoolArray]:
         at = SIGNS.index(sign)
         alike = ALIKE * float(np.clip((FEW / max(self.seen(sign), 1.0)) ** NARROWS, 1.0, WIDEST))
         landed = gaussian_filter1d(self.landed[at].astype(np.float64), alike, axis=1, mode="constant")

@@ -8,13 +8,13 @@ from pydantic import Field, model_validator
 
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
-from ...instruments.capabilities import FloatArray
+from ...instruments.capabilities import CrossbarArray, FloatArray
 from ..keeping.run import Run
 from ..plan import Forecast, Plan, check_pulse
-from .staircases import Knob, Ramp
+from .staircases import Knob, Ramp, Staircase
 from .targets import Goal, Levels, load_target
-from .verify_loop import Reverify
-from .verify_state import Acceptance
+from .verify_loop import Recorder, Reverify, VerifyLoop, no_record
+from .verify_state import Acceptance, VerifyState
 
 SLACK = 0.25
 """By which share of its half a window is wider at a delayed re-verify."""
@@ -98,6 +98,21 @@ class ProgrammingPlan(Plan):
     def reverify(self) -> Reverify:
         """Return the delayed re-verify: a cell may stand a little outside its window, well inside half a level."""
         return Reverify(self.reverify_rounds, self.reverify_after, SLACK, self.reverify_average)
+
+    def loop(
+        self,
+        array: CrossbarArray,
+        block: Block,
+        state: VerifyState,
+        staircase: Staircase,
+        record: Recorder = no_record,
+    ) -> VerifyLoop:
+        """Return the loop that programs a block with this plan's pulses, reads and re-verifies."""
+        return VerifyLoop(
+            array, block, state, staircase,
+            width=self.width, average=self.average, iterations_max=self.iterations_max,
+            reverify=self.reverify(), record=record,
+        )  # fmt: skip
 
     @property
     def of_levels(self) -> bool:

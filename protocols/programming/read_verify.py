@@ -24,7 +24,6 @@ from .onboard_verify import BoardLoop
 from .planner import PlanningStaircase
 from .programming_plan import ProgrammingPlan
 from .targets import Goal, check_target
-from .verify_loop import VerifyLoop
 from .verify_state import BoolArray, Verdict, VerifyState
 
 if TYPE_CHECKING:
@@ -264,12 +263,8 @@ def read_verify(
         loop = (
             BoardLoop(array, block, state, plan, record)
             if plan.by_board(array.spec)
-            else VerifyLoop(
-                array, block, state, staircase,
-                width=plan.width, average=plan.average, iterations_max=plan.iterations_max,
-                reverify=plan.reverify(), record=record,
-            )
-        )  # fmt: skip
+            else plan.loop(array, block, state, staircase, record)
+        )
         for name, thing in {"cells": state, "staircase": staircase, "loop": loop, "seen": seen}.items():
             work.hold(name, thing)
         while not loop.over and work.begin(f"reading {seen.readings}"):

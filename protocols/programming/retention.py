@@ -24,7 +24,6 @@ from ..plan import Forecast, with_intervals
 from .planner import PlanningStaircase
 from .programming_plan import ProgrammingPlan
 from .targets import Levels
-from .verify_loop import VerifyLoop
 from .verify_state import Verdict, VerifyState
 
 if TYPE_CHECKING:
@@ -212,10 +211,7 @@ def retention(array: CrossbarArray, plan: RetentionPlan, run: Run | None = None)
     goal = plan.goal(wanted)
     state = VerifyState(goal, good, plan.acceptance())
     staircase = PlanningStaircase(*plan.ramps(array.spec), goal)
-    loop = VerifyLoop(
-        array, block, state, staircase,
-        width=plan.width, average=plan.average, iterations_max=plan.iterations_max, reverify=plan.reverify(),
-    )  # fmt: skip
+    loop = plan.loop(array, block, state, staircase)
     parts = [block] if array.spec.slot_serves == "row" else _cell_by_cell(block)
     axes = [Axis("read", "Read", count=len(plan.times)), *map_axes(block)]
     variables = [

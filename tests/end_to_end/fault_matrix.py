@@ -70,6 +70,9 @@ BENCHES: dict[str, dict[str, Any]] = {
             "dc_sweep": 'dc_sweep: {cells: "0:1,0:2", cycles: 1, step: 0.05}',
             "ispp": 'ispp: {cells: "0:2,0:2", set_starts: [1.2], set_steps: [0.15], reset_steps: [0.1],'
             " levels: {count: 4, low: 10e-6, high: 185e-6}, reverify_rounds: 1}",
+            "compare_programming": 'compare_programming: {cells: "0:2,0:2", bits: [2], reverify_rounds: 1,'
+            " ispp: {set_starts: [1.0], set_steps: [0.15], reset_steps: [0.1], gates: [2.6]},"
+            " gate_staircase: {set_starts: [1.2], set_steps: [0.15], reset_steps: [0.4]}}",
             "read_verify": 'read_verify: {cells: "0:2,0:2", levels: {count: 4, low: 10e-6, high: 185e-6}}',
             "read_verify_board": 'read_verify: {cells: "0:2,0:2", engine: board,'
             " levels: {count: 4, low: 10e-6, high: 185e-6}}",
@@ -105,6 +108,9 @@ BENCHES: dict[str, dict[str, Any]] = {
             " prepare: false, scheme: float}",
             "ispp": f'ispp: {{cells: "0,0:2", set_starts: [1.2], set_steps: [0.2], reset_steps: [0.1], {PASSIVE_RAMPS},'
             f" {PASSIVE_LEVELS}, on_above: 300e-6, width: 200e-9, pulses_max: 12, reverify_rounds: 1}}",
+            "compare_programming": f'compare_programming: {{cells: "0,0:2", bits: [2], {PASSIVE_RAMPS}, width: 200e-9,'
+            " levels: {low: 150e-6, high: 600e-6}, pulses_max: 12, reverify_rounds: 1,"
+            " ispp: {set_starts: [1.2], set_steps: [0.2], reset_steps: [0.1]}}",
             "read_verify": f'read_verify: {{cells: "0,0:2", {PASSIVE_LEVELS}, {PASSIVE_RAMPS}, width: 200e-9,'
             " pulses_max: 12, reverify_rounds: 1}",
             "pulse_response": 'pulse_response: {cells: "0,0", set_volts: 1.6, reset_volts: 1.7, width: 200e-9,'

@@ -21,6 +21,12 @@ def test_programmed_fraction_counts_missing_readings_and_skips_untargeted_cells(
         levels.programmed_fraction(target, target, achieved[:2])
 
 
+def test_a_level_that_is_open_upwards_counts_among_the_programmed() -> None:
+    low, high = np.array([0.0, 60e-6, 60e-6, np.nan]), np.array([60e-6, np.inf, np.inf, np.nan])
+    e = levels.programmed_fraction(low, high, np.array([10e-6, 200e-6, 50e-6, 50e-6]))
+    assert (e.value, e.n) == (pytest.approx(2 / 3), 3)
+
+
 def test_programming_sigma_recovers_the_spread() -> None:
     inside = 0
     for seed in range(20):

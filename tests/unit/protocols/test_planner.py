@@ -105,3 +105,19 @@ def test_a_place_that_saw_nothing_borrows_from_the_others_and_unseen_knobs_are_u
     assert known[far, knob]
     assert not known[:, 0].any()
     assert not seen.law(-1)[2].any()
+
+
+def test_counts_are_smoothed_once_until_pulses_are_added_or_taken_up() -> None:
+    cells = np.ones(80, np.bool_)
+    seen, before = (Transitions(200e-6, {1: SET, -1: RESET}) for _ in range(2))
+    kept = {name: one.copy() for name, one in before.arrays().items()}
+    pulses = np.full(80, 20e-6), np.full(80, 1.2), np.full(80, 100e-6)
+    seen.add(1, *pulses, cells)
+    first, other = seen.law(1), seen.law(-1)
+    assert seen.law(1) is first
+    seen.add(1, *pulses, ~cells)
+    assert seen.law(1)[0].max() > first[0].max(), "pulses without effect are in it"
+    assert seen.law(-1) is other, "nothing was added of this polarity"
+    seen.restore(kept)
+    for mine, theirs in zip(seen.law(1), before.law(1), strict=True):
+        np.testing.assert_array_equal(mine, theirs)

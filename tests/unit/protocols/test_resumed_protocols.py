@@ -51,6 +51,17 @@ PLANS: dict[str, tuple[str, dict[str, Any]]] = {
             "levels": TWO_LEVELS,
         },
     ),
+    "compare_programming": (
+        "compare_programming",
+        {
+            "cells": "0:2,0:2",
+            "bits": [2],
+            "ispp": {"set_starts": [1.0], "set_steps": [0.2], "reset_steps": [0.2], "gates": [2.0]},
+            "gate_staircase": {"set_starts": [0.9], "set_steps": [0.2], "reset_steps": [0.3]},
+            "pulses_max": 8,
+            "reverify_rounds": 1,
+        },
+    ),
     "read_verify": ("read_verify", {"cells": "0:2,0:3", "levels": TWO_LEVELS, "reverify_rounds": 2}),
     "read_verify by the board": (
         "read_verify",
