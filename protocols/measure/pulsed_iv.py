@@ -179,7 +179,7 @@ class PulsedIvResult:
         """Which loops [cells, cycles] formed their cell, or came before the one that did."""
         return self.switching["forming"].to_numpy(dtype=np.bool_).reshape(self.loops.start.shape)
 
-    def _family(self, current: FloatArray, title: str, up: str) -> Figure:
+    def _family(self, current: FloatArray, title: str, up: str, limit: float | None = None) -> Figure:
         from ...analysis.plots.iv_family import iv_family
 
         n_cells, cycles, legs, points = current.shape
@@ -188,6 +188,7 @@ class PulsedIvResult:
             volts,
             current.reshape(n_cells, cycles, legs * points),
             labels=[f"({row}, {col})" for row, col in self.cells],
+            compliance_amps=limit,
             forming=self.forming,
             title=title,
             across="Pulse amplitude (V)",
@@ -257,7 +258,9 @@ class PulsedIvResult:
             text += f" Loops that formed a virgin cell, or came before: {formed}; dotted, and in no other number."
         figures = [("Pulsed I–V family; the bold line is the median loop.", self.plot())]
         if np.isfinite(self.current).any():
-            in_pulse = self._family(self.current, "Current in the pulse", "|Current| in the pulse")
+            in_pulse = self._family(
+                self.current, "Current in the pulse", "|Current| in the pulse", self.plan.compliance
+            )
             figures.append(("Current in the pulse against its amplitude.", in_pulse))
         if any(leg.endswith("out") for leg in self.loops.legs):
             caption = "Switching voltages: all loops, the spread within cells, and that between cells."
