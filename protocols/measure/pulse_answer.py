@@ -43,6 +43,8 @@ def _rule(name: str | None) -> str | None:
 class PulseAnswerPlan(Plan):
     """Cells are brought to places in a range, and get one SET or one RESET there; the pulses are a rule's own."""
 
+    renews = True
+
     cells: str = Field(default="0:4,0:8", description="rows,cols like '0:8,0:8', or 'all'")
     rule: Annotated[str | None, AfterValidator(_rule)] = Field(
         default=None, description="update rule whose pulses are meant; what is given below holds instead of its own"
