@@ -130,11 +130,10 @@ class AnswerSummary:
     @classmethod
     def of_plain(cls, content: dict[str, Any]) -> AnswerSummary:
         """Return what :meth:`plain` gave."""
-        made = {
-            name: Estimate(**value) if isinstance(value, dict) and name != "pulses" else value
-            for name, value in content.items()
-        }
-        return cls(**{**made, "pulses": PulsePair(**content["pulses"])})
+        made: dict[str, Any] = {**content, "pulses": PulsePair(**content["pulses"])}
+        for name in ("up", "down", "up_wrong", "down_wrong", "asymmetry", "noise"):
+            made[name] = Estimate(**content[name])
+        return cls(**made)
 
 
 def summarise(answer: PulseAnswer, pulses: PulsePair) -> AnswerSummary:
@@ -177,9 +176,7 @@ def _wrong(answer: PulseAnswer, way: int, noise: float) -> Estimate:
     known = np.isfinite(step)
     off = known & (step < -WRONG_BEYOND * noise)
     cells = step.shape[-1]
-    return clustered_fraction_estimate(
-        off.reshape(-1, cells).sum(axis=0), known.reshape(-1, cells).sum(axis=0)
-    )
+    return clustered_fraction_estimate(off.reshape(-1, cells).sum(axis=0), known.reshape(-1, cells).sum(axis=0))
 
 
 def _asymmetry(up: Floats, down: Floats) -> Estimate:
@@ -202,7 +199,7 @@ def _asymmetry(up: Floats, down: Floats) -> Estimate:
         return Estimate(value, np.nan, np.nan, n)
     found = bootstrap(
         (up, down), share, paired=True, vectorized=True, n_resamples=_RESAMPLES, method="percentile",
-        random_state=np.random.default_rng(0),
+        rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
     return Estimate(value, float(found.low), float(found.high), n)
 

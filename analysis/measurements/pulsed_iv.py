@@ -10,7 +10,16 @@ import numpy as np
 
 from ..estimates.estimates import Estimate, Floats
 from .forming_loops import forming_loops, without_forming
-from .iv_curve import INVALID, NO_CROSSING, NO_WINDOW, NOT_SWEPT, SWITCHED, SwitchingRule, branch_metrics, first_crossing
+from .iv_curve import (
+    INVALID,
+    NO_CROSSING,
+    NO_WINDOW,
+    NOT_SWEPT,
+    SWITCHED,
+    SwitchingRule,
+    branch_metrics,
+    first_crossing,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame

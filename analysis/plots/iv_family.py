@@ -93,7 +93,7 @@ def iv_family(
         for dashes, which in (("-", ~formed[k]), (":", formed[k])):
             lines = [np.column_stack((v[k, c], i[k, c])) for c in np.flatnonzero(which)]
             drawn = LineCollection(lines, colors=[colour], linewidths=0.8, alpha=alpha, linestyles=dashes)
-            ax.add_collection(drawn, autolim=True)
+            ax.add_collection(drawn, autolim=False)  # both limits are set below
         if few:
             ax.plot([], [], color=colour, linewidth=1.6, label=names[k])
     if formed.any():

@@ -32,8 +32,8 @@ PLANES = (*COUNTS, *STRESSES, LAST_SIGN)
 _FILE = "wear.sqlite"
 _BUSY_SECONDS = 2.0
 FORMAT = 2
-"""Format 1 had no runs and no birth ids; it is taken over. Columns and tables that format 2 got later are added when they
-are missing: who does not know them reads and writes the rest as before."""
+"""Format 1 had no runs and no birth ids; it is taken over. Columns and tables that format 2 got later are added when
+they are missing: who does not know them reads and writes the rest as before."""
 _ADDED = {
     "birth": "TEXT",
     "unattributed": "REAL NOT NULL DEFAULT 0",

@@ -244,10 +244,10 @@ class DcSweepResult:
 def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) -> DcSweepResult:
     """Sweep every cell of a block through ``plan.cycles`` loops.
 
-    The half with the open gate is a sweep of its own, so that each half has its own compliance; whichever comes first, a
-    loop has the positive one first in the data. A unit of work is one
-    loop of one cell; a loop that was cut is done again after the cell was prepared again, for it may have been left on.
-    The cell is read before each loop: its first SET is none of those to come if it was virgin.
+    The half with the open gate is a sweep of its own, so that each half has its own compliance; in the data the
+    positive one is first, whichever was. A unit of work is one loop of one cell; a loop that was cut is done again
+    after the cell was prepared again, for it may have been left on. The cell is read before each loop: its first SET is
+    none of those to come if it was virgin.
     """
     plan.check(array.spec)
     keep = Run.of(run)

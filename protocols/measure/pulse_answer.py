@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
@@ -34,9 +35,8 @@ FACT = "pulse_answer"
 """What an answer is called in a chip's account."""
 
 
-def _rule(name: str | None) -> str | None:
-    if name is not None:
-        plugins.find(plugins.UPDATE_RULES, name)
+def _rule(name: str) -> str:
+    plugins.find(plugins.UPDATE_RULES, name)
     return name
 
 
@@ -46,8 +46,8 @@ class PulseAnswerPlan(Plan):
     renews = True
 
     cells: str = Field(default="0:4,0:8", description="rows,cols like '0:8,0:8', or 'all'")
-    rule: Annotated[str | None, AfterValidator(_rule)] = Field(
-        default=None, description="update rule whose pulses are meant; what is given below holds instead of its own"
+    rule: Annotated[str, AfterValidator(_rule)] = Field(
+        default="manhattan", description="update rule whose pulses are meant; what is given below holds instead"
     )
     set_volts: float | None = Field(default=None, gt=0, description="SET amplitude, the rule's own by default [V]")
     set_gate: float | None = Field(default=None, ge=0, description="gate of the SET [V], where there are gates")
@@ -75,11 +75,6 @@ class PulseAnswerPlan(Plan):
         return PulsePair(**cast("dict[str, float]", chosen))
 
     def _pulses_of_rule(self, spec: ArraySpec, missing: list[str]) -> PulsePair:
-        if self.rule is None:
-            raise RefusedError(
-                f"pulse_answer: {', '.join(missing)} not given: give a number each, or rule: a name of an update rule "
-                "(xbarlab list rules)"
-            )
         made: Any = plugins.load(plugins.UPDATE_RULES, self.rule)()
         pulses = getattr(made, "pulses", None)
         if pulses is None:
@@ -91,10 +86,7 @@ class PulseAnswerPlan(Plan):
     def bands(self) -> list[BandPlan]:
         """Return the places: parts of the range, evenly spaced."""
         edges = np.linspace(self.within.low, self.within.high, self.starts + 1).tolist()
-        return [
-            BandPlan(**{**self.within.model_dump(), "low": low, "high": high})
-            for low, high in zip(edges[:-1], edges[1:], strict=True)
-        ]
+        return [BandPlan(**{**self.within.model_dump(), "low": low, "high": high}) for low, high in pairwise(edges)]
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
@@ -154,7 +146,7 @@ class PulseAnswerResult:
 
         answer, where = self.answer, np.asarray(self.cells)
         known = np.isfinite(answer.step)
-        way, repeat, start, cell = (grid[known] for grid in np.indices(answer.step.shape))
+        way, repeat, start, cell = np.nonzero(known)
         return DataFrame(
             {
                 "row": where[cell, 0],
@@ -195,8 +187,8 @@ class PulseAnswerResult:
             f"Cells were brought to {self.answer.step.shape[2]} places between {summary.low * 1e6:g} and "
             f"{summary.high * 1e6:g} µS, read twice, pulsed once and read. {what_it_gives(summary)[0].upper()}"
             f"{what_it_gives(summary)[1:]}. Pulses before which a cell was outside the range: {summary.missed:.1%}; "
-            "they are left out. A step counts as of the wrong sign when it goes the wrong way by more than two standard "
-            "deviations of the difference of two reads. "
+            "they are left out. A step counts as of the wrong sign when it goes the wrong way by more than two "
+            "standard deviations of the difference of two reads. "
             + ("Kept in the chip's account." if self.kept else "This array has no account to keep it in.")
         )
         caption = "ΔG of single pulses against G before; grey band: what two reads differ by without a pulse."

@@ -152,7 +152,7 @@ class PulsedIvResult:
         from pandas import DataFrame
 
         g = self.loops.conductance
-        cell, cycle, leg, point = (grid[np.isfinite(g)] for grid in np.indices(g.shape))
+        cell, cycle, leg, point = np.nonzero(np.isfinite(g))
         where = np.asarray(self.cells)
         return DataFrame(
             {
@@ -249,10 +249,10 @@ class PulsedIvResult:
         turned = f" Cut-off: {given}; legs that turned back early: {self.loops.halted}." if given else ""
         formed = int(self.forming.sum())
         text = (
-            f"{len(self.cells)} cells, {plan.cycles} loops each of pulses of {plan.width:g} s, {plan.points} amplitudes "
-            f"a leg ({plan.spacing}), in the order {', '.join(plan.legs)}; 0 V and a read after each. V_SET and V_RESET "
-            "are where the conductance read after a pulse crosses the geometric mean of before and after the leg, "
-            f"interpolated between two amplitudes. {' '.join(said)}{turned}"
+            f"{len(self.cells)} cells, {plan.cycles} loops each of pulses of {plan.width:g} s, {plan.points} "
+            f"amplitudes a leg ({plan.spacing}), in the order {', '.join(plan.legs)}; 0 V and a read after each. V_SET "
+            "and V_RESET are where the conductance read after a pulse crosses the geometric mean of before and after "
+            f"the leg, interpolated between two amplitudes. {' '.join(said)}{turned}"
         )
         if formed:
             text += f" Loops that formed a virgin cell, or came before: {formed}; dotted, and in no other number."
