@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..capabilities import CrossbarArray
-    from .wear_store import WearStore
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,23 @@ class KeepsFacts(Protocol):
         ...
 
 
+class Store(Protocol):
+    """Where the accounts of all chips are; its methods raise ``sqlite3.Error``."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    def keep_fact(self, chip: str, name: str, key: str, fact: Fact) -> None:
+        """Keep a fact of a chip."""
+        ...
+
+    def fact(self, chip: str, name: str, key: str) -> Fact | None:
+        """Return a fact of a chip."""
+        ...
+
+
 class Facts:
     """The facts of one chip; without a store, or where it cannot be written, they last as long as this object.
 
@@ -65,7 +83,7 @@ class Facts:
         Birth id of the chip, "" where none is told.
     """
 
-    def __init__(self, chip: str, store: Callable[[], WearStore | None], birth: str = "") -> None:
+    def __init__(self, chip: str, store: Callable[[], Store | None], birth: str = "") -> None:
         self._chip, self._store, self._birth = chip, store, birth
         self._held: dict[tuple[str, str], Fact] = {}
 
