@@ -63,7 +63,7 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     },
     "forming_loops": (
         COUNT,
-        "loops that formed a virgin cell, or came before the one that did; they are in no other figure of the sweeps",
+        "loops that formed a virgin cell, or came before the one that did; they are in no other figure of their step",
     ),
     "no_reset_fraction": (FRACTION, "cycles that did not RESET over all cycles measured; never imputed"),
     "r_on_median": ("Ω", "1/G at the read voltage after SET; median over cells"),

@@ -120,7 +120,7 @@ class PulseAnswerPlan(Plan):
     def known(self, array: CrossbarArray) -> str:
         """Say it where the chip's account has an answer to these pulses already."""
         found = known_answer(array, self.pulses(array.spec))
-        return f"answered on {found[1].date}; it will be measured again" if found is not None else ""
+        return f"answered on {found[1].date} UTC; it will be measured again" if found is not None else ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ def require_answer(array: CrossbarArray, rule: object) -> str:
             f"tell, by {cost.pulses:,.0f} pulses of {cost.cells:.0f} cells at most"
         )
     summary, fact = found
-    verdict, measured = judge(summary, wanted), f"{what_it_gives(summary)}, measured {fact.date}"
+    verdict, measured = judge(summary, wanted), f"{what_it_gives(summary)}, measured {fact.date} UTC"
     if not verdict.works:
         raise RefusedError(
             f"rule {name} needs {what_is_needed(summary, wanted)}; {measured}: {', '.join(verdict.failing)}; choose "
