@@ -126,9 +126,10 @@ class _Joined:
 
 def facts_of(array: CrossbarArray) -> KeepsFacts | None:
     """Return the account of the chip on ``array``, of all its boards' chips where it has several; None for none."""
-    boards = cast("Sequence[CrossbarArray]", getattr(array, "boards", ()))
-    if boards:
-        accounts = [account for account in map(facts_of, boards) if account is not None]
-        return _Joined(accounts) if len(accounts) == len(boards) else None
+    boards: object = getattr(array, "boards", None)
+    if isinstance(boards, tuple):
+        joined = cast("tuple[CrossbarArray, ...]", boards)
+        accounts = [account for account in map(facts_of, joined) if account is not None]
+        return _Joined(accounts) if len(accounts) == len(joined) else None
     wear: Any = getattr(array, "wear", None)
     return cast("KeepsFacts | None", getattr(wear, "facts", None))

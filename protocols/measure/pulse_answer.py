@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from ...analysis.measurements.pulse_answer import DOWN, NAMES, UP, AnswerSummary, PulseAnswer, PulsePair
+from ...analysis.measurements.pulse_answer import (
+    DOWN,
+    NAMES,
+    UP,
+    AnswerSummary,
+    PulseAnswer,
+    PulsePair,
+    summarise,
+)
 from ...common import plugins
 from ...common.errors import RefusedError
 from ...instruments.array_spec import ArraySpec
@@ -135,8 +143,6 @@ class PulseAnswerResult:
     @cached_property
     def summary(self) -> AnswerSummary:
         """The numbers that are kept in the chip's account."""
-        from ...analysis.measurements.pulse_answer import summarise
-
         return summarise(self.answer, self.pulses)
 
     @property
@@ -257,7 +263,7 @@ def pulse_answer(array: CrossbarArray, plan: PulseAnswerPlan, run: Run | None = 
         reads = {"first": first, "before": before, "after": _read(array, block, plan)}
         return {name: np.where(ready, g, np.nan) for name, g in reads.items()}
 
-    with keep.work("pulse_answer", axes, variables, meta, label="pulses", total=len(points)) as work:
+    with keep.work("pulse_answer", axes, variables, meta, label="pulses", total=len(points) + 1) as work:
         for number in keep.rng("order").permutation(len(points)).tolist():
             way, repeat, start = points[number]
             if not work.begin(_unit(way, repeat, start)):
@@ -270,11 +276,14 @@ def pulse_answer(array: CrossbarArray, plan: PulseAnswerPlan, run: Run | None = 
                               for r in range(plan.repeats)] for way in (UP, DOWN)])
             for name in ("first", "before", "after")
         }  # fmt: skip
+        answer = PulseAnswer(plan.within.low, plan.within.high, **found)
+        # A unit of its own: what was measured once is not kept again, with a later date, by whoever looks at it.
+        if work.begin("account"):
+            work.done("kept", kept=_keep(array, summarise(answer, pulses)))
+        kept = bool(work.piece("account", "kept"))
     rows, cols = np.nonzero(mask)
     cells = [(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)]
-    answer = PulseAnswer(plan.within.low, plan.within.high, **found)
-    result = PulseAnswerResult(cells=cells, answer=answer, pulses=pulses)
-    return PulseAnswerResult(cells=cells, answer=answer, pulses=pulses, kept=_keep(array, result.summary))
+    return PulseAnswerResult(cells=cells, answer=answer, pulses=pulses, kept=kept)
 
 
 def _unit(way: int, repeat: int, start: int) -> str:

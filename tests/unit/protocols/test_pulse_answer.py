@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from xbarlab.analysis.plots.plots import png_bytes
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import Cost
+from xbarlab.instruments.chip.chip_facts import facts_of
 from xbarlab.instruments.chip.wear_ledger import WearLedger
 from xbarlab.instruments.chip.wear_store import WearStore
 from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.keeping.untouched import UntouchedArray
 from xbarlab.protocols.measure.pulse_answer import PulseAnswerPlan, known_answer, pulse_answer
 
 LOW, HIGH = 20e-6, 120e-6
@@ -100,6 +103,37 @@ def test_the_account_keeps_it_under_the_pulses_and_knows_the_chip_again(tmp_path
         assert known_answer(Graded(wear=wear), plan_of().pulses(array.spec)) is None
     with WearLedger("other", (8, 6), store=WearStore(tmp_path / "wear.sqlite")) as wear:
         assert known_answer(Graded(wear=wear), plan_of().pulses(array.spec)) is None
+
+
+def test_a_step_that_is_done_gives_its_answer_no_later_date(tmp_path: Path) -> None:
+    array = Graded()
+    run = Run(tmp_path / "out", quiet=True)
+    with run.step("ask", array):
+        first = pulse_answer(array, plan_of(), run)
+    key = plan_of().pulses(array.spec).key
+    array.wear.facts.keep_fact("pulse_answer", key, "newer")
+    resumed = Run(tmp_path / "out", quiet=True, resumed=True)
+    with resumed.step("ask", array):
+        again = pulse_answer(cast("Any", UntouchedArray(array)), plan_of(), resumed)
+    assert again.kept
+    assert again.metrics() == first.metrics()
+    found = array.wear.facts.fact("pulse_answer", key)
+    assert found is not None
+    assert found.content == "newer"
+
+
+def test_two_joined_boards_keep_it_in_both_accounts() -> None:
+    boards = Graded(), Graded()
+    joined: Any = SimpleNamespace(boards=boards)
+    facts = facts_of(joined)
+    assert facts is not None
+    facts.keep_fact("a", "b", "c")
+    found = facts.fact("a", "b")
+    assert found is not None
+    assert found.content == "c"
+    boards[1].wear.facts.keep_fact("a", "b", "another")
+    assert facts.fact("a", "b") is None
+    assert facts_of(cast("Any", SimpleNamespace(boards=(Graded(), GradedGateless())))) is None
 
 
 def test_a_ledger_of_before_gets_its_table(tmp_path: Path) -> None:
