@@ -368,5 +368,8 @@ def _panel(ax: Axes, answer: PulseAnswer, summary: AnswerSummary, way: int) -> N
     ax.axvspan(answer.low * 1e6, answer.high * 1e6, color=FAINT, alpha=0.06, lw=0)
     reach = float(np.nanmax(np.abs(step)))
     if reach > 30.0 * max(float(np.nanmedian(np.abs(step))), sigma, 1e-12):
-        ax.set_yscale("symlog", linthresh=max(2 * sigma, 1e-3 * reach))
+        # A whole decade, or ticks crowd at zero.
+        linear = 10.0 ** np.ceil(np.log10(max(2 * sigma, 1e-3 * reach)))
+        ax.set_yscale("symlog", linthresh=linear, linscale=0.7)
+        ax.yaxis.set_major_formatter("{x:g}")
     ax.legend(loc="best")
