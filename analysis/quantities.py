@@ -44,13 +44,53 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         "standard deviation of V_RESET within a cell, cycle to cycle (one-way random-effects model)",
     ),
     "v_reset_d2d_std": ("V", "standard deviation of V_RESET between cells (one-way random-effects model)"),
+    **{
+        f"v_{way}_pulse_{what}": ("V", meaning)
+        for way, side in (("set", "positive"), ("reset", "negative"))
+        for what, meaning in (
+            (
+                "mean",
+                f"amplitude of the {side} leg at which the conductance read after a pulse crosses the geometric mean "
+                "of before the leg and after it; mean over cells of the cell means",
+            ),
+            ("c2c_std", f"standard deviation of v_{way}_pulse within a cell, loop to loop (one-way random effects)"),
+            ("d2d_std", f"standard deviation of v_{way}_pulse between cells (one-way random-effects model)"),
+        )
+    },
+    **{
+        f"no_{way}_pulse_fraction": (FRACTION, f"loops of pulses without a {way.upper()} over all loops; never imputed")
+        for way in ("set", "reset")
+    },
     "forming_loops": (
         COUNT,
-        "loops that formed a virgin cell, or came before the one that did; they are in no other figure of the sweeps",
+        "loops that formed a virgin cell, or came before the one that did; they are in no other figure of their step",
     ),
     "no_reset_fraction": (FRACTION, "cycles that did not RESET over all cycles measured; never imputed"),
     "r_on_median": ("Ω", "1/G at the read voltage after SET; median over cells"),
     "r_off_median": ("Ω", "1/G at the read voltage after RESET; median over cells"),
+    **{
+        f"answer_{way}_median": (
+            FRACTION,
+            f"change of G by one {pulse} over the range, positive where it goes {way}; mean of a cell over places in "
+            "the range, median over cells",
+        )
+        for way, pulse in (("up", "SET"), ("down", "RESET"))
+    },
+    **{
+        f"answer_{way}_wrong_fraction": (
+            FRACTION,
+            f"single {pulse}s that move a cell the wrong way by more than two standard deviations of answer_noise",
+        )
+        for way, pulse in (("up", "SET"), ("down", "RESET"))
+    },
+    "answer_asymmetry": ("", "(down − up)/(|down| + |up|) of answer_down_median and answer_up_median"),
+    "answer_noise": (
+        FRACTION,
+        "standard deviation of the difference of two reads without a pulse between them, over the range",
+    ),
+    "answer_steps": (COUNT, "how many of the larger of both median steps the range holds"),
+    "answer_missed_fraction": (FRACTION, "pulses before which a cell was outside the range, over all; left out"),
+    "answer_cells": (COUNT, "cells behind the answers to one pulse"),
     "potentiation_ratio": ("", "G after the SET train over G before it; median over cells"),
     "depression_ratio": ("", "G after the RESET train over G at its start; median over cells"),
     "ltp_nonlinearity": ("", "N/A of G(n) = G0 + B(1−exp(−n/A)) over N SET pulses; median over cells"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import nan
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, ValidationInfo, field_validator
@@ -16,6 +16,7 @@ from ..common.errors import RefusedError, alternatives
 from ..common.units import or_text, si_number, unit_of
 from ..instruments.array_spec import ArraySpec
 from ..instruments.block import Block
+from ..instruments.capabilities import CrossbarArray
 
 
 def with_intervals(*names: str) -> frozenset[str]:
@@ -76,6 +77,9 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    renews: ClassVar[bool] = False
+    """Whether the step measures anew what later steps look up in the chip's account (:meth:`known`)."""
+
     def __init__(self, **data: Any) -> None:
         try:
             super().__init__(**data)
@@ -115,6 +119,13 @@ class Plan(BaseModel):
         """Return what this plan would do at most on this array; here: how many cells, and no word on the rest."""
         block = self._cells(spec)
         return Forecast(cells=block.size if block is not None else nan, volts_max=nan, pulses=nan, seconds=nan)
+
+    def known(self, array: CrossbarArray) -> str:
+        """Say, for a dry run, what the account of the chip on ``array`` knows of this plan; here: nothing.
+
+        Nothing acts. What is known to fail is refused.
+        """
+        return ""
 
     def _cells(self, spec: ArraySpec) -> Block | None:
         cells: object = getattr(self, "cells", None)

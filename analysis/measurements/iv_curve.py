@@ -153,20 +153,34 @@ def iv_metrics(table: DataFrame, *, floor: float = SwitchingRule.floor) -> dict[
     table = without_forming(table)
     metrics: dict[str, Estimate] = {}
     for branch, resistance in (("set", "r_on_median"), ("reset", "r_off_median")):
-        status = cell_grid(table, f"{branch}_status", INVALID)
-        counted, switched = np.isin(status, COUNTED), status == SWITCHED
-        effects = random_effects(cell_grid(table, f"v_{branch}", np.nan))
-        metrics[f"v_{branch}_mean"] = effects.mean
-        metrics[f"v_{branch}_c2c_std"] = effects.c2c_std
-        metrics[f"v_{branch}_d2d_std"] = effects.d2d_std
-        metrics[f"no_{branch}_fraction"] = clustered_fraction_estimate(
-            (counted & ~switched).sum(axis=1), counted.sum(axis=1)
-        )
+        metrics |= branch_metrics(table, branch)
+        switched = cell_grid(table, f"{branch}_status", INVALID) == SWITCHED
         ohms = 1.0 / np.maximum(cell_grid(table, f"g_after_{branch}", np.nan), floor)
         metrics[resistance] = median_estimate(
             [float(np.median(row[mask])) for row, mask in zip(ohms, switched, strict=True) if mask.any()]
         )
     return metrics
+
+
+def branch_metrics(table: DataFrame, branch: str, kind: str = "") -> dict[str, Estimate]:
+    """Return mean, c2c and d2d spread of one branch's switching voltage, and the share of sweeps without one.
+
+    Parameters
+    ----------
+    branch : "set" or "reset"
+    kind : str
+        What stands behind the branch in the names of the metrics, "_pulse" for pulses.
+    """
+    status = cell_grid(table, f"{branch}_status", INVALID)
+    counted = np.isin(status, COUNTED)
+    effects = random_effects(cell_grid(table, f"v_{branch}", np.nan))
+    missed = clustered_fraction_estimate((counted & (status != SWITCHED)).sum(axis=1), counted.sum(axis=1))
+    return {
+        f"v_{branch}{kind}_mean": effects.mean,
+        f"v_{branch}{kind}_c2c_std": effects.c2c_std,
+        f"v_{branch}{kind}_d2d_std": effects.d2d_std,
+        f"no_{branch}{kind}_fraction": missed,
+    }
 
 
 def iv_summary(table: DataFrame) -> dict[str, float]:
@@ -201,19 +215,45 @@ def _find(volts: Floats, current: Floats, flags: Flags, sign: float, rule: Switc
     if max(high, rule.floor) < rule.min_ratio * max(low, rule.floor):
         return _Event(np.nan, before, after, False, NO_WINDOW)
     border = float(np.sqrt(max(low, rule.floor) * max(high, rule.floor)))
+    found = first_crossing(
+        s[away], i[away] / s[away], border, sign, hold=rule.hold, least=rule.read_volts, limited=flags[away]
+    )
+    if found is None:
+        return _Event(np.nan, before, after, False, NO_CROSSING)
+    volt, k = found
+    return _Event(sign * volt, before, after, bool(flags[away][k]), SWITCHED)
 
-    s, g, limited = s[away], i[away] / s[away], flags[away]
-    beyond: Flags = (g >= border) | limited if sign > 0 else (g <= border) & ~limited
-    for k in np.flatnonzero(beyond & (s >= rule.read_volts)):
-        if not bool(np.all(beyond[k : k + rule.hold])):
+
+def first_crossing(
+    volts: Floats, g: Floats, border: float, sign: float, *, hold: int, least: float = 0.0, limited: Flags | None = None
+) -> tuple[float, int] | None:
+    """Return the first magnitude [V] at which a conductance crosses `border` and stays, and its point; None for none.
+
+    Parameters
+    ----------
+    volts, g : array [points] [V], [S]
+        Magnitudes, and the conductance at each.
+    border : float [S]
+    sign : +1 or -1
+        Whether it must rise above the border or fall below.
+    hold : int
+        Points in a row that must lie beyond.
+    least : float [V]
+        Crossings below this are none.
+    limited : array of bool [points], optional
+        Where the source limited the current: such a point has risen whatever it reads, and has not fallen.
+    """
+    flags = np.zeros(g.shape, dtype=np.bool_) if limited is None else limited
+    beyond: Flags = (g >= border) | flags if sign > 0 else (g <= border) & ~flags
+    for k in np.flatnonzero(beyond & (volts >= least)).tolist():
+        if not bool(np.all(beyond[k : k + hold])):
             continue
-        volt = float(s[k])
-        known = k > 0 and not limited[k] and not limited[k - 1] and not beyond[k - 1] and g[k - 1] > 0.0 and g[k] > 0.0
-        if known:
-            share = float(np.log(border / g[k - 1]) / np.log(g[k] / g[k - 1]))
-            volt = float(s[k - 1] + share * (s[k] - s[k - 1]))
-        return _Event(sign * volt, before, after, bool(limited[k]), SWITCHED)
-    return _Event(np.nan, before, after, False, NO_CROSSING)
+        known = k > 0 and not flags[k] and not flags[k - 1] and not beyond[k - 1] and g[k - 1] > 0.0 and g[k] > 0.0
+        if not known:
+            return float(volts[k]), k
+        share = float(np.log(border / g[k - 1]) / np.log(g[k] / g[k - 1]))
+        return float(volts[k - 1] + share * (volts[k] - volts[k - 1])), k
+    return None
 
 
 def _branches(s: Floats) -> tuple[slice, slice]:

@@ -48,6 +48,8 @@ def iv_family(
     forming: ArrayLike | None = None,
     labels: Sequence[str] | None = None,
     title: str = "I–V family",
+    across: str = "Cell voltage (V)",
+    up: str = "|Current|",
 ) -> Figure:
     """Draw |I| on a logarithmic axis against V: a thin line per cycle, coloured by cell, and the median loop in bold.
 
@@ -66,6 +68,8 @@ def iv_family(
         Loops that form a cell: dotted, and not in the median loop.
     labels : sequence of str, optional
         A name per cell.
+    across, up : str
+        What the axes are called.
     """
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import EngFormatter
@@ -75,7 +79,7 @@ def iv_family(
     cells = i.shape[0]
     names = list(labels) if labels is not None else [f"cell {k}" for k in range(cells)]
     figure, ax = new_figure(8.6, 4.8)
-    ax.set(title=title, xlabel="Cell voltage (V)", ylabel="|Current|", yscale="log")
+    ax.set(title=title, xlabel=across, ylabel=up, yscale="log")
     # Next to V = 0 the logarithm would draw spikes down to the noise floor that say nothing.
     i = np.where((np.abs(v) < 0.4 * _step(v)) | (i <= 0.0), np.nan, i)
     if not np.isfinite(i).any():
@@ -89,7 +93,7 @@ def iv_family(
         for dashes, which in (("-", ~formed[k]), (":", formed[k])):
             lines = [np.column_stack((v[k, c], i[k, c])) for c in np.flatnonzero(which)]
             drawn = LineCollection(lines, colors=[colour], linewidths=0.8, alpha=alpha, linestyles=dashes)
-            ax.add_collection(drawn, autolim=True)
+            ax.add_collection(drawn, autolim=False)  # both limits are set below
         if few:
             ax.plot([], [], color=colour, linewidth=1.6, label=names[k])
     if formed.any():

@@ -19,6 +19,7 @@ from ...common.owned import NotCopied
 from ..block import Block
 from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
+from .chip_facts import Facts
 from .giving import Giving
 from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, UNATTRIBUTED, Account, RunSession, WearStore, unreadable
 from .wear_summary import stays, wear_maps, wear_summary
@@ -58,6 +59,11 @@ class WearLedger(NotCopied):
         Where the budget stands that is shown; what holds is handed over with every pulse.
     birth : str
         Birth id of the chip, where its instrument tells one.
+
+    Attributes
+    ----------
+    facts : Facts
+        What else is known of the chip.
 
     Raises
     ------
@@ -106,6 +112,7 @@ class WearLedger(NotCopied):
         self._pending = self._reserved = 0.0
         self._flushed = time.monotonic()
         self._notes: list[str] = []
+        self.facts = Facts(chip, lambda: self._store, birth)
         if birth and store is not None:
             self._note_birth(store, birth)
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.errors import RefusedError
+from .chip_facts import Fact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,8 @@ PLANES = (*COUNTS, *STRESSES, LAST_SIGN)
 _FILE = "wear.sqlite"
 _BUSY_SECONDS = 2.0
 FORMAT = 2
-"""Format 1 had no runs and no birth ids; it is taken over. Columns that format 2 got later are added when they are
-missing: who does not know them reads and writes the rest as before."""
+"""Format 1 had no runs and no birth ids; it is taken over. Columns and tables that format 2 got later are added when
+they are missing: who does not know them reads and writes the rest as before."""
 _ADDED = {
     "birth": "TEXT",
     "unattributed": "REAL NOT NULL DEFAULT 0",
@@ -52,6 +53,10 @@ CREATE TABLE IF NOT EXISTS chips (
 CREATE TABLE IF NOT EXISTS cells (
     chip TEXT NOT NULL REFERENCES chips (id), row INTEGER NOT NULL, col INTEGER NOT NULL,
     {", ".join(f"{name} REAL NOT NULL DEFAULT 0" for name in PLANES)}, PRIMARY KEY (chip, row, col)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (
+    chip TEXT NOT NULL REFERENCES chips (id), name TEXT NOT NULL, key TEXT NOT NULL, date TEXT NOT NULL,
+    birth TEXT NOT NULL DEFAULT '', content TEXT NOT NULL, PRIMARY KEY (chip, name, key)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (
     chip TEXT NOT NULL REFERENCES chips (id), run TEXT NOT NULL, session TEXT NOT NULL, folder TEXT NOT NULL,
@@ -318,6 +323,21 @@ class WearStore:
             "SELECT session, folder, begun FROM runs WHERE chip = ? AND run = ?", (chip, run)
         ).fetchone()
         return None if found is None else RunSession(*found)
+
+    def keep_fact(self, chip: str, name: str, key: str, fact: Fact) -> None:
+        """Keep what is known of a chip under a name and a key; what was there is replaced."""
+        with self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO facts (chip, name, key, date, birth, content) VALUES (?, ?, ?, ?, ?, ?)",
+                (chip, name, key, fact.date, fact.birth, fact.content),
+            )
+
+    def fact(self, chip: str, name: str, key: str) -> Fact | None:
+        """Return what is known of a chip under a name and a key."""
+        found = self._connection.execute(
+            "SELECT date, content, birth FROM facts WHERE chip = ? AND name = ? AND key = ?", (chip, name, key)
+        ).fetchone()
+        return None if found is None else Fact(*found)
 
     def close(self) -> None:
         """Close the database."""

@@ -1,15 +1,15 @@
-"""Quasi-static I–V loops of selected cells: 0 → +V → 0 → −V → 0, with compliance."""
+"""Quasi-static I–V loops of selected cells: 0 → +V → 0 → −V → 0, or the negative half first, with compliance."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...instruments.abilities import Sweeps
 from ...instruments.array_spec import ArraySpec
@@ -37,20 +37,42 @@ class DcSweepPlan(Plan):
     cells: str = Field(default="0:2,0:2", description="rows,cols like '0:8,0:8', or 'all'")
     positive: float = Field(default=1.5, gt=0, description="largest positive voltage [V]")
     negative: float = Field(default=-1.0, lt=0, description="largest negative voltage [V]")
-    step: float = Field(default=0.02, ge=1e-6, description="voltage step [V]")
+    step: float = Field(default=0.02, ge=1e-6, description="voltage step of even steps [V]")
+    spacing: Literal["linear", "log"] = Field(
+        default="linear", description="even steps, or voltages evenly spaced on a logarithmic axis"
+    )
+    smallest: float = Field(default=0.01, gt=0, description="first voltage of logarithmic steps, after 0 V [V]")
+    points: int = Field(default=40, ge=2, description="logarithmic steps from the smallest to the largest voltage")
+    first: Literal["positive", "negative"] = Field(default="positive", description="which half of a loop is first")
     dwell: float = Field(default=10e-3, gt=0, description="time per point [s]")
     cycles: int = Field(default=5, ge=1, description="loops per cell")
     compliance: float = Field(default=500e-6, gt=0, description="largest current of the positive branch [A]")
     reset_compliance: float = Field(default=500e-6, gt=0, description="largest current of the negative branch [A]")
-    prepare: bool = Field(default=True, description="one negative half first, so that the first loop starts off")
+    prepare: bool = Field(
+        default=True, description="the second half of a loop once before, so that the first loop starts like the others"
+    )
     set_gate: float = Field(default=2.0, ge=0, description="gate of the positive branch [V], where there are gates")
     reset_gate: float = Field(default=5.0, ge=0, description="gate of the negative branch [V], where there are gates")
     scheme: str | None = Field(default=None, description="bias scheme of the sweeps; the array's own by default")
 
+    @model_validator(mode="after")
+    def _rising(self) -> DcSweepPlan:
+        least = min(self.positive, -self.negative)
+        if self.spacing == "log" and self.smallest >= least:
+            raise ValueError(f"smallest {self.smallest:g} V must be below the smaller peak, {least:g} V")
+        return self
+
     @property
     def loop(self) -> tuple[FloatArray, FloatArray]:
         """Voltages [V] of the positive and of the negative half, each from 0 out and back to 0."""
-        return _half(self.positive, self.step), _half(self.negative, self.step)
+        return self._half(self.positive), self._half(self.negative)
+
+    def _half(self, peak: float) -> FloatArray:
+        if self.spacing == "log":
+            up = np.append(0.0, np.copysign(np.geomspace(self.smallest, abs(peak), self.points), peak))
+        else:
+            up = np.linspace(0.0, peak, max(round(abs(peak) / self.step), 1) + 1)
+        return np.concatenate([up, up[-2::-1]])
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
@@ -66,8 +88,8 @@ class DcSweepPlan(Plan):
         limits = spec.limits
         limits.check("pulse_volts", [self.positive, self.negative], channel="dc_sweep.volts")
         for peak, compliance in ((self.positive, self.compliance), (self.negative, self.reset_compliance)):
-            points = 2 * max(round(abs(peak) / self.step), 1) + 1
-            spec.check_sweep(points, compliance, self.dwell, channel="dc_sweep")
+            steps = self.points if self.spacing == "log" else max(round(abs(peak) / self.step), 1)
+            spec.check_sweep(2 * steps + 1, compliance, self.dwell, channel="dc_sweep")
         spec.check_gate(self.set_gate, channel="dc_sweep.set_gate")
         spec.check_gate(self.reset_gate, channel="dc_sweep.reset_gate")
 
@@ -76,14 +98,9 @@ class DcSweepPlan(Plan):
         block = Block.parse(self.cells, spec)
         up, down = (spec.sweep_seconds(len(half), self.dwell) for half in self.loop)
         look = spec.read_seconds(Block(block.row0, 1, block.col0, 1), LOOK)
-        seconds = block.size * (self.cycles * (look + up + down) + self.prepare * down)
+        ready = down if self.first == "positive" else up
+        seconds = block.size * (self.cycles * (look + up + down) + self.prepare * ready)
         return Forecast(block.size, max(self.positive, -self.negative), block.size * self.cycles, seconds)
-
-
-def _half(peak: float, step: float) -> FloatArray:
-    count = max(round(abs(peak) / step), 1)
-    up = np.linspace(0.0, peak, count + 1)
-    return np.concatenate([up, up[-2::-1]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,9 +244,10 @@ class DcSweepResult:
 def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) -> DcSweepResult:
     """Sweep every cell of a block through ``plan.cycles`` loops.
 
-    The half with the open gate is a sweep of its own, so that each half has its own compliance. A unit of work is one
-    loop of one cell; a loop that was cut is done again after the cell was prepared again, for it may have been left on.
-    The cell is read before each loop: its first SET is none of those to come if it was virgin.
+    The half with the open gate is a sweep of its own, so that each half has its own compliance; in the data the
+    positive one is first, whichever was. A unit of work is one loop of one cell; a loop that was cut is done again
+    after the cell was prepared again, for it may have been left on. The cell is read before each loop: its first SET is
+    none of those to come if it was virgin.
     """
     plan.check(array.spec)
     keep = Run.of(run)
@@ -248,7 +266,14 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
     set_gate, reset_gate = (array.spec.sweep_gate(gate) for gate in (plan.set_gate, plan.reset_gate))
     gates = np.repeat([plan.set_gate, plan.reset_gate], [len(positive), len(negative)])
 
-    def half(row: int, col: int, points: FloatArray, compliance: float, gate: float | None) -> IVTrace:
+    branches = {
+        "positive": (positive, plan.compliance, set_gate),
+        "negative": (negative, plan.reset_compliance, reset_gate),
+    }
+    order = sorted(branches, key=lambda branch: branch != plan.first)
+
+    def half(row: int, col: int, branch: str) -> IVTrace:
+        points, compliance, gate = branches[branch]
         return array.ability(Sweeps).sweep(
             row, col, points, compliance=compliance, dwell=plan.dwell, gate=gate, scheme=plan.scheme
         )
@@ -261,10 +286,10 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
             if not work.begin(f"cell {row},{col} cycle {cycle}"):
                 continue
             if plan.prepare and (cycle == 0 or work.interrupted):
-                half(row, col, negative, plan.reset_compliance, reset_gate)
+                half(row, col, order[-1])
             start = float(array.read(Block(row, 1, col, 1), average=LOOK).conductance[0, 0])
-            up = half(row, col, positive, plan.compliance, set_gate)
-            down = half(row, col, negative, plan.reset_compliance, reset_gate)
+            swept = {branch: half(row, col, branch) for branch in order}
+            up, down = swept["positive"], swept["negative"]
             loop = {name: np.concatenate([getattr(up, name), getattr(down, name)]) for name in _KEPT}
             laid_out = data.laid_out({**loop, "gate": gates}, start, work.setpoints)
             work.add({"row": row, "col": col, "cycle": cycle}, **laid_out)

@@ -15,6 +15,7 @@ from ...instruments.abilities import MultipliesReversed
 from ...instruments.capabilities import FloatArray
 from .layers.array_layers import ArrayLayer, array_layers, refresh_layers
 from .layers.array_weights import REVERSE_OTHERWISE, ArrayWeights
+from .rules.answers import require_answer
 from .rules.update_rules import UpdateRule
 
 Optimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
@@ -74,7 +75,14 @@ class ArrayTrainer:
             layer.reverse = reverse
 
     def start(self) -> None:
-        """Bring the cells to where training begins, and read them."""
+        """Bring the cells to where training begins, and read them.
+
+        Raises
+        ------
+        RefusedError
+            Before any pulse, for a rule that needs steps which the account of this chip says it does not give.
+        """
+        require_answer(self.weights.array, self.rule)
         self.rule.start(self.weights, np.random.default_rng([self.seed, 0x57]))
         self.read()
 

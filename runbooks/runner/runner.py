@@ -38,6 +38,7 @@ from .record import (
 )
 from .run_card import card_of
 from .schema import Runbook, load_runbook
+from .step import known_steps
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -214,11 +215,14 @@ def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Cons
     with open_bench(station_file, seed=seed) as bench:
         spec = bench.array.spec
         forecasts = forecast_steps(book, spec)
+        known = known_steps(book.steps, bench.array)
     if console is not None:
         from .tables import forecast_table
 
         console.print(f"{book.title}: what would be done on {spec.name} ({station_file.name})")
         console.print(forecast_table(forecasts))
+        for step_id, sentence in known:
+            console.print(f"step {step_id}: {sentence}", markup=False)
         console.print(
             "Dry run: only identity and capability were asked for; no action was sent, the array stayed at 0 V."
         )

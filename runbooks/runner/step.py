@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ...analysis.quantities import define
 from ...common.errors import RefusedError
+from ...instruments.capabilities import CrossbarArray
 from ...protocols.plan import Plan
 from ...protocols.registry import StepKind
 
@@ -32,3 +33,23 @@ def define_metrics(steps: Iterable[Step]) -> None:
                     "one of them another name"
                 )
             define(metric, definition)
+
+
+def known_steps(steps: Iterable[Step], array: CrossbarArray) -> list[tuple[str, str]]:
+    """Return (id, sentence) of the steps of which the chip's account knows something; nothing acts.
+
+    What it knows to fail is refused, unless an earlier step of the runbook measures it anew.
+    """
+    told: list[tuple[str, str]] = []
+    renewed = False
+    for step in steps:
+        try:
+            sentence = step.plan.known(array)
+        except RefusedError as error:
+            if not renewed:
+                raise type(error)(f"step {step.id!r} ({step.kind.name}): {error}") from None
+            sentence = f"will be refused unless the answer has changed by then: {error}"
+        renewed |= step.plan.renews
+        if sentence:
+            told.append((step.id, sentence))
+    return told

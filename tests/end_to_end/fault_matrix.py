@@ -77,6 +77,8 @@ BENCHES: dict[str, dict[str, Any]] = {
             "read_verify_board": 'read_verify: {cells: "0:2,0:2", engine: board,'
             " levels: {count: 4, low: 10e-6, high: 185e-6}}",
             "pulse_response": 'pulse_response: {cells: "0,0:2", pulses: 20, cycles: 1, read_every: 4}',
+            "pulsed_iv": 'pulsed_iv: {cells: "0,0:2", points: 6, cycles: 1, cutoff_above: 80e-6}',
+            "pulse_answer": 'pulse_answer: {cells: "0:2,0:2", starts: 2, repeats: 1}',
             "switching_kinetics": 'switching_kinetics: {cells: "0:2,0:2", set_volts: [0.6, 1.2], reset_volts: [0.6],'
             " longest: 1e-6}",
             "stress_disturb": 'stress_disturb: {cells: "0:2,0:2", volts: [0.5, 1.0], pulses: 100}',
@@ -115,6 +117,10 @@ BENCHES: dict[str, dict[str, Any]] = {
             " pulses_max: 12, reverify_rounds: 1}",
             "pulse_response": 'pulse_response: {cells: "0,0", set_volts: 1.6, reset_volts: 1.7, width: 200e-9,'
             " pulses: 12, cycles: 1, read_every: 3}",
+            "pulsed_iv": 'pulsed_iv: {cells: "0,0", smallest: 0.4, positive: 2.2, negative: -2.2, points: 4, cycles: 1,'
+            " average: 2}",
+            "pulse_answer": 'pulse_answer: {cells: "0,0", set_volts: 1.6, reset_volts: 1.7, width: 200e-9, starts: 1,'
+            f" repeats: 1, average: 2, within: {{low: 60e-6, high: 600e-6, {PASSIVE_BAND}}}}}",
             "switching_kinetics": 'switching_kinetics: {cells: "0,0", set_volts: [1.2, 1.8], reset_volts: [1.6],'
             f" longest: 1e-7, set_from: {{low: 40e-6, high: 120e-6, {PASSIVE_BAND}}},"
             f" reset_from: {{low: 250e-6, high: 800e-6, {PASSIVE_BAND}}}}}",

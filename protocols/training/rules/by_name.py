@@ -22,6 +22,16 @@ def check_rule(name: str) -> str:
     return name
 
 
+def name_of(rule: object) -> str:
+    """Return the name under which the kind of ``rule`` is offered; that of its class where nobody offers it."""
+    kind = type(rule)
+    target = f"{kind.__module__}:{kind.__qualname__}"
+    for name, entries in plugins.offered(plugins.UPDATE_RULES).items():
+        if any(entry.thing is kind or entry.target == target for entry in entries):
+            return name
+    return kind.__name__
+
+
 def make_rule(name: str, plan: Any, options: Mapping[str, Any] | None = None) -> UpdateRule:
     """Make the rule that ``name`` is.
 

@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ....analysis.measurements.pulse_answer import PulsePair, StepNeeds
 from ....instruments.array_spec import ArraySpec
 from ....instruments.capabilities import FloatArray, PulseMap
 from ...plan import check_pulse
 from ..layers.array_weights import ArrayWeights
 from ..layers.weight_mapping import FloorPlan
 from .update_rules import Changes, Samples, StepCost, share_of
+
+# Ours: fewer steps over the range than this and every update swings a weight through a good part of what it can be;
+# smaller ones than a two-thousandth and a whole training moves no weight across it.
+STEPS_MIN, LEAST_STEP = 8, 5e-4
 
 
 @dataclass
@@ -34,7 +39,7 @@ class EqualPulses:
     reset_volts: float = 1.2
     set_gate: float = 1.2
     reset_gate: float = 5.0
-    width: float = 200e-9
+    width: float = 500e-9
     start_pulses: int = 0
     share: float = 0.5
 
@@ -58,6 +63,15 @@ class EqualPulses:
     def volts_max(self) -> float:
         """Largest |V| it gives, for the forecast."""
         return max(self.set_volts, self.reset_volts)
+
+    def pulses(self, spec: ArraySpec) -> PulsePair:
+        """Return the two pulses it writes with."""
+        gates = spec.pulse_gate(self.set_gate), spec.pulse_gate(self.reset_gate)
+        return PulsePair(self.set_volts, gates[0], self.reset_volts, gates[1], self.width)
+
+    def needs(self) -> StepNeeds:
+        """Return which steps it can learn with."""
+        return StepNeeds(least=LEAST_STEP, most=1.0 / STEPS_MIN)
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse pulses beyond the limits."""

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ....analysis.measurements.pulse_answer import PulsePair, StepNeeds
 from ....instruments.array_spec import ArraySpec
 from ....instruments.capabilities import FloatArray, PulseMap
 from ...plan import check_pulse
@@ -160,6 +161,14 @@ class TwoPulse:
         check_pulse(
             spec, volts=-self.reset_volts, width=self.width, gate=self.reset_gate, channel="two_pulse.reset_volts"
         )
+
+    def pulses(self, spec: ArraySpec) -> PulsePair:
+        """Return its RESET, and its SET at the highest gate voltage."""
+        return PulsePair(self.set_volts, self.gate_high, self.reset_volts, self.reset_gate, self.width)
+
+    def needs(self) -> StepNeeds:
+        """Return that its pulses must move cells, as far as they like: the gate says where a SET ends."""
+        return StepNeeds(least=0.05, most=float("inf"), wrong_most=0.5)
 
     def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
         """RESET all cells and SET them at the start voltage."""

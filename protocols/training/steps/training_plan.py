@@ -16,9 +16,11 @@ from pydantic import AfterValidator, Field
 from ....common.errors import RefusedError
 from ....instruments.abilities import Multiplies, MultipliesReversed
 from ....instruments.array_spec import ArraySpec
+from ....instruments.capabilities import CrossbarArray
 from ...plan import Forecast, Plan
 from ..layers.array_weights import REVERSE_OTHERWISE, ReadBack
 from ..layers.weight_mapping import FloorPlan, LayerRequest, good_lines, plan_floor
+from ..rules.answers import require_answer
 from ..rules.by_name import check_rule, make_rule
 from ..rules.update_rules import UpdateRule
 
@@ -167,6 +169,10 @@ class TrainingPlan(Plan):
         # Rules by outer products leave the amplitude to the array; one of somebody else's may not say it.
         volts = float(getattr(rule, "volts_max", self.pulse_volts if rule.needs_samples else math.nan))
         return Forecast(plan.cells, volts, round(pulses * plan.cells), seconds)
+
+    def known(self, array: CrossbarArray) -> str:
+        """Say how the chip answers the rule's pulses; refuse a rule that it is known not to suit."""
+        return require_answer(array, self.update_rule())
 
 
 @contextmanager

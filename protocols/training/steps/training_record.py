@@ -16,6 +16,7 @@ from ...keeping.dataset import Axis, Variable
 from ...keeping.run import Run
 from ...measure.read_array import map_axes
 from ..layers.weight_mapping import FloorPlan
+from ..rules.answers import require_answer
 from .training_plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -215,6 +216,8 @@ def train_in_units(
         work.hold("history", history)
         losses[:] = history.losses.tolist()
         if begin("start"):
+            if told := require_answer(array, trainer.rule):
+                keep.tell(told)
             trainer.start()
             work.done("", 0)
         for first in range(0, total, plan.checkpoint_every):

@@ -27,6 +27,11 @@ PLANS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "forming by ramp": ("forming", {"cells": "0:2,0:1", "method": "ramp", "start_volts": 1.8, "stop_volts": 2.2}),
     "dc_sweep": ("dc_sweep", {"cells": "0:1,0:2", "cycles": 2, "step": 0.2, "negative": -1.0}),
+    "pulsed_iv": ("pulsed_iv", {"cells": "0:2,0:2", "points": 4, "cycles": 3}),
+    "pulse_answer": (
+        "pulse_answer",
+        {"cells": "0:2,0:2", "rule": "manhattan", "within": {"low": 2e-6, "high": 200e-6}, "starts": 2, "average": 1},
+    ),
     "pulse_response": ("pulse_response", {"cells": "0:2,0:2", "pulses": 4, "cycles": 3}),
     "half_select_disturb": ("half_select_disturb", {"cells": "0,0", "pulses": 10, "average": 1}),
     "retention": ("retention", {"cells": "0:2,0:2", "levels": TWO_LEVELS, "pulses_max": 4, "last": 100}),

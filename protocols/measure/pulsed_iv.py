@@ -1,0 +1,393 @@
+"""Pulsed I–V: single pulses of rising and falling amplitude, a read after each; a cut-off turns a cell back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from ...analysis.measurements.pulsed_iv import PulsedLoops
+from ...common.errors import RefusedError
+from ...instruments.abilities import Sweeps
+from ...instruments.array_spec import ArraySpec
+from ...instruments.block import Block
+from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
+from ..keeping.dataset import Axis, Variable
+from ..keeping.run import Run
+from ..plan import Forecast, Plan, check_pulse, with_intervals
+from .read_array import map_axes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from ...analysis.report.report import Section
+
+Leg = Literal["+out", "+back", "-out", "-back"]
+_OTHERWISE = "measure: after reads at the read voltage behind each pulse"
+
+
+class PulsedIvPlan(Plan):
+    """Loops of pulses in any order of legs, each pulse followed by a read; the array is at 0 V between pulses."""
+
+    cells: str = Field(default="0:2,0:4", description="rows,cols like '0:8,0:8', or 'all'")
+    legs: Annotated[tuple[Leg, ...], Field(min_length=1, max_length=4)] = Field(
+        default=("+out", "+back", "-out", "-back"),
+        description="ways of a loop in their order: +out away from 0 V, +back towards it, -out, -back",
+    )
+    smallest: float = Field(default=0.1, gt=0, description="magnitude of the smallest pulse [V]")
+    positive: float = Field(default=1.5, gt=0, description="largest positive pulse [V]")
+    negative: float = Field(default=-1.5, lt=0, description="largest negative pulse [V]")
+    points: int = Field(default=15, ge=2, le=1000, description="pulses of a leg")
+    spacing: Literal["linear", "log"] = Field(
+        default="linear", description="even steps, or amplitudes evenly spaced on a logarithmic axis"
+    )
+    width: float = Field(default=200e-9, gt=0, description="pulse width [s]")
+    set_gate: float = Field(default=1.6, ge=0, description="gate of positive pulses [V], where there are gates")
+    reset_gate: float = Field(default=5.0, ge=0, description="gate of negative pulses [V], where there are gates")
+    cycles: int = Field(default=5, ge=1, description="loops per cell")
+    cutoff_current: float | None = Field(
+        default=None, gt=0, description="a leg away from 0 V turns back once this much is measured [A]"
+    )
+    cutoff_above: float | None = Field(
+        default=None, gt=0, description="a positive leg turns back once a cell reads above this [S]"
+    )
+    cutoff_below: float | None = Field(
+        default=None, gt=0, description="a negative leg turns back once a cell reads below this [S]"
+    )
+    measure: Literal["after", "during"] = Field(
+        default="after",
+        description="read behind each pulse, or also measure the current in it, by a source that limits it",
+    )
+    compliance: float = Field(default=500e-6, gt=0, description="with measure: during, largest current in a pulse [A]")
+    average: int = Field(default=4, ge=1, description="conversions per cell and read")
+    prepare: bool = Field(
+        default=True, description="one loop before that is in no figure, so that the first one starts like the others"
+    )
+    scheme: str | None = Field(default=None, description="bias scheme of the pulses; the array's own by default")
+
+    @model_validator(mode="after")
+    def _rising(self) -> PulsedIvPlan:
+        least = min(self.positive, -self.negative)
+        if self.smallest >= least:
+            raise ValueError(f"smallest {self.smallest:g} V must be below the smaller of both peaks, {least:g} V")
+        if len(set(self.legs)) < len(self.legs):
+            raise ValueError("a leg is given twice: name each of +out, +back, -out, -back at most once")
+        return self
+
+    @property
+    def volts(self) -> FloatArray:
+        """Signed amplitudes [V], [legs, points], in the order they are given."""
+        space = np.linspace if self.spacing == "linear" else np.geomspace
+        peaks = {"+": self.positive, "-": self.negative}
+        out = {sign: np.copysign(space(self.smallest, abs(peak), self.points), peak) for sign, peak in peaks.items()}
+        return np.array([out[leg[0]][:: 1 if leg.endswith("out") else -1] for leg in self.legs])
+
+    @property
+    def peaks(self) -> list[tuple[float, float, str]]:
+        """Largest amplitude [V], gate [V] and name of each polarity that has a leg."""
+        both = (("+", self.positive, self.set_gate, "positive"), ("-", self.negative, self.reset_gate, "negative"))
+        return [(peak, gate, name) for sign, peak, gate, name in both if any(leg[0] == sign for leg in self.legs)]
+
+    @property
+    def loops(self) -> int:
+        """Loops of a cell, the preparing one included."""
+        return self.cycles + self.prepare
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        branches = [name for leg, name in (("+out", "set"), ("-out", "reset")) if leg in self.legs]
+        spreads = (f"v_{branch}_pulse_{what}" for branch in branches for what in ("mean", "c2c_std", "d2d_std"))
+        found = with_intervals(*spreads, *(f"no_{branch}_pulse_fraction" for branch in branches))
+        return found | {"forming_loops"}
+
+    def check(self, spec: ArraySpec) -> None:
+        """Refuse cells outside the array, pulses beyond the limits, and a current nobody can measure."""
+        Block.parse(self.cells, spec)
+        spec.require_scheme(self.scheme, writing=True)
+        spec.check_average(self.average, channel="pulsed_iv")
+        if self.measure == "during":
+            spec.require(Sweeps, otherwise=_OTHERWISE)
+            spec.check_sweep(1, self.compliance, self.width, channel="pulsed_iv.width")
+        for peak, gate, name in self.peaks:
+            channel = f"pulsed_iv.{name}"
+            if self.measure == "during":
+                spec.limits.check("pulse_volts", peak, channel=channel)
+                spec.check_gate(gate, channel=f"{channel} gate")
+                continue
+            check_pulse(spec, volts=peak, width=self.width, gate=gate, channel=channel)
+            spec.limits.check_pulses(peak, self.width, channel=f"{channel} ", edge=spec.edge)
+
+    def forecast(self, spec: ArraySpec) -> Forecast:
+        """Return the cost when no cell turns back early."""
+        block = Block.parse(self.cells, spec)
+        given = self.loops * self.volts.size
+        one = spec.pulse_seconds(block, self.width)
+        if self.measure == "during":
+            one = block.size * spec.sweep_seconds(1, self.width)
+        seconds = given * one + (given + self.loops) * spec.read_seconds(block, self.average)
+        return Forecast(block.size, max(abs(peak) for peak, _, _ in self.peaks), block.size * given, seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PulsedIvResult:
+    """Loops of every cell; ``cells`` as (row, col).
+
+    ``current`` [cells, cycles, legs, points] [A] is that in the pulse, nan where it was not measured.
+    """
+
+    cells: list[tuple[int, int]]
+    loops: PulsedLoops
+    current: FloatArray
+    read_volts: float
+    plan: PulsedIvPlan
+
+    @property
+    def frame(self) -> DataFrame:
+        """One line per pulse given: row, col, cycle, leg, volts [V], width [s], G read after [S], current in it [A]."""
+        from pandas import DataFrame
+
+        g = self.loops.conductance
+        cell, cycle, leg, point = np.nonzero(np.isfinite(g))
+        where = np.asarray(self.cells)
+        return DataFrame(
+            {
+                "row": where[cell, 0],
+                "col": where[cell, 1],
+                "cycle": cycle,
+                "leg": np.asarray(self.loops.legs)[leg],
+                "volts_V": self.loops.volts[leg, point],
+                "width_s": self.plan.width,
+                "conductance_S": g[np.isfinite(g)],
+                "current_A": self.current[np.isfinite(g)],
+            }
+        )
+
+    @cached_property
+    def switching(self) -> DataFrame:
+        """One line per cell and loop: V_SET, V_RESET [V], conductances [S], whether it switched, or formed."""
+        from ...analysis.measurements.pulsed_iv import pulsed_switching
+
+        return pulsed_switching(self.loops)
+
+    @property
+    def forming(self) -> NDArray[np.bool_]:
+        """Which loops [cells, cycles] formed their cell, or came before the one that did."""
+        return self.switching["forming"].to_numpy(dtype=np.bool_).reshape(self.loops.start.shape)
+
+    def _family(self, current: FloatArray, title: str, up: str, limit: float | None = None) -> Figure:
+        from ...analysis.plots.iv_family import iv_family
+
+        n_cells, cycles, legs, points = current.shape
+        volts = self.loops.volts.reshape(legs * points)
+        return iv_family(
+            volts,
+            current.reshape(n_cells, cycles, legs * points),
+            labels=[f"({row}, {col})" for row, col in self.cells],
+            compliance_amps=limit,
+            forming=self.forming,
+            title=title,
+            across="Pulse amplitude (V)",
+            up=up,
+        )
+
+    def plot(self) -> Figure:
+        """Return the family of curves: the current at the read voltage after each pulse against its amplitude."""
+        current = self.loops.conductance * self.read_volts
+        return self._family(current, "Pulsed I–V", f"|Current| read at {self.read_volts:g} V after the pulse")
+
+    def plot_spread(self) -> Figure:
+        """Return the distributions of the switching voltages, cycle to cycle and cell to cell apart."""
+        from ...analysis.measurements.forming_loops import without_forming
+        from ...analysis.measurements.iv_curve import cell_grid
+        from ...analysis.measurements.variability import variability_cdfs
+
+        table = without_forming(self.switching)
+        legs = {"set": "+out", "reset": "-out"}
+        grids = {
+            f"V_{name.upper()}": cell_grid(table, f"v_{name}", np.nan)
+            for name, leg in legs.items()
+            if leg in self.loops.legs
+        }
+        return variability_cdfs(grids, title="Switching voltages of pulses")
+
+    def metrics(self) -> dict[str, float]:
+        """Return the switching statistics as docs/quantities.md defines them."""
+        from ...analysis.estimates.estimates import flatten_all
+        from ...analysis.measurements.pulsed_iv import pulsed_metrics
+
+        return {
+            **flatten_all(pulsed_metrics(self.switching, self.loops.legs)),
+            "forming_loops": float(self.forming.sum()),
+        }
+
+    def section(self) -> Section:
+        """Return the family and the spread of the switching voltages as a part of the report."""
+        from ...analysis.measurements.forming_loops import without_forming
+        from ...analysis.measurements.iv_curve import NO_CROSSING, NO_WINDOW
+        from ...analysis.report.report import Section
+
+        plan, table = self.plan, without_forming(self.switching)
+        said: list[str] = []
+        for branch, leg in (("set", "+out"), ("reset", "-out")):
+            if leg in self.loops.legs:
+                missed = int(np.isin(table[f"{branch}_status"].to_numpy(), (NO_WINDOW, NO_CROSSING)).sum())
+                early = self.loops.at_first_pulse(table, branch)
+                said.append(
+                    f"Loops without a {branch.upper()}: {missed} of {len(table)}; they are in no distribution. Those "
+                    f"that the smallest pulse switched, which may take less: {early}."
+                )
+        cutoffs = {
+            "current": (plan.cutoff_current, "A"), "conductance above": (plan.cutoff_above, "S"),
+            "conductance below": (plan.cutoff_below, "S"),
+        }  # fmt: skip
+        given = ", ".join(f"{name} {value:g} {unit}" for name, (value, unit) in cutoffs.items() if value is not None)
+        turned = f" Cut-off: {given}; legs that turned back early: {self.loops.halted}." if given else ""
+        formed = int(self.forming.sum())
+        text = (
+            f"{len(self.cells)} cells, {plan.cycles} loops each of pulses of {plan.width:g} s, {plan.points} "
+            f"amplitudes a leg ({plan.spacing}), in the order {', '.join(plan.legs)}; 0 V and a read after each. V_SET "
+            "and V_RESET are where the conductance read after a pulse crosses the geometric mean of before and after "
+            f"the leg, interpolated between two amplitudes. {' '.join(said)}{turned}"
+        )
+        if formed:
+            text += f" Loops that formed a virgin cell, or came before: {formed}; dotted, and in no other number."
+        figures = [("Pulsed I–V family; the bold line is the median loop.", self.plot())]
+        if np.isfinite(self.current).any():
+            in_pulse = self._family(
+                self.current, "Current in the pulse", "|Current| in the pulse", self.plan.compliance
+            )
+            figures.append(("Current in the pulse against its amplitude.", in_pulse))
+        if any(leg.endswith("out") for leg in self.loops.legs):
+            caption = "Switching voltages: all loops, the spread within cells, and that between cells."
+            figures.append((caption, self.plot_spread()))
+        return Section("Pulsed I–V", text, figures, [])
+
+    def __repr__(self) -> str:
+        m = self.metrics()
+        volts = ", ".join(
+            f"V_{branch.upper()} {m[f'v_{branch}_pulse_mean']:.3g} V"
+            for branch in ("set", "reset")
+            if f"v_{branch}_pulse_mean" in m
+        )
+        return f"<PulsedIvResult {len(self.cells)} cells × {self.plan.cycles} loops: {volts or 'no leg away from 0 V'}>"
+
+
+class _Pulser:
+    """Gives one pulse to the cells that are to have it, and reads."""
+
+    def __init__(self, array: CrossbarArray, plan: PulsedIvPlan, block: Block) -> None:
+        self._array, self._plan, self._block = array, plan, block
+
+    def read(self) -> tuple[FloatArray, FloatArray]:
+        """Return conductance [S] and current [A] of the block at the read voltage."""
+        reading = self._array.read(self._block, average=self._plan.average)
+        return reading.conductance, reading.current
+
+    def give(self, volts: float, cells: NDArray[np.bool_]) -> FloatArray:
+        """Give ``cells`` one pulse of ``volts`` [V]; return the current in it [A], nan where it is not measured."""
+        plan, block, spec = self._plan, self._block, self._array.spec
+        gate = plan.set_gate if volts > 0 else plan.reset_gate
+        current = np.full(block.shape, np.nan)
+        if plan.measure == "after":
+            self._array.pulse(
+                PulseMap(
+                    block=block, volts=volts, width=plan.width, gate=spec.pulse_gate(gate),
+                    count=cells.astype(np.int64), scheme=plan.scheme,
+                )
+            )  # fmt: skip
+            return current
+        for row, col in np.argwhere(cells).tolist():
+            trace = self._array.ability(Sweeps).sweep(
+                block.row0 + row, block.col0 + col, [volts], compliance=plan.compliance, dwell=plan.width,
+                gate=spec.sweep_gate(gate), scheme=plan.scheme,
+            )  # fmt: skip
+            current[row, col] = trace.current[0]
+        return current
+
+    def loop(self, mask: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+        """Give ``mask`` one loop; return G after each pulse [S] and the current in it [A], [legs, points, *block]."""
+        plan, volts = self._plan, self._plan.volts
+        shape = (*volts.shape, *self._block.shape)
+        g, amps = np.full(shape, np.nan), np.full(shape, np.nan)
+        turned = {sign: np.full(self._block.shape, np.inf) for sign in "+-"}
+        for leg, name in enumerate(plan.legs):
+            out, turn = name.endswith("out"), turned[name[0]]
+            for point, volt in enumerate(volts[leg].tolist()):
+                # A cell that turned back has no amplitude above the one at which it did.
+                todo = mask & (abs(volt) <= turn)
+                if not todo.any():
+                    continue
+                in_pulse = self.give(volt, todo)
+                after, at_read = self.read()
+                g[leg, point][todo], amps[leg, point][todo] = after[todo], in_pulse[todo]
+                if out:
+                    stop = todo & self._stops(volt, after, at_read, in_pulse)
+                    turn[stop] = abs(volt)
+        return g, amps
+
+    def _stops(self, volt: float, g: FloatArray, at_read: FloatArray, in_pulse: FloatArray) -> NDArray[np.bool_]:
+        plan = self._plan
+        stop = np.zeros(self._block.shape, dtype=np.bool_)
+        if plan.cutoff_current is not None:
+            stop |= np.fmax(np.abs(at_read), np.abs(in_pulse)) >= plan.cutoff_current
+        if volt > 0 and plan.cutoff_above is not None:
+            stop |= g >= plan.cutoff_above
+        if volt < 0 and plan.cutoff_below is not None:
+            stop |= g <= plan.cutoff_below
+        return stop
+
+
+def pulsed_iv(array: CrossbarArray, plan: PulsedIvPlan, run: Run | None = None) -> PulsedIvResult:
+    """Take every cell of a block through loops of single pulses, each followed by 0 V and a read.
+
+    A cell that meets a cut-off on a leg away from 0 V gets no larger pulse on it, and comes back from there. A unit of
+    work is one loop of all cells; one that was cut is done again after a loop that is in no figure.
+    """
+    plan.check(array.spec)
+    keep = Run.of(run)
+    block = Block.parse(plan.cells, array.spec)
+    mask = array.spec.healthy_mask(block) & keep.chip.healthy_of(array)[block.slices]
+    if not mask.any():
+        raise RefusedError(f"pulsed_iv: all cells of {block} are known to be bad: choose others")
+    axes = [
+        Axis("cycle", "Loop", count=plan.cycles),
+        Axis("leg", "Leg", count=len(plan.legs)),
+        Axis("point", "Pulse of the leg", count=plan.points),
+        *map_axes(block),
+    ]
+    variables = [
+        Variable("conductance", "Conductance after the pulse", "S"),
+        Variable("volts", "Amplitude", "V"),
+        Variable("current", "Current in the pulse", "A"),
+    ]
+    meta = {"width": plan.width, "legs": " ".join(plan.legs), "set_gate": plan.set_gate, "reset_gate": plan.reset_gate}
+    pulser, volts = _Pulser(array, plan, block), plan.volts
+    with keep.work("pulsed_iv", axes, variables, meta, label="loops", total=plan.cycles) as work:
+        for cycle in range(plan.cycles):
+            if not work.begin(f"cycle {cycle}"):
+                continue
+            if plan.prepare and (cycle == 0 or work.interrupted):
+                pulser.loop(mask)
+            start, _ = pulser.read()
+            g, amps = pulser.loop(mask)
+            for leg, point in np.ndindex(volts.shape):
+                where = {"cycle": cycle, "leg": leg, "point": point}
+                given = np.where(np.isfinite(g[leg, point]), volts[leg, point], np.nan)
+                work.add(where, conductance=g[leg, point], volts=given, current=amps[leg, point])
+            work.done(f"loop {cycle + 1} of {plan.cycles}", readings=g, current=amps, start=start)
+        readings, current, start = (work.stack(name)[..., mask] for name in ("readings", "current", "start"))
+    rows, cols = np.nonzero(mask)
+    cells = [(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)]
+    g, amps, began = (np.moveaxis(one, -1, 0) for one in (readings, current, start))
+    return PulsedIvResult(
+        cells=cells,
+        loops=PulsedLoops(plan.legs, volts, g, began),
+        current=amps,
+        read_volts=array.spec.read_volts,
+        plan=plan,
+    )

@@ -1,0 +1,156 @@
+"""A rule is refused, by name and before its first pulse, when the chip is known not to give the steps it needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from support.training_bench import write_bench
+from xbarlab.cli import main
+from xbarlab.common.errors import RefusedError
+from xbarlab.protocols.measure.pulse_answer import PulseAnswerPlan, known_answer, pulse_answer
+from xbarlab.protocols.training.layers.array_layers import ArrayLinear
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights
+from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor
+from xbarlab.protocols.training.rules.answers import answer_plan, require_answer
+from xbarlab.protocols.training.rules.by_name import name_of
+from xbarlab.protocols.training.rules.equal_pulses import Manhattan
+from xbarlab.protocols.training.trainer import ArrayTrainer
+from xbarlab.runbooks.stations import open_bench
+
+WITHIN = {"low": 40e-6, "high": 70e-6, "set_volts": 1.2, "reset_volts": 1.2, "volts_step": 0.0, "attempts": 200}
+STEP = 0.002 * 90e-6  # of the ideal devices
+
+
+def answered(array: Any, rule: object, **more: Any) -> PulseAnswerPlan:
+    """Measure how the cells of an ideal chip answer a rule's pulses."""
+    plan = answer_plan(rule, array.spec)
+    assert plan is not None
+    known = {name: value for name, value in plan.model_dump().items() if name != "within"}
+    plan = PulseAnswerPlan(**{**known, "within": WITHIN, "starts": 1, "average": 64, **more})
+    pulse_answer(array, plan)
+    return plan
+
+
+def trainer_of(array: Any, rule: Any) -> ArrayTrainer:
+    weights = ArrayWeights(array, plan_floor(16, 12, [LayerRequest("w", 4, 5, "stacked")]))
+    model = nn.Sequential(ArrayLinear(weights, "w", bias=False))
+    return ArrayTrainer(
+        model, weights, rule, lambda p: torch.optim.SGD(p, lr=0.1), lambda m, x, y: ((m(x) - y) ** 2).mean()
+    )
+
+
+@pytest.mark.parametrize("name", ["manhattan", "mixed_precision", "row_parallel"])
+def test_a_chip_with_small_equal_steps_suits_the_rules_that_count_them(name: str, tmp_path: Path) -> None:
+    with open_bench(write_bench(tmp_path, "soft_bounds_1t1r")) as bench:
+        rule = _made(name)
+        plan = answered(bench.array, rule)
+        found = known_answer(bench.array, plan.pulses(bench.array.spec))
+        assert found is not None
+        span = WITHIN["high"] - WITHIN["low"]
+        assert found[0].up.value == pytest.approx(STEP / span, rel=0.1)
+        assert found[0].down.value == pytest.approx(STEP / span, rel=0.1)
+        said = require_answer(bench.array, rule)
+        assert f"rule {name}: one SET of 1.2 V" in said
+        assert "it can learn with these" in said
+        before = bench.array.cost.pulses
+        trainer_of(bench.array, rule).start()
+        assert bench.array.cost.pulses == before
+
+
+def _made(name: str) -> Any:
+    from xbarlab.common import plugins
+
+    return plugins.load(plugins.UPDATE_RULES, name)()
+
+
+@pytest.mark.parametrize("name", ["manhattan", "mixed_precision", "row_parallel"])
+def test_a_chip_that_jumps_is_refused_by_name_before_the_first_pulse(name: str, tmp_path: Path) -> None:
+    station = write_bench(tmp_path, "gate_voltage_1t1r")
+    with open_bench(station) as bench:
+        rule = _made(name)
+        rule.start_pulses = 3
+        trainer = trainer_of(bench.array, rule)
+        assert "not measured: step pulse_answer with rule" in require_answer(bench.array, rule)
+        wide = {"low": 20e-6, "high": 350e-6, "set_volts": 2.5, "reset_volts": 1.7, "set_gate": 1.1}
+        answered(bench.array, rule, within={**wide, "volts_step": 0.0})
+        before = bench.array.cost
+        with pytest.raises(RefusedError) as refused:
+            trainer.start()
+        assert bench.array.cost == before
+        text = str(refused.value)
+        assert text.startswith(f"rule {name} needs SETs and RESETs that move a cell by ")
+        assert "one SET of 1.2 V at gate 1.2 V moves the median cell by" in text
+        assert "the RESET step is too large" in text
+        assert "two_pulse" in text
+
+
+def test_names_of_rules() -> None:
+    assert name_of(Manhattan()) == "manhattan"
+    assert name_of(object()) == "object"
+    assert answer_plan(object(), None) is None  # type: ignore[arg-type]
+
+
+def test_a_rule_that_names_no_pulses_is_asked_nothing(tmp_path: Path) -> None:
+    with open_bench(write_bench(tmp_path, "soft_bounds_1t1r")) as bench:
+        assert require_answer(bench.array, _made("outer_product")) == ""
+
+
+RUNBOOK = """---
+title: Training with a rule
+station: {station}
+steps:
+{steps}
+---
+Text.
+"""
+TRAIN = "  - {id: train, train_lstm_airline: {rule: manhattan, epochs: 1}}"
+ASK = "  - {id: ask, pulse_answer: {rule: manhattan, cells: '0:2,0:4', width: 500ns}}"
+
+
+STATIONS = Path(__file__).parents[3] / "runbooks" / "stations"
+
+
+def write_book(folder: Path, *steps: str) -> Path:
+    """Write a runbook for a mock chip that lives on in a state file: a fresh one each time would be another chip."""
+    for kind in ("station", "bench", "chip"):
+        text = (STATIONS / f"mock_ta_hfo2.{kind}.yaml").read_text(encoding="utf-8")
+        text = text.replace("mock_ta_hfo2.", "own.").replace("state: null", "state: own_chip.npz")
+        (folder / f"own.{kind}.yaml").write_text(text, encoding="utf-8")
+    book = folder / "book.md"
+    book.write_text(RUNBOOK.format(station="own.station.yaml", steps="\n".join(steps)), encoding="utf-8")
+    return book
+
+
+def test_a_dry_run_says_what_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XBARLAB_WEAR", str(tmp_path / "wear.sqlite"))
+    book = write_book(tmp_path, TRAIN)
+    assert main(["run", str(book), "--dry-run"]) == 0
+    assert "not measured: step pulse_answer with rule manhattan would tell" in " ".join(capsys.readouterr().out.split())
+    with open_bench(tmp_path / "own.station.yaml") as bench:
+        plan = PulseAnswerPlan(rule="manhattan", cells="0:2,0:4")
+        pulses = plan.pulses(bench.array.spec)
+        from xbarlab.analysis.measurements.pulse_answer import PulseAnswer, summarise
+
+        reads = np.full((2, 1, 1, 8), 50e-6)
+        jump = np.array([0.0, -40e-6])[:, None, None, None]
+        summary = summarise(PulseAnswer(20e-6, 120e-6, reads, reads, reads + jump), pulses)
+        bench.wear.facts.keep_fact("pulse_answer", pulses.key, json.dumps(summary.plain()))
+    assert main(["run", str(book), "--dry-run"]) != 0
+    out = capsys.readouterr()
+    said = " ".join((out.out + out.err).split())
+    assert "rule manhattan needs" in said
+    assert "the SET step is too small, the RESET step is too large" in said
+    book = write_book(tmp_path, ASK, TRAIN)
+    assert main(["run", str(book), "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "step ask: answered on" in said
+    assert "step train: will be refused unless the answer has changed by then" in said
