@@ -294,17 +294,23 @@ def report(
 @app.command()
 def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
-    form: Annotated[str, typer.Option("--to", metavar="FORMAT", help="netcdf, csv or parquet.")] = "netcdf",
+    form: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="netcdf, csv or parquet; or chip, aihwkit or crosssim.")
+    ] = "netcdf",
+    plugin: PluginOption = None,
 ) -> None:
-    """Write every dataset of a run into DIR/export.
+    """Write a run into DIR/export: every dataset as a file, or its chip as other programs take it.
 
     \b
-    xbarlab export runs/chip12 --to netcdf
-    xbarlab export runs/chip12 --to csv
+    xbarlab export runs/chip12 --to csv           every dataset; netcdf and parquet likewise
+    xbarlab export runs/chip12 --to chip          maps, reads, numbers and provenance in one CF netCDF file
+    xbarlab export runs/chip12 --to aihwkit       pulsed device and noise model as a preset
+    xbarlab export runs/chip12 --to crosssim      lookup tables of the change by one pulse
     """
     from .runbooks.commands.export import export_run
+    from .runbooks.runner.plugin_grant import ask_on_terminal
 
-    say([str(path) for path in export_run(directory, form, tell=warn)])
+    say([str(path) for path in export_run(directory, form, plugins=plugin or (), ask=ask_on_terminal, tell=warn)])
 
 
 @app.command()
