@@ -277,18 +277,22 @@ def serve_mock(
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
+    directories: Annotated[list[Path], typer.Argument(metavar="DIR [DIR]", help="Folder of a run, or of two.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="HTML", help="Page of two runs [default: beside the first folder].")
+    ] = None,
     plugin: PluginOption = None,
 ) -> None:
-    """Write DIR/report.html anew from what the run has kept; no bench is opened.
+    """Write DIR/report.html anew from what the run has kept, or a page with two runs side by side; no bench is opened.
 
     \b
     xbarlab report runs/chip12
+    xbarlab report runs/chip12 runs/chip13
     """
+    from .runbooks.commands.report_two import report_runs
     from .runbooks.runner.plugin_grant import ask_on_terminal
-    from .runbooks.runner.report_again import report_run
 
-    say([str(report_run(directory, plugins=plugin or (), ask=ask_on_terminal))])
+    say([str(report_runs(directories, out=out, plugins=plugin or (), ask=ask_on_terminal))])
 
 
 @app.command()
