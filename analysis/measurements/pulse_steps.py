@@ -2,10 +2,10 @@
 
 Two things bend such a table if they are not minded. A reading that is too low by its noise makes the step after it too
 large, so that steps sorted by the reading they begin with regress to the mean: here a step is sorted by the reading
-*before* that one, plus what the pulse between them does on average in the other cycles. And the noise of two readings is
-in the spread of every step: its variance is minus the covariance of neighbouring steps, which share a reading, and is
-taken off. Covariance that a state dependence or a slow fluctuation gives is in the next but one step as well, which
-share none, and is taken off that.
+*before* that one, plus what the pulse between them does on average in the other cycles. And the noise of two readings
+is in the spread of every step: its variance is minus the covariance of neighbouring steps, which share a reading, and
+is taken off. Covariance that a state dependence or a slow fluctuation gives is in the next but one step as well, which
+shares no reading, and is taken off that.
 """
 
 from __future__ import annotations
@@ -213,8 +213,8 @@ def step_cells(trains: Trains) -> DataFrame:
                 continue
             g, step = place[inside], sign * change[inside]
             size[phase] = step.mean() / steps.every
-            noise = float(np.mean(steps.read_variance(g)))
-            variance[phase] = max(_about_line(g, step) - 2.0 * noise, 0.0) / steps.every if noise == noise else np.nan
+            noise = 2.0 * float(np.mean(steps.read_variance(g)))
+            variance[phase] = np.maximum(_about_line(g, step) - noise, 0.0) / steps.every
         mean = float(size.mean())
         sigma = float(np.sqrt(variance.mean()))
         rows.append(
@@ -233,12 +233,10 @@ def step_cells(trains: Trains) -> DataFrame:
 
 def _about_line(x: Floats, y: Floats) -> float:
     """Return the variance of `y` about its straight line in `x`."""
-    from scipy.stats import linregress
-
     if x.size < 4 or not np.ptp(x) > 0.0:
         return float(np.var(y, ddof=1))
-    line = linregress(x, y)
-    return float(((y - line.intercept - line.slope * x) ** 2).sum()) / (x.size - 2)
+    line = np.polynomial.Polynomial.fit(x, y, 1)
+    return float(((y - line(x)) ** 2).sum()) / (x.size - 2)
 
 
 def cycle_symmetry(trains: Trains) -> Floats:
