@@ -68,20 +68,21 @@ def paired(a: Mapping[str, float], b: Mapping[str, float]) -> list[Pair]:
 def sections_of_both(a: Side, b: Side) -> list[Section]:
     """Return the parts of the page: numbers, what only one run has, figures side by side, provenance."""
     pairs = [pair for pair in paired(a.summary, b.summary) if describe(pair.a).name not in NOT_COMPARED]
-    costs = [pair for pair in paired(a.summary, b.summary) if describe(pair.a).name in NOT_COMPARED]
+    costs = [pair for pair in paired(a.summary, b.summary) if describe(pair.a).name in NOT_COMPARED - {"seed"}]
     text = (
         f"A is {a.name} ({a.title}), B is {b.name} ({b.title}). Intervals are 95 %; “apart” where those of A and B do "
-        "not overlap, which asks for more than a test of the difference at 95 % would. Where one of them has no interval "
-        "nothing is said."
+        "not overlap, which asks for more than a test of the difference at 95 % would. Where one of them has no "
+        "interval nothing is said."
     )
     numbers = Section("Numbers beside each other", text, [], [("", _numbers(a.summary, b.summary, pairs))])
-    sides = [(side, {pair.a if side is a else pair.b for pair in [*pairs, *costs]}) for side in (a, b)]
+    sides = [(side, {"seed", *(pair.a if side is a else pair.b for pair in [*pairs, *costs])}) for side in (a, b)]
     alone = [
         (f"Only {letter}, {side.name}, has these.", table)
         for letter, (side, shown) in zip("AB", sides, strict=True)
         if len(table := _alone(side.summary, shown))
     ]
     return [
+        *_boxes(a, b),
         numbers,
         *([Section("What only one of them measured", "", [], alone)] if alone else []),
         *_figures(a, b),
@@ -91,6 +92,22 @@ def sections_of_both(a: Side, b: Side) -> list[Section]:
             [],
             [("What they cost.", _numbers(a.summary, b.summary, costs, judged=False)), ("", _provenance(a, b))],
         ),
+    ]
+
+
+def _boxes(a: Side, b: Side) -> list[Section]:
+    """Return what follows from each run, one under the other."""
+    told = [
+        (f"{letter}, {side.name}", one) for letter, side in (("A", a), ("B", b)) for one in side.sections if one.box
+    ]
+    return [
+        Section(
+            title,
+            next(one.text for _, one in told if one.title == title),
+            tables=[(name, table) for name, one in told if one.title == title for _, table in one.tables],
+            box=True,
+        )
+        for title in dict.fromkeys(one.title for _, one in told)
     ]
 
 
