@@ -14,7 +14,8 @@ import typer
 
 from .runbooks.commands.analyse_cli import analyse
 from .runbooks.commands.by_hand_cli import pulse, read, sweep
-from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say, warn
+from .runbooks.commands.kept_cli import export, report
+from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say
 from .runbooks.commands.output import forgiving_output
 from .runbooks.runner.ending import INTERRUPTED, answer, interrupts_caught
 from .twin.commands import twin_app
@@ -275,46 +276,8 @@ def serve_mock(
     serve_bench(bench, host=host, port=port, seed=seed, token=token or None, rate=rate)
 
 
-@app.command()
-def report(
-    directories: Annotated[list[Path], typer.Argument(metavar="DIR [DIR]", help="Folder of a run, or of two.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="HTML", help="Page of two runs [default: beside the first folder].")
-    ] = None,
-    plugin: PluginOption = None,
-) -> None:
-    """Write DIR/report.html anew from what the run has kept, or a page with two runs side by side; no bench is opened.
-
-    \b
-    xbarlab report runs/chip12
-    xbarlab report runs/chip12 runs/chip13
-    """
-    from .runbooks.commands.report_two import report_runs
-    from .runbooks.runner.plugin_grant import ask_on_terminal
-
-    say([str(report_runs(directories, out=out, plugins=plugin or (), ask=ask_on_terminal))])
-
-
-@app.command()
-def export(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
-    form: Annotated[
-        str, typer.Option("--to", metavar="FORMAT", help="netcdf, csv or parquet; or chip, aihwkit or crosssim.")
-    ] = "netcdf",
-    plugin: PluginOption = None,
-) -> None:
-    """Write a run into DIR/export: every dataset as a file, or its chip as other programs take it.
-
-    \b
-    xbarlab export runs/chip12 --to csv           every dataset; netcdf and parquet likewise
-    xbarlab export runs/chip12 --to chip          maps, reads, numbers and provenance in one CF netCDF file
-    xbarlab export runs/chip12 --to aihwkit       pulsed device and noise model as a preset
-    xbarlab export runs/chip12 --to crosssim      lookup tables of the change by one pulse
-    """
-    from .runbooks.commands.export import export_run
-    from .runbooks.runner.plugin_grant import ask_on_terminal
-
-    say([str(path) for path in export_run(directory, form, plugins=plugin or (), ask=ask_on_terminal, tell=warn)])
+for command in (report, export):
+    app.command()(command)
 
 
 @app.command()
