@@ -16,7 +16,7 @@ RUNBOOK = """---
 title: A small characterisation
 station: mock_ta_hfo2
 steps:
-  - {id: form, forming: {cells: "0:4,0:4", start_volts: 1.5, stop_volts: 3.3, step_volts: 0.05, gate: 1.3, width: 10e-6}}
+  - {id: form, forming: {cells: "0:4,0:4", start_volts: 1.5, stop_volts: 3.3, gate: 1.3, width: 10e-6}}
   - {id: yield, yield_map: {cells: "0:4,0:4"}}
   - {id: pulses, pulse_response: {cells: "0:2,0:4", pulses: 40, cycles: 4, set_volts: 1.5, reset_volts: 1.6}}
   - {id: program, read_verify: {cells: "0:4,0:4", levels: {count: 4, low: 20e-6, high: 140e-6}, reread_after: 10}}
