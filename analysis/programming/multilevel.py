@@ -291,8 +291,8 @@ def what_limits(reads: LevelReads) -> str:
     if beyond is None:
         half = float(np.diff(reads.levels).min()) / 2.0
         head = (
-            f"Nothing that was tried: all {found} levels are separable, and more were not programmed. The RMS error "
-            f" is {budget['total'].value / half:.0%} of half a level's spacing."
+            f"Nothing that was tried: all {found} levels are separable, and more were not programmed. The RMS error is "
+            f"{budget['total'].value / half:.0%} of half a level's spacing."
         )
         return f"{head} {split} {reach}"
     found_causes = causes(reads, beyond)
