@@ -11,9 +11,11 @@ from support.fake_array import FakeArray, GatelessArray
 from xbarlab import open_bench
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import Cost, Delivered, PulseMap
+from xbarlab.mockhw.passive_chip.chip import PassiveChip
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.programming.multilevel import MultilevelPlan, multilevel
 from xbarlab.protocols.programming.verify_state import Verdict
+from xbarlab.protocols.registry import step_kind
 from xbarlab.runbooks.stations import find_bench, mock_bench
 
 LEVELS: dict[str, Any] = {"count": 4, "low": 20e-6, "high": 140e-6}
@@ -162,8 +164,13 @@ MOCKS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("station", MOCKS)
 def test_both_mocks_hold_three_levels(station: str) -> None:
     with open_bench(station, seed=3) as bench:
-        chip = mock_bench(find_bench(station)).chip
-        chip.assume_formed(np.full((bench.array.spec.rows, bench.array.spec.cols), 0.5))
+        if station == "mock_tio2":
+            chip = mock_bench(find_bench(station)).chip
+            assert isinstance(chip, PassiveChip)
+            chip.assume_formed(np.full((8, 8), 0.5))
+        else:
+            forming = step_kind("forming")
+            forming.run(bench.array, forming.plan(cells=MOCKS[station]["cells"]), None)
         result = multilevel(bench.array, MultilevelPlan(cycles=3, **MOCKS[station]), Run(None, seed=3))
     assert result.metrics()["separable_levels"] == 3
     assert result.metrics()["level_accepted_fraction"] > 0.7
