@@ -26,9 +26,11 @@ from ..estimates.estimates import (
     random_effects,
 )
 from ..estimates.pulse_fit import symmetry_point
-from .pulse_response import Trains
+from ..plots.plots import FAINT, new_figure, note, si_prefix, styled
+from .pulse_response import DOWN, UP, Trains
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 BINS = 16
@@ -72,15 +74,16 @@ class Steps:
     def place(self) -> Floats:
         """Where each step begins, free of the noise of its own readings [cells, cycles, 2, points − 1] [S].
 
-        In a step of several pulses this is where the middle one does. The very first reading has none before it, and
-        with one cycle there are no others: then it is the reading itself.
+        In a step of several pulses this is where the middle one does. A reading that has none before it (the first of
+        all, or of a cycle that does not go on from the last), and any of a single cycle, is taken as it is.
         """
         g = self.trains.conductance
         own = self.readings[..., :-1]
         before = np.full(own.shape, np.nan)
         before[..., 1:] = self.readings[..., :-2]
         before[:, :, 1, 0] = g[:, :, 0, -2]
-        before[:, 1:, 0, 0] = g[:, :-1, 1, -2]
+        goes_on = g[:, 1:, 0, 0] == g[:, :-1, 1, -1]
+        before[:, 1:, 0, 0] = np.where(goes_on, g[:, :-1, 1, -2], np.nan)
         begin = before + _of_others(own - before)
         begin = np.where(np.isfinite(begin), begin, own)
         way = _of_others(self.change)
@@ -260,3 +263,34 @@ def step_metrics(trains: Trains) -> dict[str, Estimate]:
     metrics["symmetry_point_fraction"] = fraction_estimate(int(np.isfinite(own).sum()), own.size)
     metrics["symmetry_point_c2c_std"] = random_effects(cycle_symmetry(trains)).c2c_std
     return metrics
+
+
+@styled
+def step_table_figure(table: DataFrame, *, title: str = "Step of one pulse") -> Figure:
+    """Draw a `step_table`: the mean step with ± its spread within a cell (band) and between cells (bars)."""
+    figure, ax = new_figure(6.8, 4.4)
+    ax.set(title=title)
+    if table.empty:
+        note(ax, "too few steps")
+        return figure
+    values = table[list(COLUMNS)].to_numpy(dtype=np.float64)
+    columns = dict(zip(COLUMNS, values.T, strict=True))
+    g_factor, g_prefix = si_prefix(float(columns["high_S"].max()))
+    factor, prefix = si_prefix(float(np.abs(columns["step_mean_S"]).max()))
+    for direction, colour, name in ((1, UP, "up, potentiation"), (-1, DOWN, "down, depression")):
+        mine = columns["direction"] == direction
+        g, mean, sigma, d2d = (
+            columns[key][mine] for key in ("conductance_S", "step_mean_S", "step_sigma_S", "step_d2d_S")
+        )
+        g, mean, sigma, d2d = g / g_factor, mean / factor, sigma / factor, d2d / factor
+        if np.isfinite(sigma).any():
+            label = "± σ within a cell, pulse to pulse" if direction > 0 else None
+            ax.fill_between(g, mean - sigma, mean + sigma, color=colour, alpha=0.22, linewidth=0, label=label)
+        bars = d2d if np.isfinite(d2d).any() else None
+        ax.errorbar(g, mean, yerr=bars, color=colour, marker="o", markersize=4, linewidth=1.8, capsize=2, label=name)
+    if np.isfinite(columns["step_d2d_S"]).any():
+        ax.plot([], [], " ", label="bars: ± σ between cells")
+    ax.axhline(0.0, color=FAINT, linewidth=0.9)
+    ax.set(xlabel=f"Conductance before the pulse ({g_prefix}S)", ylabel=f"Change by one pulse ({prefix}S)")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,6 +159,10 @@ def _root_mean(squares: Floats) -> Estimate:
     return Estimate(value, low, high, mean.n)
 
 
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean()) if values.size else math.nan
+
+
 def level_metrics(reads: LevelReads) -> dict[str, Estimate]:
     """Return how many levels are separable, misreads at the number programmed, errors and their parts."""
     trials = np.full(reads.final.shape[0], reads.final[0].size if reads.final.shape[0] else 0)
@@ -200,7 +204,7 @@ def level_rows(reads: LevelReads) -> DataFrame:
             {
                 "level": k,
                 "target [S]": float(level),
-                "accepted [fraction]": float(reads.accepted[..., k].mean()),
+                "accepted [fraction]": _mean(reads.accepted[..., k]),
                 "misread [fraction]": missed.value,
                 "misread low [fraction]": missed.low,
                 "misread high [fraction]": missed.high,
@@ -210,7 +214,7 @@ def level_rows(reads: LevelReads) -> DataFrame:
                 "programming σ [S]": budget["programming"].value,
                 "settling σ [S]": budget["settling"].value,
                 "noise σ [S]": budget["noise"].value,
-                "pulses": float(reads.pulses[..., k].mean()),
+                "pulses": _mean(reads.pulses[..., k]),
             }
         )
     return DataFrame(rows)
@@ -227,8 +231,8 @@ def count_rows(reads: LevelReads) -> DataFrame:
                 "median cell misreads [fraction]": one.value,
                 "low [fraction]": one.low,
                 "high [fraction]": one.high,
-                "cells within 1 % [fraction]": float((reads.of_cells[count] <= LIMIT).mean()),
-                "all reads misread [fraction]": float(reads.of_cells[count].mean()),
+                "cells within 1 % [fraction]": _mean(reads.of_cells[count] <= LIMIT),
+                "all reads misread [fraction]": _mean(reads.of_cells[count]),
             }
             for count, one in reads.median_misread.items()
         ]
@@ -291,8 +295,8 @@ def what_limits(reads: LevelReads) -> str:
     if beyond is None:
         half = float(np.diff(reads.levels).min()) / 2.0
         head = (
-            f"Nothing that was tried: all {found} levels are separable, and more were not programmed. The RMS error "
-            f" is {budget['total'].value / half:.0%} of half a level's spacing."
+            f"Nothing that was tried: all {found} levels are separable, and more were not programmed. The RMS error is "
+            f"{budget['total'].value / half:.0%} of half a level's spacing."
         )
         return f"{head} {split} {reach}"
     found_causes = causes(reads, beyond)

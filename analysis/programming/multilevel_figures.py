@@ -83,7 +83,7 @@ def _misreads(ax: Axes, reads: LevelReads) -> None:
     ax.fill_between(counts, low, high, color=PALETTE[0], alpha=0.2, linewidth=0, label="middle 50 % of the cells")
     ax.plot(counts, middle, color=PALETTE[0], marker="o", markersize=4, linewidth=1.8, label="median cell")
     ax.plot(counts, every.mean(axis=1), color=FAINT, marker="s", markersize=3, linewidth=1.0, label="mean of all cells")
-    ax.axhline(100.0 * LIMIT, color=INK, linewidth=1.0, linestyle="--", label=f"{LIMIT:.0%}")
+    ax.axhline(100.0 * LIMIT, color=INK, linewidth=1.0, linestyle="--", label=f"{100.0 * LIMIT:g} %")
     found = int(reads.separable.value)
     ax.axvline(found, color=PALETTE[1], linewidth=1.2, linestyle=":", label=f"separable: {found}")
     ax.set_yscale("symlog", linthresh=1.0, linscale=1.0)

@@ -208,14 +208,14 @@ def multilevel(array: CrossbarArray, plan: MultilevelPlan, run: Run | None = Non
     ]
     variables = [
         Variable("target", "Target", "S"),
-        Variable("end", "Conductance at the end of programming", "S"),
+        Variable("at_end", "Conductance at the end of programming", "S"),
         Variable("conductance", "Conductance after settling", "S"),
         Variable("again", "Conductance read again", "S"),
         Variable("pulses", "Pulses"),
         Variable("verdict", "Verdict"),
     ]
-    meta = {"width": plan.width, "tolerance": plan.window, "settle": plan.settle, "order": plan.order}
-    names = ["end", "conductance", "again", "pulses", "verdict"]
+    meta = {"width": plan.width, "tolerance": plan.window, "settle": plan.settle, "level_order": plan.order}
+    names = ["at_end", "conductance", "again", "pulses", "verdict"]
     total = plan.cycles * plan.levels.count
     with keep.work("multilevel", axes, variables, meta, label="programmings", total=total) as work:
         work.hold("staircase", staircase)
@@ -233,7 +233,7 @@ def multilevel(array: CrossbarArray, plan: MultilevelPlan, run: Run | None = Non
         cells=[(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)],
         reads=LevelReads(
             levels=values,
-            at_end=stacks["end"],
+            at_end=stacks["at_end"],
             final=stacks["conductance"],
             again=stacks["again"],
             accepted=stacks["verdict"] == Verdict.ACCEPTED,
@@ -264,7 +264,7 @@ def _program(
     end = array.read(block, average=plan.read_average).conductance
     array.clock.wait(plan.settle)
     settled, again = (array.read(block, average=plan.read_average).conductance for _ in range(2))
-    return {"end": end, "conductance": settled, "again": again, "pulses": state.pulses, "verdict": state.verdict}
+    return {"at_end": end, "conductance": settled, "again": again, "pulses": state.pulses, "verdict": state.verdict}
 
 
 def _by_level(units: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
