@@ -188,6 +188,8 @@ def _drift(one: Measured, run: RunTables) -> str:
         f"From {_since(one):g} s to a day after the write the median weight is multiplied by {1.0 + day.value:.3f}; "
         "one factor for each layer takes out what all cells share."
     )
+    if day.low < 0.0 < day.high:
+        said = f"No drift is seen that all cells share: the interval holds 0, from {_since(one):g} s to a day."
     sigma = float(run.summary.get("retention_sigma", math.nan))
     return (
         said if math.isnan(sigma) else f"{said} What differs from cell to cell stays: σ(ΔG) {format_value(sigma, 'S')}."
