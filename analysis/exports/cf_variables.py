@@ -16,7 +16,7 @@ UNITS = {"S": "S", "V": "V", "A": "A", "s": "s", "ohm": "ohm", "Hz": "Hz", "J": 
 """Unit at the end of a column's name → as UDUNITS has it."""
 AXES = (
     "state", "direction", "volts_V", "written_V", "width_s", "repeat", "cycle", "pulse", "pulses", "read", "point",
-    "sample", "vector",
+    "sample", "vector", "method", "leg", "level",
 )  # fmt: skip
 """Columns that may tell the lines of one cell apart, in the order in which they are tried."""
 TIMES = ("seconds", "time")

@@ -95,6 +95,13 @@ def test_levels_as_bits_of_a_cell_and_of_a_pair(count: float, bits: str, pair: s
     assert pair in found["levels_200ns"][2]
 
 
+def test_a_drift_that_may_be_none_is_not_told_as_one() -> None:
+    found = box(SIGMA, step("retention", with_interval("retention_drift_nu", 0.002, -0.001, 0.005), first=1.0))
+    assert found["retention_drift_nu"][2] == (
+        "No drift is seen that all cells share: the interval holds 0, from 1 s to a day."
+    )
+
+
 def test_symmetric_is_only_said_where_the_interval_holds_the_middle() -> None:
     sure = box(SIGMA, step("pulse_response", with_interval("symmetry_point", 0.3, 0.25, 0.35)))["symmetry_point"][2]
     assert "0.30 of its range, 0.20 from the middle" in sure
