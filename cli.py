@@ -14,7 +14,8 @@ import typer
 
 from .runbooks.commands.analyse_cli import analyse
 from .runbooks.commands.by_hand_cli import pulse, read, sweep
-from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say, warn
+from .runbooks.commands.kept_cli import export, report
+from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say
 from .runbooks.commands.output import forgiving_output
 from .runbooks.runner.ending import INTERRUPTED, answer, interrupts_caught
 from .twin.commands import twin_app
@@ -275,36 +276,8 @@ def serve_mock(
     serve_bench(bench, host=host, port=port, seed=seed, token=token or None, rate=rate)
 
 
-@app.command()
-def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
-    plugin: PluginOption = None,
-) -> None:
-    """Write DIR/report.html anew from what the run has kept; no bench is opened.
-
-    \b
-    xbarlab report runs/chip12
-    """
-    from .runbooks.runner.plugin_grant import ask_on_terminal
-    from .runbooks.runner.report_again import report_run
-
-    say([str(report_run(directory, plugins=plugin or (), ask=ask_on_terminal))])
-
-
-@app.command()
-def export(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.")],
-    form: Annotated[str, typer.Option("--to", metavar="FORMAT", help="netcdf, csv or parquet.")] = "netcdf",
-) -> None:
-    """Write every dataset of a run into DIR/export.
-
-    \b
-    xbarlab export runs/chip12 --to netcdf
-    xbarlab export runs/chip12 --to csv
-    """
-    from .runbooks.commands.export import export_run
-
-    say([str(path) for path in export_run(directory, form, tell=warn)])
+for command in (report, export):
+    app.command()(command)
 
 
 @app.command()

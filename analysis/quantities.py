@@ -98,6 +98,23 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "ltp_alpha": ("", "α of the α form fitted to the SET train, 1 for a straight line; median over cells"),
     "ltd_alpha": ("", "α of the α form fitted to the RESET train, 1 for a straight line; median over cells"),
     "symmetry_point": ("", "normalised conductance at which the mean up-step equals the mean down-step"),
+    "symmetry_point_fraction": (FRACTION, "cells that have a symmetry point, over all"),
+    "symmetry_point_c2c_std": (
+        "",
+        "standard deviation of the symmetry points of single cycles within a cell (one-way random-effects model)",
+    ),
+    "g_min": ("S", "lowest conductance of a cell's mean trains; median over cells"),
+    "g_max": ("S", "highest conductance of a cell's mean trains; median over cells"),
+    "step_c2c_rel": (
+        "",
+        "standard deviation of the step of one pulse within a cell, read noise taken off, over the mean step, in the "
+        "middle half of its range; median over cells",
+    ),
+    "step_asymmetry": (
+        "",
+        "(up-step − down-step)/mean of both, of pulses that begin in the middle half of a cell's range; median over "
+        "cells",
+    ),
     "pulse_fit_failed_fraction": (FRACTION, "trains of which one of the two forms could not be fitted, over all"),
     **{
         f"{pulse.lower()}_volts_1us": (
@@ -163,6 +180,23 @@ QUANTITIES: dict[str, tuple[str, str]] = {
         "healthy cells within half a level spacing of target on a re-read 60 s later",
     ),
     "programming_sigma": ("S", "standard deviation of G_final − G_target over healthy cells"),
+    **{
+        key: (unit, f"largest number of levels of which the median healthy cell misreads at most 1 % of its reads{end}")
+        for key, unit, end in (
+            ("separable_levels", "", ", over the plan's cycles"),
+            ("levels_200ns", "", ", over 20 reprogramming cycles or more with pulses of 200 ns"),
+        )
+    },
+    "bits_200ns": ("", "log2(levels_200ns)"),
+    "level_error_fraction": (FRACTION, "reads beyond the midpoint to a neighbour, all levels programmed, all cells"),
+    "level_accepted_fraction": (FRACTION, "programmings to a level that read–verify accepted, over all"),
+    "level_sigma": ("S", "RMS of G_settled − level over accepted programmings"),
+    "level_programming_sigma": ("S", "part of level_sigma there is when programming ends, read noise taken off"),
+    "level_settling_sigma": ("S", "part of level_sigma that comes between the end of programming and the judged read"),
+    "level_noise_sigma": ("S", "part of level_sigma that is noise of a read, from two in a row"),
+    "level_c2c_std": ("S", "standard deviation of G_settled within a cell, each level about its mean (random effects)"),
+    "level_d2d_std": ("S", "standard deviation of that between cells (random effects)"),
+    "level_pulses": (PULSES, "pulses one programming to a level takes; mean over cells"),
     "pulses_per_cell": (PULSES, "all SET and RESET pulses, initialisation included, over cells attempted"),
     "ispp_pulses_per_cell": (
         PULSES,

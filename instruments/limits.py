@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -319,6 +319,11 @@ class Limits(_Narrowed):
         if dwell > 0.0:
             self.check(Quantity.SLEW, np.abs(np.diff(volts, prepend=0.0)) / dwell, channel=channel)
 
+    def told(self, *, without: Collection[str] = ()) -> str:
+        """Return the limits in words, with their units."""
+        names = (name for name in _NAMES if name not in without)
+        return ", ".join(f"{name} {getattr(self, name):g} {_UNITS.get(name, '')}".strip() for name in names)
+
     def whose(self, limit_name: str) -> str:
         """Return who set a limit, and so where it can be changed if at all."""
         if limit_name in self.origins:
@@ -326,7 +331,7 @@ class Limits(_Narrowed):
         return "it is the driver's own limit" if limit_name in _NAMES else "nothing below it makes sense"
 
 
-_NAMES = frozenset(field.name for field in fields(Limits))
+_NAMES = tuple(field.name for field in fields(Limits))
 _UNITS = {
     name: quantity.bounds.unit
     for quantity in Quantity

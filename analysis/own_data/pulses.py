@@ -8,6 +8,7 @@ import numpy as np
 
 from ..estimates.estimates import Estimate, clustered_fraction_estimate, median_estimate, random_effects
 from ..measurements.pulse_response import pulse_response_figure, step_figure, train_metrics, train_table
+from ..measurements.pulse_steps import step_metrics, step_table, step_table_figure
 from ..measurements.variability import variability_cdfs
 from .finding import Finding, grouped
 from .pictures.pulse import readings_over_pulses, rise_with_amplitude
@@ -149,10 +150,11 @@ def _trains(measured: Measured) -> Finding:
             "pulses "
             "up and as many down. Fits are of each cell's mean train; numbers are medians over cells."
         ),
-        numbers=dict(train_metrics(frame)),
+        numbers={**train_metrics(frame), **step_metrics(trains)},
         frame=frame,
         figures=[
             ("Conductance over the trains.", pulse_response_figure(trains, table=frame)),
             ("Step against conductance.", step_figure(trains, symmetry=frame["symmetry_point"].to_numpy(np.float64))),
+            ("Change by one pulse against the conductance before it.", step_table_figure(step_table(trains))),
         ],
     )

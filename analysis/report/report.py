@@ -107,6 +107,8 @@ class Section:
         A column named `sigma [S]` is shown with an SI prefix, `x [fraction]` in per cent.
     leads : bool
         It is what the run was for: it stands before the steps that only prepared it.
+    box : bool
+        It says in short what follows from the run: it stands before the numbers.
     """
 
     title: str
@@ -114,6 +116,7 @@ class Section:
     figures: Sequence[tuple[str, Figure | Picture]] = ()
     tables: Sequence[tuple[str, DataFrame]] = ()
     leads: bool = False
+    box: bool = False
 
 
 @dataclass(frozen=True)
@@ -202,19 +205,9 @@ def render_report(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     rows = [_row(key, summary) for key in summary if not describe(key).bound]
     costs = [row for row in rows if row.quantity.name in COST_KEYS and not row.quantity.step]
-    shown = [
-        {
-            "id": f"s{k}",
-            "title": section.title,
-            "paragraphs": [part.strip() for part in section.text.split("\n\n") if part.strip()],
-            "figures": [
-                (caption, _data_uri(figure), round(_width(figure) * CSS_PIXELS_PER_INCH))
-                for caption, figure in section.figures
-            ],
-            "tables": [_table(caption, frame) for caption, frame in section.tables],
-        }
-        for k, section in enumerate(sorted(sections, key=lambda one: not one.leads), start=1)
-    ]
+    steps = [section for section in sections if not section.box]
+    shown = [_shown(f"s{k}", one) for k, one in enumerate(sorted(steps, key=lambda one: not one.leads), start=1)]
+    boxes = [_shown(f"b{k}", one) for k, one in enumerate((one for one in sections if one.box), start=1)]
     reasons = sorted((failures or {}).items(), key=lambda item: (-item[1], item[0]))
     return environment.from_string(source).render(
         title=title,
@@ -230,21 +223,44 @@ def render_report(
             (check, describe(check.metric), format_value(check.value, describe(check.metric).unit)) for check in checks
         ],
         sections=shown,
+        boxes=boxes,
         reasons=[(reason, f"{count:,}", 100.0 * count / max(reasons[0][1], 1)) for reason, count in reasons],
         failed=f"{sum(count for _, count in reasons):,}",
         provenance=dict(provenance or {}),
     )
 
 
+def _shown(name: str, section: Section) -> dict[str, object]:
+    return {
+        "id": name,
+        "title": section.title,
+        "paragraphs": [part.strip() for part in section.text.split("\n\n") if part.strip()],
+        "figures": [
+            (caption, _data_uri(figure), round(_width(figure) * CSS_PIXELS_PER_INCH))
+            for caption, figure in section.figures
+        ],
+        "tables": [_table(caption, frame) for caption, frame in section.tables],
+    }
+
+
 def _row(key: str, summary: Mapping[str, float]) -> _Row:
     quantity = describe(key)
     value = float(summary[key])
-    ends = [float(summary.get(key + end, math.nan)) for end in (LOW, HIGH)]
-    interval = ""
-    if not all(math.isnan(end) for end in ends):
-        low, high = (format_value(end, quantity.unit, like=value) for end in ends)
-        interval = f"{low.partition(' ')[0]} … {high}"
-    return _Row(quantity, format_value(value, quantity.unit), interval)
+    low, high = (float(summary.get(key + end, math.nan)) for end in (LOW, HIGH))
+    return _Row(quantity, format_value(value, quantity.unit), interval_text(value, low, high, quantity.unit))
+
+
+def interval_text(value: float, low: float, high: float, unit: str) -> str:
+    """Return the ends of an interval for people, with the prefix of its value; "" where there is none."""
+    if math.isnan(low) and math.isnan(high):
+        return ""
+    ends = [format_value(end, unit, like=value) for end in (low, high)]
+    return f"{ends[0].partition(' ')[0]} … {ends[1]}"
+
+
+def unbroken(text: str) -> str:
+    """Return a short text that is not broken into lines in a table."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _limit(value: float, unit: str) -> str:

@@ -96,9 +96,10 @@ ROOMS = (
         "numbers and figures",
         "#fdf0d9",
         (
-            (Part("own_data/", "of any bench, analysed"),),
+            (Part("own_data/", "any bench's"), Part("exports/", "for others")),
             (Part("report/", "one page per run"),),
-            (Part("measurements/", "one file each"), Part("programming/", "levels")),
+            (Part("programming/", "levels, retention"),),
+            (Part("measurements/", "one file each"),),
             (Part("measured_data/", "of any bench, what was done"),),
             (Part("plots/", "axes, colours"), Part("estimates/", "intervals")),
             (Part("quantities.py", "what a key means"),),

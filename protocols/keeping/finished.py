@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -104,13 +105,7 @@ def _arrays_of(frame: DataFrame) -> NamedArrays:
 
 def drawn(section: Section) -> Section:
     """Return a section whose figures are pictures, so that what they were drawn from can be let go."""
-    return Section(
-        section.title,
-        section.text,
-        [(caption, Picture.of(figure)) for caption, figure in section.figures],
-        section.tables,
-        section.leads,
-    )
+    return replace(section, figures=[(caption, Picture.of(figure)) for caption, figure in section.figures])
 
 
 def _told(section: Section) -> dict[str, Any]:
@@ -119,6 +114,7 @@ def _told(section: Section) -> dict[str, Any]:
         "title": section.title,
         "text": section.text,
         "leads": section.leads,
+        "box": section.box,
         "figures": [
             {"caption": caption, "width": picture.width, "png": base64.b64encode(picture.png).decode("ascii")}
             for caption, picture in pictures
@@ -143,4 +139,5 @@ def _section(told: Mapping[str, Any]) -> Section:
         (one["caption"], Picture(base64.b64decode(one["png"]), float(one["width"])))
         for one in cast("list[dict[str, Any]]", told["figures"])
     ]
-    return Section(told["title"], told["text"], figures, tables, bool(told.get("leads", False)))
+    stands = {name: bool(told.get(name, False)) for name in ("leads", "box")}
+    return Section(told["title"], told["text"], figures, tables, **stands)

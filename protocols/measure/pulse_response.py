@@ -61,7 +61,10 @@ class PulseResponsePlan(Plan):
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
         ratios = "potentiation_ratio", "depression_ratio", "symmetry_point", "pulse_fit_failed_fraction"
-        return with_intervals(*ratios, "ltp_nonlinearity", "ltd_nonlinearity", "ltp_alpha", "ltd_alpha")
+        steps = (
+            "g_min", "g_max", "step_c2c_rel", "step_asymmetry", "symmetry_point_fraction", "symmetry_point_c2c_std",
+        )  # fmt: skip
+        return with_intervals(*ratios, *steps, "ltp_nonlinearity", "ltd_nonlinearity", "ltp_alpha", "ltd_alpha")
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array, pulses beyond the limits, and a scheme this array lacks."""
@@ -104,6 +107,13 @@ class PulseResponseResult:
         table.insert(1, "col", where[:, 1])
         return table
 
+    @cached_property
+    def steps(self) -> DataFrame:
+        """What one pulse does, by conductance and direction: mean, spread within and between cells."""
+        from ...analysis.measurements.pulse_steps import step_table
+
+        return step_table(self.trains)
+
     @property
     def frame(self) -> DataFrame:
         """One line per reading: row, col, cycle, pulse (through both trains), volts that led to it [V], G [S]."""
@@ -142,15 +152,17 @@ class PulseResponseResult:
         )
 
     def metrics(self) -> dict[str, float]:
-        """Return ratios, nonlinearities and symmetry point as docs/quantities.md defines them."""
+        """Return ratios, nonlinearities, symmetry point and steps as docs/quantities.md defines them."""
         from ...analysis.estimates.estimates import flatten_all
         from ...analysis.measurements.pulse_response import train_metrics
+        from ...analysis.measurements.pulse_steps import step_metrics
 
-        return flatten_all(train_metrics(self.table))
+        return flatten_all(train_metrics(self.table) | step_metrics(self.trains))
 
     def section(self) -> Section:
         """Return both figures, the numbers per cell and the failed fits as a part of the report."""
         from ...analysis.measurements.pulse_response import failed_fits, step_figure
+        from ...analysis.measurements.pulse_steps import step_table_figure
         from ...analysis.report.report import Section
 
         text = (
@@ -160,7 +172,9 @@ class PulseResponseResult:
             f"Trains of which a form could not be fitted: {failed_fits(self.table)} of {2 * len(self.cells)}. "
             "RMS of the readings around the exponential form, median over cells: "
             f"{_share(self.table['ltp_misfit'])} of the swing in potentiation, {_share(self.table['ltd_misfit'])} in "
-            "depression; where that is far above the read noise the trains are not of this form."
+            "depression; where that is far above the read noise the trains are not of this form. "
+            "Steps of one pulse are sorted by a conductance that shares no reading with them, and read noise (from the "
+            "covariance of neighbouring steps) is taken off their spread."
         )
         figures = [
             ("Median of the cells with the spread from cycle to cycle and from cell to cell.", self.plot()),
@@ -168,8 +182,10 @@ class PulseResponseResult:
                 "Mean step per pulse against the middle of the step; ticks are the symmetry points of the cells.",
                 step_figure(self.trains, symmetry=np.asarray(self.table["symmetry_point"], dtype=np.float64)),
             ),
+            ("Change by one pulse against the conductance before it.", step_table_figure(self.steps)),
         ]
-        return Section("Potentiation and depression", text, figures, [("Cell by cell.", self.table)])
+        tables = [("Cell by cell.", self.table), ("What one pulse does.", self.steps)]
+        return Section("Potentiation and depression", text, figures, tables)
 
     def __repr__(self) -> str:
         m = self.metrics()

@@ -173,6 +173,10 @@ class PlanningStaircase:
         self._value = np.zeros(shape)
         self._windows = _Windows(goal)
 
+    def aim(self, goal: Goal) -> None:
+        """Turn to other windows, none above the highest so far; what was learnt of the cells stays."""
+        self._windows = _Windows(goal)
+
     def choose(self, state: VerifyState, cells: BoolArray) -> tuple[NDArray[np.int8], FloatArray]:
         """Return polarity and knob value of the next pulse of every cell in ``cells``."""
         if min(self._transitions.seen(sign) for sign in SIGNS) < ENOUGH:

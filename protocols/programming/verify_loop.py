@@ -105,9 +105,7 @@ class VerifyLoop(ArrayState):
 
     def _iterate(self) -> None:
         state, staircase = self._state, self._staircase
-        reading = self._array.read(self._block, average=self.average)
-        self._record(reading.conductance, self._volts, self._gate)
-        state.take(reading)
+        self._record(self._read_active(), self._volts, self._gate)
         staircase.learn(state)
         need = state.judge()
         self._rest()
@@ -116,6 +114,23 @@ class VerifyLoop(ArrayState):
             top = np.where(sign > 0, staircase.set_ramp.stop, staircase.reset_ramp.stop)
             state.fire(need, sign, value >= top - 1e-9)
             self._pulse(*pulses_for(staircase, value, need, sign), need)
+
+    def _read_active(self) -> FloatArray:
+        """Take in a reading of the cells that are being programmed; return it [S], nan where none was read.
+
+        Where a slot serves a whole row the others are read as well: that costs nothing.
+        """
+        state, block = self._state, self._block
+        if self._array.spec.slot_serves == "row":
+            reading = self._array.read(block, average=self.average)
+            state.take(reading)
+            return reading.conductance
+        read, sigma = np.full(block.shape, np.nan), np.full(block.shape, np.nan)
+        for row, col in np.argwhere(state.active):
+            one = self._array.read(Block(block.row0 + int(row), 1, block.col0 + int(col), 1), average=self.average)
+            read[row, col], sigma[row, col] = one.conductance[0, 0], one.stderr[0, 0]
+        state.g, state.sigma = np.where(state.active, read, state.g), np.where(state.active, sigma, state.sigma)
+        return read
 
     def _look_again(self) -> None:
         """Wait, read, and reopen the cells that left their window."""

@@ -1,4 +1,4 @@
-"""A run's datasets as files other programs read: netCDF, CSV or Parquet."""
+"""A run as files other programs read: its datasets as netCDF, CSV or Parquet, or its chip (`export_chip`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from ...protocols.keeping.dataset import SETTING_UNITS
 from ...protocols.keeping.joined import Part, database, joined_table, step_parts
 from ...protocols.keeping.run import DATABASE, JOURNAL
 from ...protocols.keeping.storage import StorageError, writing
+from ..runner.plugin_grant import Ask, Files, nobody
 from ..runner.record import dataset_ids, safe_name
+from .export_chip import CHIP_FORMATS, export_chip
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
 SUFFIXES = {"netcdf": ".nc", "csv": ".csv", "parquet": ".parquet"}
 
 
-def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lambda _: None) -> list[Path]:
+def export_run(
+    directory: Path, form: str, *, plugins: Files = (), ask: Ask = nobody, tell: Callable[[str], None] = lambda _: None
+) -> list[Path]:
     """Write every dataset of ``directory/data.db`` to ``directory/export/`` and return the files.
+
+    A format of `CHIP_FORMATS` makes one thing of the whole run instead: see `export_chip`.
 
     A step that was cut and resumed has several datasets; they become one file in which nothing stands twice, in place
     of what an earlier export made of its first part. A dataset without rows is told and left out, and so is one that
@@ -33,7 +39,9 @@ def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lamb
     Parameters
     ----------
     form : "netcdf" (keeps axes, units and metadata), "csv" or "parquet" (flat tables, one line per point: units are in
-        the names of columns, and seed, gates and other settings of the step in columns of their own)
+        the names of columns, and seed, gates and other settings of the step in columns of their own); or "chip",
+        "aihwkit", "crosssim"
+    plugins, ask : of `export_chip`; datasets need no plug-in
     tell : called with a line about everything that is not written
 
     Raises
@@ -41,8 +49,8 @@ def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lamb
     StorageError
         A dataset could not be read or written; the others were.
     """
-    if form not in SUFFIXES:
-        raise RefusedError(unknown("export format", form, SUFFIXES))
+    if form not in SUFFIXES and form not in CHIP_FORMATS:
+        raise RefusedError(unknown("export format", form, [*SUFFIXES, *CHIP_FORMATS]))
     if form == "parquet" and find_spec("pyarrow") is None:
         raise RefusedError(
             "Parquet needs the package pyarrow: choose csv or netcdf, or install it with "
@@ -50,6 +58,8 @@ def export_run(directory: Path, form: str, *, tell: Callable[[str], None] = lamb
         )
     if not directory.is_dir():
         raise RefusedError(f"there is no folder {directory}: give the folder of a run, like runs/first_light_1t1r-…")
+    if form in CHIP_FORMATS:
+        return export_chip(directory, form, plugins=plugins, ask=ask, tell=tell)
     if not (directory / DATABASE).is_file():
         raise RefusedError(f"{directory} holds no data: there is no {DATABASE}")
     folder = directory / "export"

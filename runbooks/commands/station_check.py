@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from ...analysis.quantities import format_value
 from ...common.errors import RefusedError
-from ...instruments.abilities import Multiplies
 from ...instruments.array_spec import ArraySpec
+from ..runner.record import limits_told
 
 if TYPE_CHECKING:
     from ...instruments.station.station import Bench
@@ -104,8 +104,7 @@ def _known_resistor(measured: float | None, nominal: float | None) -> Finding:
 def _limits(spec: ArraySpec) -> list[Finding]:
     limits = spec.limits
     gated = spec.gate_axis is not None
-    idle = {"gate_max": not gated, "vmm_volts_max": not spec.can(Multiplies)}
-    shown = ", ".join(f"{name} {value:g}" for name, value in asdict(limits).items() if not idle.get(name, False))
+    shown = limits_told(spec)
     try:
         limits.check("read_volts", spec.read_volts, channel=f"{spec.name} read")
         if gated:

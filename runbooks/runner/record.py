@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...common.errors import RefusedError
 from ...common.progress import ProgressBar
+from ...instruments.abilities import Multiplies
+from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import Cost
 from ...instruments.wire.interrupts import uninterrupted
 from ...protocols.keeping.finished import FinishedStep, drawn
@@ -134,7 +136,7 @@ class RunRecord:
                 sections=self._sections(),
                 checks=self.checks,
                 complete=len(self.steps) == len(self.book.steps),
-                provenance=self._provenance(),
+                provenance=self.provenance(),
             )
 
     def drawn(self, result: Result) -> Section | None:
@@ -161,7 +163,7 @@ class RunRecord:
         from matplotlib import pyplot
 
         sections = [step.section for step in self.steps if step.section is not None]
-        own = {safe_name(name): section for name, section in sections_of(self._tables()).items()}
+        own = {safe_name(name): section for name, section in sections_of(self.tables()).items()}
         if self.wear is not None:
             own["wear"] = drawn(self.wear())
             FinishedStep(self.directory / STATE, "wear").save_section(own["wear"])
@@ -170,7 +172,8 @@ class RunRecord:
         pyplot.close("all")
         return [*sections, *own.values()]
 
-    def _tables(self) -> RunTables:
+    def tables(self) -> RunTables:
+        """Return the finished steps and the numbers, as analyses and exports take them."""
         from ...analysis.report.run_tables import RunTables, StepTable
 
         asked, costs = {step.id: step for step in self.book.steps}, self.costs
@@ -187,7 +190,8 @@ class RunRecord:
         ]
         return RunTables(title=self.book.title, steps=tuple(steps), summary=self.summary)
 
-    def _provenance(self) -> dict[str, str]:
+    def provenance(self) -> dict[str, str]:
+        """Return where the numbers come from: what was run on what by whom, datasets, versions."""
         datasets = [f"{run_id}: {name} ({guid})" for run_id, name, guid in dataset_ids(self.run.database)]
         return {
             "Runbook": self.book.path.name,
@@ -195,6 +199,7 @@ class RunRecord:
             "Report written": readable_time(time.strftime(STAMP)),
             "Host seed": str(self.run.seed),
             "Datasets (data.db)": "; ".join(datasets) or "none",
+            **({"Station snapshot": "QCoDeS's, in data.db with every dataset"} if datasets else {}),
             "Versions": ", ".join(versions()),
         }
 
@@ -288,6 +293,12 @@ def versions() -> list[str]:
         with suppress(PackageNotFoundError):
             found.append(f"{package} {version(package)}")
     return [*found, f"Python {platform.python_version()} on {platform.system()}"]
+
+
+def limits_told(spec: ArraySpec) -> str:
+    """Return the limits that hold for an array in words, without those of what it does not have."""
+    idle = {"gate_max": spec.gate_axis is None, "vmm_volts_max": not spec.can(Multiplies)}
+    return spec.limits.told(without=[name for name, unused in idle.items() if unused])
 
 
 def dataset_ids(database: Path | None) -> list[tuple[int, str, str]]:

@@ -88,7 +88,7 @@ def resume_run(
                 resumed=True, thermometer=bench.thermometer,
             )  # fmt: skip
             note_run(bench, run)
-            origin = origin_of(bench, station_file, begun=begun_at(entries))
+            origin = origin_of(bench, station_file, card, begun=begun_at(entries))
             run.note(
                 "bench_taken_up",
                 station=str(station_file),

@@ -30,13 +30,14 @@ from .record import (
     RunRecord,
     StepRecord,
     describe_failure,
+    limits_told,
     missing_metrics,
     operator,
     readable_time,
     ready_to_report,
     safe_name,
 )
-from .run_card import card_of
+from .run_card import RunCard, card_of
 from .schema import Runbook, load_runbook
 from .step import known_steps
 
@@ -127,7 +128,7 @@ def run_runbook(
             )  # fmt: skip
             card.write(folder)
             steps = [step.model_dump(mode="json") for step in card.steps]
-            origin = origin_of(bench, station_file)
+            origin = origin_of(bench, station_file, card)
             told = {"runbook": str(book.path), "station": str(station_file)}
             run.note("plans_checked", **told, steps=steps, card=card.digest, origin=origin)
             note_run(bench, run)
@@ -246,8 +247,8 @@ def wear_of(bench: Bench) -> Callable[[], Section] | None:
     return lambda: bench_wear(bench)
 
 
-def origin_of(bench: Bench, station_file: Path, *, begun: str = "") -> dict[str, str]:
-    """Return when, who and on what: operator, instruments as they identified themselves, simulation, chip, station.
+def origin_of(bench: Bench, station_file: Path, card: RunCard, *, begun: str = "") -> dict[str, str]:
+    """Return when, who, how and on what: operator, changed parameters, limits, instruments, simulation, chip, station.
 
     ``begun`` is the journal's time of a run that goes on; without it the run begins now.
     """
@@ -255,7 +256,9 @@ def origin_of(bench: Bench, station_file: Path, *, begun: str = "") -> dict[str,
     when = {"Date": readable_time(begun), "Gone on with": now} if begun else {"Date": now}
     spec = bench.array.spec
     who = {"Operator": operator(), "Station": str(station_file), "Chip": chip_id(bench)}
-    origin = {**when, **who, CELLS: f"{spec.rows}×{spec.cols}, {spec.cell}"}
+    how = {"Preset": card.preset, "Changed (--set)": "; ".join(card.overrides)}
+    origin = {**when, **{name: told for name, told in how.items() if told}, **who}
+    origin |= {CELLS: f"{spec.rows}×{spec.cols}, {spec.cell}", "Limits": limits_told(spec)}
     for name, identity in bench.identities.items():
         origin[f"Instrument {name}"] = ", ".join((identity.maker, identity.model, identity.serial, identity.firmware))
         if identity.simulation:

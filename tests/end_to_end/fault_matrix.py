@@ -87,6 +87,7 @@ BENCHES: dict[str, dict[str, Any]] = {
             "half_select_disturb": 'half_select_disturb: {cells: "0,0", pulses: 100}',
             "read_schemes": 'read_schemes: {cells: "0,0", among: "0:2,0:2"}',
             "retention": 'retention: {cells: "0:2,0:2", levels: {count: 2, low: 20e-6, high: 120e-6}, last: 100}',
+            "multilevel": 'multilevel: {cells: "0:2,0:2", levels: {count: 2, low: 20e-6, high: 120e-6}, cycles: 2}',
             "endurance": 'endurance: {cells: "0:2,0:2", cycles: 20, per_decade: 2}',
             "read_noise": 'read_noise: {cells: "0,0:2", seconds: 0.5, floor_seconds: 0.3}',
         },
@@ -132,6 +133,8 @@ BENCHES: dict[str, dict[str, Any]] = {
             "read_schemes": f'read_schemes: {{cells: "0,0", among: "0:2,0:2", average: 4, prepare: {PASSIVE}}}',
             "retention": f'retention: {{cells: "0,0:2", {PASSIVE_LEVELS}, {PASSIVE_RAMPS}, width: 200e-9,'
             " pulses_max: 12, last: 100, read_average: 2}",
+            "multilevel": f'multilevel: {{cells: "0,0:2", {PASSIVE_LEVELS}, {PASSIVE_RAMPS}, cycles: 2,'
+            " pulses_max: 12, read_average: 2}",
             "endurance": 'endurance: {cells: "0,0", cycles: 10, per_decade: 1, set_volts: 2.0, reset_volts: 2.0,'
             " width: 200e-9}",
             "read_noise": 'read_noise: {cells: "0,0", seconds: 0.5, floor_seconds: 0.3}',

@@ -89,7 +89,7 @@ def test_when_only_the_report_failed_the_chip_is_not_asked_for_again(
         raise OSError(28, "No space left on device", str(out / "report.html"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(records.RunRecord, "_provenance", full)
+        patch.setattr(records.RunRecord, "provenance", full)
         with pytest.raises(
             StorageError, match=r"report\.html cannot be written.*Everything was measured.*xbarlab report"
         ):
