@@ -41,8 +41,9 @@ class MultilevelPlan(ProgrammingPlan):
         default="random", description="order of the levels in a cycle; 'random' draws one for every cell and cycle"
     )
     width: float = Field(default=200e-9, gt=0, description="pulse width [s]")
-    pulses_max: int = Field(default=40, ge=1, description="pulses per cell and level")
-    iterations_max: int = Field(default=60, ge=1, description="read–pulse iterations per level")
+    pulses_max: int = Field(default=100, ge=1, description="pulses per cell and level; what is given up is misread")
+    reversals_max: int = Field(default=40, ge=0, description="changes of polarity per cell and level")
+    iterations_max: int = Field(default=150, ge=1, description="read–pulse iterations per level")
     reverify_rounds: int = Field(default=1, ge=0, description="delayed re-verifications")
     settle: float = Field(default=10.0, ge=0, description="time between programming and the read that is judged [s]")
     read_average: int = Field(default=4, ge=1, description="conversions per cell in the reads that are judged")
