@@ -8,7 +8,7 @@ import numpy as np
 
 from ...common.errors import RefusedError
 from ..estimates.estimates import Estimate, clustered_fraction_estimate, median_estimate, std_estimate
-from ..measurements.training import confusion_map
+from ..networks.training import confusion_map
 from .finding import Finding, grouped
 from .pictures.verify import level_cdfs
 from .verify import MANY_LEVELS, window_text

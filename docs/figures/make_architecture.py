@@ -99,7 +99,7 @@ ROOMS = (
             (Part("own_data/", "any bench's"), Part("exports/", "for others")),
             (Part("report/", "one page per run"),),
             (Part("programming/", "levels, retention"),),
-            (Part("measurements/", "one file each"),),
+            (Part("measurements/", "one file each"), Part("networks/", "training", "", 0.8)),
             (Part("measured_data/", "of any bench, what was done"),),
             (Part("plots/", "axes, colours"), Part("estimates/", "intervals")),
             (Part("quantities.py", "what a key means"),),

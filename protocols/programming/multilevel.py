@@ -150,7 +150,7 @@ class MultilevelResult:
 
     def section(self) -> Section:
         """Return the number of levels, what limits it, confusions and distributions as a part of the report."""
-        from ...analysis.measurements.training import confusion_map
+        from ...analysis.networks.training import confusion_map
         from ...analysis.programming.multilevel import count_rows, level_rows, what_limits
         from ...analysis.programming.multilevel_figures import separability_figure
         from ...analysis.report.report import Section

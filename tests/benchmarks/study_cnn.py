@@ -130,7 +130,7 @@ def curve(
 
 def draw(path: Path, found: Mapping[str, list[list[float]]], x: Sequence[float], label: str) -> None:
     """Draw medians and ranges."""
-    from xbarlab.analysis.measurements.training import accuracy_curves
+    from xbarlab.analysis.networks.training import accuracy_curves
 
     figure = accuracy_curves(x, {name: np.asarray(rows) for name, rows in found.items()}, label=label, wanted=0.9213)
     figure.savefig(path, dpi=150)

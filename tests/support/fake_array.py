@@ -212,6 +212,7 @@ class FakeBench:
 
     station = None
     wear = None
+    thermometer = None
     file = None
     ending = ()
     chip = SimpleNamespace(id="fake-chip")

@@ -114,7 +114,7 @@ class ClassifierResult:
         """Return accuracy, confusion, learning curve and floor plan as a part of the report."""
         from pandas import DataFrame
 
-        from ....analysis.measurements.training import confusion_map
+        from ....analysis.networks.training import confusion_map
         from ....analysis.report.report import Section
 
         names = {

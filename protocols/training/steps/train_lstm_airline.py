@@ -99,7 +99,7 @@ class AirlineResult:
 
     def plot(self) -> Figure:
         """Return the forecast beside the months."""
-        from ....analysis.measurements.training import forecast_figure
+        from ....analysis.networks.training import forecast_figure
 
         lines = {"array": self.forecast}
         if self.twin_forecast is not None:

@@ -72,7 +72,7 @@ class TrainingRecord:
         ``lines`` are what the curve is to be compared with, by name.
         """
         from ....analysis.measurements.array_maps import conductance_map, value_map
-        from ....analysis.measurements.training import floor_plan_figure, learning_curve
+        from ....analysis.networks.training import floor_plan_figure, learning_curve
 
         block = self.floor.block
         origin = block.row0, block.col0
@@ -281,7 +281,7 @@ def train_in_units(
 
 
 def _view(trainer: ArrayTrainer, history: _History, name: str, lines: Mapping[str, float] | None, steps: int) -> Figure:
-    from ....analysis.measurements.training import training_view
+    from ....analysis.networks.training import training_view
 
     block = trainer.weights.block
     used = np.where(trainer.weights.used, trainer.weights.conductance, np.nan)[block.slices]

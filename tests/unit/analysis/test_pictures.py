@@ -9,7 +9,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from xbarlab.analysis.measurements import array_maps, forming_stats, training
+from xbarlab.analysis.measurements import array_maps, forming_stats
+from xbarlab.analysis.networks import training
 from xbarlab.analysis.plots import iv_family as iv
 from xbarlab.analysis.plots.colour_scale import BEYOND_COLOUR, ColourScale
 from xbarlab.analysis.plots.plots import PALETTE, png_bytes

@@ -445,7 +445,7 @@ def test_good_lines_are_found_board_by_board() -> None:
 
 
 def test_the_floor_plan_shows_the_boards() -> None:
-    from xbarlab.analysis.measurements.training import floor_plan_figure
+    from xbarlab.analysis.networks.training import floor_plan_figure
 
     placed = plan(LayerRequest("w", 18, 8))
     boards = [(part.row0, part.nrows, part.col0, part.ncols) for part in placed.parts]

@@ -1,0 +1,33 @@
+"""What training a network on the array gives: unit and definition of every key."""
+
+from __future__ import annotations
+
+from .own_data_quantities import COUNT, FRACTION
+
+THOUSAND = "thousand"
+
+NETWORKS: dict[str, tuple[str, str]] = {
+    "test_rmse": (THOUSAND, "RMS error of one-step-ahead forecasts of the 48 test months, by products on the array"),
+    "train_rmse": (THOUSAND, "the same on the months trained on"),
+    "float_twin_test_rmse": (THOUSAND, "test_rmse of the same model in plain float32 torch, same optimiser and order"),
+    "float_twin_train_rmse": (THOUSAND, "train_rmse of the float twin"),
+    "test_rmse_over_twin": ("", "test_rmse over that of the float twin"),
+    "persistence_rmse": (THOUSAND, "test error of forecasting last month again"),
+    "seasonal_naive_rmse": (THOUSAND, "test error of forecasting the same month of last year"),
+    "seasonal_ratio_rmse": (THOUSAND, "test error of y[t−12]·y[t−1]/y[t−13]"),
+    "linear_ar13_rmse": (THOUSAND, "test error of a linear autoregression of order 13 on logarithms"),
+    "test_accuracy": (FRACTION, "test examples recognised, by products on the array"),
+    "train_accuracy": (FRACTION, "training examples recognised, by products on the array"),
+    "float_twin_accuracy": (
+        FRACTION,
+        "test_accuracy of the same model in plain float32 torch, same optimiser and order",
+    ),
+    "majority_accuracy": (FRACTION, "test examples that are of the commonest class of the training set"),
+    "accuracy_over_twin": ("", "test_accuracy over float_twin_accuracy"),
+    "test_examples": (COUNT, "examples behind test_accuracy"),
+    "weights": (COUNT, "weights of the network, each once however many copies it has"),
+    "cells_used": (COUNT, "cells that hold the weights"),
+    "steps": (COUNT, "updates that training wrote into the array"),
+    "transactions_per_step": ("", "messages that made the array act, per update with its products and read-back"),
+    "pulses_per_step": ("", "pulses given to cells per update, all cells together"),
+}
