@@ -122,6 +122,7 @@ class Section:
 @dataclass(frozen=True)
 class _Row:
     quantity: Quantity
+    step: str
     value: str
     interval: str
 
@@ -146,6 +147,7 @@ def write_report(
     lead: str = "",
     complete: bool = True,
     verdict: str = "",
+    step_of: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the report and return its path.
 
@@ -167,6 +169,8 @@ def write_report(
         Whether every step was done.
     verdict : str
         A sentence on top instead of the one on expectations, for what is no run.
+    step_of : mapping, optional
+        Quantity -> id of the step that gave it, where its key does not say.
     """
     target = Path(path)
     target.write_text(
@@ -180,6 +184,7 @@ def write_report(
             lead=lead,
             complete=complete,
             verdict=verdict,
+            step_of=step_of,
         ),
         encoding="utf-8",
     )
@@ -197,13 +202,14 @@ def render_report(
     lead: str = "",
     complete: bool = True,
     verdict: str = "",
+    step_of: Mapping[str, str] | None = None,
 ) -> str:
     """Return the HTML of `write_report`."""
     from jinja2 import Environment, StrictUndefined
 
     source = files(__package__ or __name__.rpartition(".")[0]).joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    rows = [_row(key, summary) for key in summary if not describe(key).bound]
+    rows = [_row(key, summary, step_of or {}) for key in summary if not describe(key).bound]
     costs = [row for row in rows if row.quantity.name in COST_KEYS and not row.quantity.step]
     steps = [section for section in sections if not section.box]
     shown = [_shown(f"s{k}", one) for k, one in enumerate(sorted(steps, key=lambda one: not one.leads), start=1)]
@@ -218,7 +224,7 @@ def render_report(
         tiles=_tiles(rows),
         rows=[row for row in rows if row not in costs],
         costs=costs,
-        stepped=any(row.quantity.step for row in rows),
+        stepped=any(row.step for row in rows),
         checks=[
             (check, describe(check.metric), format_value(check.value, describe(check.metric).unit)) for check in checks
         ],
@@ -243,11 +249,12 @@ def _shown(name: str, section: Section) -> dict[str, object]:
     }
 
 
-def _row(key: str, summary: Mapping[str, float]) -> _Row:
+def _row(key: str, summary: Mapping[str, float], step_of: Mapping[str, str]) -> _Row:
     quantity = describe(key)
+    step = quantity.step or step_of.get(key, "")
     value = float(summary[key])
     low, high = (float(summary.get(key + end, math.nan)) for end in (LOW, HIGH))
-    return _Row(quantity, format_value(value, quantity.unit), interval_text(value, low, high, quantity.unit))
+    return _Row(quantity, step, format_value(value, quantity.unit), interval_text(value, low, high, quantity.unit))
 
 
 def interval_text(value: float, low: float, high: float, unit: str) -> str:

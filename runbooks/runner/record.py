@@ -137,6 +137,7 @@ class RunRecord:
                 checks=self.checks,
                 complete=len(self.steps) == len(self.book.steps),
                 provenance=self.provenance(),
+                step_of={name: step.id for step in self.steps for name in step.metrics},
             )
 
     def drawn(self, result: Result) -> Section | None:
