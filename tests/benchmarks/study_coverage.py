@@ -18,26 +18,30 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("XBARLAB_WEAR", tempfile.mkdtemp(prefix="xbarlab-wear-"))
 
-from truth import board, iv, passive
 from truth.numbers import Found
 from truth.table import coverage_table
 
+
+def _late(module: str, name: str) -> Callable[[int], Found]:
+    """Return a function of ``truth/`` whose module is imported when it is called."""
+
+    def measure(number: int) -> Found:
+        return getattr(import_module(f"truth.{module}"), name)(number)
+
+    return measure
+
+
 QUANTITIES: dict[str, Callable[[int], Found]] = {
-    "wire": board.wire,
-    "stuck": board.stuck,
-    "noise": board.noise,
-    "vmm": board.vmm,
-    "programming": board.programming,
-    "drift": board.drift,
-    "rtn": board.rtn,
-    "iv": iv.measure,
-    "wire_8x8": passive.wire,
-    "drift_8x8": passive.drift,
+    **{name: _late("board", name) for name in ("wire", "stuck", "noise", "vmm", "programming", "drift", "rtn")},
+    "iv": _late("iv", "measure"),
+    "wire_8x8": _late("passive", "wire"),
+    "drift_8x8": _late("passive", "drift"),
 }
 
 
@@ -89,7 +93,8 @@ def main(argv: list[str] | None = None) -> int:
         lines.append(done[task])
     text, good = coverage_table(lines)
     print(text)
-    print(f"\n{len({chip for chip, _ in tasks})} chips, {sum(one['seconds'] for one in lines) / 60:.1f} minutes of one core.")
+    minutes = sum(one["seconds"] for one in lines) / 60
+    print(f"\n{told.chips} chips from number {told.seeds_from} on, {minutes:.1f} minutes.")
     return 0 if good else 1
 
 

@@ -22,8 +22,8 @@ FORM: dict[str, Any] = {"volts": 3.3, "width": 10e-6, "gate": 1.3, "count": 3}
 PLAN: dict[str, Any] = {
     "cells": "0:25,0:16", "cycles": 13, "step": 0.05, "positive": 1.5, "negative": -0.8, "set_gate": 3.0
 }  # fmt: skip
-"""A wide SET gate and a RESET sweep that ends early: what a RESET leaves behind decides the next V_RESET, and the deeper
-it goes the more that spreads from cycle to cycle; behind it the spread between cells is hard to see."""
+"""A wide SET gate and a RESET sweep that ends early: the deeper a RESET goes, the more V_RESET spreads from cycle to
+cycle, and the spread between cells is hard to see behind that."""
 MONTE_CARLO = 8  # chips of as many cells
 REST = 1e-3  # s between two sweeps
 

@@ -34,9 +34,7 @@ def found(metrics: Mapping[str, float], true: Mapping[str, float], suffix: str =
     """Pair the metrics of a step with true values."""
     return Found(
         [
-            Number(
-                key + suffix, value, metrics[key], metrics[f"{key}_ci95_low"], metrics[f"{key}_ci95_high"]
-            )
+            Number(key + suffix, value, metrics[key], metrics[f"{key}_ci95_low"], metrics[f"{key}_ci95_high"])
             for key, value in true.items()
         ]
     )
