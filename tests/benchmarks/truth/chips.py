@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -68,7 +69,7 @@ class Drawn:
     number: int
     changes: dict[str, dict[str, Any]]
 
-    @property
+    @cached_property
     def profile(self) -> Profile:
         """The profile with what was drawn."""
         return load_profile(PROFILES[self.bench], self.changes)

@@ -25,7 +25,7 @@ PLAN: dict[str, Any] = {
 """A wide SET gate and a RESET sweep that ends early: the deeper a RESET goes, the more V_RESET spreads from cycle to
 cycle, and the spread between cells is hard to see behind that."""
 MONTE_CARLO = 8  # chips of as many cells
-REST = 1e-3  # s between two sweeps
+REST = 8e-3  # s between two sweeps, as on the board
 
 
 def measure(number: int) -> Found:
@@ -73,9 +73,9 @@ def _swept(bare: BareChip, plan: DcSweepPlan) -> tuple[Floats, Floats]:
 
         def sweep(side: int, row: int = row, col: int = col) -> Floats:
             volts, gate, limit = halves[side]
-            current = bare.chip.sweep(row, col, volts, plan.dwell, gate, limit)
+            # The simulated board steps the cell when the time of the sweep has passed, not while it passes.
             bare.wait(plan.dwell * volts.size + REST)
-            return current
+            return bare.chip.sweep(row, col, volts, plan.dwell, gate, limit)
 
         sweep(1)
         for cycle in range(plan.cycles):

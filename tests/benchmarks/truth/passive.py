@@ -34,7 +34,7 @@ def drift(number: int) -> Found:
     x = np.log(plan.times)
     x = x - x.mean()
     slopes: list[Floats] = []
-    for k in range(32):
+    for k in range(16):
         time = SimClock()
         chip = PassiveChip(drawn.profile, seed=OTHERS * (k + 1) + number, clock=time)
         chip.assume_formed(ON)
