@@ -96,8 +96,8 @@ def coverage_table(lines: list[dict[str, Any]]) -> tuple[str, bool]:
         share = float(np.mean(every))
         fine, judged = POOLED[0] <= share <= POOLED[1], len(every) >= MANY
         good &= fine or not judged
-        rows.append(f"| all pooled | | {100 * share:.1f} % of {len(every)} | | 90 to 99 % | | "
-                    f"{_said(fine)} |")  # fmt: skip
+        said = _said(fine) if judged else "not judged: too few"
+        rows.append(f"| all pooled | | {100 * share:.1f} % of {len(every)} | | 90 to 99 % | | {said} |")
     for text, fine in (_stuck(lines), _telegraph(lines, numbers)):
         if text:
             rows += ["", text]
