@@ -8,7 +8,6 @@ for noise is several times too narrow.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +16,7 @@ from .estimates import CONFIDENCE, UNKNOWN, Estimate, Floats
 
 MIN_POINTS = 4
 _EXACT = 1e-12  # errors below this are rounding
+_HALVINGS = 30  # of an interval's end, from the span of the shares
 # Of the variance that wanders; dense near 1, where pure wander must not be mistaken for noise.
 _SHARES = np.concatenate([np.linspace(0.0, 0.9, 10), 1.0 - np.geomspace(0.05, 1e-6, 10)])
 
@@ -44,55 +44,87 @@ def drift_exponent(seconds: ArrayLike, conductance: ArrayLike, *, confidence: fl
     Estimate
         nan with fewer than four points; ``n`` is the number of points.
     """
-    from scipy.linalg import cho_factor, cho_solve
-    from scipy.special import stdtr
-
     t, g = (np.asarray(values, dtype=np.float64).ravel() for values in (seconds, conductance))
     if t.shape != g.shape:
         raise ValueError(f"{t.size} times and {g.size} conductances: must be as many")
+    return drift_exponents(t[:, None], g[:, None], confidence=confidence)[0]
+
+
+def drift_exponents(
+    seconds: ArrayLike, conductance: ArrayLike, *, confidence: float = CONFIDENCE, intervals: bool = True
+) -> list[Estimate]:
+    """Return :func:`drift_exponent` of many cells at once.
+
+    Parameters
+    ----------
+    seconds, conductance : array_like [points, cells] [s] [S]
+    intervals : bool
+        Without them ``low`` and ``high`` are nan, and thousands of cells take a second.
+    """
+    t, g = (np.atleast_2d(np.asarray(values, dtype=np.float64)).T for values in (seconds, conductance))
+    if t.shape != g.shape:
+        raise ValueError(f"times of shape {t.T.shape} and conductances of shape {g.T.shape}: must be alike")
     use = np.isfinite(t) & np.isfinite(g) & (t > 0.0) & (g > 0.0)
-    order = np.argsort(t[use])
-    x, y = np.log(t[use][order]), np.log(g[use][order])
-    n = int(x.size)
-    if n < MIN_POINTS or not x[-1] > x[0]:
-        return UNKNOWN
-    x = x - x[0]
-    design = np.stack([np.ones(n), -x], axis=1)
-    wander = np.minimum(x[:, None], x[None, :]) / float(x.mean())
-    centres, errors, weights = (np.empty(_SHARES.size) for _ in range(3))
+    found = [UNKNOWN] * len(t)
+    for kept in np.unique(use, axis=0) if len(use) else []:
+        cells = np.flatnonzero((use == kept).all(axis=1))
+        times, values = np.log(t[cells][:, kept]), np.log(g[cells][:, kept])
+        order = np.argsort(times, axis=1, kind="stable")
+        times, values = (np.take_along_axis(one, order, axis=1) for one in (times, values))
+        if times.shape[1] < MIN_POINTS:
+            continue
+        spans = times[:, -1] > times[:, 0]
+        for cell, one in zip(cells[spans], _fits(times[spans], values[spans], confidence, intervals), strict=True):
+            found[cell] = one
+    return found
+
+
+def _fits(times: Floats, values: Floats, confidence: float, intervals: bool) -> list[Estimate]:
+    """Return ν of cells whose points, ln t and ln G [cells, points], all count."""
+    cells, n = times.shape
+    if not cells:
+        return []
+    x = times - times[:, :1]
+    if (x == x[0]).all():
+        x = x[:1]  # what depends on times alone is the same for all
+    y = (values - values[:, :1])[..., None]
+    design = np.stack([np.ones_like(x), -x], axis=-1)
+    wander = np.minimum(x[:, :, None], x[:, None, :]) / x.mean(axis=1)[:, None, None]
+    centres, errors, logs = (np.empty((_SHARES.size, cells)) for _ in range(3))
     for k, share in enumerate(_SHARES):
-        factor = cho_factor((1.0 - share) * np.eye(n) + share * wander + 1e-12 * np.eye(n), lower=True)
-        whitened = cho_solve(factor, design)
-        information = design.T @ whitened
-        solution = np.linalg.solve(information, whitened.T @ y)
-        rest = y - design @ solution
-        squares = max(float(rest @ cho_solve(factor, rest)), 1e-300)
-        centres[k] = solution[1]
-        errors[k] = math.sqrt(squares / (n - 2) * float(np.linalg.inv(information)[1, 1]))
-        logs = 2.0 * float(np.log(np.diag(factor[0])).sum()) + float(np.linalg.slogdet(information)[1])
-        weights[k] = -0.5 * (logs + (n - 2) * math.log(squares))
-    weights = np.exp(weights - weights.max())
-    weights /= weights.sum()
-    value = float(weights @ centres)
+        root = np.linalg.cholesky((1.0 - share + 1e-12) * np.eye(n) + share * wander)
+        white = np.linalg.inv(root)
+        lines, points = white @ design, white @ y
+        information = lines.swapaxes(-1, -2) @ lines
+        inverse = np.linalg.inv(information)
+        solution = inverse @ (lines.swapaxes(-1, -2) @ points)
+        rest = (points - lines @ solution)[..., 0]
+        squares = np.maximum((rest**2).sum(axis=-1), 1e-300)
+        centres[k] = solution[:, 1, 0]
+        errors[k] = np.sqrt(squares / (n - 2) * inverse[:, 1, 1])
+        volume = 2.0 * np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1) + np.linalg.slogdet(information)[1]
+        logs[k] = -0.5 * (volume + (n - 2) * np.log(squares))
+    weights = np.exp(logs - logs.max(axis=0))
+    weights /= weights.sum(axis=0)
+    middle = (weights * centres).sum(axis=0)
+    if not intervals:
+        return [Estimate(float(value), math.nan, math.nan, n) for value in middle]
     tail = (1.0 - confidence) / 2.0
-    if errors.max() < _EXACT:
-        return Estimate(value, value, value, n)
-
-    def below(at: float) -> float:
-        return float(weights @ stdtr(n - 2, (at - centres) / np.maximum(errors, 1e-300)))
-
-    return Estimate(value, _crossing(below, tail, centres, errors), _crossing(below, 1.0 - tail, centres, errors), n)
+    low, high = (_crossings(chance, centres, errors, weights, n - 2) for chance in (tail, 1.0 - tail))
+    exact = errors.max(axis=0) < _EXACT
+    low, high = np.where(exact, middle, low), np.where(exact, middle, high)
+    return [Estimate(float(v), float(a), float(b), n) for v, a, b in zip(middle, low, high, strict=True)]
 
 
-def _crossing(below: Callable[[float], float], chance: float, centres: Floats, errors: Floats) -> float:
-    """Return where a rising distribution reaches ``chance``."""
-    from scipy.optimize import brentq
+def _crossings(chance: float, centres: Floats, errors: Floats, weights: Floats, degrees: int) -> Floats:
+    """Return where mixtures of Student t distributions [parts, cells] reach ``chance``: between those of the parts."""
+    from scipy.special import stdtr, stdtrit
 
-    reach = 1e3 * float(errors.max())
-    low, high = float(centres.min()) - reach, float(centres.max()) + reach
-    nearly = 1e-3 * float(errors.min() or errors.max())
-
-    def above(at: float) -> float:
-        return below(at) - chance
-
-    return float(brentq(above, low, high, xtol=nearly))  # pyright: ignore[reportArgumentType]
+    errors = np.maximum(errors, 1e-300)
+    ends = centres + float(stdtrit(degrees, chance)) * errors
+    low, high = ends.min(axis=0), ends.max(axis=0)
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        below = (weights * stdtr(degrees, (middle - centres) / errors)).sum(axis=0) < chance
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return 0.5 * (low + high)

@@ -118,18 +118,33 @@ def median_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Est
 
 
 def std_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
-    """Return the sample standard deviation with a jackknife interval of its logarithm (holds up under heavy tails)."""
+    """Return the sample standard deviation with a jackknife interval of its logarithm.
+
+    The upper end is that of the sample with its farthest value counted once more: what is rare, and carries much of a
+    variance with heavy tails, may well have been seen too seldom. In simulations under t(4) noise that makes 93 to 96 %
+    out of the 88 to 90 % of a plain jackknife (bootstrap-t does no better), for a sixth more width; normal samples of
+    100 values pay a tenth.
+    """
     x = _finite(values)
     n = int(x.size)
     if n < 2:
         return Estimate(math.nan, math.nan, math.nan, n)
+    variance, left_out = _variance(x)
+    if variance == 0.0 or n < 3:
+        return Estimate(math.sqrt(variance), math.nan, math.nan, n)
+    low, high = _log_jackknife(variance, left_out, confidence)
+    farthest = x[int(np.argmax(np.abs(x - x.mean())))]
+    _, higher = _log_jackknife(*_variance(np.append(x, farthest)), confidence)
+    return Estimate(math.sqrt(variance), math.sqrt(low), math.sqrt(max(high, higher)), n)
+
+
+def _variance(x: Floats) -> tuple[float, Floats]:
+    """Return the sample variance, and those with one value left out (nan where two values are too few)."""
+    n = int(x.size)
     deviation = x - x.mean()
     squares = float(deviation @ deviation)
-    if squares == 0.0 or n < 3:
-        return Estimate(math.sqrt(squares / (n - 1)), math.nan, math.nan, n)
-    left_out = np.maximum(squares - deviation**2 * n / (n - 1), 0.0) / (n - 2)
-    low, high = _log_jackknife(squares / (n - 1), left_out, confidence)
-    return Estimate(math.sqrt(squares / (n - 1)), math.sqrt(low), math.sqrt(high), n)
+    left_out = np.maximum(squares - deviation**2 * n / (n - 1), 0.0) / (n - 2 if n > 2 else math.nan)
+    return squares / (n - 1), left_out
 
 
 def fraction_estimate(successes: int, total: int, *, confidence: float = CONFIDENCE) -> Estimate:
@@ -175,8 +190,9 @@ def random_effects(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Rand
 
     ANOVA (method of moments) estimators, which allow a different number of cycles per cell; a negative between-cell
     variance is reported as zero. The intervals are a delete-one-cell jackknife on the log of the mean squares with t
-    quantiles: in simulations with 4 to 64 cells it covers 93-96 % (87-91 % for c2c under t(4) noise), where a
-    percentile bootstrap over cells covers 54-94 %.
+    quantiles: in simulations with 4 to 64 cells it covers 93-96 %, where a percentile bootstrap over cells covers
+    54-94 %. The upper end of c2c is that with the cell that scatters most counted once more (see :func:`std_estimate`):
+    91-96 % under t(4) noise, where the jackknife alone covers 88-93 %.
     Source: Searle, Casella, McCulloch, Variance Components (1992), ch. 3; R. G. Miller, Biometrika 61, 1 (1974).
 
     Parameters
@@ -197,10 +213,10 @@ def random_effects(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Rand
 
     within, between, n0 = _anova(counts, means, squares)
     others = np.array([np.delete(np.arange(cells), i) for i in range(cells)], dtype=np.intp).reshape(cells, cells - 1)
-    left_within, left_between, left_n0 = (
+    _, left_between, left_n0 = (
         _anova(counts[others], means[others], squares[others]) if cells > 2 else (np.full(cells, np.nan),) * 3
     )
-    c2c = Estimate(math.sqrt(within), *_root(_log_jackknife(float(within), left_within, confidence)), cells)
+    c2c = Estimate(math.sqrt(within), *_root(_pooled_interval(squares, counts - 1.0, confidence)), cells)
     offset = float(within / n0)
     # Jackknife of the observed variance of cell means; what the cycles put into it is taken off afterwards.
     low, high = _log_jackknife(float(between / n0), left_between / left_n0, confidence)
@@ -219,6 +235,21 @@ def _anova(counts: Floats, means: Floats, squares: Floats) -> tuple[Any, Any, An
         between = (counts * (means - grand[..., None]) ** 2).sum(axis=-1) / degrees
         n0 = (total - (counts**2).sum(axis=-1) / total) / degrees
     return within, between, n0
+
+
+def _pooled_interval(squares: Floats, degrees: Floats, confidence: float) -> tuple[float, float]:
+    """Return the interval of a variance pooled over cells, from the sum of squares and degrees of freedom of each."""
+    squares, degrees = squares[degrees > 0.0], degrees[degrees > 0.0]
+    if squares.size < 3:
+        return math.nan, math.nan
+
+    def jackknife(s: Floats, d: Floats) -> tuple[float, float]:
+        return _log_jackknife(float(s.sum() / d.sum()), (s.sum() - s) / (d.sum() - d), confidence)
+
+    most = int(np.argmax(squares / degrees))
+    low, high = jackknife(squares, degrees)
+    _, higher = jackknife(np.append(squares, squares[most]), np.append(degrees, degrees[most]))
+    return low, max(high, higher)
 
 
 def _log_jackknife(value: float, left_out: Floats, confidence: float) -> tuple[float, float]:

@@ -97,12 +97,17 @@ def floor_of(cell: Floats, nothing: Floats) -> float:
     return max(floor, step / math.sqrt(12.0)) if math.isfinite(step) else floor
 
 
+def relative_noise(traces: NoiseTraces) -> Estimate:
+    """Return `read_noise_rel`: σ_I/I over the floor, median over cells."""
+    return median_estimate(traces.relative)
+
+
 def noise_metrics(traces: NoiseTraces) -> dict[str, Estimate]:
     """Return `read_noise_rel`, `read_noise_floor_rel`, `one_over_f_exponent` and `rtn_cell_fraction`."""
     jumps = np.array([one.preferred for one in traces.telegraph], dtype=np.bool_)
     exponents = np.array([law.exponent.value for law in traces.laws], dtype=np.float64)
     return {
-        "read_noise_rel": median_estimate(traces.relative),
+        "read_noise_rel": relative_noise(traces),
         "read_noise_floor_rel": median_estimate(traces.floor_sigma / np.abs(traces.mean)),
         "one_over_f_exponent": median_estimate(exponents[~jumps]),
         "rtn_cell_fraction": fraction_estimate(int(jumps.sum()), int(jumps.size)),

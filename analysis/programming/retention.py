@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...common.text import duration
-from ..estimates.drift import drift_exponent
+from ..estimates.drift import drift_exponents
 from ..estimates.estimates import (
     UNKNOWN,
     Estimate,
@@ -65,13 +65,16 @@ class RetentionReads:
     @cached_property
     def exponents(self) -> list[Estimate]:
         """Drift exponent of every cell."""
-        reads = zip(self.seconds.T, self.conductance.T, strict=True)
-        return [drift_exponent(*cell) if counts else UNKNOWN for cell, counts in zip(reads, self.known, strict=True)]
+        return drift_exponents(self.seconds, self._counting)
 
-    @property
+    @cached_property
     def nu(self) -> Floats:
         """Drift exponent of every cell, nan where there is none."""
-        return np.array([one.value for one in self.exponents])
+        return np.array([one.value for one in drift_exponents(self.seconds, self._counting, intervals=False)])
+
+    @property
+    def _counting(self) -> Floats:
+        return np.where(self.known, self.conductance, np.nan)
 
     def cells_of(self, level: int) -> NDArray[np.bool_]:
         """Return which cells of a level count."""

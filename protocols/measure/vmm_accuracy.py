@@ -132,7 +132,7 @@ class VmmResult:
             self.random,
             self.read,
             by_rows(self.active, self.read, self.full_scale),
-            column_fit(self.random, self.read),
+            column_fit(self.random, self.read, self.lines),
         )
 
     @cached_property
@@ -174,7 +174,10 @@ class VmmResult:
             }
         )
         caption = "Measured against expected currents; error by the number of active rows; gain of every column."
-        tables = [("By active rows.", table), ("Column by column.", column_table(column_fit(self.random, self.read)))]
+        tables = [
+            ("By active rows.", table),
+            ("Column by column.", column_table(column_fit(self.random, self.read, self.lines))),
+        ]
         return Section("Accuracy of products", text, [(caption, self.plot())], tables)
 
     def _against_target(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from xbarlab.analysis.estimates.drift import drift_exponent
+from xbarlab.analysis.estimates.drift import drift_exponent, drift_exponents
 from xbarlab.analysis.plots.plots import png_bytes
 from xbarlab.analysis.programming.retention import (
     RetentionReads,
@@ -43,6 +43,27 @@ def test_the_interval_of_one_cell_holds_the_truth_whatever_part_of_the_deviation
     assert np.mean(held) >= 0.86
     assert np.median(values) == pytest.approx(NU, abs=4.0 * np.std(values) / np.sqrt(200))
     assert np.median(widths) < 0.25 * NU, "an interval that holds everything says nothing"
+
+
+@pytest.mark.parametrize("own_times", [False, True])
+def test_many_cells_at_once_are_what_each_is_alone(own_times: bool) -> None:
+    rng = np.random.default_rng(7)
+    g = np.exp(drifted(rng, 9, wander=1e-3, noise=1e-3))
+    g[3, 2] = np.nan
+    g[:10, 5] = -1.0  # three points are left
+    seconds = TIMES[:, None] * (rng.uniform(0.9, 1.1, 9) if own_times else np.ones(9))
+    alone = [drift_exponent(t, cell) for t, cell in zip(seconds.T, g.T, strict=True)]
+    found, quick = drift_exponents(seconds, g), drift_exponents(seconds, g, intervals=False)
+    assert [one.n for one in found] == [13, 13, 12, 13, 13, 0, 13, 13, 13]
+    for name in ("value", "low", "high"):
+        np.testing.assert_allclose([getattr(one, name) for one in found], [getattr(one, name) for one in alone])
+    np.testing.assert_allclose([one.value for one in quick], [one.value for one in alone])
+    assert np.isnan([one.low for one in quick]).all()
+    for one in (found[0], found[8]):
+        assert one.low < one.value < one.high
+    assert drift_exponents(np.empty((13, 0)), np.empty((13, 0))) == []
+    with pytest.raises(ValueError, match="must be alike"):
+        drift_exponents(TIMES[:, None], g)
 
 
 def test_a_drift_without_noise_is_found_exactly() -> None:
