@@ -114,7 +114,7 @@ class ComparePlan(ProgrammingPlan):
                 raise ValueError(f"{name} names one of them twice: name each once")
         if self.target_file is not None:
             raise ValueError("ways are compared on levels: leave target_file out, or use the step read_verify")
-        if self.levels.windows or "count" in self.levels.model_fields_set:
+        if self.levels.windows or self.levels.count != Levels().count:
             raise ValueError(
                 "levels takes low and high only: their count follows from bits, and windows of your own go to "
                 "windows, like {2: [[null, 12.5e-6], [107e-6, 117e-6], [166e-6, 173e-6], [200e-6, null]]}"
