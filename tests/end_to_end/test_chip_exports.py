@@ -12,6 +12,8 @@ import xarray
 from xbarlab.runbooks.commands.export import export_run
 from xbarlab.runbooks.runner.runner import run_runbook
 
+pytestmark = pytest.mark.slow
+
 RUNBOOK = """---
 title: A small characterisation
 station: mock_ta_hfo2
