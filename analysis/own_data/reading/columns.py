@@ -13,7 +13,7 @@ import numpy as np
 from ....common.errors import RefusedError, unknown
 from ....common.records import read_record
 from ...measured_data.checks import check_table
-from ...measured_data.derive import derive
+from ...measured_data.derive import derive, refuse_time_back
 from ...measured_data.description import Entry
 from ...measured_data.files import read_frame
 from ...measured_data.gather import gather_frame
@@ -145,8 +145,10 @@ def _measured(
             "above "
             "which a cell is formed (--formed-above 20uS)"
         )
-    if kind == "bake" and "conductance" in table and (table["time"] > 0.0).all():
-        table = _with_a_first(table)
+    if kind == "bake" and "conductance" in table:
+        refuse_time_back(table, kind, where)
+        if (table["time"] > 0.0).all():
+            table = _with_a_first(table)
     for missing in _MAY_BE_UNKNOWN.get(kind, ()):
         if missing not in table and not (missing == "pulses" and {"sets", "resets"} <= set(table.columns)):
             table[missing] = np.nan
