@@ -271,6 +271,21 @@ def test_a_rate_that_is_none_is_refused(rate: str) -> None:
         analyse.noise(frame, siemens="G", rate=rate)
 
 
+def test_positions_of_columns_count_from_one() -> None:
+    frame = loop(0.8, -0.6)
+    with pytest.raises(RefusedError, match="there is no column 0: their positions count from 1 to 2"):
+        analyse.iv(frame, volts="0", amps="current")
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_formed_cell_is_drawn_without_a_warning() -> None:
+    found = one(
+        analyse.forming(pd.DataFrame({"V": [3.0], "G (uS)": [10.0], "ok": [True]}), volts="V", after="G", success="ok")
+    )
+    assert found.metrics()["v_form_mean"] == 3.0
+    assert found.figures
+
+
 def test_a_column_without_any_number_is_not_called_unknown(tmp_path: Path) -> None:
     file = tmp_path / "sweep.csv"
     file.write_text("V,I,\n" + "".join(f"{v:.2f},,\n" for v in np.linspace(0.0, 1.0, 20)))
