@@ -18,6 +18,9 @@ from ..instruments.array_spec import ArraySpec
 from ..instruments.block import Block
 from ..instruments.capabilities import CrossbarArray
 
+COUNT_MAX = 2**63 - 1
+"""The largest whole number that arrays and files hold."""
+
 
 def with_intervals(*names: str) -> frozenset[str]:
     """Return metrics that come with the two ends of their 95 % interval."""
@@ -28,6 +31,12 @@ def _is_odd(value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(map(_is_odd, value))  # pyright: ignore[reportUnknownArgumentType]
     return isinstance(value, bool | np.bool_ | np.ma.MaskedArray)
+
+
+def _is_beyond_counting(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_beyond_counting, value))  # pyright: ignore[reportUnknownArgumentType]
+    return isinstance(value, int) and abs(value) > COUNT_MAX
 
 
 def _takes(annotation: Any, *kinds: Any) -> bool:
@@ -97,6 +106,8 @@ class Plan(BaseModel):
         field = cls.model_fields[info.field_name or ""]
         if _is_odd(value) and not _takes(field.annotation, bool):
             raise ValueError("give plain numbers, not true and false, and no masks")
+        if _is_beyond_counting(value):
+            raise ValueError(f"whole numbers end at {COUNT_MAX}")
         unit = _unit(field)
         return si_number(value, unit) if unit else value
 

@@ -37,7 +37,8 @@ def derive(table: Any, protocol: Any, *, where: str) -> DataFrame:
         "pulse_train": _pulse_train,
     }
     _refuse_missing(table, kind, where)
-    _refuse_time_back(table, kind, where)
+    if kind in ("iv_sweep", "noise"):
+        refuse_time_back(table, kind, where)
     table = finish.get(kind, _as_it_is)(table, protocol, where)
     _counted(table, "index" if kind == "noise" else None, ["cell"])
     for name, quantity in COLUMNS[kind].items():
@@ -61,18 +62,19 @@ def _refuse_missing(table: Any, kind: str, where: str) -> None:
             )
 
 
-def _refuse_time_back(table: Any, kind: str, where: str) -> None:
+def refuse_time_back(table: Any, kind: str, where: str) -> None:
     """Refuse readings of a cell whose time goes back: lines were mixed up, or a second measurement begins there."""
-    if kind not in ("iv_sweep", "noise") or "time" not in table:
+    if "time" not in table:
         return
-    one = ["cell", "loop"] if "loop" in table else ["cell"]
-    step = table.groupby(one, sort=False)["time"].diff()
+    one = [name for name in ("cell", "loop", "temperature") if name in table]
+    times = table["time"]
+    step = times.groupby([table[name] for name in one], sort=False, dropna=False).diff() if one else times.diff()
     if (step < 0.0).any():
+        apart = "cells apart" if kind == "bake" else "cells or loops apart, or leave the time out"
         at = int((step < 0.0).to_numpy().argmax())
         raise RefusedError(
-            f"{where}: time runs back, from {table['time'].iloc[at - 1]:.6g} to {table['time'].iloc[at]:.6g} s in "
-            "reading "
-            f"{at + 1}: sort the lines, name the column that tells cells or loops apart, or leave the time out"
+            f"{where}: time runs back, from {times.iloc[at] - step.iloc[at]:.6g} to {times.iloc[at]:.6g} s in reading "
+            f"{at + 1}: sort the lines, name the column that tells {apart}"
         )
 
 

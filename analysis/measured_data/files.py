@@ -155,5 +155,7 @@ def _text(content: bytes, suffix: str, entry: Entry, path: Path) -> DataFrame:
         frame.columns = range(1, frame.shape[1] + 1)
     frame.index = frame.index + entry.skip + (2 if entry.header else 1)
     empty = np.asarray(pd.isna(frame.to_numpy()))
-    last = np.flatnonzero(~empty.all(axis=0))[-1] if not empty.all() else -1  # a separator may end every line
+    named = np.asarray([isinstance(name, str) and not name.startswith("Unnamed: ") for name in frame.columns])
+    kept = np.flatnonzero(named | ~empty.all(axis=0))  # a separator may end every line
+    last = kept[-1] if not empty.all() else -1
     return frame.iloc[~empty.all(axis=1), : last + 1]

@@ -123,7 +123,7 @@ class Noise(_Protocol):
     """Conductance of cells read again and again at a steady rate."""
 
     kind: Literal["noise"]
-    rate: Hertz = Field(description="samples per second [1/s]")
+    rate: Hertz = Field(gt=0, description="samples per second [1/s]")
     bandwidth: Annotated[float | None, Field(gt=0)] = Field(default=None, description="of the reading instrument [Hz]")
 
 

@@ -41,7 +41,6 @@ def analyse_endurance(measured: Measured) -> Finding:
     numbers["endurance_first_failure"] = float(known.min()) if known.size else float("nan")
     numbers["failed_cell_fraction"] = fraction_estimate(int(known.size), len(cells))
     below = float((window[np.isfinite(window)] < FAILED).mean())
-    remarks = [] if known.size else [f"no failure found: no cell's window stays below {FAILED:g} for {IN_A_ROW} cycles"]
     every = {
         "after SET, every cycle": on, "after SET, median of each cell": _of_cells(on),
         "after RESET, every cycle": off, "after RESET, median of each cell": _of_cells(off),
@@ -55,7 +54,7 @@ def analyse_endurance(measured: Measured) -> Finding:
             f"(device to device) by a one-way random-effects model. {below:.2%} of single cycles have a window below "
             f"{FAILED:g}; a failure is {IN_A_ROW} in a row."
         ),
-        remarks=remarks,
+        remarks=_remarks(table, window, int(known.size)),
         numbers=numbers,
         frame=_frame(cells, on, off, window, failures),
         figures=[
@@ -93,10 +92,29 @@ def _grids(table: Any, where: str) -> tuple[Floats, Floats, NDArray[Any]]:
     if states != {"HRS", "LRS"}:
         raise RefusedError(f"{where}: only {', '.join(sorted(states))} was read: a window needs both HRS and LRS")
     cycles = sorted(set(both["HRS"].columns) | set(both["LRS"].columns))
-    with np.errstate(divide="ignore"):
-        on, off = (1.0 / np.abs(both[state].reindex(columns=cycles).to_numpy(np.float64)) for state in ("LRS", "HRS"))
-    on[~np.isfinite(on)], off[~np.isfinite(off)] = np.nan, np.nan
+    siemens = [both[state].reindex(columns=cycles).to_numpy(np.float64) for state in ("LRS", "HRS")]
+    for state, g in zip(("LRS", "HRS"), siemens, strict=True):
+        if not (g > 0.0).any():
+            raise RefusedError(
+                f"{where}: no reading of {state} is above 0 S: is it the right column? say times: -1 where currents "
+                "count the other way"
+            )
+    on, off = (1.0 / np.where(g > 0.0, g, np.nan) for g in siemens)
     return on, off, both.index.to_numpy()
+
+
+def _remarks(table: Any, window: Floats, failures: int) -> list[str]:
+    """Return what is odd about the data, and that no failure was found where none was."""
+    remarks: list[str] = []
+    if left_out := int((table["conductance"] <= 0.0).sum()):
+        remarks.append(
+            f"{left_out} of {len(table)} readings are not above 0 S: they have no resistance, and are left out"
+        )
+    if np.nanmedian(window) < 1.0:
+        remarks.append("R_off lies below R_on in most cycles: are HRS and LRS the right way round?")
+    if not failures:
+        remarks.append(f"no failure found: no cell's window stays below {FAILED:g} for {IN_A_ROW} cycles")
+    return remarks
 
 
 def _cycles_of_all(window: Floats) -> int:

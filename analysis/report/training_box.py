@@ -206,7 +206,7 @@ def _products(one: Measured, run: RunTables) -> str:
 
 
 LINES = (
-    _Line("usable levels", ("levels_200ns", "bits_200ns"), "multilevel", _levels),
+    _Line("usable levels", ("levels_200ns", "bits_200ns", "separable_levels"), "multilevel", _levels),
     _Line("σ per level", ("programming_sigma",), "read_verify", _sigma),
     _Line("asymmetry", ("symmetry_point", "step_asymmetry"), "pulse_response", _symmetry, every=True),
     _Line("half-select safe voltage", ("half_select_safe_volts",), "stress_disturb", _half_select),

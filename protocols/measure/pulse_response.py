@@ -35,7 +35,7 @@ class PulseResponsePlan(Plan):
     reset_volts: float = Field(default=1.6, gt=0, description="magnitude of the depressing pulses [V]")
     reset_gate: float = Field(default=5.0, ge=0, description="gate of the depressing pulses [V], where there are gates")
     width: float = Field(default=200e-9, gt=0, description="pulse width [s]")
-    pulses: int = Field(default=100, ge=4, description="pulses of each train")
+    pulses: int = Field(default=100, ge=4, le=1_000_000, description="pulses of each train")
     cycles: int = Field(default=5, ge=1, description="pairs of trains per cell")
     read_every: int = Field(default=1, ge=1, description="pulses between two reads")
     average: int = Field(default=4, ge=1, description="conversions per cell and read")

@@ -183,6 +183,11 @@ class StressResult:
             )
         else:
             said = f"99 % of the cells bear {safe.volts.value:.3g} V; what sets it: {safe.which}."
+            if safe.volts.value < plan.volts[0]:
+                said += (
+                    f" That is extrapolated: {plan.volts[0]:.3g} V, the smallest amplitude tried, is more than they "
+                    "bear. Try smaller ones."
+                )
         text = (
             f"{len(self.cells)} cells were given up to {plan.pulses:,} pulses of {self.width:.3g} s {how} (bias scheme "
             f"{self.scheme}), each train from a freshly prepared state and in one command from reading to reading. A "

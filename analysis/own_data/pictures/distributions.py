@@ -32,11 +32,14 @@ def resistance_cdf(groups: Mapping[str, ArrayLike], *, title: str) -> Figure:
     from matplotlib.ticker import EngFormatter
 
     figure, ax = new_figure(6.8, 4.4)
-    ax.set(title=title, xlabel="Resistance")
+    ax.set(title=title, xlabel="Resistance", xscale="log")
+    shown = np.concatenate([np.asarray(values, np.float64).ravel() for values in groups.values()] or [np.empty(0)])
+    shown = np.unique(shown[np.isfinite(shown) & (shown > 0.0)])
+    if shown.size == 1:  # matplotlib finds no limits about a single value
+        ax.set_xlim(shown[0] / 2.0, shown[0] * 2.0)
     if not normal_cdfs(ax, groups, positive=True):
         note(ax, "no resistance to draw")
         return figure
-    ax.set_xscale("log")
     ax.xaxis.set_major_formatter(EngFormatter("Ω"))
     _few_decades(ax)
     figure.legend(loc="outside lower center", ncols=2)

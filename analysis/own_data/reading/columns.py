@@ -13,7 +13,7 @@ import numpy as np
 from ....common.errors import RefusedError, unknown
 from ....common.records import read_record
 from ...measured_data.checks import check_table
-from ...measured_data.derive import derive
+from ...measured_data.derive import derive, refuse_time_back
 from ...measured_data.description import Entry
 from ...measured_data.files import read_frame
 from ...measured_data.gather import gather_frame
@@ -145,8 +145,10 @@ def _measured(
             "above "
             "which a cell is formed (--formed-above 20uS)"
         )
-    if kind == "bake" and "conductance" in table and (table["time"] > 0.0).all():
-        table = _with_a_first(table)
+    if kind == "bake" and "conductance" in table:
+        refuse_time_back(table, kind, where)
+        if (table["time"] > 0.0).all():
+            table = _with_a_first(table)
     for missing in _MAY_BE_UNKNOWN.get(kind, ()):
         if missing not in table and not (missing == "pulses" and {"sets", "resets"} <= set(table.columns)):
             table[missing] = np.nan
@@ -254,22 +256,26 @@ def _split(text: str, frame: DataFrame, path: Path) -> tuple[str | int, str]:
     """Return column and unit of ``COL`` or ``COL:unit``; a name that holds a colon is taken whole where it is one."""
     names = [str(name) for name in frame.columns]
     if text in names:
-        return _position(text, frame), ""
+        return _position(text, frame, path), ""
     name, colon, unit = text.rpartition(":")
     if colon and (name in names or name.isdigit()):
-        return _position(name, frame), unit.strip()
+        return _position(name, frame, path), unit.strip()
     bare = {unit_in(column)[0]: column for column in names}
     if text in bare:  # "U" of "U (mV)"
         return bare[text], ""
     if colon and name in bare:
         return bare[name], unit.strip()
     if text.isdigit():
-        return int(text), ""
+        return _position(text, frame, path), ""
     raise RefusedError(f"{path}: {unknown('column', text, names)}")
 
 
-def _position(name: str, frame: DataFrame) -> str | int:
-    return int(name) if name.isdigit() and name not in list(frame.columns) else name
+def _position(name: str, frame: DataFrame, path: Path) -> str | int:
+    if not name.isdigit() or name in list(frame.columns):
+        return name
+    if int(name) < 1:
+        raise RefusedError(f"{path}: there is no column {name}: their positions count from 1 to {frame.shape[1]}")
+    return int(name)
 
 
 _BY_LINE = ("forming", "write_verify", "bake")

@@ -231,6 +231,68 @@ def test_a_failure_is_three_cycles_in_a_row() -> None:
     assert np.isnan(first_failures(window[:, :2])).all()
 
 
+def test_readings_that_have_no_resistance_are_left_out_and_counted() -> None:
+    n = np.arange(60)
+    frame = pd.DataFrame({"n": n, "lrs": 1e-3 + 1e-6 * (n % 7), "hrs": 1e-5 + 1e-7 * (n % 5)})
+    frame.loc[[3, 9], "hrs"] = [-2e-6, 0.0]
+    found = one(analyse.endurance(frame, cycle="n", hrs="hrs:S", lrs="lrs:S"))
+    assert found.metrics()["cycles_measured"] == 58
+    assert any("2 of 120 readings are not above 0 S" in remark for remark in found.remarks)
+    with pytest.raises(RefusedError, match="no reading of LRS is above 0 S"):
+        analyse.endurance(frame.assign(lrs=-frame["lrs"]), cycle="n", hrs="hrs:S", lrs="lrs:S")
+
+
+def test_states_the_wrong_way_round_are_noticed() -> None:
+    n = np.arange(60)
+    frame = pd.DataFrame({"n": n, "a": 1e-3 + 1e-6 * (n % 7), "b": 1e-5 + 1e-7 * (n % 5)})
+    question = "are HRS and LRS the right way round"
+    swapped = one(analyse.endurance(frame, cycle="n", hrs="a:S", lrs="b:S"))
+    assert any(question in remark for remark in swapped.remarks)
+    right = one(analyse.endurance(frame, cycle="n", hrs="b:S", lrs="a:S"))
+    assert not any(question in remark for remark in right.remarks)
+
+
+@pytest.mark.parametrize("first", [0.0, 1.0])
+def test_a_bake_whose_time_runs_back_is_refused(first: float) -> None:
+    time = np.tile([first, 10.0, 100.0, 1000.0], 3)
+    frame = pd.DataFrame({"cell": np.repeat(np.arange(3), 4), "t": time, "G": 1e-4 - 1e-6 * np.arange(12)})
+    assert "drift_line_nu" in one(analyse.retention(frame, cell="cell", time="t", siemens="G")).metrics()
+    frame.loc[6, "t"] = 5.0
+    with pytest.raises(RefusedError, match="time runs back, from 10 to 5 s in reading 7"):
+        analyse.retention(frame, cell="cell", time="t", siemens="G")
+    ovens = frame.assign(oven=np.where(frame.index % 4 < 2, 300.0, 400.0))
+    analyse.retention(ovens, cell="cell", time="t", siemens="G", temperature="oven")
+
+
+@pytest.mark.parametrize("rate", ["0 Hz", "-5 Hz"])
+def test_a_rate_that_is_none_is_refused(rate: str) -> None:
+    frame = pd.DataFrame({"G": 1e-4 + 1e-7 * np.random.default_rng(2).standard_normal(600)})
+    with pytest.raises(RefusedError, match=r"rate: .*greater than 0"):
+        analyse.noise(frame, siemens="G", rate=rate)
+
+
+def test_positions_of_columns_count_from_one() -> None:
+    frame = loop(0.8, -0.6)
+    with pytest.raises(RefusedError, match="there is no column 0: their positions count from 1 to 2"):
+        analyse.iv(frame, volts="0", amps="current")
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_formed_cell_is_drawn_without_a_warning() -> None:
+    found = one(
+        analyse.forming(pd.DataFrame({"V": [3.0], "G (uS)": [10.0], "ok": [True]}), volts="V", after="G", success="ok")
+    )
+    assert found.metrics()["v_form_mean"] == 3.0
+    assert found.figures
+
+
+def test_a_column_without_any_number_is_not_called_unknown(tmp_path: Path) -> None:
+    file = tmp_path / "sweep.csv"
+    file.write_text("V,I,\n" + "".join(f"{v:.2f},,\n" for v in np.linspace(0.0, 1.0, 20)))
+    with pytest.raises(RefusedError, match="current in line 2 is empty, infinite or no number, 20 of 20"):
+        analyse.iv(file, volts="V", amps="I")
+
+
 def test_shift_spread_and_drift_of_resting_cells() -> None:
     rng = np.random.default_rng(4)
     before = rng.uniform(50e-6, 200e-6, 500)

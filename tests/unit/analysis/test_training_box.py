@@ -63,6 +63,12 @@ def test_every_line_is_there_measured_or_with_the_step_that_would_measure_it() -
     assert found["levels_200ns"][2] == "Not measured: step multilevel would."
 
 
+def test_levels_of_fewer_cycles_are_levels() -> None:
+    found = box(SIGMA, DRIFT, step("multilevel", with_interval("separable_levels", 4.0, 3.0, 4.0)))
+    assert "levels_200ns" not in found
+    assert found["separable_levels"][2].startswith("A cell holds 2.0 bits.")
+
+
 def test_a_step_that_gave_no_number_is_not_called_missing() -> None:
     found = box(SIGMA, DRIFT, step("stress_disturb", {"half_select_safe_volts": math.nan}))
     assert found["half_select_safe_volts"][2] == "Step stress_disturb was done, and gave no number."

@@ -88,6 +88,20 @@ def test_every_step_forecasts_its_cost(name: str) -> None:
     assert forecast.seconds > 0
 
 
+@pytest.mark.parametrize("name", ["half_select_disturb", "stress_disturb", "endurance", "pulse_response", "multilevel"])
+def test_a_count_beyond_counting_is_refused(name: str) -> None:
+    plan = step_kind(name).plan
+    for key, field in plan.model_fields.items():
+        if field.annotation is int:
+            with pytest.raises(RefusedError, match=rf"{key}.*(whole numbers end at|less than or equal to)"):
+                plan(**{key: 10**22})
+
+
+def test_a_train_that_no_one_reads_in_a_lifetime_is_refused_at_once() -> None:
+    with pytest.raises(RefusedError, match=r"pulses.*less than or equal to 1000000"):
+        step_kind("pulse_response").plan(pulses=10**9)
+
+
 def test_the_gate_axis_decides_what_a_reset_turns() -> None:
     from dataclasses import replace
 

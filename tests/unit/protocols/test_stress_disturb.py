@@ -56,8 +56,17 @@ def test_the_safe_voltage_is_that_of_the_cells(tmp_path: Path) -> None:
     section = result.section()
     assert "99 % of the cells bear" in section.text
     assert "transistors off" in section.text
+    assert "extrapolated" not in section.text
     assert len(section.tables[0][1]) == 4 * 5
     assert "safe up to 0.5" in repr(result)
+
+
+def test_a_safe_voltage_below_all_amplitudes_is_called_extrapolated() -> None:
+    array = Creeping()
+    array.at = 0.6 + 0.08 * np.random.default_rng(1).standard_normal(array.g.shape)
+    result = stress_disturb(array, StressPlan(**{**PLAN, "volts": (0.55, 0.6, 0.65, 0.7)}))
+    assert result.safe.volts.value < 0.55
+    assert "extrapolated: 0.55 V, the smallest amplitude tried" in result.section().text
 
 
 def test_each_step_of_a_train_is_one_command_with_the_transistors_off() -> None:
