@@ -123,7 +123,9 @@ def std_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estima
     The upper end is that of the sample with its farthest value counted once more: what is rare, and carries much of a
     variance with heavy tails, may well have been seen too seldom. In simulations under t(4) noise that makes 93 to 96 %
     out of the 88 to 90 % of a plain jackknife (bootstrap-t does no better), for a sixth more width; normal samples of
-    100 values pay a tenth.
+    100 values pay a tenth. The standard error of ln s² is never taken above 1: a sample's kurtosis is n at most, and
+    then it is √((κ − (n−3)/n)/(n − 1)) (D. G. Bonett, Comput. Stat. Data Anal. 50, 775 (2006)); a jackknife of three
+    values, or of one far from all others, says a thousand without holding the truth more often.
     """
     x = _finite(values)
     n = int(x.size)
@@ -132,9 +134,9 @@ def std_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estima
     variance, left_out = _variance(x)
     if variance == 0.0 or n < 3:
         return Estimate(math.sqrt(variance), math.nan, math.nan, n)
-    low, high = _log_jackknife(variance, left_out, confidence)
+    low, high = _log_jackknife(variance, left_out, confidence, most=1.0)
     farthest = x[int(np.argmax(np.abs(x - x.mean())))]
-    _, higher = _log_jackknife(*_variance(np.append(x, farthest)), confidence)
+    _, higher = _log_jackknife(*_variance(np.append(x, farthest)), confidence, most=1.0)
     return Estimate(math.sqrt(variance), math.sqrt(low), math.sqrt(max(high, higher)), n)
 
 
@@ -252,13 +254,15 @@ def _pooled_interval(squares: Floats, degrees: Floats, confidence: float) -> tup
     return low, max(high, higher)
 
 
-def _log_jackknife(value: float, left_out: Floats, confidence: float) -> tuple[float, float]:
+def _log_jackknife(value: float, left_out: Floats, confidence: float, *, most: float = math.inf) -> tuple[float, float]:
     n = int(left_out.size)
     if n < 3 or not value > 0.0 or not bool(np.all(left_out > 0.0)):
         return math.nan, math.nan
     logs = np.log(left_out)
     error = math.sqrt((n - 1) / n * float(((logs - logs.mean()) ** 2).sum()))
-    reach = min(t_quantile(n - 1, confidence) * error, 300.0)  # keeps exp finite when three cells disagree wildly
+    reach = min(
+        t_quantile(n - 1, confidence) * min(error, most), 300.0
+    )  # keeps exp finite when three cells disagree wildly
     return value * math.exp(-reach), value * math.exp(reach)
 
 

@@ -163,3 +163,18 @@ def test_flatten_names_the_interval() -> None:
     assert flatten("v", Estimate(1.0, 0.5, 1.5, 9)) == {"v": 1.0, "v_ci95_low": 0.5, "v_ci95_high": 1.5}
     assert Estimate(2.0, 1.0, 4.0, 9).inverse() == Estimate(0.5, 0.25, 1.0, 9)
     assert Estimate(2.0, 1.0, 4.0, 9).scaled(-1.0) == Estimate(-2.0, -4.0, -1.0, 9)
+
+
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_a_standard_deviation_of_few_values_has_an_interval_one_can_use(count: int) -> None:
+    rng = np.random.default_rng(count)
+    found = [std_estimate(rng.standard_normal(count)) for _ in range(400)]
+    assert max(one.high / one.value for one in found) < 10.0
+    assert np.mean([one.low <= 1.0 <= one.high for one in found]) >= 0.90
+
+
+def test_one_far_value_does_not_make_an_interval_of_orders_of_magnitude() -> None:
+    values = np.append(np.random.default_rng(1).normal(0.0, 3e-6, 61), 450e-6)
+    found = std_estimate(values)
+    assert found.low <= found.value <= found.high
+    assert found.high / found.low < 20.0
