@@ -38,6 +38,8 @@ class ArrayLayer(nn.Module):
         As last read. A bias is the last input, which is always 1.
     samples : list of (inputs [n, inputs], error [n, outputs])
         What passed in the backward passes since it was last emptied; kept while ``recording``.
+    known : Tensor [inputs, outputs]
+        ``weight`` as it was when last read, or last changed by an update.
     reverse : bool
         Errors go back by products of the array in reverse, instead of by the weights last read.
     """
@@ -49,6 +51,9 @@ class ArrayLayer(nn.Module):
         self.scale: InputScale = scale
         self.inputs, self.outputs = request.inputs - int(bias), request.outputs
         self.weight = nn.Parameter(torch.zeros(request.inputs, request.outputs))
+        self.known = self.weight.detach().clone()
+        weights.modules.append(self)
+        self.register_forward_pre_hook(_as_last_read)
         self.recording = False
         self.reverse = False
         self.samples: Samples = []
@@ -57,6 +62,23 @@ class ArrayLayer(nn.Module):
         """Take the weights from the last read."""
         with torch.no_grad():
             self.weight.copy_(torch.from_numpy(self.array_weights.weights(self.layer)))
+        self.known = self.weight.detach().clone()
+
+    @property
+    def changed(self) -> bool:
+        """Whether ``weight`` is not what was last read: something other than an update has written it."""
+        return not torch.equal(self.weight.detach(), self.known)
+
+    def check_known(self) -> None:
+        """Refuse to go on with weights that are not those of the cells, naming the layer and the remedy."""
+        if self.array_weights.unsure:
+            raise RefusedError(f"layer {self.layer!r}: {self.array_weights.unsure}")
+        if self.changed:
+            raise RefusedError(
+                f"layer {self.layer!r} has weights that are not on the array: something other than an update changed "
+                "them (load_state_dict, a plain torch optimiser, a hand); write() of what convert returned puts them "
+                "onto the cells, read() takes what the cells hold; in a loop of your own ArrayOptimizer makes the steps"
+            )
 
     def check_input(self, x: Tensor) -> None:
         """Refuse what is not [..., inputs] of float32."""
@@ -87,6 +109,12 @@ class ArrayLayer(nn.Module):
     def extra_repr(self) -> str:
         """Return what ``print(model)`` shows."""
         return f"{self.layer!r}, {self.inputs} → {self.outputs}, bias={self.bias}"
+
+
+def _as_last_read(layer: nn.Module, _: object) -> None:
+    """Look, before every forward, whether a layer's weights are those that were last read."""
+    assert isinstance(layer, ArrayLayer)
+    layer.check_known()
 
 
 class _Product(torch.autograd.Function):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from ....common.errors import RefusedError
 from ....instruments.abilities import Multiplies, MultipliesReversed
 from ....instruments.capabilities import CrossbarArray, FloatArray
 from .weight_mapping import FloorPlan, LayerRequest, Tile
+
+if TYPE_CHECKING:
+    from .array_layers import ArrayLayer
 
 Float32Array = NDArray[np.float32]
 InputScale = Literal["fixed", "vector"]
@@ -30,7 +34,7 @@ class _Pass:
     encode: Float32Array
     decode: Float32Array
     cols: NDArray[np.intp] | slice
-    plain: np.float32 | None
+    plain: Float32Array | None
 
     def decoded(self, current: Float32Array) -> Float32Array:
         """Return [batch, outputs] of currents [batch, columns] [A]."""
@@ -45,8 +49,8 @@ class ArrayWeights:
     ----------
     array : must support ``vmm``
     plan : where the weights are
-    siemens : float [S]
-        Conductance difference of a weight of 1.
+    siemens : float [S], or mapping of layers to float or [outputs]
+        Conductance difference of a weight of 1: for all layers, or for each layer, or each of its columns, its own.
     input_volts : float [V]
         Row voltage of an input of 1; the array's read voltage by default. Larger inputs go up to the limit
         ``vmm_volts_max`` and are cut there.
@@ -54,9 +58,20 @@ class ArrayWeights:
         driven alone, and what comes out of all outputs are the weights. That is what the array multiplies with: in a
         product, currents also leave through the other rows and the lines' resistance, which a cell's own read does not
         see.
-    largest_sum : float
+    largest_sum : float, or mapping of layers to float
         Largest output to expect, in weights times inputs: it chooses the range of the converters. Where one
-        overflows, the vectors are sent again at the next range.
+        overflows, the vectors are sent again at the next range; a range that is not pinned stays there.
+
+    Attributes
+    ----------
+    scale : mapping of layers to [outputs], or to one value for all of them [S]
+        Conductance difference of a weight of 1.
+    modules : list
+        The layers of models that multiply with these weights.
+    unsure : str
+        Why what was last read is not what the cells hold; "" when it is.
+    overflows : mapping of layers to int
+        Vectors that went beyond a pinned range and were sent again.
     """
 
     def __init__(
@@ -64,9 +79,9 @@ class ArrayWeights:
         array: CrossbarArray,
         plan: FloorPlan,
         *,
-        siemens: float = 100e-6,
+        siemens: float | Mapping[str, FloatArray | float] = 100e-6,
         input_volts: float | None = None,
-        largest_sum: float = 20.0,
+        largest_sum: float | Mapping[str, float] = 20.0,
         read_back: ReadBack = "cells",
     ) -> None:
         spec = array.spec
@@ -78,7 +93,9 @@ class ArrayWeights:
         if plan.parts != spec.parts:
             boards = f"{len(plan.parts) or 1} board(s), the array is {len(spec.parts) or 1}"
             raise RefusedError(f"the floor plan is for {boards}: plan_floor takes parts=array.spec.parts")
-        self.array, self.plan, self.siemens = array, plan, siemens
+        self.array, self.plan = array, plan
+        self.modules: list[ArrayLayer] = []
+        self.unsure = ""
         self._vmm = array.ability(Multiplies).vmm
         self._vmm_reversed = array.ability(MultipliesReversed).vmm_reversed if spec.can(MultipliesReversed) else None
         self.input_volts = spec.read_volts if input_volts is None else input_volts
@@ -87,15 +104,59 @@ class ArrayWeights:
         self.largest_input = (1.0 - 1e-6) * spec.limits.vmm_volts_max / self.input_volts
         self.conductance: FloatArray = np.zeros((plan.rows, plan.cols))
         self._ranges = spec.vmm_ranges
-        wanted = largest_sum * siemens * self.input_volts
-        first = next((n for n, full in enumerate(self._ranges) if full >= wanted), len(self._ranges) - 1)
-        self._range = {request.name: first for request in plan.requests}
         self._alone_range = {request.name: 0 for request in plan.requests}
         self.read_back: ReadBack = read_back
         self._measured: dict[str, Float32Array] = {}
-        self._passes = {request.name: self._prepare(request.name) for request in plan.requests}
-        self._back = {name: [self._signs(one) for one in passes] for name, passes in self._passes.items()}
         self.block, self.used = plan.block, plan.used
+        self.overflows: dict[str, int] = {}
+        self._pinned: set[str] = set()
+        self._seen: dict[str, float] | None = None
+        self.rescale({r.name: siemens[r.name] if isinstance(siemens, Mapping) else siemens for r in plan.requests})
+        self._range: dict[str, int] = {}
+        for name, scale in self.scale.items():
+            largest = largest_sum[name] if isinstance(largest_sum, Mapping) else largest_sum
+            self._range[name] = self._range_for(largest * float(np.max(scale)) * self.input_volts)
+
+    def rescale(self, scale: Mapping[str, FloatArray | float]) -> None:
+        """Let the cells mean other weights: ``scale`` is the conductance difference of a weight of 1, by layer."""
+        self.scale: dict[str, FloatArray] = {}
+        for name, value in scale.items():
+            per, outputs = np.asarray(value, dtype=np.float64), self.plan.request(name).outputs
+            if per.shape not in {(), (outputs,)} or not (np.isfinite(per).all() and (per > 0.0).all()):
+                raise RefusedError(f"layer {name!r}: a weight of 1 needs one conductance above 0, or {outputs} of them")
+            self.scale[name] = per
+        names = [request.name for request in self.plan.requests]
+        self._passes = {name: self._prepare(name) for name in names}
+        self._back = {name: [self._signs(one) for one in passes] for name, passes in self._passes.items()}
+
+    # -- ranges of the converters ------------------------------------------------------------------------------------
+
+    def _range_for(self, amps: float) -> int:
+        return next((n for n, full in enumerate(self._ranges) if full >= amps), len(self._ranges) - 1)
+
+    @property
+    def ranges(self) -> dict[str, float]:
+        """The converters' range of every layer [A]; empty where the array chooses."""
+        return {name: self._ranges[at] for name, at in self._range.items()} if self._ranges else {}
+
+    def pin(self, amps: Mapping[str, float]) -> None:
+        """Hold layers to the range that takes ``amps`` [A]: what goes beyond is sent again, and is counted."""
+        if self._ranges:
+            for name, value in amps.items():
+                self._range[name] = self._range_for(value)
+                self._pinned.add(name)
+
+    @contextmanager
+    def choosing_ranges(self, margin: float = 1.25) -> Generator[None]:
+        """Pin to what products show while this lasts: ``margin`` times the largest current of every layer used."""
+        seen: dict[str, float] = {}
+        self._seen, before = seen, dict(self._range)
+        self._range = {name: len(self._ranges) - 1 for name in before}
+        try:
+            yield
+        finally:
+            self._seen, self._range = None, before
+        self.pin({name: margin * value for name, value in seen.items()})
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
@@ -122,7 +183,7 @@ class ArrayWeights:
         for tile in self.plan.of(layer):
             pair = self.conductance[tile.plus] - self.conductance[tile.minus]
             total[tile.inputs, tile.outputs] += pair
-        return (total / (copies * self.siemens)).astype(np.float32)
+        return (total / (copies * self.scale[layer])).astype(np.float32)
 
     def spread(self, changes: Mapping[str, NDArray[np.floating]], *, turn: int | None = None) -> FloatArray:
         """Return what changes of weights [inputs, outputs] mean for every cell of the block, as ±change.
@@ -143,6 +204,18 @@ class ArrayWeights:
                     part = copies * part if tile.copy == turn % copies else 0.0 * part
                 whole[tile.plus] = part
                 whole[tile.minus] = -part
+        return whole[self.block.slices]
+
+    def moves(self, changes: Mapping[str, NDArray[np.floating]], *, turn: int | None = None) -> FloatArray:
+        """Return what changes of weights mean for the difference of every cell's pair, as ±change [S]."""
+        return self.spread({layer: change * self.scale[layer] for layer, change in changes.items()}, turn=turn)
+
+    def cells_of(self, layers: Iterable[str]) -> NDArray[np.bool_]:
+        """Return which cells of the block belong to ``layers``."""
+        whole = np.zeros(self.conductance.shape, dtype=np.bool_)
+        for layer in layers:
+            for tile in self.plan.of(layer):
+                whole[tile.plus] = whole[tile.minus] = True
         return whole[self.block.slices]
 
     def partner(self, values: FloatArray) -> FloatArray:
@@ -195,6 +268,10 @@ class ArrayWeights:
 
         Every vector is scaled so that its largest error is ``input_volts``, and the result back. Needs ``reverse``.
         """
+        scale = self.scale[layer]
+        one = float(np.max(scale))
+        if scale.ndim:
+            error = error * (one / scale).astype(np.float32)
         factor = np.maximum(np.abs(error).max(1, keepdims=True), np.float32(1e-30))
         unit = (error / factor) * np.float32(self.input_volts)
         request = self.plan.request(layer)
@@ -202,7 +279,7 @@ class ArrayWeights:
         current = self._drive(layer, np.concatenate([unit @ out for _, out in signs]), self._range, reverse=True)
         parts = [part @ into for part, (into, _) in zip(np.split(current, len(signs)), signs, strict=True)]
         total = np.sum(parts, axis=0)
-        per = request.copies_down * request.copies_across * self.siemens * self.input_volts
+        per = request.copies_down * request.copies_across * one * self.input_volts
         return total * (factor / np.float32(per))
 
     def _drive(self, layer: str, volts: Float32Array, ranges: dict[str, int], *, reverse: bool = False) -> Float32Array:
@@ -219,15 +296,22 @@ class ArrayWeights:
         current = vmm(volts, full_scale=self._ranges[at])
         flat = current.reshape(-1)
         total = flat.dot(flat)
+        if self._seen is not None and not reverse:
+            used = current[:, np.unique(np.concatenate([tile.cols for tile in self.plan.of(layer)]))]
+            largest = float(np.nanmax(np.abs(used), initial=0.0))
+            self._seen[layer] = max(self._seen.get(layer, 0.0), largest)
         if total == total:  # one NaN would make it one, and NaN differs from itself  # noqa: PLR0124
             return current
         lines = np.unique(np.concatenate([tile.rows if reverse else tile.cols for tile in self.plan.of(layer)]))
         bad = ~np.isfinite(current[:, lines]).all(1)
+        if layer in self._pinned and bad.any():
+            self.overflows[layer] = self.overflows.get(layer, 0) + int(bad.sum())
         while bad.any() and at + 1 < len(self._ranges):
             at += 1
             current[bad] = vmm(volts[bad], full_scale=self._ranges[at])
             bad = ~np.isfinite(current[:, lines]).all(1)
-            ranges[layer] = at  # what overflowed once will again
+            if layer not in self._pinned or ranges is not self._range:
+                ranges[layer] = at  # what overflowed once will again
         return np.nan_to_num(current, nan=self._ranges[at])
 
     def _prepare(self, layer: str) -> list[_Pass]:
@@ -244,7 +328,8 @@ class ArrayWeights:
         encode = np.zeros((request.inputs, plan.rows), dtype=np.float32)
         decode = np.zeros((plan.cols, request.outputs), dtype=np.float32)
         # Every copy adds to the sum over all copies, whichever pass it is in.
-        per = 1.0 / (request.copies_down * request.copies_across * self.siemens * self.input_volts)
+        per = 1.0 / (request.copies_down * request.copies_across * self.scale[layer] * self.input_volts)
+        per = np.broadcast_to(per, request.outputs).astype(np.float32)
         for tile in tiles:
             inputs, outputs = (
                 np.arange(tile.inputs.start, tile.inputs.stop),
@@ -253,11 +338,11 @@ class ArrayWeights:
             encode[inputs, tile.plus_rows] = self.input_volts
             if request.pairs != "columns":
                 encode[inputs, tile.minus_rows] = -self.input_volts
-            decode[tile.plus_cols, outputs] = per
+            decode[tile.plus_cols, outputs] = per[outputs]
             if request.pairs == "columns":
-                decode[tile.minus_cols, outputs] = -per
+                decode[tile.minus_cols, outputs] = -per[outputs]
         cols = np.flatnonzero(decode.any(1))
         whole = slice(int(cols[0]), int(cols[-1]) + 1) if np.all(np.diff(cols) == 1) else cols
         used = np.ascontiguousarray(decode[whole])
-        plain = np.array_equal(used, np.eye(*used.shape, dtype=np.float32) * np.float32(per))
-        return _Pass(encode, used, whole, np.float32(per) if plain else None)
+        plain = used.shape == (request.outputs, request.outputs) and np.array_equal(used, np.diag(per))
+        return _Pass(encode, used, whole, per if plain else None)
