@@ -50,7 +50,7 @@ class ArrayLayer(nn.Module):
         self.array_weights, self.layer, self.bias = weights, layer, bias
         self.scale: InputScale = scale
         self.inputs, self.outputs = request.inputs - int(bias), request.outputs
-        self.weight = nn.Parameter(torch.zeros(request.inputs, request.outputs))
+        self.weight = nn.Parameter(torch.from_numpy(weights.weights(layer)))
         self.known = self.weight.detach().clone()
         weights.modules.append(self)
         self.register_forward_pre_hook(_as_last_read)

@@ -161,11 +161,13 @@ class ArrayWeights:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def read(self, average: int = 1) -> None:
-        """Read all cells of the plan in one transaction: from here on these are the weights the host knows."""
+        """Read all cells of the plan in one transaction: from here on these are the weights the host and its layers know."""
         reading = self.array.read(self.block, average=average)
         self.conductance[self.block.slices] = reading.conductance
         if self.read_back == "products":
             self._measured = {request.name: self._measure(request, average) for request in self.plan.requests}
+        for module in self.modules:
+            module.refresh()
 
     def _measure(self, request: LayerRequest, average: int) -> Float32Array:
         """Return a layer's weights [inputs, outputs] by driving its inputs one by one, ``average`` times."""

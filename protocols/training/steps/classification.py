@@ -14,7 +14,8 @@ from ....instruments.array_spec import ArraySpec
 from ....instruments.capabilities import CrossbarArray
 from ...keeping.run import Run
 from ..tasks.labelled import Examples, LabelledData
-from .training_plan import TrainingPlan, make_optimiser, one_thread
+from ..threads import one_thread
+from .training_plan import TrainingPlan, make_optimiser
 from .training_record import TrainingRecord, train_in_units
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from ....instruments.capabilities import CrossbarArray, FloatArray
 from ...keeping.run import Run
 from ..layers.weight_mapping import LayerRequest
 from ..tasks.airline import TRAIN_STEPS, Series, baselines, differenced_series, passengers, rmse, scaled_series
-from .training_plan import TrainingPlan, make_optimiser, one_thread
+from ..threads import one_thread
+from .training_plan import TrainingPlan, make_optimiser
 from .training_record import TrainingRecord, train_in_units
 
 if TYPE_CHECKING:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -173,22 +172,6 @@ class TrainingPlan(Plan):
     def known(self, array: CrossbarArray) -> str:
         """Say how the chip answers the rule's pulses; refuse a rule that it is known not to suit."""
         return require_answer(array, self.update_rule())
-
-
-@contextmanager
-def one_thread() -> Generator[None]:
-    """Let torch work in the calling thread: these networks are too small to share out, and threads wait for each other.
-
-    On a machine whose cores are busy, waiting made a step ten times slower.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def require_torch() -> None:
