@@ -33,8 +33,8 @@ _ROOM, _CONDUCTS, _ASKED, _BAD_SHARE = 0.75, 1e-6, 8, 0.05
 
 
 HALF_WRITTEN = (
-    "writing was ended in the middle, so cells hold a part of it: look_again() of the ArrayOptimizer, or read() of what "
-    "convert returned, reads what they hold"
+    "writing was ended in the middle, so cells hold a part of it: look_again() of the ArrayOptimizer, or read() of "
+    "what convert returned, reads what they hold"
 )
 
 

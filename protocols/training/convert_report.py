@@ -26,7 +26,7 @@ class OnArray:
     ----------
     names : of the module in the model, all of them; kind : its type
     scale : (least, largest) conductance of a weight of 1, over columns [S]
-    largest : largest |weight| that was wanted; limit : the largest that the cells of its column hold, by the rule's line
+    largest : largest |weight| that was wanted; limit : what its cells hold, by the rule's line
     clipped : weights beyond what their column holds
     error : root mean square of what was read less what was wanted, over that of what was wanted; NaN when nothing was
         written
@@ -167,7 +167,7 @@ def placed(
         scale, (names, kind, frozen) = weights.scale[layer], of[layer]
         found.append(
             OnArray(
-                layer, names, kind, *matrix.shape, frozen, (float(scale.min()), float(scale.max())),
+                layer, names, kind, matrix.shape[0], matrix.shape[1], frozen, (float(scale.min()), float(scale.max())),
                 float(np.abs(matrix).max()), limit, clipped if written else 0,
                 error_of(weights, layer, matrix) if written else float("nan"),
                 weights.ranges.get(layer, float("nan")),

@@ -20,7 +20,7 @@ from .layers.array_weights import ArrayWeights
 from .rules.update_rules import UpdateRule
 
 _PROPORTIONAL = 1e-3
-"""How far, of its size, a gradient may be from a multiple of what passed through a layer, by float32 sums [fraction]."""
+"""How far, of its size, a gradient may be from a multiple of what passed through a layer, by rounding [fraction]."""
 
 
 class TrainingError(RefusedError):
@@ -263,7 +263,7 @@ class ArrayOptimizer(torch.optim.Optimizer):
     # -- kept with a run ---------------------------------------------------------------------------------------------
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what training goes on from: memory of rule and optimiser, its groups, scales, and what is on the host."""
+        """Return what training goes on from: memory of rule and optimiser, groups, scales, what is on the host."""
         kept: dict[str, NDArray[Any]] = {"steps": np.asarray(self.steps), "travelled": self.travelled}
         kept |= {f"rule.{name}": value for name, value in self.rule.arrays().items()}
         kept |= {f"scale.{name}": value for name, value in self.weights.scale.items()}
