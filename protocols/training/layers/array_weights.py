@@ -161,7 +161,7 @@ class ArrayWeights:
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def read(self, average: int = 1) -> None:
-        """Read all cells of the plan in one transaction: from here on these are the weights that host and layers know."""
+        """Read all cells of the plan in one transaction: these are then the weights that host and layers know."""
         reading = self.array.read(self.block, average=average)
         self.conductance[self.block.slices] = reading.conductance
         if self.read_back == "products":
