@@ -11,7 +11,7 @@ from ...common.errors import RefusedError
 from ...instruments.capabilities import CrossbarArray
 from .layers.array_layers import ArrayLayer, array_layers, refresh_layers
 from .layers.array_weights import ArrayWeights
-from .layers.from_torch import TorchLikeLSTM, put_in_place, take
+from .layers.from_torch import put_in_place, take
 from .layers.weight_mapping import LayerRequest, Pairs, plan_floor
 from .rules.update_rules import TwoPulse
 
@@ -66,4 +66,4 @@ def convert(
     return weights
 
 
-__all__ = ["ArrayLayer", "TorchLikeLSTM", "convert"]
+__all__ = ["ArrayLayer", "convert"]
