@@ -16,13 +16,13 @@ from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ...instruments.errors import UnsupportedError
 from .convert_report import ConversionReport, on_host, placed
-from .layers.array_layers import array_layers
 from .layers.array_weights import ArrayWeights, Float32Array, InputScale, ReadBack
-from .layers.from_torch import Taken, TorchLikeLSTM, put_in_place, take
+from .layers.from_torch import Taken, put_in_place, take
+from .layers.placement import placement
 from .layers.weight_mapping import FloorPlan, LayerRequest, Pairs, good_lines, plan_floor
 from .rules.update_rules import TwoPulse, UpdateRule
 
-__all__ = ["Converted", "TorchLikeLSTM", "convert"]
+__all__ = ["Converted", "convert", "writer_of"]
 
 Lines = tuple[Sequence[int], Sequence[int]]
 Example = Tensor | tuple[Any, ...]
@@ -85,7 +85,7 @@ def convert(
     program: Literal["write", "read"] | None = "write",
     read_back: ReadBack = "cells",
     good_lines: NDArray[np.bool_] | Lines | None = None,
-    input_scale: InputScale | None = None,
+    input_scale: InputScale = "vector",
     range: Example | Mapping[str, float] | float | None = None,
     scale: Literal["layer", "column"] | None = "layer",
     siemens: float = 100e-6,
@@ -106,10 +106,10 @@ def convert(
     good_lines : healthy cells [rows, cols], or (rows, columns) to use; by default all but the lines with more than 5 %
         of cells that the chip file calls bad
     input_scale : "fixed": inputs beyond what the drivers give are cut. "vector": every input vector is scaled to what
-        they give. By default "vector" where a layer can
+        they give
     range : for the converters: an example of inputs, which the model is run with once, in ``eval``, and each layer
         then held to the range it takes; or the largest current [A], of all or by layer. Held means: what goes beyond
-        is sent again at the next range, and counted in ``weights.overflows``. By default chosen from the weights, and
+        is sent again at the next range, and counted in ``weights.ranges()``. By default chosen from the weights, and
         raised for good where it was too small
     scale : the conductance of a weight of 1 is made smaller where weights would be cut, for a layer as a whole or for
         each of its columns; None: ``siemens`` for all, and what goes beyond is cut (the report says how many)
@@ -123,21 +123,43 @@ def convert(
         For layers that cannot be taken over or find no room, parameters shared with the host, a chip that is not
         formed: the model is left as it was.
     """
-    found = take(model)
-    shared = _shared(model, found)
-    wanted = {name: matrix for one in found if one.module not in shared for name, matrix in one.matrices.items()}
+    united = _unite(model)
+    try:
+        return _convert(
+            model, array, rule, program, read_back, good_lines, input_scale, range, scale, siemens, pairs, layers or {}
+        )
+    except BaseException:
+        for parent, child, module in united:
+            setattr(parent, child, module)
+        raise
+
+
+def _convert(
+    model: nn.Module,
+    array: CrossbarArray,
+    rule: UpdateRule | None,
+    program: Literal["write", "read"] | None,
+    read_back: ReadBack,
+    lines: NDArray[np.bool_] | Lines | None,
+    input_scale: InputScale,
+    ranges: Any,
+    scale: str | None,
+    siemens: float,
+    pairs: Pairs,
+    layers: Mapping[str, Mapping[str, Any]],
+) -> Converted:
+    found = take(model, scale=input_scale)
+    wanted = {name: matrix for one in found for name, matrix in one.matrices.items()}
     rule = rule if rule is not None else TwoPulse()
     rule.check(array.spec)
     writer = writer_of(rule, array.spec) if program == "write" else None
-    floor = _floor(array.spec, wanted, pairs, layers or {}, good_lines)
+    floor = _floor(array.spec, wanted, pairs, layers, lines)
     span = float(cast("Any", getattr(writer or rule, "span", lambda: np.inf))())
     weights = ArrayWeights(
         array, floor, siemens={name: _scale(matrix, siemens, span, scale) for name, matrix in wanted.items()},
         read_back=read_back, largest_sum={name: _largest_sum(matrix) for name, matrix in wanted.items()},
     )  # fmt: skip
-    made = {one.module: one.build(weights) for one in found if one.module not in shared}
-    made |= {module: made[first] for module, first in shared.items()}
-    _freeze(found, made)
+    made = {one.module: one.build(weights) for one in found}
     if writer is not None:
         _refuse_unformed(weights, writer)
         writer.program(weights, wanted)
@@ -149,15 +171,13 @@ def convert(
         _refuse_empty(weights)
         if writer is not rule:
             rule.adopt(weights)
-    of = _told(model, found, shared)
-    model = put_in_place(model, made)
-    for layer in array_layers(model):
-        layer.scale = "vector" if input_scale is None else input_scale
-    _choose_ranges(model, weights, range)
+    of = _told(model, found)
+    whole = put_in_place(model, made)
+    _choose_ranges(whole, weights, ranges)
     done = {"write": "written and read back", "read": "read, not written", None: "neither written nor read"}[program]
     cells = f"{floor.weights} weights on {floor.cells} cells, {done}:"
     told = placed(weights, wanted, of, span, written=writer is not None)
-    return Converted(model, weights, rule, ConversionReport(told, on_host(model), floor, cells))
+    return Converted(whole, weights, rule, ConversionReport(told, on_host(whole), floor, cells))
 
 
 def writer_of(rule: UpdateRule, spec: ArraySpec) -> Any:
@@ -209,53 +229,33 @@ def _largest_sum(matrix: Float32Array) -> float:
     return float(np.minimum(sizes.sum(0), 4.0 * np.sqrt((sizes**2).sum(0))).max())
 
 
-def _shared(model: nn.Module, found: Sequence[Taken]) -> dict[nn.Module, nn.Module]:
-    """Return layers that are another's equal in all parameters: layer -> that one. Refuse other sharing."""
-    names = {id(module): name for name, module in model.named_modules()}
-    held: dict[int, nn.Module] = {}
-    same: dict[nn.Module, nn.Module] = {}
-    taken = {one.module for one in found}
-    for module in model.modules():
-        own = list(module.parameters(recurse=False))
-        others = {held[id(value)] for value in own if id(value) in held}
-        if not others:
-            held |= {id(value): module for value in own}
+def _unite(model: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
+    """Put one module wherever layers of an array are equal in all parameters and settings; return what was replaced.
+
+    Equal are those that share every parameter, of one type and with one representation.
+    """
+    first: dict[tuple[str, tuple[int, ...]], nn.Module] = {}
+    changed: list[tuple[nn.Module, str, nn.Module]] = []
+    for name, module in list(model.named_modules(remove_duplicate=False)):
+        own = tuple(id(value) for value in module.parameters())
+        if not name or not own or placement(type(module), parameters=True).place != "array":
             continue
-        other = others.pop()
-        if not taken & {module, other}:
-            continue
-        equal = [id(value) for value in other.parameters()] == [id(value) for value in module.parameters()]
-        if others or not equal or repr(module) != repr(other) or not taken >= {module, other}:
-            raise RefusedError(
-                f"layers {names[id(other)]!r} and {names[id(module)]!r} share parameters but are not the same: cells "
-                "cannot be both; give each its own (a copy), or use one module in both places"
-            )
-        same[module] = same.get(other, other)
-    return same
+        same = first.setdefault((repr(module), own), module)
+        if same is not module:
+            parent, _, child = name.rpartition(".")
+            changed.append((model.get_submodule(parent), child, module))
+    for parent, child, module in changed:
+        setattr(parent, child, first[repr(module), tuple(id(value) for value in module.parameters())])
+    return changed
 
 
-def _freeze(found: Sequence[Taken], made: Mapping[nn.Module, nn.Module]) -> None:
-    """Freeze what takes the place of frozen layers; refuse one that is frozen in part."""
-    for one in found:
-        frozen = {not value.requires_grad for value in one.module.parameters()}
-        if len(frozen) > 1:
-            raise RefusedError(
-                f"layer {one.name!r} is frozen in part: on an array weights and bias are one: freeze both or neither"
-            )
-        if frozen == {True}:
-            made[one.module].requires_grad_(requires_grad=False)
-
-
-def _told(
-    model: nn.Module, found: Sequence[Taken], shared: Mapping[nn.Module, nn.Module]
-) -> dict[str, tuple[tuple[str, ...], str, bool]]:
+def _told(model: nn.Module, found: Sequence[Taken]) -> dict[str, tuple[tuple[str, ...], str, bool]]:
     names: dict[nn.Module, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        names.setdefault(shared.get(module, module), []).append(name)
+        names.setdefault(module, []).append(name)
     return {
         layer: (tuple(names[one.module]), type(one.module).__name__, _is_frozen(one.module))
         for one in found
-        if one.module not in shared
         for layer in one.matrices
     }
 

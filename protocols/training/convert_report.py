@@ -170,7 +170,7 @@ def placed(
                 layer, names, kind, matrix.shape[0], matrix.shape[1], frozen, (float(scale.min()), float(scale.max())),
                 float(np.abs(matrix).max()), limit, clipped if written else 0,
                 error_of(weights, layer, matrix) if written else float("nan"),
-                weights.ranges.get(layer, float("nan")),
+                weights.ranges()[layer].full_scale,
             )
         )  # fmt: skip
     return tuple(found)

@@ -47,7 +47,7 @@ class ArrayLayer(nn.Module):
     def __init__(self, weights: ArrayWeights, layer: str, *, bias: bool, scale: InputScale = "fixed") -> None:
         super().__init__()
         request = weights.plan.request(layer)
-        self.array_weights, self.layer, self.bias = weights, layer, bias
+        self.array_weights, self.layer, self.has_bias = weights, layer, bias
         self.scale: InputScale = scale
         self.inputs, self.outputs = request.inputs - int(bias), request.outputs
         self.weight = nn.Parameter(torch.from_numpy(weights.weights(layer)))
@@ -57,6 +57,11 @@ class ArrayLayer(nn.Module):
         self.recording = False
         self.reverse = False
         self.samples: Samples = []
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias [outputs] as last read, a part of ``weight``; None without."""
+        return self.weight[-1] if self.has_bias else None
 
     def refresh(self) -> None:
         """Take the weights from the last read."""
@@ -88,10 +93,10 @@ class ArrayLayer(nn.Module):
             )
         if x.dtype != torch.float32:
             raise RefusedError(f"layer {self.layer!r} takes float32, not {str(x.dtype).removeprefix('torch.')}")
-        if x.ndim < 2 or x.shape[-1] != self.inputs:
+        if x.ndim < 1 or x.shape[-1] != self.inputs:
             raise RefusedError(
                 f"layer {self.layer!r} takes [..., {self.inputs}] inputs, not {list(x.shape)}: its cells are for "
-                f"{self.inputs} inputs{' and a bias' if self.bias else ''} by {self.outputs} outputs"
+                f"{self.inputs} inputs{' and a bias' if self.has_bias else ''} by {self.outputs} outputs"
             )
 
     def back(self, error: Float32Array) -> Float32Array:
@@ -108,7 +113,7 @@ class ArrayLayer(nn.Module):
 
     def extra_repr(self) -> str:
         """Return what ``print(model)`` shows."""
-        return f"{self.layer!r}, {self.inputs} → {self.outputs}, bias={self.bias}"
+        return f"{self.layer!r}, {self.inputs} → {self.outputs}, bias={self.has_bias}"
 
 
 def _as_last_read(layer: nn.Module, _: object) -> None:
@@ -123,7 +128,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, layer: ArrayLayer) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         inputs = x.detach().numpy()
-        if layer.bias:
+        if layer.has_bias:
             inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
         ctx.layer, ctx.inputs = layer, inputs  # pyright: ignore[reportAttributeAccessIssue]
         ctx.save_for_backward(weight)
@@ -131,12 +136,14 @@ class _Product(torch.autograd.Function):
         return torch.from_numpy(out)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         layer: ArrayLayer = ctx.layer
         inputs: Float32Array = ctx.inputs
         (weight,) = ctx.saved_tensors
         error = np.ascontiguousarray(grad_outputs[0].numpy())
-        layer.note(inputs, error)
+        learns: bool = ctx.needs_input_grad[1]
+        if learns:
+            layer.note(inputs, error)
         grad_x = None
         if ctx.needs_input_grad[0]:
             whole = layer.back(error) if layer.reverse else error @ weight.detach().numpy().T
@@ -144,11 +151,21 @@ class _Product(torch.autograd.Function):
             if layer.scale == "fixed":  # an input that was cut does not matter any more
                 back *= np.abs(inputs[:, : layer.inputs]) < layer.array_weights.largest_input
             grad_x = torch.from_numpy(np.ascontiguousarray(back))
-        return grad_x, torch.from_numpy(inputs.T @ error), None
+        return grad_x, torch.from_numpy(inputs.T @ error) if learns else None, None
 
 
 class ArrayLinear(ArrayLayer):
     """``nn.Linear`` on an array."""
+
+    @property
+    def in_features(self) -> int:
+        """Inputs without the bias, as ``nn.Linear`` calls them."""
+        return self.inputs
+
+    @property
+    def out_features(self) -> int:
+        """Outputs, as ``nn.Linear`` calls them."""
+        return self.outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., outputs] of ``x`` [..., inputs]."""
@@ -241,18 +258,19 @@ class _Unrolled(torch.autograd.Function):
     """An LSTM over all its steps, one product per step, as one node of the graph."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, h0: Tensor, c0: Tensor, weight: Tensor, layer: ArrayLSTM) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        weights = layer.array_weights
+    def forward(ctx: FunctionCtx, x: Tensor, h0: Tensor, c0: Tensor, weight: Tensor, layer: ArrayLayer) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        weights, name, fixed = layer.array_weights, layer.layer, layer.scale == "fixed"
+        given = x.detach().numpy()
 
         def product(inputs: Float32Array) -> Float32Array:
-            return weights.multiply_checked(layer.layer, inputs)
+            return weights.multiply_checked(name, inputs) if fixed else weights.multiply(name, inputs, layer.scale)
 
         run = LstmPass(
-            weights.bounded(layer.layer, x.detach().numpy()),
+            weights.bounded(name, given) if fixed else given,
             h0.detach().numpy(),
             c0.detach().numpy(),
             product,
-            bias=layer.bias,
+            bias=layer.has_bias,
         )
         ctx.run, ctx.layer = run, layer  # pyright: ignore[reportAttributeAccessIssue]
         ctx.save_for_backward(weight)
@@ -260,14 +278,27 @@ class _Unrolled(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        layer: ArrayLSTM = ctx.layer
+        layer: ArrayLayer = ctx.layer
         run: LstmPass = ctx.run
         weight = ctx.saved_tensors[0].detach().numpy()
-        cut, through = layer.array_weights.largest_input, layer.back if layer.reverse else None
+        through = layer.back if layer.reverse else None
+        cut = layer.array_weights.largest_input if layer.scale == "fixed" else np.inf
         back = run.backward(grad_outputs[0].numpy(), grad_outputs[1].numpy(), weight, cut, through)
-        layer.note(run.inputs.reshape(-1, run.inputs.shape[-1]), back.error.reshape(-1, back.error.shape[-1]))
+        learns: bool = ctx.needs_input_grad[3]
+        if learns:
+            layer.note(run.inputs.reshape(-1, run.inputs.shape[-1]), back.error.reshape(-1, back.error.shape[-1]))
         grad_x = torch.from_numpy(back.x) if ctx.needs_input_grad[0] else None
-        return grad_x, torch.from_numpy(back.h0), torch.from_numpy(back.c0), torch.from_numpy(back.weight), None
+        grad_weight = torch.from_numpy(back.weight) if learns else None
+        return grad_x, torch.from_numpy(back.h0), torch.from_numpy(back.c0), grad_weight, None
+
+
+def unrolled_lstm(layer: ArrayLayer, x: Tensor, h0: Tensor, c0: Tensor) -> tuple[Tensor, Tensor]:
+    """Return hidden states [steps, batch, hidden] and the last cells [batch, hidden] of an LSTM's steps, compiled.
+
+    ``layer`` multiplies [x, h(, 1)] into the gates i, f, g, o.
+    """
+    out, cell = _Unrolled.apply(x, h0, c0, layer.weight, layer)  # pyright: ignore[reportGeneralTypeIssues]
+    return out, cell
 
 
 class ArrayLSTM(ArrayLayer):
@@ -293,7 +324,7 @@ class ArrayLSTM(ArrayLayer):
         if x.ndim != 3 or x.shape[0] < 1:
             raise RefusedError(f"layer {self.layer!r} takes [steps, batch, {self.features}], not {list(x.shape)}")
         h0, c0 = state if state is not None else (torch.zeros(x.shape[1], self.hidden),) * 2
-        out, cell = _Unrolled.apply(x, h0, c0, self.weight, self)  # pyright: ignore[reportGeneralTypeIssues]
+        out, cell = unrolled_lstm(self, x, h0, c0)
         return out, (out[-1], cell)
 
 

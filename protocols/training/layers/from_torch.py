@@ -14,8 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from ....common.errors import RefusedError
-from .array_layers import ArrayConv2d, ArrayLinear, ArrayLSTM
-from .array_weights import ArrayWeights, Float32Array
+from .array_layers import ArrayConv2d, ArrayLinear
+from .array_weights import ArrayWeights, Float32Array, InputScale
+from .convolution import Convolution, TorchLikeConv
+from .placement import ON_ARRAY, placement
+from .recurrent import Recurrence, Sizes, TorchLikeCell, TorchLikeRecurrent
+from .recurrent_cells import GruCell, LstmCell, RecurrentCell, RnnCell
 
 
 @dataclass(frozen=True)
@@ -36,22 +40,12 @@ class Taken:
     build: Callable[[ArrayWeights], nn.Module]
 
 
-class TorchLikeLSTM(nn.Module):
-    """An ``ArrayLSTM`` that is called and answers like the ``nn.LSTM`` it stands for."""
-
-    def __init__(self, lstm: ArrayLSTM, *, batch_first: bool) -> None:
-        super().__init__()
-        self.lstm, self.batch_first = lstm, batch_first
-
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return what ``nn.LSTM`` does: hidden states, and the last (h, c) with a first axis of one layer."""
-        inputs = x.transpose(0, 1).contiguous() if self.batch_first else x
-        out, (h, c) = self.lstm(inputs, None if state is None else (state[0][0], state[1][0]))
-        return (out.transpose(0, 1) if self.batch_first else out), (h[None], c[None])
-
-
-def take(model: nn.Module) -> list[Taken]:
+def take(model: nn.Module, *, scale: InputScale = "vector") -> list[Taken]:
     """Return all layers of ``model`` that can stand on an array, in its order; the model is left as it is.
+
+    Parameters
+    ----------
+    scale : how inputs become voltages (``ArrayWeights.multiply``): scaled vector by vector none is cut
 
     Raises
     ------
@@ -61,19 +55,17 @@ def take(model: nn.Module) -> list[Taken]:
     found: list[Taken] = []
     for name, module in model.named_modules():
         kind = type(module)
-        if kind in KINDS:
+        place = placement(kind, parameters=True)
+        if place.place == "refused":
+            raise RefusedError(f"layer {name!r}, a {kind.__name__}, {place.why}")
+        if place.place == "array":
             _refuse_changed(name, module)
-            matrices, build = KINDS[kind](name or kind.__name__.lower(), module)
-            found.append(Taken(name, module, matrices, build))
-        else:
-            parent = next((known for known in KINDS if isinstance(module, known)), None)
-            if parent is not None:
-                raise RefusedError(
-                    f"layer {name!r} is a {kind.__name__}, a class made from {parent.__name__} that may compute "
-                    f"something else: use nn.{parent.__name__} itself, with what it adds in a module around it"
-                )
+            _refuse_shared(name, module, model)
+            matrices, build = _KINDS[kind](name or kind.__name__.lower(), module, scale)
+            found.append(Taken(name, module, matrices, _as_it_was(module, build)))
     if not found:
-        raise RefusedError("this model has no Linear, Conv2d or LSTM layer to put on an array")
+        *most, last = (kind.__name__ for kind in ON_ARRAY)
+        raise RefusedError(f"this model has no layer to put on an array: no {', '.join(most)} or {last}")
     return found
 
 
@@ -100,62 +92,194 @@ def _refuse_changed(name: str, module: nn.Module) -> None:
         raise RefusedError(f"layer {name!r} has a forward of its own, which the array would not call: remove it first")
 
 
+def _refuse_shared(name: str, module: nn.Module, model: nn.Module) -> None:
+    """Refuse parameters that another module uses, too, and such as are not float32 numbers of this machine's memory."""
+    own = {id(parameter) for parameter in module.parameters()}
+    for other_name, other in model.named_modules():
+        if other is not module and own & {id(parameter) for parameter in other.parameters(recurse=False)}:
+            raise RefusedError(
+                f"layer {name!r} shares its weights with {other_name!r}: on an array they would be cells of their own; "
+                "use the same module in both places, or give each its own weights"
+            )
+    for parameter in module.parameters():
+        if parameter.dtype != torch.float32 or parameter.device.type != "cpu":
+            raise RefusedError(
+                f"layer {name!r} holds {str(parameter.dtype).removeprefix('torch.')} on {parameter.device.type}: the "
+                "array takes float32 on the cpu; model.float().cpu() makes it so"
+            )
+    if len({parameter.requires_grad for parameter in module.parameters()}) > 1:
+        raise RefusedError(
+            f"layer {name!r} has parameters that are frozen and others that are not: on an array they are one matrix; "
+            "freeze all of the layer or none"
+        )
+
+
+def _as_it_was(module: nn.Module, build: Callable[[ArrayWeights], nn.Module]) -> Callable[[ArrayWeights], nn.Module]:
+    """Return what builds the layer frozen, and in training or not, as the module is then."""
+
+    def built(weights: ArrayWeights) -> nn.Module:
+        made = build(weights)
+        made.requires_grad_(all(parameter.requires_grad for parameter in module.parameters()))
+        return made.train(module.training)
+
+    return built
+
+
 Found = tuple[dict[str, Float32Array], Callable[[ArrayWeights], nn.Module]]
 
 
-def _linear(name: str, module: nn.Linear) -> Found:
+def _linear(name: str, module: nn.Linear, scale: InputScale) -> Found:
     bias = _bias_of(module)
     parts = [module.weight.T] if bias is None else [module.weight.T, bias[None]]
-    return {name: _matrix(parts)}, lambda weights: ArrayLinear(weights, name, bias=bias is not None)
+    return {name: _matrix(parts)}, lambda weights: ArrayLinear(weights, name, bias=bias is not None, scale=scale)
 
 
-def _conv2d(name: str, module: nn.Conv2d) -> Found:
-    if module.groups != 1 or module.padding_mode != "zeros":
-        raise RefusedError(
-            f"layer {name!r} has {module.groups} groups and padding {module.padding_mode!r}: convert takes Conv2d "
-            "with one group and zeros around"
-        )
-    kernel, stride, dilation = (_pair(v) for v in (module.kernel_size, module.stride, module.dilation))
-    if isinstance(module.padding, str):
-        spans = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)] if module.padding == "same" else [0, 0]
-        edges = (spans[0] // 2, spans[0] - spans[0] // 2, spans[1] // 2, spans[1] - spans[1] // 2)
-    else:
-        rows, cols = _pair(module.padding)
-        edges = (rows, rows, cols, cols)
-    bias = _bias_of(module)
-    flat = module.weight.reshape(len(module.weight), -1).T
+def _conv(name: str, module: nn.Conv1d | nn.Conv2d, scale: InputScale) -> Found:
+    bias, groups = _bias_of(module), module.groups
+    names = [name] if groups == 1 else [f"{name}.g{n}" for n in range(groups)]
+    filters = module.weight.reshape(len(module.weight), -1).chunk(groups)
+    biases = [None] * groups if bias is None else bias.chunk(groups)
+    matrices = {
+        block: _matrix([part.T] if own is None else [part.T, own[None]])
+        for block, part, own in zip(names, filters, biases, strict=True)
+    }
+    of = Convolution(
+        name,
+        module.in_channels,
+        module.out_channels,
+        module.kernel_size,
+        module.stride,
+        module.padding,
+        module.dilation,
+        groups,
+        module.padding_mode,
+    )
+    kernel, stride, dilation = (_rows_cols(size) for size in (of.kernel_size, of.stride, of.dilation))
 
     def build(weights: ArrayWeights) -> nn.Module:
-        return ArrayConv2d(
-            weights, name, bias=bias is not None, kernel=kernel, stride=stride, dilation=dilation, padding=edges
-        )
+        blocks = [
+            ArrayConv2d(
+                weights, block, bias=bias is not None, kernel=kernel, stride=stride, dilation=dilation, scale=scale
+            )
+            for block in names
+        ]
+        return TorchLikeConv(of, blocks)
 
-    return {name: _matrix([flat] if bias is None else [flat, bias[None]])}, build
+    return matrices, build
 
 
-def _lstm(name: str, module: nn.LSTM) -> Found:
-    if module.num_layers != 1 or module.bidirectional or module.proj_size:
-        raise RefusedError(
-            f"layer {name!r} has {module.num_layers} layers, bidirectional {module.bidirectional}, projection "
-            f"{module.proj_size}: convert takes LSTMs of one layer in one direction; use several nn.LSTM instead"
-        )
+def _recurrent(name: str, module: nn.RNNBase, scale: InputScale) -> Found:
+    ways = 2 if module.bidirectional else 1
     held = dict(module.named_parameters())
-    parts: list[Tensor] = [held["weight_ih_l0"].T, held["weight_hh_l0"].T]
-    if module.bias:
-        parts.append((held["bias_ih_l0"] + held["bias_hh_l0"])[None])
+    several = module.num_layers * ways > 1
+    matrices: dict[str, Float32Array] = {}
+    makers: list[Callable[[ArrayWeights], Recurrence]] = []
+    make_cell = _cell_maker(module.mode)
+    for k in range(module.num_layers):
+        for way in ("", "_reverse")[:ways]:
+            own = {kind: held[f"{kind}_l{k}{way}"] for kind in _PARTS if f"{kind}_l{k}{way}" in held}
+            part = f"{name}.l{k}{way}" if several else name
+            given, make = _recurrence(part, make_cell, own, scale, reverse=bool(way))
+            matrices |= given
+            makers.append(make)
+    sizes = Sizes(
+        name=name,
+        mode=module.mode,
+        input_size=module.input_size,
+        hidden_size=module.hidden_size,
+        bias=bool(module.bias),
+        states=make_cell().states,
+        num_layers=module.num_layers,
+        batch_first=module.batch_first,
+        dropout=float(module.dropout),
+        bidirectional=module.bidirectional,
+        proj_size=module.proj_size,
+        nonlinearity="relu" if module.mode == "RNN_RELU" else "tanh",
+    )
+    return matrices, lambda weights: TorchLikeRecurrent(sizes, [make(weights) for make in makers])
 
-    def build(weights: ArrayWeights) -> nn.Module:
-        lstm = ArrayLSTM(weights, name, features=module.input_size, bias=bool(module.bias))
-        return TorchLikeLSTM(lstm, batch_first=module.batch_first)
 
-    return {name: _matrix(parts)}, build
+def _single_cell(name: str, module: nn.RNNCell | nn.GRUCell | nn.LSTMCell, scale: InputScale) -> Found:
+    mode = {nn.RNNCell: "RNN", nn.GRUCell: "GRU", nn.LSTMCell: "LSTM"}[type(module)]
+    nonlinearity = module.nonlinearity if isinstance(module, nn.RNNCell) else "tanh"
+    if mode == "RNN":
+        mode = f"RNN_{nonlinearity.upper()}"
+    make_cell = _cell_maker(mode)
+    matrices, make = _recurrence(name, make_cell, dict(module.named_parameters()), scale)
+    sizes = Sizes(
+        name=name,
+        mode=mode,
+        input_size=module.input_size,
+        hidden_size=module.hidden_size,
+        bias=bool(module.bias),
+        states=make_cell().states,
+        nonlinearity=nonlinearity,
+    )
+    return matrices, lambda weights: TorchLikeCell(sizes, [make(weights)])
 
 
-KINDS: Mapping[type[nn.Module], Callable[[str, Any], Found]] = {
+_PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+
+
+def _cell_maker(mode: str) -> Callable[[], RecurrentCell]:
+    makers: dict[str, Callable[[], RecurrentCell]] = {
+        "RNN_TANH": RnnCell,
+        "RNN_RELU": lambda: RnnCell(torch.relu),
+        "GRU": GruCell,
+        "LSTM": LstmCell,
+    }
+    return makers[mode]
+
+
+def _recurrence(
+    name: str, make_cell: Callable[[], RecurrentCell], held: Mapping[str, Tensor], scale: InputScale, *,
+    reverse: bool = False,
+) -> tuple[dict[str, Float32Array], Callable[[ArrayWeights], Recurrence]]:  # fmt: skip
+    """Return matrices and maker of one layer in one direction, of its parameters by torch's names without suffix."""
+    of_input, of_state = held["weight_ih"].T, held["weight_hh"].T
+    bias, apart = "bias_ih" in held, make_cell().apart
+    if apart:
+        first, second = f"{name}.input", f"{name}.state"
+        matrices = {
+            first: _matrix([of_input, held["bias_ih"][None]] if bias else [of_input]),
+            second: _matrix([of_state, held["bias_hh"][None]] if bias else [of_state]),
+        }
+    else:
+        first, second = name, ""
+        parts = [of_input, of_state]
+        matrices = {first: _matrix([*parts, (held["bias_ih"] + held["bias_hh"])[None]] if bias else parts)}
+    projection = f"{name}.projection" if "weight_hr" in held else ""
+    if projection:
+        matrices[projection] = _matrix([held["weight_hr"].T])
+
+    def make(weights: ArrayWeights) -> Recurrence:
+        return Recurrence(
+            make_cell(),
+            ArrayLinear(weights, first, bias=bias, scale=scale),
+            of_state=ArrayLinear(weights, second, bias=bias, scale=scale) if second else None,
+            projection=ArrayLinear(weights, projection, bias=False, scale=scale) if projection else None,
+            reverse=reverse,
+        )
+
+    return matrices, make
+
+
+_KINDS: Mapping[type[nn.Module], Callable[[str, Any, InputScale], Found]] = {
     nn.Linear: _linear,
-    nn.Conv2d: _conv2d,
-    nn.LSTM: _lstm,
+    nn.Conv1d: _conv,
+    nn.Conv2d: _conv,
+    nn.RNN: _recurrent,
+    nn.GRU: _recurrent,
+    nn.LSTM: _recurrent,
+    nn.RNNCell: _single_cell,
+    nn.GRUCell: _single_cell,
+    nn.LSTMCell: _single_cell,
 }
+
+
+def _rows_cols(size: tuple[int, ...]) -> tuple[int, int]:
+    """Return sizes over rows and columns: a sequence is one row."""
+    return (1, size[0]) if len(size) == 1 else (size[0], size[1])
 
 
 def _bias_of(module: nn.Module) -> Tensor | None:
@@ -165,7 +289,3 @@ def _bias_of(module: nn.Module) -> Tensor | None:
 def _matrix(parts: list[Tensor]) -> Float32Array:
     """Return weights [inputs, outputs] of parts one below the other."""
     return np.ascontiguousarray(torch.cat(parts).detach().numpy(), dtype=np.float32)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (int(value[0]), int(value[1])) if isinstance(value, tuple) else (int(value), int(value))
