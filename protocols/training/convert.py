@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -162,6 +163,7 @@ def _convert(
     made = {one.module: one.build(weights) for one in found}
     if writer is not None:
         _refuse_unformed(weights, writer)
+        _take_over(weights)
         writer.program(weights, wanted)
     rule.attach(weights)
     if program is None:
@@ -177,7 +179,7 @@ def _convert(
     done = {"write": "written and read back", "read": "read, not written", None: "neither written nor read"}[program]
     cells = f"{floor.weights} weights on {floor.cells} cells, {done}:"
     told = placed(weights, wanted, of, span, written=writer is not None)
-    return Converted(whole, weights, rule, ConversionReport(told, on_host(whole), floor, cells))
+    return Converted(whole, weights, rule, ConversionReport(told, on_host(whole, made.values()), floor, cells))
 
 
 def writer_of(rule: UpdateRule, spec: ArraySpec) -> Any:
@@ -284,6 +286,17 @@ def _refuse_unformed(weights: ArrayWeights, rule: object) -> None:
             f"{len(answered)} that were asked do not answer a SET: the chip is not formed; run the step forming first, "
             "or give good_lines that leave dead lines out"
         )
+
+
+_LIVE: WeakSet[ArrayWeights] = WeakSet()
+
+
+def _take_over(weights: ArrayWeights) -> None:
+    """Let models whose cells are about to be written for another one refuse to go on."""
+    for other in _LIVE:
+        if other.array is weights.array and (other.used & weights.used).any():
+            other.unsure = "convert has written another model over its cells: convert this one again, elsewhere or later"
+    _LIVE.add(weights)
 
 
 def _refuse_empty(weights: ArrayWeights) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -130,11 +130,9 @@ class ConversionReport:
         return "\n".join([*lines, f"on the host: {host or 'nothing'}", str(self.floor)])
 
 
-def on_host(model: nn.Module) -> tuple[OnHost, ...]:
-    """Return what of a converted model stays on the host: modules without children, and parameters of others."""
-    from .layers.array_layers import ArrayLayer
-
-    on_array = {id(module) for module in model.modules() if isinstance(module, ArrayLayer)}
+def on_host(model: nn.Module, made: Iterable[nn.Module]) -> tuple[OnHost, ...]:
+    """Return what of a model stays on the host beside ``made``: modules without children, and parameters of others."""
+    on_array = {id(part) for module in made for part in module.modules()}
     found: list[OnHost] = []
     for name, module in model.named_modules():
         own = sum(value.numel() for value in module.parameters(recurse=False))

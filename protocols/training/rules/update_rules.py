@@ -152,6 +152,7 @@ class TwoPulse(RuleMemory):
     written: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     turn: int = field(default=0, repr=False)
     wanted: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
+    unfinished: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = field(default=None, repr=False)
 
     needs_samples = False
 
@@ -215,18 +216,25 @@ class TwoPulse(RuleMemory):
         return self.slope * (self.gate_high - self.gate_low)
 
     def forget(self) -> None:
-        """Forget gates, turn and wanted weights."""
-        self.gate, self.written, self.turn, self.wanted = np.empty(0), np.empty(0), 0, {}
+        """Forget gates, turn, wanted weights, and what a write that was ended left to do."""
+        self.gate, self.written, self.turn, self.wanted, self.unfinished = np.empty(0), np.empty(0), 0, {}, None
 
     def _gates_of(self, weights: ArrayWeights, wanted: Changes) -> FloatArray:
         half = 0.5 * weights.moves(wanted) / self.slope
         return np.clip(0.5 * (self.gate_low + self.gate_high) + half, self.gate_low, self.gate_high)
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
-        """Move the gate voltages, RESET the cells whose own fell, SET."""
+        """Move the gate voltages, RESET the cells whose own fell, SET.
+
+        What the last one left to do, ended in the middle, is done first.
+        """
         self._mine(weights)
         if not self.gate.size:
             self.adopt(weights)
+        if self.unfinished is not None:
+            self._write(weights, *self.unfinished)
+            if self.feedback:
+                weights.read(self.average)
         self.turn += 1
         if self.feedback:
             self._want(weights, changes)
@@ -276,6 +284,7 @@ class TwoPulse(RuleMemory):
                 weights.read(self.average)
 
     def _write(self, weights: ArrayWeights, fall: NDArray[np.bool_], rise: NDArray[np.bool_]) -> None:
+        self.unfinished = fall, rise
         used = weights.used[weights.block.slices]
         if not self.written.size:
             self.written = self.gate.copy()
@@ -302,6 +311,7 @@ class TwoPulse(RuleMemory):
             )
         # A refreshed cell is SET at a gate that rose a little or not at all; one that fell unseen keeps what it has.
         self.written = np.where(rise & (fall | (self.gate >= self.written)), self.gate, self.written)
+        self.unfinished = None
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
         """Two maps: at most one RESET and one SET per cell, two slots per row; with feedback as often as ``rounds``."""
@@ -311,11 +321,15 @@ class TwoPulse(RuleMemory):
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the gate voltages [V], and the wanted weights where they are kept."""
         kept: dict[str, NDArray[Any]] = {"gate": self.gate, "written": self.written, "turn": np.asarray(self.turn)}
+        if self.unfinished is not None:
+            kept["fall"], kept["rise"] = self.unfinished
         return kept | {f"wanted/{k}": v for k, v in self.wanted.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take them up."""
         self.gate, self.written = (np.array(arrays[name], dtype=np.float64) for name in ("gate", "written"))
         self.turn = int(arrays["turn"])
+        left = [np.array(arrays[name], dtype=np.bool_) for name in ("fall", "rise") if name in arrays]
+        self.unfinished = (left[0], left[1]) if left else None
         kept = {name: np.array(value, dtype=np.float64) for name, value in arrays.items()}
         self.wanted = {k.removeprefix("wanted/"): v for k, v in kept.items() if k.startswith("wanted/")}
