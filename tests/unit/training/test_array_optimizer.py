@@ -66,7 +66,7 @@ def test_a_loop_of_ones_own_with_loader_scheduler_clipping_and_accumulation(conv
     scheduler = torch.optim.lr_scheduler.StepLR(optimiser, step_size=4, gamma=0.5)
     loader = DataLoader(TensorDataset(x, y), batch_size=15, shuffle=True, generator=torch.Generator().manual_seed(0))
     array = converted.weights.array
-    before, first = array.cost.pulses, float(cross_entropy(model, x, y))
+    before, first = array.cost.pulses, float(cross_entropy(model, x, y).detach())
     for _ in range(8):
         optimiser.zero_grad()
         for n, (inputs, wanted) in enumerate(loader):
@@ -79,7 +79,7 @@ def test_a_loop_of_ones_own_with_loader_scheduler_clipping_and_accumulation(conv
     assert optimiser.param_groups[0]["lr"] == inner.param_groups[0]["lr"] == 0.02 * 0.25
     assert optimiser.steps == 24
     assert array.cost.pulses > before
-    assert float(cross_entropy(model, x, y)) < 0.5 * first
+    assert float(cross_entropy(model, x, y).detach()) < 0.5 * first
     assert accuracy(model, x, y) > 0.9
     assert known_is_on_the_array(converted, x)
     assert optimiser.travelled.max() > 0
@@ -153,10 +153,10 @@ def test_a_closure_is_called_once_and_its_loss_returned(converted: Converted) ->
         optimiser.zero_grad()
         loss = cross_entropy(converted.model, x, y)
         loss.backward()
-        calls.append(float(loss))
+        calls.append(float(loss.detach()))
         return loss
 
-    found = [float(optimiser.step(closure)) for _ in range(5)]
+    found = [float(optimiser.step(closure).detach()) for _ in range(5)]
     assert found == calls
     assert found[-1] < found[0]
 
