@@ -65,11 +65,11 @@ class ConverterSettings(_Section):
         Standard deviation over the channels.
     """
 
-    bits: int = Field(_BOARD.vmm_bits, ge=2, le=16)
-    ranges: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = Field(_BOARD.vmm_ranges, min_length=1)
-    noise: float = Field(_BOARD.converters.noise, ge=0.0, le=1000.0)
-    gain_spread: float = Field(_BOARD.converters.gain_spread, ge=0.0, le=0.1)
-    offset_spread: float = Field(_BOARD.converters.offset_spread, ge=0.0, le=1000.0)
+    bits: int = Field(default=_BOARD.vmm_bits, ge=2, le=16)
+    ranges: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = Field(default=_BOARD.vmm_ranges, min_length=1)
+    noise: float = Field(default=_BOARD.converters.noise, ge=0.0, le=1000.0)
+    gain_spread: float = Field(default=_BOARD.converters.gain_spread, ge=0.0, le=0.1)
+    offset_spread: float = Field(default=_BOARD.converters.offset_spread, ge=0.0, le=1000.0)
 
     @field_validator("ranges")
     @classmethod

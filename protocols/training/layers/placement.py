@@ -28,7 +28,7 @@ REFUSED: dict[type[nn.Module], str] = {
     nn.ConvTranspose1d: _BACKWARDS,
     nn.ConvTranspose2d: _BACKWARDS,
     nn.ConvTranspose3d: _BACKWARDS,
-    nn.Bilinear: "multiplies two inputs with each other, which an array cannot: use nn.Linear on both beside each other",
+    nn.Bilinear: "multiplies two inputs with each other, which no array does: use nn.Linear on both side by side",
     nn.LazyLinear: _LAZY,
     nn.LazyConv1d: _LAZY,
     nn.LazyConv2d: _LAZY,
