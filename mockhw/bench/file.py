@@ -266,6 +266,8 @@ def _sentence(item: dict[str, Any]) -> str:
     if item["type"] == "extra_forbidden":
         model = _MODELS.get(path[0], BenchFile) if len(path) > 1 else BenchFile
         model = next((_INSTRUMENTS[part] for part in item["loc"] if part in _INSTRUMENTS), model)
+        if "converters" in path[:-1]:
+            model = ConverterSettings
         names = list(model.model_fields)
         close = difflib.get_close_matches(path[-1], names, 1)
         return f"unknown key {where!r}{f', did you mean {close[0]!r}' if close else ''}; known here: {', '.join(names)}"

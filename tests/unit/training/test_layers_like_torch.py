@@ -14,12 +14,15 @@ torch = pytest.importorskip("torch")
 
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from support.exact_cells import CASES, ExactChip, LayerCase, compare, exact_chip  # noqa: E402
 from torch import nn  # noqa: E402
+from torch.nn.utils import prune  # noqa: E402
+
+from support.exact_cells import CASES, ExactChip, LayerCase, compare, exact_chip  # noqa: E402
 from xbarlab.common.errors import RefusedError  # noqa: E402
+from xbarlab.mockhw.bench.file import BenchFileError, load_bench_file  # noqa: E402
 from xbarlab.protocols.training.layers.array_layers import array_layers  # noqa: E402
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
-from xbarlab.protocols.training.layers.from_torch import put_in_place, take  # noqa: E402
+from xbarlab.protocols.training.layers.from_torch import take  # noqa: E402
 from xbarlab.protocols.training.layers.placement import ON_ARRAY, REFUSED, left_on_host, torch_modules  # noqa: E402
 from xbarlab.protocols.training.layers.recurrent_cells import LstmCell, RecurrentCell, State  # noqa: E402
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor  # noqa: E402
@@ -47,10 +50,11 @@ def test_every_layer_agrees_with_its_float_twin(chip: ExactChip, case: LayerCase
 
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[17]], ids=lambda case: case.name)
-def test_the_error_is_the_converters(tmp_path: Path, case: LayerCase) -> None:
-    """With 6 bits instead of 14 it is some 256 times as large: nothing of a product is the host's."""
-    with exact_chip(tmp_path, size=SIZE, bits=6) as coarse:
-        assert 20 * RESOLUTION > compare(coarse, case).out > 3 * RESOLUTION
+def test_the_error_is_the_converters(chip: ExactChip, tmp_path: Path, case: LayerCase) -> None:
+    """With 6 bits instead of 14 it is some 256 times as large, but for the drivers' part: no product is the host's."""
+    fine = compare(chip, case).out
+    with exact_chip(tmp_path, size=SIZE, name="coarse", bits=6) as coarse:
+        assert 50 * fine < compare(coarse, case).out < 500 * fine
 
 
 @pytest.mark.parametrize("pairs", ["stacked", "columns"])
@@ -62,7 +66,8 @@ def test_more_outputs_than_a_board_has_columns(chip: ExactChip, pairs: Any) -> N
     with torch.no_grad(), weights.choosing_ranges():
         out = layer(x)
     assert out.shape == (7, 65)
-    assert torch.allclose(out, twin(x), atol=5e-3)
+    # Columns carry the whole conductances, which takes the range of 1 mA: 0.6 % a step, and two of them.
+    assert torch.allclose(out, twin(x), atol=0.02 if pairs == "columns" else 3e-3)
     for one in array_layers(layer):
         one.reverse = True
     own = x.clone().requires_grad_()
@@ -100,7 +105,7 @@ def test_training_and_evaluation_multiply_alike(chip: ExactChip) -> None:
         counts.append(dict(weights.products))
     assert counts[0] == counts[1] == dict.fromkeys(["qkv", "out", "up", "down"], 10)
     for refused in (nn.TransformerEncoderLayer(8, 2, 12, batch_first=True), nn.MultiheadAttention(8, 2)):
-        with pytest.raises(RefusedError, match="without calling them.*nn.Linear layers for query"):
+        with pytest.raises(RefusedError, match=r"without calling them.*nn\.Linear layers for query"):
             take(nn.Sequential(nn.Linear(8, 8), refused))
 
 
@@ -111,12 +116,11 @@ def test_training_and_evaluation_multiply_alike(chip: ExactChip) -> None:
 def test_torchs_names_are_there_or_refused_in_a_sentence(chip: ExactChip, case: LayerCase) -> None:
     twin = case.make()
     layer, _ = chip.put(copy.deepcopy(twin))
-    own = vars(twin)
-    wanted = {*own, *type(twin).__annotations__, *type(twin).__mro__[1].__dict__.get("__annotations__", {})}
-    for name in sorted(wanted):
+    told = [vars(kind).get("__annotations__", {}) for kind in type(twin).__mro__[:2]]
+    for name in sorted({*vars(twin), *told[0], *told[1]}):
         if name.startswith("_") or name in ("training", "weight", "bias") or not hasattr(twin, name):
             continue
-        if name == "output_padding":  # a convolution's, of no meaning here
+        if name == "output_padding" or callable(getattr(twin, name)):  # of transposed convolutions
             continue
         if isinstance(getattr(twin, name), torch.Tensor):
             with pytest.raises(RefusedError, match=r"has no weight_ih.*on the array; array_layers\(model\) finds"):
@@ -209,7 +213,7 @@ def test_activation_and_cell_can_be_replaced(chip: ExactChip) -> None:
     lstm = nn.LSTM(3, 4)
     layer, _ = chip.put(copy.deepcopy(lstm))
     compiled = layer(x)[0]
-    layer.layers[0].cell = LstmCell(gate=lambda z: torch.sigmoid(z))
+    layer.layers[0].cell = LstmCell(gate=lambda z: 1.0 / (1.0 + torch.exp(-z)))
     assert torch.allclose(layer(x)[0], compiled, atol=5e-3)  # torch's cell again, step by step
     layer.layers[0].cell = Peephole()
     state: State = (torch.zeros(2, 4), torch.zeros(2, 4))
@@ -297,7 +301,7 @@ def patched() -> nn.Module:
         (lambda: nn.Sequential(Scaled(2, 2)), "'0', a Scaled, is a class made from Linear that may compute something"),
         (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)), "ParametrizedLinear.*class made from Linear"),
         (lambda: nn.utils.spectral_norm(nn.Linear(2, 2)), "has hooks, which pruning"),
-        (lambda: nn.utils.prune.random_unstructured(nn.Linear(2, 2), "weight", 0.5), "has hooks, which pruning"),
+        (lambda: prune.random_unstructured(nn.Linear(2, 2), "weight", 0.5), "has hooks, which pruning"),
         (patched, "has a forward of its own"),
         (tied, "'out' shares its weights with 'table'"),
         (half_frozen, "frozen and others that are not"),
@@ -412,14 +416,17 @@ def test_a_result_does_not_depend_on_the_batch_it_came_in(chip: ExactChip, data:
 
 
 def test_converters_are_settings_of_the_bench_file(tmp_path: Path) -> None:
-    from xbarlab.runbooks.stations import open_bench
-
-    with exact_chip(tmp_path, size=(16, 12), ranges=[5e-5, 2e-3], bits=10) as opened:
+    with exact_chip(tmp_path, size=(16, 12), name="other", ranges=[5e-5, 2e-3], bits=10) as opened:
         assert opened.array.spec.vmm_ranges == (5e-5, 2e-3)
     bench = tmp_path / "ideal.bench.yaml"
     whole = bench.read_text()
-    for wrong, words in (("bits: 20", "bits"), ("bits: 10\n    nose: 1.0", "did you mean 'noise'|unknown key")):
-        bench.write_text(whole.replace("bits: 10", wrong))
-        with pytest.raises((RefusedError, ValueError), match=words), open_bench(tmp_path / "ideal.station.yaml"):
-            pass
-    assert put_in_place(nn.Linear(1, 1), {}) is not None
+    assert "bits: 10" in whole
+    for old, new, words in (
+        ("bits: 10", "bits: 20", r"instruments\.0\.converters\.bits: .* less than or equal to 16, got 20"),
+        ("bits: 10", "bit: 10", "unknown key 'instruments.0.converters.bit', did you mean 'bits'; known here: bits, "),
+        ("5.0e-05", "5.0e-03", "ranges are full scales in ampere, each larger than the one before"),
+    ):
+        assert old in whole
+        bench.write_text(whole.replace(old, new))
+        with pytest.raises(BenchFileError, match=words):
+            load_bench_file(bench)
