@@ -65,11 +65,11 @@ class ConverterSettings(_Section):
         Standard deviation over the channels.
     """
 
-    bits: int = Field(_BOARD.vmm_bits, ge=2, le=16)
-    ranges: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = Field(_BOARD.vmm_ranges, min_length=1)
-    noise: float = Field(_BOARD.converters.noise, ge=0.0, le=1000.0)
-    gain_spread: float = Field(_BOARD.converters.gain_spread, ge=0.0, le=0.1)
-    offset_spread: float = Field(_BOARD.converters.offset_spread, ge=0.0, le=1000.0)
+    bits: int = Field(default=_BOARD.vmm_bits, ge=2, le=16)
+    ranges: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = Field(default=_BOARD.vmm_ranges, min_length=1)
+    noise: float = Field(default=_BOARD.converters.noise, ge=0.0, le=1000.0)
+    gain_spread: float = Field(default=_BOARD.converters.gain_spread, ge=0.0, le=0.1)
+    offset_spread: float = Field(default=_BOARD.converters.offset_spread, ge=0.0, le=1000.0)
 
     @field_validator("ranges")
     @classmethod
@@ -266,6 +266,8 @@ def _sentence(item: dict[str, Any]) -> str:
     if item["type"] == "extra_forbidden":
         model = _MODELS.get(path[0], BenchFile) if len(path) > 1 else BenchFile
         model = next((_INSTRUMENTS[part] for part in item["loc"] if part in _INSTRUMENTS), model)
+        if "converters" in path[:-1]:
+            model = ConverterSettings
         names = list(model.model_fields)
         close = difflib.get_close_matches(path[-1], names, 1)
         return f"unknown key {where!r}{f', did you mean {close[0]!r}' if close else ''}; known here: {', '.join(names)}"

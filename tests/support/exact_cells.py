@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
@@ -35,7 +34,7 @@ class ExactChip:
 
     def set(self, weights: ArrayWeights, wanted: Mapping[str, Any]) -> None:
         """Make weights [inputs, outputs] of every layer exactly what is wanted, and read them."""
-        chip = bench_for(self.bench_file).chip
+        chip: Any = bench_for(self.bench_file).chip
         cells = chip.model._g.reshape(weights.plan.rows, weights.plan.cols)
         cells[:] = 1e-6
         for name, matrix in wanted.items():
@@ -51,9 +50,13 @@ class ExactChip:
 
 
 @contextmanager
-def exact_chip(folder: Path, *, size: tuple[int, int] = (128, 128), **converters: Any) -> Iterator[ExactChip]:
+def exact_chip(
+    folder: Path, *, size: tuple[int, int] = (128, 64), name: str = "board", **converters: Any
+) -> Generator[ExactChip]:
     """Open a bench without noise of chip or converters."""
-    station = write_bench(folder, "gate_voltage_1t1r", size=size, converters={**NO_NOISE, **converters})
+    station = write_bench(
+        folder, "gate_voltage_1t1r", size=size, converters={**NO_NOISE, **converters}, instrument=name
+    )
     with open_bench(station) as bench:
         yield ExactChip(bench.array, folder / "ideal.bench.yaml")
 
@@ -63,7 +66,7 @@ def put_on(chip: ExactChip, model: nn.Module, *, pairs: Pairs = "interleaved") -
     found = take(model)
     wanted = {name: matrix for layer in found for name, matrix in layer.matrices.items()}
     spec = chip.array.spec
-    requests = [LayerRequest(name, *matrix.shape, pairs) for name, matrix in wanted.items()]
+    requests = [LayerRequest(name, matrix.shape[0], matrix.shape[1], pairs) for name, matrix in wanted.items()]
     weights = ArrayWeights(chip.array, plan_floor(spec.rows, spec.cols, requests, parts=spec.parts), siemens=SIEMENS)
     made = put_in_place(model, {layer.module: layer.build(weights) for layer in found})
     chip.set(weights, wanted)
@@ -172,7 +175,7 @@ def compare(chip: ExactChip, case: LayerCase, *, seed: int = 0) -> Agreement:
     wanted = _flat(twin(*same[0]))
     masks = [torch.rand_like(one) for one in wanted]
     for outs in (got, wanted):
-        sum((one * mask).sum() for one, mask in zip(outs, masks, strict=True)).backward()
+        torch.stack([(one * mask).sum() for one, mask in zip(outs, masks, strict=True)]).sum().backward()
     gradients = {one.layer: one.weight.grad for one in array_layers(layer)}
     right = {name: torch.from_numpy(matrix) for name, matrix in _gradients(twin).items()}
     return Agreement(
@@ -190,6 +193,7 @@ def _gradients(twin: nn.Module) -> dict[str, Any]:
     with torch.no_grad():
         for (name, parameter), own in zip(grads.named_parameters(), twin.parameters(), strict=True):
             summed = name.startswith("bias_hh") and not isinstance(twin, nn.GRU | nn.GRUCell)
+            assert own.grad is not None
             parameter.copy_(torch.zeros_like(own) if summed else own.grad)
     return take(grads)[0].matrices
 
@@ -224,4 +228,4 @@ def resolution() -> float:
     return 0.5 * 1e-4 / 2**13 / (SIEMENS * 0.2)
 
 
-__all__ = ["CASES", "Agreement", "ExactChip", "LayerCase", "compare", "exact_chip", "np", "put_on", "resolution"]
+__all__ = ["CASES", "Agreement", "ExactChip", "LayerCase", "compare", "exact_chip", "put_on", "resolution"]

@@ -32,6 +32,7 @@ def write_bench(
     chip_id: str = "ideal",
     segment_ohms: float = 0.0,
     converters: Mapping[str, Any] | None = None,
+    instrument: str = "board",
 ) -> Path:
     """Write profile, bench, chip and station files of a small ideal chip into ``folder``; return the station's."""
     yaml = YAML(typ="safe", pure=True)
@@ -55,13 +56,13 @@ def write_bench(
     chip = {"id": chip_id, "rows": size[0], "cols": size[1], "cell": "1T1R", "polarity": 1}
     station = {
         "instruments": {
-            "board": {
+            instrument: {
                 "type": "xbarlab.instruments.board.crossbar_board.CrossbarBoard",
                 "address": board["address"],
                 "init": {"visalib": "ideal.bench.yaml@xbarlab"},
             }
         },
-        "xbarlab": {"array": "board", "chip": "ideal.chip.yaml", "clock": "auto"},
+        "xbarlab": {"array": instrument, "chip": "ideal.chip.yaml", "clock": "auto"},
     }
     files = {"profile": content, "bench": bench, "chip": chip, "station": station}
     for kind, data in files.items():

@@ -154,6 +154,7 @@ class Converters:
     seed : sequence of int
         Entropy of the channels' gains, offsets and noise.
     errors : ConverterErrors
+        The assumed ones by default.
     """
 
     def __init__(
@@ -162,9 +163,10 @@ class Converters:
         bits: int,
         channels: int,
         seed: list[int],
-        errors: ConverterErrors = ConverterErrors(),
+        errors: ConverterErrors | None = None,
     ) -> None:
         rng = np.random.default_rng(seed)
+        errors = errors if errors is not None else ConverterErrors()
         shape = (len(ranges), channels)
         self.ranges = np.asarray(ranges, dtype=np.float64)
         self.half = 1 << (bits - 1)

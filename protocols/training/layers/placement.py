@@ -7,6 +7,8 @@ from typing import Literal
 
 from torch import nn
 
+from .array_layers import ArrayLayer
+
 ON_ARRAY: tuple[type[nn.Module], ...] = (
     nn.Linear, nn.Conv1d, nn.Conv2d, nn.RNN, nn.GRU, nn.LSTM, nn.RNNCell, nn.GRUCell, nn.LSTMCell
 )  # fmt: skip
@@ -28,7 +30,7 @@ REFUSED: dict[type[nn.Module], str] = {
     nn.ConvTranspose1d: _BACKWARDS,
     nn.ConvTranspose2d: _BACKWARDS,
     nn.ConvTranspose3d: _BACKWARDS,
-    nn.Bilinear: "multiplies two inputs with each other, which an array cannot: use nn.Linear on both beside each other",
+    nn.Bilinear: "multiplies two inputs with each other, which no array does: use nn.Linear on both side by side",
     nn.LazyLinear: _LAZY,
     nn.LazyConv1d: _LAZY,
     nn.LazyConv2d: _LAZY,
@@ -119,8 +121,9 @@ def left_on_host(model: nn.Module) -> dict[str, str]:
     """Return the modules of ``model`` that hold parameters and stay on the host: name -> type, and why."""
     told: dict[str, str] = {}
     for name, module in model.named_modules():
-        own = bool(list(module.parameters(recurse=False)))
-        if own and type(module) not in ON_ARRAY:
+        if isinstance(module, ArrayLayer) or type(module) in ON_ARRAY:
+            continue
+        if list(module.parameters(recurse=False)):
             told[name] = f"{type(module).__name__} {placement(type(module), parameters=True).why}"
     return told
 

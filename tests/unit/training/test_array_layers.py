@@ -296,7 +296,7 @@ def test_a_converted_model_learns_on_the_array(array: Any) -> None:
 def test_convert_refuses_what_it_does_not_know(array: Any) -> None:
     with pytest.raises(RefusedError, match=r"layer 'up', a ConvTranspose2d, spreads inputs over outputs.*nn\.Upsample"):
         convert(torch.nn.ModuleDict({"up": torch.nn.ConvTranspose2d(2, 2, 2)}), array)
-    with pytest.raises(RefusedError, match="no layer to put on an array: no Linear, Conv1d, .* or LSTMCell"):
+    with pytest.raises(RefusedError, match=r"no layer to put on an array: no Linear, Conv1d, .* or LSTMCell"):
         convert(torch.nn.ReLU(), array)
     with pytest.raises(RefusedError, match=r"'0' needs 64 rows.*the plan"):
         convert(torch.nn.Sequential(torch.nn.Linear(63, 200)), array)
