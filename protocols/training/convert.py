@@ -17,6 +17,7 @@ from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ...instruments.errors import UnsupportedError
 from .convert_report import ConversionReport, on_host, placed
+from .layers.array_layers import layers_of
 from .layers.array_weights import ArrayWeights, Float32Array, InputScale, ReadBack
 from .layers.from_torch import Taken, put_in_place, take
 from .layers.placement import placement
@@ -61,7 +62,9 @@ class Converted:
 
         After ``load_state_dict``, or a hand: layers that are as last read are left alone.
         """
-        wanted = {layer.layer: layer.weight.detach().numpy().copy() for layer in self.weights.modules if layer.changed}
+        wanted = {
+            layer.layer: layer.weight.detach().numpy().copy() for layer in layers_of(self.weights) if layer.changed
+        }
         if wanted:
             self.weights.unsure = HALF_WRITTEN
             writer_of(self.rule, self.weights.array.spec).program(self.weights, wanted)
@@ -295,7 +298,7 @@ def _take_over(weights: ArrayWeights) -> None:
     """Let models whose cells are about to be written for another one refuse to go on."""
     for other in _LIVE:
         if other.array is weights.array and (other.used & weights.used).any():
-            other.unsure = "convert has written another model over its cells: convert this one again, elsewhere or later"
+            other.unsure = "convert has written another model over its cells: convert this one again, elsewhere"
     _LIVE.add(weights)
 
 

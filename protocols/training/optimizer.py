@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...common.errors import RefusedError
 from ...instruments.capabilities import FloatArray
 from .convert import HALF_WRITTEN, Converted
-from .layers.array_layers import ArrayLayer
+from .layers.array_layers import ArrayLayer, layers_of
 from .layers.array_weights import ArrayWeights
 from .rules.update_rules import UpdateRule
 
@@ -107,7 +107,7 @@ class ArrayOptimizer(torch.optim.Optimizer):
     @property
     def layers(self) -> list[ArrayLayer]:
         """The layers on these weights."""
-        return self.weights.modules
+        return layers_of(self.weights)
 
     # -- what torch calls --------------------------------------------------------------------------------------------
 

@@ -333,6 +333,11 @@ def array_layers(model: nn.Module) -> list[ArrayLayer]:
     return [module for module in model.modules() if isinstance(module, ArrayLayer)]
 
 
+def layers_of(weights: ArrayWeights) -> list[ArrayLayer]:
+    """Return all layers that multiply with ``weights``, of whatever model."""
+    return [module for module in weights.modules if isinstance(module, ArrayLayer)]
+
+
 def refresh_layers(layers: Sequence[ArrayLayer]) -> None:
     """Take all weights from the last read."""
     for layer in layers:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,6 @@ from ....instruments.abilities import Multiplies, MultipliesReversed
 from ....instruments.capabilities import CrossbarArray, FloatArray
 from .passes import Float32Array, Pass, pass_of
 from .weight_mapping import FloorPlan, LayerRequest
-
-if TYPE_CHECKING:
-    from .array_layers import ArrayLayer
 
 InputScale = Literal["fixed", "vector"]
 ReadBack = Literal["cells", "products"]
@@ -45,6 +42,14 @@ class LayerRange:
     sent_again: int
     saturated: int
     cut: int
+
+
+class TakesWeights(Protocol):
+    """What multiplies with weights, and is told when they were read."""
+
+    def refresh(self) -> None:
+        """Take the weights from the last read."""
+        ...
 
 
 class ArrayWeights:
@@ -95,7 +100,7 @@ class ArrayWeights:
             boards = f"{len(plan.parts) or 1} board(s), the array is {len(spec.parts) or 1}"
             raise RefusedError(f"the floor plan is for {boards}: plan_floor takes parts=array.spec.parts")
         self.array, self.plan = array, plan
-        self.modules: list[ArrayLayer] = []
+        self.modules: list[TakesWeights] = []
         self.unsure = ""
         self._vmm = array.ability(Multiplies).vmm
         self._vmm_reversed = array.ability(MultipliesReversed).vmm_reversed if spec.can(MultipliesReversed) else None

@@ -93,7 +93,8 @@ def test_accumulation_is_one_step_of_the_sum(converted: Converted) -> None:
         (cross_entropy(converted.model, x[part], y[part]) * len(x[part])).backward()
     wanted = layer.weight.detach() - 0.1 * layer.weight.grad
     optimiser.step()
-    assert layer.weight.detach().numpy() == pytest.approx(wanted.numpy(), abs=0.1 * float(layer.weight.grad.abs().max()))
+    within = 0.1 * float(layer.weight.grad.abs().max())
+    assert layer.weight.detach().numpy() == pytest.approx(wanted.numpy(), abs=within)
 
 
 def test_a_host_optimiser_alone_is_refused_in_the_next_forward(converted: Converted) -> None:
@@ -138,7 +139,7 @@ def test_an_optimiser_of_before_convert_or_of_several_evaluations_is_refused(arr
     converted = convert(model, array)
     with pytest.raises(RefusedError, match=r"no weight that is on the array: make it of model\.parameters\(\) after"):
         ArrayOptimizer(early, converted)
-    with pytest.raises(RefusedError, match="LBFGS evaluates the model several times in one step"):
+    with pytest.raises(RefusedError, match=r"LBFGS evaluates the model several times in one step"):
         ArrayOptimizer(torch.optim.LBFGS(model.parameters()), converted)
     with pytest.raises(RefusedError, match="weights alone have no update rule"):
         ArrayOptimizer(torch.optim.SGD(model.parameters(), lr=0.1), converted.weights)
@@ -205,7 +206,7 @@ def test_a_gradient_or_change_that_is_not_finite_gives_no_pulse(converted: Conve
         optimiser.step()
     converted.model[2].weight.grad[0, 0] = 1.0
     optimiser.param_groups[0]["lr"] = float("inf")
-    with pytest.raises(TrainingError, match="change of layer '.' is not finite"):
+    with pytest.raises(TrainingError, match=r"change of layer '.' is not finite"):
         optimiser.step()
     assert converted.weights.array.cost.pulses == pulses
     converted.model(x)  # the weights are those last read again
@@ -300,7 +301,7 @@ def test_outer_products_take_the_optimisers_learning_rate_clipped_and_added_up(s
     converted = convert(small_network(), steps, rule=Noted(step=STEP), program="read")
     model = converted.model
     x, y = three_classes(12)
-    with pytest.raises(RefusedError, match="an optimiser can only give it a learning rate: take torch.optim.SGD"):
+    with pytest.raises(RefusedError, match=r"an optimiser can only give it a learning rate: take torch\.optim\.SGD"):
         ArrayOptimizer(torch.optim.Adam(model.parameters(), lr=0.1), converted)
     with pytest.raises(RefusedError, match=r"SGD without momentum"):
         ArrayOptimizer(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9), converted)
