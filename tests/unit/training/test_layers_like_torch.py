@@ -344,6 +344,7 @@ def test_wrong_inputs_are_refused_and_nothing_is_sent(chip: ExactChip) -> None:
     assert chip.array.cost == before
     empty = torch.zeros(0, 2, 9)
     assert model["conv"](empty).shape == (0, 3, 6)  # as torch: nothing to multiply
+    assert model["lstm"](torch.zeros(5, 0, 3))[0].shape == (5, 0, 4)
     assert chip.array.cost == before
 
 
@@ -375,6 +376,12 @@ def test_ranges_are_chosen_from_data_once_and_what_is_beyond_is_told(chip: Exact
         assert layer(ones).numpy() == pytest.approx(9 * 1.9, rel=2e-3)
     told = weights.ranges()["linear"]
     assert (told.full_scale, told.pinned, told.sent_again, told.saturated, told.cut) == (1e-4, True, 3, 0, 0)
+    weights.pin_ranges({"linear": 1e-3})
+    with torch.no_grad():
+        layer(ones)
+    assert weights.ranges()["linear"].sent_again == 3
+    with pytest.raises(RefusedError, match=r"a range of 0\.5 A: the converters have 0\.0001, 0\.001, 0\.01"):
+        weights.pin_ranges({"linear": 0.5})
     weights.multiply("linear", np.full((1, 9), 5.0, np.float32))
     assert weights.ranges()["linear"].cut == 9
 
@@ -424,7 +431,7 @@ def test_converters_are_settings_of_the_bench_file(tmp_path: Path) -> None:
     for old, new, words in (
         ("bits: 10", "bits: 20", r"instruments\.0\.converters\.bits: .* less than or equal to 16, got 20"),
         ("bits: 10", "bit: 10", "unknown key 'instruments.0.converters.bit', did you mean 'bits'; known here: bits, "),
-        ("5.0e-05", "5.0e-03", "ranges are full scales in ampere, each larger than the one before"),
+        ("5e-05", "0.005", "ranges are full scales in ampere, each larger than the one before"),
     ):
         assert old in whole
         bench.write_text(whole.replace(old, new))
