@@ -178,6 +178,20 @@ def test_a_model_keeps_its_names_and_what_they_are(chip: ExactChip) -> None:
     ]
 
 
+def test_tied_linear_layers_are_one_on_the_array(chip: ExactChip) -> None:
+    torch.manual_seed(0)
+    twin = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    twin[2].weight, twin[2].bias = twin[0].weight, twin[0].bias
+    model, weights = chip.put(copy.deepcopy(twin))
+    assert model[0] is model[2]
+    assert [request.name for request in weights.plan.requests] == ["0"]
+    x = torch.rand(3, 4)
+    assert torch.allclose(model(x), twin(x), atol=0.02)
+    for one in (model, twin):
+        one(x).sum().backward()
+    assert torch.allclose(model[0].weight.grad[:-1].T, twin[0].weight.grad, atol=0.03)
+
+
 def test_dropout_between_layers_is_torchs(chip: ExactChip) -> None:
     torch.manual_seed(0)
     twin = nn.LSTM(3, 4, 2, dropout=1.0)  # of everything, so that it is no matter of chance
@@ -283,6 +297,12 @@ def tied() -> nn.Module:
     return model
 
 
+def half_tied() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[1].weight = model[0].weight
+    return model
+
+
 def half_frozen() -> nn.Module:
     layer = nn.Linear(2, 2)
     layer.bias.requires_grad_(requires_grad=False)
@@ -304,6 +324,7 @@ def patched() -> nn.Module:
         (lambda: prune.random_unstructured(nn.Linear(2, 2), "weight", 0.5), "has hooks, which pruning"),
         (patched, "has a forward of its own"),
         (tied, "'out' shares its weights with 'table'"),
+        (half_tied, "'0' shares its weights with '1'"),
         (half_frozen, "frozen and others that are not"),
         (lambda: nn.Linear(2, 2).double(), r"holds float64 on cpu.*model\.float\(\)"),
         (lambda: nn.Linear(2, 2, device="meta"), r"holds float32 on meta"),
