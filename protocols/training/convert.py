@@ -20,7 +20,6 @@ from .convert_report import ConversionReport, on_host, placed
 from .layers.array_layers import layers_of
 from .layers.array_weights import ArrayWeights, Float32Array, InputScale, ReadBack
 from .layers.from_torch import Taken, put_in_place, take
-from .layers.placement import placement
 from .layers.weight_mapping import FloorPlan, LayerRequest, Pairs, good_lines, plan_floor
 from .rules.update_rules import TwoPulse, UpdateRule
 
@@ -112,7 +111,7 @@ def convert(
     input_scale : "fixed": inputs beyond what the drivers give are cut. "vector": every input vector is scaled to what
         they give
     range : for the converters: an example of inputs, which the model is run with once, in ``eval``, and each layer
-        then held to the range it takes; or the largest current [A], of all or by layer. Held means: what goes beyond
+        then held to the range it takes; or a range [A], of all or by layer. Held means: what goes beyond
         is sent again at the next range, and counted in ``weights.ranges()``. By default chosen from the weights, and
         raised for good where it was too small
     scale : the conductance of a weight of 1 is made smaller where weights would be cut, for a layer as a whole or for
@@ -127,37 +126,12 @@ def convert(
         For layers that cannot be taken over or find no room, parameters shared with the host, a chip that is not
         formed: the model is left as it was.
     """
-    united = _unite(model)
-    try:
-        return _convert(
-            model, array, rule, program, read_back, good_lines, input_scale, range, scale, siemens, pairs, layers or {}
-        )
-    except BaseException:
-        for parent, child, module in united:
-            setattr(parent, child, module)
-        raise
-
-
-def _convert(
-    model: nn.Module,
-    array: CrossbarArray,
-    rule: UpdateRule | None,
-    program: Literal["write", "read"] | None,
-    read_back: ReadBack,
-    lines: NDArray[np.bool_] | Lines | None,
-    input_scale: InputScale,
-    ranges: Any,
-    scale: str | None,
-    siemens: float,
-    pairs: Pairs,
-    layers: Mapping[str, Mapping[str, Any]],
-) -> Converted:
     found = take(model, scale=input_scale)
     wanted = {name: matrix for one in found for name, matrix in one.matrices.items()}
     rule = rule if rule is not None else TwoPulse()
     rule.check(array.spec)
     writer = writer_of(rule, array.spec) if program == "write" else None
-    floor = _floor(array.spec, wanted, pairs, layers, lines)
+    floor = _floor(array.spec, wanted, pairs, layers or {}, good_lines)
     span = float(cast("Any", getattr(writer or rule, "span", lambda: np.inf))())
     weights = ArrayWeights(
         array, floor, siemens={name: _scale(matrix, siemens, span, scale) for name, matrix in wanted.items()},
@@ -176,9 +150,13 @@ def _convert(
         _refuse_empty(weights)
         if writer is not rule:
             rule.adopt(weights)
-    of = _told(model, found)
     whole = put_in_place(model, made)
-    _choose_ranges(whole, weights, ranges)
+    of = _told(whole, found, made)
+    try:
+        _choose_ranges(whole, weights, range)
+    except BaseException:
+        put_in_place(model, {new: old for old, new in made.items()})
+        raise
     done = {"write": "written and read back", "read": "read, not written", None: "neither written nor read"}[program]
     cells = f"{floor.weights} weights on {floor.cells} cells, {done}:"
     told = placed(weights, wanted, of, span, written=writer is not None)
@@ -234,33 +212,17 @@ def _largest_sum(matrix: Float32Array) -> float:
     return float(np.minimum(sizes.sum(0), 4.0 * np.sqrt((sizes**2).sum(0))).max())
 
 
-def _unite(model: nn.Module) -> list[tuple[nn.Module, str, nn.Module]]:
-    """Put one module wherever layers of an array are equal in all parameters and settings; return what was replaced.
-
-    Equal are those that share every parameter, of one type and with one representation.
-    """
-    first: dict[tuple[str, tuple[int, ...]], nn.Module] = {}
-    changed: list[tuple[nn.Module, str, nn.Module]] = []
-    for name, module in list(model.named_modules(remove_duplicate=False)):
-        own = tuple(id(value) for value in module.parameters())
-        if not name or not own or placement(type(module), parameters=True).place != "array":
-            continue
-        same = first.setdefault((repr(module), own), module)
-        if same is not module:
-            parent, _, child = name.rpartition(".")
-            changed.append((model.get_submodule(parent), child, module))
-    for parent, child, module in changed:
-        setattr(parent, child, first[repr(module), tuple(id(value) for value in module.parameters())])
-    return changed
-
-
-def _told(model: nn.Module, found: Sequence[Taken]) -> dict[str, tuple[tuple[str, ...], str, bool]]:
+def _told(
+    whole: nn.Module, found: Sequence[Taken], made: Mapping[nn.Module, nn.Module]
+) -> dict[str, tuple[tuple[str, ...], str, bool]]:
+    """Return names in the model, type and whether frozen of every layer of the floor plan."""
     names: dict[nn.Module, list[str]] = {}
-    for name, module in model.named_modules(remove_duplicate=False):
+    for name, module in whole.named_modules(remove_duplicate=False):
         names.setdefault(module, []).append(name)
     return {
-        layer: (tuple(names[one.module]), type(one.module).__name__, _is_frozen(one.module))
+        layer: (tuple(names[made[one.module]]), type(one.module).__name__, _is_frozen(one.module))
         for one in found
+        if made[one.module] in names
         for layer in one.matrices
     }
 
@@ -316,9 +278,9 @@ def _choose_ranges(model: nn.Module, weights: ArrayWeights, given: Any) -> None:
     if given is None:
         return
     if isinstance(given, int | float):
-        weights.pin({request.name: float(given) for request in weights.plan.requests})
+        weights.pin_ranges({request.name: float(given) for request in weights.plan.requests})
     elif isinstance(given, Mapping):
-        weights.pin({name: float(value) for name, value in cast("Mapping[str, float]", given).items()})
+        weights.pin_ranges({name: float(value) for name, value in cast("Mapping[str, float]", given).items()})
     else:
         training = {module: module.training for module in model.modules()}
         model.eval()

@@ -17,9 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.exact_cells import CASES, compare, exact_chip  # noqa: E402
-
-from xbarlab.protocols.training.layers.placement import torch_modules  # noqa: E402
+from support.exact_cells import CASES, compare, exact_chip
+from xbarlab.protocols.training.layers.placement import torch_modules
 
 
 def main() -> None:

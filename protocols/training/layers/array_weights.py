@@ -295,14 +295,25 @@ class ArrayWeights:
             ranges[layer] = self._range_for(spare * current)
             self._pinned.add(layer)
 
-    def pin(self, amps: Mapping[str, float]) -> None:
-        """Hold layers to the smallest range that takes a current [A]."""
-        for layer, current in amps.items():
-            self._range[self.plan.request(layer).name] = self._range_for(current)
-            self._pinned.add(layer)
-
     def _range_for(self, amps: float) -> int:
         return next((n for n, full in enumerate(self._ranges) if full >= amps), len(self._ranges) - 1)
+
+    def pin_ranges(self, full_scales: Mapping[str, float]) -> None:
+        """Give layers ranges [A] that are kept, as chosen before or by hand.
+
+        Raises
+        ------
+        RefusedError
+            For a layer the plan does not have, or a range the converters do not have; nothing was pinned.
+        """
+        for layer, full in full_scales.items():
+            self.plan.request(layer)
+            if not any(np.isclose(full, known) for known in self._ranges):
+                known = ", ".join(f"{known:g}" for known in self._ranges) or "none"
+                raise RefusedError(f"layer {layer!r} cannot have a range of {full:g} A: the converters have {known}")
+        for layer, full in full_scales.items():
+            self._range[layer] = int(np.argmin(np.abs(np.asarray(self._ranges) - full)))
+            self._pinned.add(layer)
 
     def choose_ranges(
         self, samples: Mapping[str, Float32Array], scale: InputScale = "fixed", *, spare: float = 1.25

@@ -53,6 +53,7 @@ def take(model: nn.Module, *, scale: InputScale = "vector") -> list[Taken]:
         For a model without any, and for a layer that would compute something else on an array.
     """
     found: list[Taken] = []
+    same: set[tuple[int, ...]] = set()
     for name, module in model.named_modules():
         kind = type(module)
         place = placement(kind, parameters=True)
@@ -60,6 +61,9 @@ def take(model: nn.Module, *, scale: InputScale = "vector") -> list[Taken]:
             raise RefusedError(f"layer {name!r}, a {kind.__name__}, {place.why}")
         if place.place == "array":
             _refuse_changed(name, module)
+            if _tied(module) in same:
+                continue
+            same.add(_tied(module))
             _refuse_shared(name, module, model)
             matrices, build = _KINDS[kind](name or kind.__name__.lower(), module, scale)
             found.append(Taken(name, module, matrices, _as_it_was(module, build)))
@@ -70,14 +74,27 @@ def take(model: nn.Module, *, scale: InputScale = "vector") -> list[Taken]:
 
 
 def put_in_place(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> nn.Module:
-    """Replace modules of ``model`` under all of their names; return the model, which is another if it was a layer."""
+    """Replace modules of ``model`` under all of their names; return the model, which is another if it was a layer.
+
+    ``nn.Linear`` layers that have all of their parameters in common are one on the array.
+    """
     if model in made:
         return made[model]
+    one = {_tied(module): new for module, new in made.items()}
     for name, module in list(model.named_modules(remove_duplicate=False)):
-        if module in made:
+        new = made.get(module) or (one.get(_tied(module)) if type(module) is nn.Linear else None)
+        if new is not None:
             parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, made[module])
+            setattr(model.get_submodule(parent), child, new)
     return model
+
+
+def _tied(module: nn.Module) -> tuple[int, ...]:
+    """Return what is the same for modules that compute the same whatever is trained: linear ones share all parameters.
+
+    Others may differ in more than their parameters.
+    """
+    return tuple(id(parameter) for parameter in module.parameters()) if type(module) is nn.Linear else (id(module),)
 
 
 def _refuse_changed(name: str, module: nn.Module) -> None:
@@ -96,7 +113,8 @@ def _refuse_shared(name: str, module: nn.Module, model: nn.Module) -> None:
     """Refuse parameters that another module uses, too, and such as are not float32 numbers of this machine's memory."""
     own = {id(parameter) for parameter in module.parameters()}
     for other_name, other in model.named_modules():
-        if other is not module and own & {id(parameter) for parameter in other.parameters(recurse=False)}:
+        alike = _tied(other) == _tied(module)
+        if not alike and own & {id(parameter) for parameter in other.parameters(recurse=False)}:
             raise RefusedError(
                 f"layer {name!r} shares its weights with {other_name!r}: on an array they would be cells of their own; "
                 "use the same module in both places, or give each its own weights"

@@ -54,10 +54,10 @@ class Recurrence(nn.Module):
         """
         cell, batch = self.cell, sizes[0]
         if isinstance(cell, LstmCell) and cell.plain and self.projection is None and sizes[-1] == batch:
-            x = data.reshape(len(sizes), batch, -1)
+            x = data.reshape(len(sizes), batch, data.shape[1])
             out, last = unrolled_lstm(self.product, x.flip(0) if self.reverse else x, state[0], state[1])
             end = out[-1], last
-            return (out.flip(0) if self.reverse else out).reshape(len(data), -1), end
+            return (out.flip(0) if self.reverse else out).reshape(len(data), out.shape[2]), end
         given = self.product(data) if self.of_state is not None else None
         starts = [0]
         for size in sizes:
@@ -171,8 +171,8 @@ class TorchLikeRecurrent(_TorchLike):
         state = self._state(hx, (lead, batch) if batched else (lead,))
         if not batched:
             state = tuple(one[:, None] for one in state)
-        data, last = self._run(x.reshape(steps * batch, -1), [batch] * steps, state)
-        out = data.reshape(steps, batch, -1)
+        data, last = self._run(x.reshape(steps * batch, x.shape[2]), [batch] * steps, state)
+        out = data.reshape(steps, batch, data.shape[1])
         if not batched:
             return out[:, 0], _told(tuple(one[:, 0] for one in last))
         return (out.transpose(0, 1) if self.sizes.batch_first else out), _told(last)

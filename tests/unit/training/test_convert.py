@@ -215,10 +215,18 @@ def test_the_range_is_chosen_from_data_or_weights_and_not_too_wide(array: Any) -
     found = converted.weights.ranges()["linear"]
     assert (found.full_scale, found.pinned) == (1e-4, True)
     assert converted.report.layers[0].amps == 1e-4
-    said = convert(nn.Linear(8, 6), array, range=5e-4)
+    said = convert(nn.Linear(8, 6), array, range=1e-3)
     assert said.weights.ranges()["linear"].full_scale == 1e-3
     off = [_off(said, x), _off(convert(nn.Linear(8, 6), array, range=x), x)]
     assert off[1] < 0.5 * off[0]
+
+
+def test_an_example_that_does_not_fit_leaves_the_model_as_it_was(array: Any) -> None:
+    model = small_network()
+    before = list(model)
+    with pytest.raises(RefusedError, match=r"takes \[\.\.\., 4\] inputs, not \[3, 7\]"):
+        convert(model, array, range=torch.rand(3, 7))
+    assert list(model) == before
 
 
 def _off(converted: Any, x: Any) -> float:

@@ -178,6 +178,20 @@ def test_a_model_keeps_its_names_and_what_they_are(chip: ExactChip) -> None:
     ]
 
 
+def test_tied_linear_layers_are_one_on_the_array(chip: ExactChip) -> None:
+    torch.manual_seed(0)
+    twin = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    twin[2].weight, twin[2].bias = twin[0].weight, twin[0].bias
+    model, weights = chip.put(copy.deepcopy(twin))
+    assert model[0] is model[2]
+    assert [request.name for request in weights.plan.requests] == ["0"]
+    x = torch.rand(3, 4)
+    assert torch.allclose(model(x), twin(x), atol=0.02)
+    for one in (model, twin):
+        one(x).sum().backward()
+    assert torch.allclose(model[0].weight.grad[:-1].T, twin[0].weight.grad, atol=0.03)
+
+
 def test_dropout_between_layers_is_torchs(chip: ExactChip) -> None:
     torch.manual_seed(0)
     twin = nn.LSTM(3, 4, 2, dropout=1.0)  # of everything, so that it is no matter of chance
@@ -283,6 +297,12 @@ def tied() -> nn.Module:
     return model
 
 
+def half_tied() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    model[1].weight = model[0].weight
+    return model
+
+
 def half_frozen() -> nn.Module:
     layer = nn.Linear(2, 2)
     layer.bias.requires_grad_(requires_grad=False)
@@ -304,6 +324,7 @@ def patched() -> nn.Module:
         (lambda: prune.random_unstructured(nn.Linear(2, 2), "weight", 0.5), "has hooks, which pruning"),
         (patched, "has a forward of its own"),
         (tied, "'out' shares its weights with 'table'"),
+        (half_tied, "'0' shares its weights with '1'"),
         (half_frozen, "frozen and others that are not"),
         (lambda: nn.Linear(2, 2).double(), r"holds float64 on cpu.*model\.float\(\)"),
         (lambda: nn.Linear(2, 2, device="meta"), r"holds float32 on meta"),
@@ -344,6 +365,7 @@ def test_wrong_inputs_are_refused_and_nothing_is_sent(chip: ExactChip) -> None:
     assert chip.array.cost == before
     empty = torch.zeros(0, 2, 9)
     assert model["conv"](empty).shape == (0, 3, 6)  # as torch: nothing to multiply
+    assert model["lstm"](torch.zeros(5, 0, 3))[0].shape == (5, 0, 4)
     assert chip.array.cost == before
 
 
@@ -375,6 +397,12 @@ def test_ranges_are_chosen_from_data_once_and_what_is_beyond_is_told(chip: Exact
         assert layer(ones).numpy() == pytest.approx(9 * 1.9, rel=2e-3)
     told = weights.ranges()["linear"]
     assert (told.full_scale, told.pinned, told.sent_again, told.saturated, told.cut) == (1e-4, True, 3, 0, 0)
+    weights.pin_ranges({"linear": 1e-3})
+    with torch.no_grad():
+        layer(ones)
+    assert weights.ranges()["linear"].sent_again == 3
+    with pytest.raises(RefusedError, match=r"a range of 0\.5 A: the converters have 0\.0001, 0\.001, 0\.01"):
+        weights.pin_ranges({"linear": 0.5})
     weights.multiply("linear", np.full((1, 9), 5.0, np.float32))
     assert weights.ranges()["linear"].cut == 9
 
@@ -424,7 +452,7 @@ def test_converters_are_settings_of_the_bench_file(tmp_path: Path) -> None:
     for old, new, words in (
         ("bits: 10", "bits: 20", r"instruments\.0\.converters\.bits: .* less than or equal to 16, got 20"),
         ("bits: 10", "bit: 10", "unknown key 'instruments.0.converters.bit', did you mean 'bits'; known here: bits, "),
-        ("5.0e-05", "5.0e-03", "ranges are full scales in ampere, each larger than the one before"),
+        ("5e-05", "0.005", "ranges are full scales in ampere, each larger than the one before"),
     ):
         assert old in whole
         bench.write_text(whole.replace(old, new))
