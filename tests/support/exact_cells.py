@@ -137,6 +137,11 @@ CASES = [
     LayerCase("LSTM, batch first", lambda: nn.LSTM(3, 4, batch_first=True), _sequence(2, 5, 3)),
     LayerCase("LSTM, unbatched", lambda: nn.LSTM(3, 4), _with_state((5, 3), (1, 4), (1, 4))),
     LayerCase("LSTM, packed", lambda: nn.LSTM(3, 4), _packed(3, 5, 2)),
+    LayerCase(
+        "LSTM, packed, with a state",
+        lambda: nn.LSTM(3, 4),
+        lambda: (*_packed(3, 5, 2)(), (torch.rand(1, 3, 4) - 0.5, torch.rand(1, 3, 4) - 0.5)),
+    ),
     LayerCase("LSTM, packed, both ways", lambda: nn.LSTM(3, 4, 2, bidirectional=True), _packed(3, 5, 2, 5)),
     LayerCase("LSTM, large inputs", lambda: nn.LSTM(3, 4), lambda: (6.0 * torch.randn(5, 2, 3),)),
     LayerCase("RNNCell", lambda: nn.RNNCell(3, 4, nonlinearity="relu"), _with_state((2, 3), (2, 4))),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from ....common.errors import RefusedError
@@ -136,6 +137,7 @@ class _Product(torch.autograd.Function):
         return torch.from_numpy(out)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         layer: ArrayLayer = ctx.layer
         inputs: Float32Array = ctx.inputs
@@ -277,6 +279,7 @@ class _Unrolled(torch.autograd.Function):
         return torch.from_numpy(run.hidden), torch.from_numpy(run.cell[-1].copy())
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         layer: ArrayLayer = ctx.layer
         run: LstmPass = ctx.run

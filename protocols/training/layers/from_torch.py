@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ....common.errors import RefusedError
-from .array_layers import ArrayConv2d, ArrayLinear
+from .array_layers import ArrayConv2d, ArrayLayer, ArrayLinear
 from .array_weights import ArrayWeights, Float32Array, InputScale
 from .convolution import Convolution, TorchLikeConv
 from .placement import ON_ARRAY, placement
@@ -56,6 +56,8 @@ def take(model: nn.Module, *, scale: InputScale = "vector") -> list[Taken]:
     same: set[tuple[int, ...]] = set()
     for name, module in model.named_modules():
         kind = type(module)
+        if isinstance(module, ArrayLayer):
+            raise RefusedError(f"layer {module.layer!r} is on an array already: convert a model once, all of it")
         place = placement(kind, parameters=True)
         if place.place == "refused":
             raise RefusedError(f"layer {name!r}, a {kind.__name__}, {place.why}")

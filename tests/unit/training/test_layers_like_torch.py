@@ -192,6 +192,24 @@ def test_tied_linear_layers_are_one_on_the_array(chip: ExactChip) -> None:
     assert torch.allclose(model[0].weight.grad[:-1].T, twin[0].weight.grad, atol=0.03)
 
 
+@pytest.mark.parametrize("make", [lambda: nn.Linear(3, 4), lambda: nn.LSTM(3, 4)], ids=["Linear", "LSTM"])
+def test_gradients_of_gradients_are_refused(chip: ExactChip, make: Any) -> None:
+    """Torch would take the host's part of them for all of them."""
+    layer, _ = chip.put(make())
+    x = torch.rand(5, 2, 3, requires_grad=True)
+    out = layer(x)
+    out = out[0] if isinstance(out, tuple) else out
+    (gradient,) = torch.autograd.grad((out**2).sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        (gradient**2).sum().backward()
+
+
+def test_a_model_is_converted_once(chip: ExactChip) -> None:
+    model, _ = chip.put(nn.Sequential(nn.GRU(3, 4)))
+    with pytest.raises(RefusedError, match=r"layer '0\.input' is on an array already: convert a model once"):
+        take(nn.Sequential(model, nn.Linear(4, 2)))
+
+
 def test_dropout_between_layers_is_torchs(chip: ExactChip) -> None:
     torch.manual_seed(0)
     twin = nn.LSTM(3, 4, 2, dropout=1.0)  # of everything, so that it is no matter of chance
