@@ -21,6 +21,7 @@ from .layers.array_layers import layers_of
 from .layers.array_weights import ArrayWeights, Float32Array, InputScale, ReadBack
 from .layers.from_torch import Taken, put_in_place, take
 from .layers.weight_mapping import FloorPlan, LayerRequest, Pairs, good_lines, plan_floor
+from .rules.answers import require_answer
 from .rules.update_rules import TwoPulse, UpdateRule
 
 __all__ = ["Converted", "convert", "writer_of"]
@@ -124,12 +125,13 @@ def convert(
     ------
     RefusedError
         For layers that cannot be taken over or find no room, parameters shared with the host, a chip that is not
-        formed: the model is left as it was.
+        formed, a rule that needs steps which this chip is known not to give: the model is left as it was.
     """
     found = take(model, scale=input_scale)
     wanted = {name: matrix for one in found for name, matrix in one.matrices.items()}
     rule = rule if rule is not None else TwoPulse()
     rule.check(array.spec)
+    require_answer(array, rule)
     writer = writer_of(rule, array.spec) if program == "write" else None
     floor = _floor(array.spec, wanted, pairs, layers or {}, good_lines)
     span = float(cast("Any", getattr(writer or rule, "span", lambda: np.inf))())

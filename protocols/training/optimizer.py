@@ -17,6 +17,7 @@ from ...instruments.capabilities import FloatArray
 from .convert import HALF_WRITTEN, Converted
 from .layers.array_layers import ArrayLayer, layers_of
 from .layers.array_weights import ArrayWeights
+from .rules.answers import require_answer
 from .rules.update_rules import UpdateRule
 
 _PROPORTIONAL = 1e-3
@@ -130,12 +131,15 @@ class ArrayOptimizer(torch.optim.Optimizer):
         TrainingError
             When a gradient or a change is not finite, naming the layer; no pulse was given, and the array is idle.
         RefusedError
-            When weights were changed by anything else since they were read.
+            When weights were changed by anything else since they were read; before the first step, for a rule that
+            needs steps which the account of this chip says it does not give.
         """
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        if not self.steps:
+            require_answer(self.weights.array, self.rule)
         for layer in self.layers:
             layer.check_known()
         self._refuse_bad(self._gradients(), "gradient")

@@ -40,7 +40,8 @@ def test_the_loop_of_the_page_learns() -> None:
     with open_bench("mock_gate_voltage", seed=1) as bench:
         model = small_network()
         names = {
-            "torch": torch, "model": model, "bench": bench, "convert": convert, "ArrayOptimizer": ArrayOptimizer, "TwoPulse": TwoPulse,
+            "torch": torch, "model": model, "bench": bench,
+            "convert": convert, "ArrayOptimizer": ArrayOptimizer, "TwoPulse": TwoPulse,
             "loss": torch.nn.functional.cross_entropy,
             "loader": list(DataLoader(TensorDataset(x, y), batch_size=15)) * 10,
         }  # fmt: skip
