@@ -121,6 +121,10 @@ _HOMES = {
     "ConvLstmPlan": "protocols.training.steps.train_convlstm_sequence",
     "train_convlstm_sequence": "protocols.training.steps.train_convlstm_sequence",
     "ClassifierResult": "protocols.training.steps.classification",
+    "convert": "protocols.training.convert",
+    "Converted": "protocols.training.convert",
+    "ArrayOptimizer": "protocols.training.optimizer",
+    "ArrayTrainer": "protocols.training.trainer",
     "save_checkpoint": "protocols.training.checkpoints",
     "load_checkpoint": "protocols.training.checkpoints",
 }

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ...common.errors import RefusedError
 from ...common.records import InUnit, read_format
 from ...common.yaml_files import load_yaml
 from ..faults import KINDS, FaultKind, FaultPlace, StuckHow
-from ..instruments.array_board.spec import FEATURES, SUPPORTS
+from ..instruments.array_board.spec import FEATURES, SUPPORTS, BoardSpec
 
 FORMAT = 1
+_BOARD = BoardSpec(rows=1, cols=1, gate_axis="col")
 
 
 class BenchFileError(ValueError):
@@ -49,6 +50,35 @@ class ChipEntry(_Section):
     changes: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
+class ConverterSettings(_Section):
+    """A board's converters: what they add to a reading, and bits and ranges of those of products.
+
+    Attributes
+    ----------
+    bits : int
+        Over ± the range.
+    ranges : tuple of float [A]
+        Ascending.
+    noise : float [LSB]
+        Standard deviation of one conversion, of reads and of products; 0 for none.
+    gain_spread, offset_spread : float [1], [LSB]
+        Standard deviation over the channels.
+    """
+
+    bits: int = Field(default=_BOARD.vmm_bits, ge=2, le=16)
+    ranges: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = Field(default=_BOARD.vmm_ranges, min_length=1)
+    noise: float = Field(default=_BOARD.converters.noise, ge=0.0, le=1000.0)
+    gain_spread: float = Field(default=_BOARD.converters.gain_spread, ge=0.0, le=0.1)
+    offset_spread: float = Field(default=_BOARD.converters.offset_spread, ge=0.0, le=1000.0)
+
+    @field_validator("ranges")
+    @classmethod
+    def _ascending(cls, ranges: tuple[float, ...]) -> tuple[float, ...]:
+        if list(ranges) != sorted(set(ranges)):
+            raise ValueError("ranges are full scales in ampere, each larger than the one before")
+        return ranges
+
+
 class ArrayBoardEntry(_Section):
     """An array board.
 
@@ -61,6 +91,7 @@ class ArrayBoardEntry(_Section):
         Revision of the board protocol it speaks: 1 for an old board.
     lacks : tuple of str
         Capabilities this board does not have.
+    converters : ConverterSettings
     """
 
     kind: Literal["array_board"]
@@ -74,6 +105,7 @@ class ArrayBoardEntry(_Section):
         ],
         ...,
     ] = ()  # fmt: skip
+    converters: ConverterSettings = ConverterSettings()
 
 
 class Keithley2450Entry(_Section):
@@ -234,6 +266,8 @@ def _sentence(item: dict[str, Any]) -> str:
     if item["type"] == "extra_forbidden":
         model = _MODELS.get(path[0], BenchFile) if len(path) > 1 else BenchFile
         model = next((_INSTRUMENTS[part] for part in item["loc"] if part in _INSTRUMENTS), model)
+        if "converters" in path[:-1]:
+            model = ConverterSettings
         names = list(model.model_fields)
         close = difflib.get_close_matches(path[-1], names, 1)
         return f"unknown key {where!r}{f', did you mean {close[0]!r}' if close else ''}; known here: {', '.join(names)}"

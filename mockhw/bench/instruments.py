@@ -26,7 +26,9 @@ def make_board(
 ) -> SimulatedInstrument:
     """Return an array board with ``chip`` in its socket."""
     from ..instruments.array_board.board import ArrayBoard
-    from ..instruments.array_board.spec import BoardSpec, supported
+    from ..instruments.array_board.spec import BoardSpec, ConverterErrors, supported
+
+    converters = entry.converters
 
     spec = BoardSpec(
         rows=chip.rows,
@@ -34,6 +36,9 @@ def make_board(
         gate_axis=chip.gate_axis,
         revision=entry.protocol,
         supports=supported(entry.protocol, entry.lacks),
+        vmm_bits=converters.bits,
+        vmm_ranges=converters.ranges,
+        converters=ConverterErrors(converters.noise, converters.gain_spread, converters.offset_spread),
     )
     if spec.read_gate > spec.gate_max:
         spec = replace(spec, read_gate=spec.gate_max)

@@ -18,6 +18,8 @@ from ...common.errors import RefusedError
 from ...common.files import ARRAYS_MAX, read_bytes, read_json
 from ..keeping.run import Run
 from ..keeping.storage import json_text, replace_file
+from .convert import writer_of
+from .optimizer import ArrayOptimizer
 from .trainer import ArrayTrainer
 
 FORMAT = 2
@@ -25,37 +27,52 @@ FORMAT = 2
 
 _COMPARED = ("chip", "rule", "optimiser", "layers", "host")
 _NAMES = {"layers": "model", "host": "model on the host"}
+_OF_A_CHIP = frozenset({"chip", "layers"})
+# What comes with a first step or a start, or is a number of the checkpoint's own.
+_LOOSE = ("optimiser.", "groups", "scale.", "weight.")
+
+Training = ArrayTrainer | ArrayOptimizer
 
 
-def save_checkpoint(path: Path, trainer: ArrayTrainer, *, chip: str, run: Run | None = None) -> None:
-    """Write ``path``.safetensors and ``path``.json: weights as last read, the rule's and the optimiser's memory.
+def save_checkpoint(path: Path, training: Training, *, chip: str, run: Run | None = None) -> None:
+    """Write ``path``.safetensors and ``path``.json: what a training goes on from.
+
+    That is the memory of rule and optimiser, its groups with their learning rates, the parameters on the host, and the
+    conductances and weights as last read.
 
     Parameters
     ----------
+    training : a trainer, or in a loop of your own the ``ArrayOptimizer``
     chip : its id; the checkpoint belongs to this chip
     run : whose step it is of
     """
     from safetensors.numpy import save
 
-    tensors = {name: np.array(value, order="C") for name, value in trainer.arrays().items()}
-    tensors["conductance"] = trainer.weights.conductance.copy()
+    own = _optimizer(training)
+    if own.weights.unsure:
+        raise RefusedError(f"this training cannot be kept: {own.weights.unsure}")
+    tensors = {name: np.array(value, order="C") for name, value in own.arrays().items()}
+    tensors["conductance"] = own.weights.conductance.copy()
+    tensors |= {f"weight.{r.name}": own.weights.weights(r.name) for r in own.weights.plan.requests}
     content = save(tensors)
     told = {
-        **_identity(trainer, chip),
+        **_identity(own, chip),
         "run": run.id if run is not None else "",
         "step": run.step_id if run is not None else "",
-        "steps": trainer.steps,
+        "steps": own.steps,
     }
     replace_file(path.with_suffix(".safetensors"), content)
     sealed = {**told, "digest": _digest(told, content)}
     replace_file(path.with_suffix(".json"), (json_text(sealed, indent=2) + "\n").encode())
 
 
-def load_checkpoint(path: Path, trainer: ArrayTrainer, *, chip: str, run: Run | None = None) -> None:
-    """Let ``trainer`` go on from a checkpoint of the same chip and model; the weights are read from the chip.
+def load_checkpoint(path: Path, training: Training, *, chip: str, run: Run | None = None, write: bool = False) -> None:
+    """Let ``training`` go on from a checkpoint of the same chip and model; the chip is read, and not changed.
 
     Parameters
     ----------
+    write : write the weights of the checkpoint onto the cells, for a chip that moved since, or another one; the rule
+        then begins anew on what it wrote, while the optimiser, its learning rate and the host go on
     run : the checkpoint must be of this run and the step it is in; without one that is not asked
 
     Raises
@@ -65,8 +82,9 @@ def load_checkpoint(path: Path, trainer: ArrayTrainer, *, chip: str, run: Run | 
         model, optimiser or rule: nothing was changed.
     """
     said, tensors = _read(path)
-    mine: dict[str, Any] = dict(_identity(trainer, chip))
-    compared = list(_COMPARED)
+    own = _optimizer(training)
+    mine: dict[str, Any] = dict(_identity(own, chip))
+    compared = [key for key in _COMPARED if not (write and key in _OF_A_CHIP)]
     if run is not None:
         mine |= {"run": run.id, "step": run.step_id}
         compared = ["run", "step", *compared]
@@ -77,11 +95,25 @@ def load_checkpoint(path: Path, trainer: ArrayTrainer, *, chip: str, run: Run | 
                 f"{mine[key]!r}; nothing was changed"
             )
     tensors.pop("conductance", None)
-    wrong = _unfit(trainer.arrays(), tensors)
+    wanted = {name.removeprefix("weight."): tensors.pop(name) for name in list(tensors) if name.startswith("weight.")}
+    if write:
+        # How far the cells of another chip moved is its own.
+        tensors = {n: v for n, v in tensors.items() if not n.startswith("rule.") and n != "travelled"}
+        tensors["travelled"] = own.travelled
+        mine_at = {r.name: (r.inputs, r.outputs) for r in own.weights.plan.requests}
+        wrong = "" if mine_at == {n: v.shape for n, v in wanted.items()} else f"its layers are {_sizes(wanted)}"
+    else:
+        wrong = ""
+    wrong = wrong or _unfit({n: v for n, v in own.arrays().items() if not (write and n.startswith("rule."))}, tensors)
     if wrong:
         raise RefusedError(f"checkpoint {path.name} does not fit this model: {wrong}; nothing was changed")
     try:
-        trainer.restore(tensors)
+        own.check_groups(tensors)
+        if write:
+            own.remember(tensors, rule=False)
+            own.write(writer_of(own.rule, own.weights.array.spec), wanted)
+        else:
+            own.restore(tensors)
     except (KeyError, ValueError, IndexError, TypeError, AttributeError, RuntimeError) as error:
         if isinstance(error, RefusedError):
             raise
@@ -122,7 +154,15 @@ def _digest(told: Mapping[str, Any], tensors: bytes) -> str:
     return hashlib.sha256(json_text(dict(sorted(told.items()))).encode() + b"\n" + tensors).hexdigest()
 
 
-def _identity(trainer: ArrayTrainer, chip: str) -> dict[str, Any]:
+def _optimizer(training: Training) -> ArrayOptimizer:
+    return training.optimiser if isinstance(training, ArrayTrainer) else training
+
+
+def _sizes(wanted: Mapping[str, NDArray[Any]]) -> str:
+    return ", ".join(f"{name} {' × '.join(map(str, value.shape))}" for name, value in wanted.items())
+
+
+def _identity(trainer: ArrayOptimizer, chip: str) -> dict[str, Any]:
     host = {name: list(value.shape) for name, value in sorted(trainer.arrays().items()) if name.startswith("model.")}
     return {
         "format": FORMAT,
@@ -130,14 +170,14 @@ def _identity(trainer: ArrayTrainer, chip: str) -> dict[str, Any]:
         "rule": type(trainer.rule).__name__,
         "layers": [str(tile) for tile in trainer.weights.plan.tiles],
         "host": host,
-        "optimiser": type(trainer.optimiser).__name__,
+        "optimiser": type(trainer.inner).__name__,
     }
 
 
 def _unfit(mine: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]) -> str:
     """Return what of the arrays is missing or of another shape; an optimiser's come with its first step."""
     for name, value in mine.items():
-        if name.startswith("optimiser."):
+        if name.startswith(_LOOSE):
             continue
         if name not in found:
             return f"{name} is missing"

@@ -1,140 +1,294 @@
-"""Put a model of the user's own on an array: its Linear, Conv2d and LSTM layers become array layers in place."""
+"""Put a model of the user's own on an array: the layers it can hold become array layers, the rest stays on the host."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+from weakref import WeakSet
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...common.errors import RefusedError
-from ...instruments.capabilities import CrossbarArray
-from .layers.array_layers import ArrayConv2d, ArrayLayer, ArrayLinear, ArrayLSTM, array_layers, refresh_layers
-from .layers.array_weights import ArrayWeights, Float32Array
-from .layers.weight_mapping import LayerRequest, Pairs, plan_floor
-from .rules.update_rules import TwoPulse
+from ...instruments.array_spec import ArraySpec
+from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
+from ...instruments.errors import UnsupportedError
+from .convert_report import ConversionReport, on_host, placed
+from .layers.array_layers import layers_of
+from .layers.array_weights import ArrayWeights, Float32Array, InputScale, ReadBack
+from .layers.from_torch import Taken, put_in_place, take
+from .layers.weight_mapping import FloorPlan, LayerRequest, Pairs, good_lines, plan_floor
+from .rules.answers import require_answer
+from .rules.update_rules import TwoPulse, UpdateRule
+
+__all__ = ["Converted", "convert", "writer_of"]
+
+Lines = tuple[Sequence[int], Sequence[int]]
+Example = Tensor | tuple[Any, ...]
+
+# Ours: what of a rule's range the weights take at first, the rest is for them to grow into; below this a cell does not
+# conduct; the cells that are asked by one pulse whether they are formed; the share of bad cells a line may have.
+_ROOM, _CONDUCTS, _ASKED, _BAD_SHARE = 0.75, 1e-6, 8, 0.05
 
 
-class TorchLikeLSTM(nn.Module):
-    """An ``ArrayLSTM`` that is called and answers like the ``nn.LSTM`` it stands for."""
+HALF_WRITTEN = (
+    "writing was ended in the middle, so cells hold a part of it: look_again() of the ArrayOptimizer, or read() of "
+    "what convert returned, reads what they hold"
+)
 
-    def __init__(self, lstm: ArrayLSTM, *, batch_first: bool) -> None:
-        super().__init__()
-        self.lstm, self.batch_first = lstm, batch_first
 
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return what ``nn.LSTM`` does: hidden states, and the last (h, c) with a first axis of one layer."""
-        inputs = x.transpose(0, 1).contiguous() if self.batch_first else x
-        out, (h, c) = self.lstm(inputs, None if state is None else (state[0][0], state[1][0]))
-        return (out.transpose(0, 1) if self.batch_first else out), (h[None], c[None])
+@dataclass(frozen=True)
+class Converted:
+    """A model on an array.
+
+    Attributes
+    ----------
+    model : what to call: the model that was converted, or what took its place when it was a layer itself
+    weights : the array as its layers use it
+    rule : how changes become pulses; attached to the weights
+    report : what is where, and what was cut; ``print`` it
+    """
+
+    model: nn.Module
+    weights: ArrayWeights
+    rule: UpdateRule
+    report: ConversionReport
+
+    def write(self) -> None:
+        """Write what the layers' ``weight`` says onto the cells, where something changed it, and read all back.
+
+        After ``load_state_dict``, or a hand: layers that are as last read are left alone.
+        """
+        wanted = {
+            layer.layer: layer.weight.detach().numpy().copy() for layer in layers_of(self.weights) if layer.changed
+        }
+        if wanted:
+            self.weights.unsure = HALF_WRITTEN
+            writer_of(self.rule, self.weights.array.spec).program(self.weights, wanted)
+        self.read()
+        self.rule.adopt(self.weights)
+
+    def read(self, average: int = 4) -> None:
+        """Take what the cells hold for the weights, whatever was in ``weight``."""
+        self.weights.read(average)
+        self.weights.unsure = ""
+
+    def __str__(self) -> str:
+        """Return the report."""
+        return str(self.report)
 
 
 def convert(
     model: nn.Module,
     array: CrossbarArray,
     *,
-    pairs: Pairs = "interleaved",
+    rule: UpdateRule | None = None,
+    program: Literal["write", "read"] | None = "write",
+    read_back: ReadBack = "cells",
+    good_lines: NDArray[np.bool_] | Lines | None = None,
+    input_scale: InputScale = "vector",
+    range: Example | Mapping[str, float] | float | None = None,
+    scale: Literal["layer", "column"] | None = "layer",
     siemens: float = 100e-6,
-    rule: TwoPulse | None = None,
+    pairs: Pairs = "interleaved",
     layers: Mapping[str, Mapping[str, Any]] | None = None,
-) -> ArrayWeights:
-    """Replace all Linear, Conv2d and LSTM layers of ``model`` by layers on ``array``, and write their weights.
+) -> Converted:
+    """Put the layers of ``model`` that an array can hold onto ``array``.
 
-    What the network is stays as it was: activations, pooling and normalisation run on the host.
+    Layers are taken by exact type. A module under two names stays one, and so do layers that share all their
+    parameters; a frozen layer stays frozen. Activations, pooling, normalisation and the gradients are the host's.
 
     Parameters
     ----------
-    pairs, siemens : as in the floor plan; the conductance of a weight of 1 [S]
-    rule : writes the weights, and keeps the gate voltages for training; two-pulse with its published numbers by default
+    rule : how changes become pulses, and what writes the weights; two-pulse with its published numbers by default
+    program : "write": the model's weights onto the cells. "read": take what the cells hold, as when a training goes on.
+        None: touch nothing; the layers refuse to work until something was read (``ArrayOptimizer.start`` or ``read``).
+    read_back : how weights are read, as in ``ArrayWeights``
+    good_lines : healthy cells [rows, cols], or (rows, columns) to use; by default all but the lines with more than 5 %
+        of cells that the chip file calls bad
+    input_scale : "fixed": inputs beyond what the drivers give are cut. "vector": every input vector is scaled to what
+        they give
+    range : for the converters: an example of inputs, which the model is run with once, in ``eval``, and each layer
+        then held to the range it takes; or a range [A], of all or by layer. Held means: what goes beyond
+        is sent again at the next range, and counted in ``weights.ranges()``. By default chosen from the weights, and
+        raised for good where it was too small
+    scale : the conductance of a weight of 1 is made smaller where weights would be cut, for a layer as a whole or for
+        each of its columns; None: ``siemens`` for all, and what goes beyond is cut (the report says how many)
+    siemens : conductance of a weight of 1 at most [S]
+    pairs : as in the floor plan
     layers : more about single layers: name -> arguments of ``LayerRequest`` (``copies_down``, ``row``, ``col`` …)
-
-    Returns
-    -------
-    ArrayWeights
-        The array as the model's layers use it; hand it to ``ArrayTrainer`` together with ``rule``.
 
     Raises
     ------
     RefusedError
-        For layers that cannot be taken over or find no room; the model is left as it was and nothing was written.
+        For layers that cannot be taken over or find no room, parameters shared with the host, a chip that is not
+        formed, a rule that needs steps which this chip is known not to give: the model is left as it was.
     """
-    found = {name: module for name, module in model.named_modules() if isinstance(module, _KINDS)}
-    if not found:
-        raise RefusedError("this model has no Linear, Conv2d or LSTM layer to put on an array")
-    wanted = {name: _matrix(name, module) for name, module in found.items()}
-    more = layers or {}
+    found = take(model, scale=input_scale)
+    wanted = {name: matrix for one in found for name, matrix in one.matrices.items()}
+    rule = rule if rule is not None else TwoPulse()
+    rule.check(array.spec)
+    require_answer(array, rule)
+    writer = writer_of(rule, array.spec) if program == "write" else None
+    floor = _floor(array.spec, wanted, pairs, layers or {}, good_lines)
+    span = float(cast("Any", getattr(writer or rule, "span", lambda: np.inf))())
+    weights = ArrayWeights(
+        array, floor, siemens={name: _scale(matrix, siemens, span, scale) for name, matrix in wanted.items()},
+        read_back=read_back, largest_sum={name: _largest_sum(matrix) for name, matrix in wanted.items()},
+    )  # fmt: skip
+    made = {one.module: one.build(weights) for one in found}
+    if writer is not None:
+        _refuse_unformed(weights, writer)
+        _take_over(weights)
+        writer.program(weights, wanted)
+    rule.attach(weights)
+    if program is None:
+        weights.unsure = "nothing was read from the array yet: start() or look_again() of an ArrayOptimizer reads it"
+    else:
+        weights.read(4)
+        _refuse_empty(weights)
+        if writer is not rule:
+            rule.adopt(weights)
+    whole = put_in_place(model, made)
+    of = _told(whole, found, made)
+    try:
+        _choose_ranges(whole, weights, range)
+    except BaseException:
+        put_in_place(model, {new: old for old, new in made.items()})
+        raise
+    done = {"write": "written and read back", "read": "read, not written", None: "neither written nor read"}[program]
+    cells = f"{floor.weights} weights on {floor.cells} cells, {done}:"
+    told = placed(weights, wanted, of, span, written=writer is not None)
+    return Converted(whole, weights, rule, ConversionReport(told, on_host(whole, made.values()), floor, cells))
+
+
+def writer_of(rule: UpdateRule, spec: ArraySpec) -> Any:
+    """Return what writes given weights: the rule, or the two-pulse rule where the array has its gates."""
+    if hasattr(rule, "program"):
+        return rule
+    other = TwoPulse()
+    try:
+        other.check(spec)
+    except UnsupportedError as error:
+        raise RefusedError(
+            f"rule {type(rule).__name__} cannot write given weights, and without gates the two-pulse rule cannot "
+            "either: program='read' takes the cells as they are, mixed_precision writes by equal pulses"
+        ) from error
+    return other
+
+
+def _floor(
+    spec: ArraySpec, wanted: Mapping[str, Float32Array], pairs: Pairs, more: Mapping[str, Mapping[str, Any]],
+    lines: NDArray[np.bool_] | Lines | None,
+) -> FloorPlan:  # fmt: skip
     for name in more:
-        if name not in found:
-            raise RefusedError(f"there is no layer {name!r} to place: the layers are {', '.join(found)}")
+        if name not in wanted:
+            raise RefusedError(f"there is no layer {name!r} to place: the layers are {', '.join(wanted)}")
     requests = [
         LayerRequest(name, *matrix.shape, **{"pairs": pairs, **more.get(name, {})}) for name, matrix in wanted.items()
     ]
-    rule = rule if rule is not None else TwoPulse()
-    rule.check(array.spec)
-    spec = array.spec
-    weights = ArrayWeights(array, plan_floor(spec.rows, spec.cols, requests, parts=spec.parts), siemens=siemens)
-    made = {name: _layer(name, module, weights) for name, module in found.items()}
-    rule.program(weights, wanted)
-    weights.read()
-    for name, module in made.items():
-        parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, module)
-    refresh_layers(array_layers(model))
-    return weights
-
-
-_KINDS = (nn.Linear, nn.Conv2d, nn.LSTM)
-
-
-def _matrix(name: str, module: nn.Module) -> Float32Array:
-    """Return a layer's weights as [inputs, outputs], the bias as last input."""
-    parts: list[Tensor]
-    if isinstance(module, nn.Linear | nn.Conv2d):
-        if isinstance(module, nn.Conv2d) and (module.groups != 1 or module.padding_mode != "zeros"):
-            raise RefusedError(
-                f"layer {name!r} has {module.groups} groups and padding {module.padding_mode!r}: convert takes Conv2d "
-                "with one group and zeros around"
-            )
-        parts = [module.weight.reshape(len(module.weight), -1).T]
-        if module.bias is not None:
-            parts.append(module.bias[None])
+    healthy = spec.healthy_mask(spec.whole) if lines is None else lines
+    if isinstance(healthy, np.ndarray):
+        if healthy.shape != (spec.rows, spec.cols):
+            raise RefusedError(f"good_lines is {healthy.shape}, the array has {spec.rows} × {spec.cols} cells")
+        rows, cols = (None, None) if healthy.all() else good_lines(healthy, bad_share=_BAD_SHARE, parts=spec.parts)
     else:
-        assert isinstance(module, nn.LSTM)
-        if module.num_layers != 1 or module.bidirectional or module.proj_size:
-            raise RefusedError(
-                f"layer {name!r} has {module.num_layers} layers, bidirectional {module.bidirectional}, projection "
-                f"{module.proj_size}: convert takes LSTMs of one layer in one direction; use several nn.LSTM instead"
-            )
-        held = dict(module.named_parameters())
-        parts = [held["weight_ih_l0"].T, held["weight_hh_l0"].T]
-        if module.bias:
-            parts.append((held["bias_ih_l0"] + held["bias_hh_l0"])[None])
-    return np.ascontiguousarray(torch.cat(parts).detach().numpy(), dtype=np.float32)
+        rows, cols = healthy
+    return plan_floor(spec.rows, spec.cols, requests, good_rows=rows, good_cols=cols, parts=spec.parts)
 
 
-def _layer(name: str, module: nn.Module, weights: ArrayWeights) -> nn.Module:
-    if isinstance(module, nn.Linear):
-        return ArrayLinear(weights, name, bias="bias" in dict(module.named_parameters()))
-    if isinstance(module, nn.Conv2d):
-        kernel, stride, dilation = (_pair(v) for v in (module.kernel_size, module.stride, module.dilation))
-        if isinstance(module.padding, str):
-            spans = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)] if module.padding == "same" else [0, 0]
-            edges = (spans[0] // 2, spans[0] - spans[0] // 2, spans[1] // 2, spans[1] - spans[1] // 2)
-        else:
-            rows, cols = _pair(module.padding)
-            edges = (rows, rows, cols, cols)
-        return ArrayConv2d(
-            weights, name, bias=module.bias is not None, kernel=kernel, stride=stride, dilation=dilation, padding=edges
+def _scale(matrix: Float32Array, siemens: float, span: float, how: str | None) -> FloatArray:
+    """Return the conductance of a weight of 1 that leaves the weights room within ``span`` [S]."""
+    if how is None:
+        return np.asarray(siemens)
+    largest = np.abs(matrix).max(0 if how == "column" else None)
+    return np.minimum(siemens, _ROOM * span / np.maximum(largest, 1e-30)).astype(np.float64)
+
+
+def _largest_sum(matrix: Float32Array) -> float:
+    """Return what a product comes to at most, or, of many inputs that do not add up, four times what is usual."""
+    sizes = np.abs(matrix.astype(np.float64))
+    return float(np.minimum(sizes.sum(0), 4.0 * np.sqrt((sizes**2).sum(0))).max())
+
+
+def _told(
+    whole: nn.Module, found: Sequence[Taken], made: Mapping[nn.Module, nn.Module]
+) -> dict[str, tuple[tuple[str, ...], str, bool]]:
+    """Return names in the model, type and whether frozen of every layer of the floor plan."""
+    names: dict[nn.Module, list[str]] = {}
+    for name, module in whole.named_modules(remove_duplicate=False):
+        names.setdefault(module, []).append(name)
+    return {
+        layer: (tuple(names[made[one.module]]), type(one.module).__name__, _is_frozen(one.module))
+        for one in found
+        if made[one.module] in names
+        for layer in one.matrices
+    }
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    return not any(value.requires_grad for value in module.parameters())
+
+
+def _refuse_unformed(weights: ArrayWeights, rule: object) -> None:
+    """Refuse cells of which most do not conduct, and do not either after one SET of a few: they are not formed."""
+    array, block = weights.array, weights.block
+    used = weights.used[block.slices]
+    dark = used & (array.read(block).conductance < _CONDUCTS)
+    pulses = cast("Callable[[ArraySpec], Any] | None", getattr(rule, "pulses", None))
+    if dark.sum() <= 0.5 * used.sum() or pulses is None:
+        return
+    pair = pulses(array.spec)
+    at = np.flatnonzero(dark)
+    asked = np.zeros(block.shape, np.int64)
+    asked.ravel()[at[np.linspace(0, len(at) - 1, min(_ASKED, len(at))).astype(int)]] = 1
+    array.pulse(PulseMap(block=block, volts=pair.set_volts, width=pair.width, gate=pair.set_gate, count=asked))
+    answered = array.read(block).conductance[asked > 0] >= _CONDUCTS
+    if answered.mean() < 0.5:
+        raise RefusedError(
+            f"{int(dark.sum())} of {int(used.sum())} cells do not conduct, and {int((~answered).sum())} of "
+            f"{len(answered)} that were asked do not answer a SET: the chip is not formed; run the step forming first, "
+            "or give good_lines that leave dead lines out"
         )
-    assert isinstance(module, nn.LSTM)
-    lstm = ArrayLSTM(weights, name, features=module.input_size, bias=bool(module.bias))
-    return TorchLikeLSTM(lstm, batch_first=module.batch_first)
 
 
-def _pair(value: Any) -> tuple[int, int]:
-    return (int(value[0]), int(value[1])) if isinstance(value, tuple) else (int(value), int(value))
+_LIVE: WeakSet[ArrayWeights] = WeakSet()
 
 
-__all__ = ["ArrayLayer", "TorchLikeLSTM", "convert"]
+def _take_over(weights: ArrayWeights) -> None:
+    """Let models whose cells are about to be written for another one refuse to go on."""
+    for other in _LIVE:
+        if other.array is weights.array and (other.used & weights.used).any():
+            other.unsure = "convert has written another model over its cells: convert this one again, elsewhere"
+    _LIVE.add(weights)
+
+
+def _refuse_empty(weights: ArrayWeights) -> None:
+    """Refuse cells of which nearly none conducts: they hold no weights."""
+    seen = weights.conductance[weights.used]
+    if (seen < _CONDUCTS).mean() > 0.95:
+        raise RefusedError(
+            f"{int((seen < _CONDUCTS).sum())} of {seen.size} cells do not conduct: there are no weights on this chip; "
+            "form it first (step forming), or let program='write' write the model's"
+        )
+
+
+def _choose_ranges(model: nn.Module, weights: ArrayWeights, given: Any) -> None:
+    if given is None:
+        return
+    if isinstance(given, int | float):
+        weights.pin_ranges({request.name: float(given) for request in weights.plan.requests})
+    elif isinstance(given, Mapping):
+        weights.pin_ranges({name: float(value) for name, value in cast("Mapping[str, float]", given).items()})
+    else:
+        training = {module: module.training for module in model.modules()}
+        model.eval()
+        try:
+            with torch.no_grad(), weights.choosing_ranges():
+                model(*(cast("tuple[Any, ...]", given) if isinstance(given, tuple) else (given,)))
+        finally:
+            for module, mode in training.items():
+                module.training = mode

@@ -31,6 +31,8 @@ def write_bench(
     size: tuple[int, int] = (16, 12),
     chip_id: str = "ideal",
     segment_ohms: float = 0.0,
+    converters: Mapping[str, Any] | None = None,
+    instrument: str = "board",
 ) -> Path:
     """Write profile, bench, chip and station files of a small ideal chip into ``folder``; return the station's."""
     yaml = YAML(typ="safe", pure=True)
@@ -43,18 +45,24 @@ def write_bench(
         content["geometry"][name]["value"] = value
     for name in ("row_segment", "col_segment"):
         content["wiring"][name]["value"] = segment_ohms
-    board = {"kind": "array_board", "address": "TCPIP0::127.0.0.1::5025::SOCKET", "serial": "MOCK-0009"}
+    board: dict[str, Any] = {
+        "kind": "array_board",
+        "address": "TCPIP0::127.0.0.1::5025::SOCKET",
+        "serial": "MOCK-0009",
+    }
+    if converters is not None:
+        board["converters"] = dict(converters)
     bench = {"chip": {"profile": "ideal.profile.yaml", "seed": 0, "state": None}, "instruments": [board], "faults": []}
     chip = {"id": chip_id, "rows": size[0], "cols": size[1], "cell": "1T1R", "polarity": 1}
     station = {
         "instruments": {
-            "board": {
+            instrument: {
                 "type": "xbarlab.instruments.board.crossbar_board.CrossbarBoard",
                 "address": board["address"],
                 "init": {"visalib": "ideal.bench.yaml@xbarlab"},
             }
         },
-        "xbarlab": {"array": "board", "chip": "ideal.chip.yaml", "clock": "auto"},
+        "xbarlab": {"array": instrument, "chip": "ideal.chip.yaml", "clock": "auto"},
     }
     files = {"profile": content, "bench": bench, "chip": chip, "station": station}
     for kind, data in files.items():

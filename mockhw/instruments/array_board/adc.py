@@ -9,6 +9,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from ...chip.normal_stream import NormalStream, StateArray, take_normals
+from .spec import ConverterErrors
 
 Float32Array = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
@@ -16,12 +17,6 @@ CodeArray = NDArray[np.int16]
 
 OVERFLOW: Final = -32768
 """Code of a conversion beyond the range (board protocol, §4.6)."""
-
-# Assumed, typical of a calibrated multi-channel board; no source.
-_GAIN_SPREAD: Final = 5e-4
-_OFFSET_SPREAD: Final = 0.3
-_NOISE_LSB: Final = 1.0
-
 
 _BLOCK: Final = types.Array(types.uint8, 1, "C", readonly=True)
 
@@ -158,15 +153,26 @@ class Converters:
         Number of lines.
     seed : sequence of int
         Entropy of the channels' gains, offsets and noise.
+    errors : ConverterErrors
+        The assumed ones by default.
     """
 
-    def __init__(self, ranges: tuple[float, ...], bits: int, channels: int, seed: list[int]) -> None:
+    def __init__(
+        self,
+        ranges: tuple[float, ...],
+        bits: int,
+        channels: int,
+        seed: list[int],
+        errors: ConverterErrors | None = None,
+    ) -> None:
         rng = np.random.default_rng(seed)
+        errors = errors if errors is not None else ConverterErrors()
         shape = (len(ranges), channels)
         self.ranges = np.asarray(ranges, dtype=np.float64)
         self.half = 1 << (bits - 1)
-        self._gain = 1.0 + _GAIN_SPREAD * rng.standard_normal(shape)
-        self._offset = _OFFSET_SPREAD * rng.standard_normal(shape)
+        self._noise_lsb = errors.noise
+        self._gain = 1.0 + errors.gain_spread * rng.standard_normal(shape)
+        self._offset = errors.offset_spread * rng.standard_normal(shape)
         self._noise = NormalStream(seed)
         self._make_banks()
 
@@ -185,7 +191,7 @@ class Converters:
 
     def specified_error(self, chosen: NDArray[np.int64]) -> FloatArray:
         """Return the standard error [A] of one conversion on each of the ranges ``chosen``: noise and quantisation."""
-        return self.ranges[chosen] / self.half * (_NOISE_LSB**2 + 1.0 / 12.0) ** 0.5
+        return self.ranges[chosen] / self.half * (self._noise_lsb**2 + 1.0 / 12.0) ** 0.5
 
     def choose(self, current: FloatArray) -> NDArray[np.int64]:
         """Return the index of the smallest range that holds ``current`` [A] with a tenth to spare."""
@@ -222,7 +228,7 @@ class Converters:
             self._gain,
             self._offset,
             first,
-            _NOISE_LSB,
+            self._noise_lsb,
             self.half,
             self._noise.draw(current.size),
             out,
@@ -241,5 +247,5 @@ class Converters:
         out = np.empty(mean.shape, dtype=np.int16)
         scale, offset = self._banks[index]
         noise = self._noise
-        least = _codes(mean, variance, scale, offset, _NOISE_LSB, self.half, noise.words, noise.table, out)
+        least = _codes(mean, variance, scale, offset, self._noise_lsb, self.half, noise.words, noise.table, out)
         return out, least == OVERFLOW

@@ -83,9 +83,10 @@ class ReadUnit:
         self._chip = chip
         self._spec = spec
         lines = max(spec.rows, spec.cols)
-        self._columns = Converters(spec.read_ranges, spec.read_bits, spec.cols, [seed, 0x61_64_63, 1])
-        self._cell = Converters((*spec.read_ranges, _SWEEP_RANGE), spec.read_bits, 1, [seed, 0x61_64_63, 2])
-        self.vmm = Converters(spec.vmm_ranges, spec.vmm_bits, lines, [seed, 0x61_64_63, 3])
+        errors = spec.converters
+        self._columns = Converters(spec.read_ranges, spec.read_bits, spec.cols, [seed, 0x61_64_63, 1], errors)
+        self._cell = Converters((*spec.read_ranges, _SWEEP_RANGE), spec.read_bits, 1, [seed, 0x61_64_63, 2], errors)
+        self.vmm = Converters(spec.vmm_ranges, spec.vmm_bits, lines, [seed, 0x61_64_63, 3], errors)
 
     def shift_offset(self, amps: float) -> None:
         """Let every converter read ``amps`` [A] too much from now on (a scripted fault)."""

@@ -21,6 +21,23 @@ def supported(revision: int, lacks: Collection[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class ConverterErrors:
+    """What a converter adds: assumed, typical of a calibrated multi-channel board; no source.
+
+    Attributes
+    ----------
+    noise : float [LSB]
+        Standard deviation of one conversion.
+    gain_spread, offset_spread : float [1], [LSB]
+        Standard deviation over the channels.
+    """
+
+    noise: float = 1.0
+    gain_spread: float = 5e-4
+    offset_spread: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
 class BoardSpec:
     """Limits of one board.
 
@@ -60,6 +77,7 @@ class BoardSpec:
     vmm_volts_max: float = 0.3
     vmm_ranges: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     vmm_bits: int = 14
+    converters: ConverterErrors = ConverterErrors()
     batch_max: int = 65536
     vmm_slot: float = 1e-6
     update_slots_max: int = 127

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from ....common.errors import RefusedError
@@ -38,6 +39,8 @@ class ArrayLayer(nn.Module):
         As last read. A bias is the last input, which is always 1.
     samples : list of (inputs [n, inputs], error [n, outputs])
         What passed in the backward passes since it was last emptied; kept while ``recording``.
+    known : Tensor [inputs, outputs]
+        ``weight`` as it was when last read, or last changed by an update.
     reverse : bool
         Errors go back by products of the array in reverse, instead of by the weights last read.
     """
@@ -45,18 +48,43 @@ class ArrayLayer(nn.Module):
     def __init__(self, weights: ArrayWeights, layer: str, *, bias: bool, scale: InputScale = "fixed") -> None:
         super().__init__()
         request = weights.plan.request(layer)
-        self.array_weights, self.layer, self.bias = weights, layer, bias
+        self.array_weights, self.layer, self.has_bias = weights, layer, bias
         self.scale: InputScale = scale
         self.inputs, self.outputs = request.inputs - int(bias), request.outputs
-        self.weight = nn.Parameter(torch.zeros(request.inputs, request.outputs))
+        self.weight = nn.Parameter(torch.from_numpy(weights.weights(layer)))
+        self.known = self.weight.detach().clone()
+        weights.modules.append(self)
+        self.register_forward_pre_hook(_as_last_read)
         self.recording = False
         self.reverse = False
         self.samples: Samples = []
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias [outputs] as last read, a part of ``weight``; None without."""
+        return self.weight[-1] if self.has_bias else None
 
     def refresh(self) -> None:
         """Take the weights from the last read."""
         with torch.no_grad():
             self.weight.copy_(torch.from_numpy(self.array_weights.weights(self.layer)))
+        self.known = self.weight.detach().clone()
+
+    @property
+    def changed(self) -> bool:
+        """Whether ``weight`` is not what was last read: something other than an update has written it."""
+        return not torch.equal(self.weight.detach(), self.known)
+
+    def check_known(self) -> None:
+        """Refuse to go on with weights that are not those of the cells, naming the layer and the remedy."""
+        if self.array_weights.unsure:
+            raise RefusedError(f"layer {self.layer!r}: {self.array_weights.unsure}")
+        if self.changed:
+            raise RefusedError(
+                f"layer {self.layer!r} has weights that are not on the array: something other than an update changed "
+                "them (load_state_dict, a plain torch optimiser, a hand); write() of what convert returned puts them "
+                "onto the cells, read() takes what the cells hold; in a loop of your own ArrayOptimizer makes the steps"
+            )
 
     def check_input(self, x: Tensor) -> None:
         """Refuse what is not [..., inputs] of float32."""
@@ -66,10 +94,10 @@ class ArrayLayer(nn.Module):
             )
         if x.dtype != torch.float32:
             raise RefusedError(f"layer {self.layer!r} takes float32, not {str(x.dtype).removeprefix('torch.')}")
-        if x.ndim < 2 or x.shape[-1] != self.inputs:
+        if x.ndim < 1 or x.shape[-1] != self.inputs:
             raise RefusedError(
                 f"layer {self.layer!r} takes [..., {self.inputs}] inputs, not {list(x.shape)}: its cells are for "
-                f"{self.inputs} inputs{' and a bias' if self.bias else ''} by {self.outputs} outputs"
+                f"{self.inputs} inputs{' and a bias' if self.has_bias else ''} by {self.outputs} outputs"
             )
 
     def back(self, error: Float32Array) -> Float32Array:
@@ -86,7 +114,13 @@ class ArrayLayer(nn.Module):
 
     def extra_repr(self) -> str:
         """Return what ``print(model)`` shows."""
-        return f"{self.layer!r}, {self.inputs} → {self.outputs}, bias={self.bias}"
+        return f"{self.layer!r}, {self.inputs} → {self.outputs}, bias={self.has_bias}"
+
+
+def _as_last_read(layer: nn.Module, _: object) -> None:
+    """Look, before every forward, whether a layer's weights are those that were last read."""
+    assert isinstance(layer, ArrayLayer)
+    layer.check_known()
 
 
 class _Product(torch.autograd.Function):
@@ -95,7 +129,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, layer: ArrayLayer) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         inputs = x.detach().numpy()
-        if layer.bias:
+        if layer.has_bias:
             inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
         ctx.layer, ctx.inputs = layer, inputs  # pyright: ignore[reportAttributeAccessIssue]
         ctx.save_for_backward(weight)
@@ -103,12 +137,15 @@ class _Product(torch.autograd.Function):
         return torch.from_numpy(out)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         layer: ArrayLayer = ctx.layer
         inputs: Float32Array = ctx.inputs
         (weight,) = ctx.saved_tensors
         error = np.ascontiguousarray(grad_outputs[0].numpy())
-        layer.note(inputs, error)
+        learns: bool = ctx.needs_input_grad[1]
+        if learns:
+            layer.note(inputs, error)
         grad_x = None
         if ctx.needs_input_grad[0]:
             whole = layer.back(error) if layer.reverse else error @ weight.detach().numpy().T
@@ -116,11 +153,21 @@ class _Product(torch.autograd.Function):
             if layer.scale == "fixed":  # an input that was cut does not matter any more
                 back *= np.abs(inputs[:, : layer.inputs]) < layer.array_weights.largest_input
             grad_x = torch.from_numpy(np.ascontiguousarray(back))
-        return grad_x, torch.from_numpy(inputs.T @ error), None
+        return grad_x, torch.from_numpy(inputs.T @ error) if learns else None, None
 
 
 class ArrayLinear(ArrayLayer):
     """``nn.Linear`` on an array."""
+
+    @property
+    def in_features(self) -> int:
+        """Inputs without the bias, as ``nn.Linear`` calls them."""
+        return self.inputs
+
+    @property
+    def out_features(self) -> int:
+        """Outputs, as ``nn.Linear`` calls them."""
+        return self.outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [..., outputs] of ``x`` [..., inputs]."""
@@ -213,33 +260,48 @@ class _Unrolled(torch.autograd.Function):
     """An LSTM over all its steps, one product per step, as one node of the graph."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, h0: Tensor, c0: Tensor, weight: Tensor, layer: ArrayLSTM) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        weights = layer.array_weights
+    def forward(ctx: FunctionCtx, x: Tensor, h0: Tensor, c0: Tensor, weight: Tensor, layer: ArrayLayer) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        weights, name, fixed = layer.array_weights, layer.layer, layer.scale == "fixed"
+        given = x.detach().numpy()
 
         def product(inputs: Float32Array) -> Float32Array:
-            return weights.multiply_checked(layer.layer, inputs)
+            return weights.multiply_checked(name, inputs) if fixed else weights.multiply(name, inputs, layer.scale)
 
         run = LstmPass(
-            weights.bounded(layer.layer, x.detach().numpy()),
+            weights.bounded(name, given) if fixed else given,
             h0.detach().numpy(),
             c0.detach().numpy(),
             product,
-            bias=layer.bias,
+            bias=layer.has_bias,
         )
         ctx.run, ctx.layer = run, layer  # pyright: ignore[reportAttributeAccessIssue]
         ctx.save_for_backward(weight)
         return torch.from_numpy(run.hidden), torch.from_numpy(run.cell[-1].copy())
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        layer: ArrayLSTM = ctx.layer
+        layer: ArrayLayer = ctx.layer
         run: LstmPass = ctx.run
         weight = ctx.saved_tensors[0].detach().numpy()
-        cut, through = layer.array_weights.largest_input, layer.back if layer.reverse else None
+        through = layer.back if layer.reverse else None
+        cut = layer.array_weights.largest_input if layer.scale == "fixed" else np.inf
         back = run.backward(grad_outputs[0].numpy(), grad_outputs[1].numpy(), weight, cut, through)
-        layer.note(run.inputs.reshape(-1, run.inputs.shape[-1]), back.error.reshape(-1, back.error.shape[-1]))
+        learns: bool = ctx.needs_input_grad[3]
+        if learns:
+            layer.note(run.inputs.reshape(-1, run.inputs.shape[-1]), back.error.reshape(-1, back.error.shape[-1]))
         grad_x = torch.from_numpy(back.x) if ctx.needs_input_grad[0] else None
-        return grad_x, torch.from_numpy(back.h0), torch.from_numpy(back.c0), torch.from_numpy(back.weight), None
+        grad_weight = torch.from_numpy(back.weight) if learns else None
+        return grad_x, torch.from_numpy(back.h0), torch.from_numpy(back.c0), grad_weight, None
+
+
+def unrolled_lstm(layer: ArrayLayer, x: Tensor, h0: Tensor, c0: Tensor) -> tuple[Tensor, Tensor]:
+    """Return hidden states [steps, batch, hidden] and the last cells [batch, hidden] of an LSTM's steps, compiled.
+
+    ``layer`` multiplies [x, h(, 1)] into the gates i, f, g, o.
+    """
+    out, cell = _Unrolled.apply(x, h0, c0, layer.weight, layer)  # pyright: ignore[reportGeneralTypeIssues]
+    return out, cell
 
 
 class ArrayLSTM(ArrayLayer):
@@ -265,13 +327,18 @@ class ArrayLSTM(ArrayLayer):
         if x.ndim != 3 or x.shape[0] < 1:
             raise RefusedError(f"layer {self.layer!r} takes [steps, batch, {self.features}], not {list(x.shape)}")
         h0, c0 = state if state is not None else (torch.zeros(x.shape[1], self.hidden),) * 2
-        out, cell = _Unrolled.apply(x, h0, c0, self.weight, self)  # pyright: ignore[reportGeneralTypeIssues]
+        out, cell = unrolled_lstm(self, x, h0, c0)
         return out, (out[-1], cell)
 
 
 def array_layers(model: nn.Module) -> list[ArrayLayer]:
     """Return all layers of a model that are on an array."""
     return [module for module in model.modules() if isinstance(module, ArrayLayer)]
+
+
+def layers_of(weights: ArrayWeights) -> list[ArrayLayer]:
+    """Return all layers that multiply with ``weights``, of whatever model."""
+    return [module for module in weights.modules if isinstance(module, ArrayLayer)]
 
 
 def refresh_layers(layers: Sequence[ArrayLayer]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,30 +14,42 @@ from numpy.typing import NDArray
 from ....common.errors import RefusedError
 from ....instruments.abilities import Multiplies, MultipliesReversed
 from ....instruments.capabilities import CrossbarArray, FloatArray
-from .weight_mapping import FloorPlan, LayerRequest, Tile
+from .passes import Float32Array, Pass, pass_of
+from .weight_mapping import FloorPlan, LayerRequest
 
-Float32Array = NDArray[np.float32]
 InputScale = Literal["fixed", "vector"]
 ReadBack = Literal["cells", "products"]
 REVERSE_OTHERWISE = "backward by the host does without"
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """What is driven at once: ``encode`` [inputs, rows] [V], ``decode`` [used columns, outputs] [1/A].
+class LayerRange:
+    """The converters' range of one layer, and what went beyond.
 
-    ``plain`` stands for a ``decode`` that only scales.
+    Attributes
+    ----------
+    full_scale : float [A]
+        NaN on an array whose converters have no ranges.
+    pinned : bool
+        Chosen from data and kept. Otherwise it grows with the first vector that overflows.
+    sent_again : vectors that overflowed and were sent again at a larger range
+    saturated : vectors beyond the largest range: they were given its full scale
+    cut : inputs beyond the drivers' limit, which were cut there
     """
 
-    encode: Float32Array
-    decode: Float32Array
-    cols: NDArray[np.intp] | slice
-    plain: np.float32 | None
+    full_scale: float
+    pinned: bool
+    sent_again: int
+    saturated: int
+    cut: int
 
-    def decoded(self, current: Float32Array) -> Float32Array:
-        """Return [batch, outputs] of currents [batch, columns] [A]."""
-        seen = current[:, self.cols]
-        return seen * self.plain if self.plain is not None else seen @ self.decode
+
+class TakesWeights(Protocol):
+    """What multiplies with weights, and is told when they were read."""
+
+    def refresh(self) -> None:
+        """Take the weights from the last read."""
+        ...
 
 
 class ArrayWeights:
@@ -45,8 +59,8 @@ class ArrayWeights:
     ----------
     array : must support ``vmm``
     plan : where the weights are
-    siemens : float [S]
-        Conductance difference of a weight of 1.
+    siemens : float [S], or mapping of layers to float or [outputs]
+        Conductance difference of a weight of 1: for all layers, or for each layer, or each of its columns, its own.
     input_volts : float [V]
         Row voltage of an input of 1; the array's read voltage by default. Larger inputs go up to the limit
         ``vmm_volts_max`` and are cut there.
@@ -54,9 +68,16 @@ class ArrayWeights:
         driven alone, and what comes out of all outputs are the weights. That is what the array multiplies with: in a
         product, currents also leave through the other rows and the lines' resistance, which a cell's own read does not
         see.
-    largest_sum : float
-        Largest output to expect, in weights times inputs: it chooses the range of the converters. Where one
-        overflows, the vectors are sent again at the next range.
+    largest_sum : float, or mapping of layers to float
+        Largest output to expect, in weights times inputs: it chooses the range of the converters until data choose it
+        (:meth:`choosing_ranges`). Where one overflows, the vectors are sent again at the next range.
+
+    Attributes
+    ----------
+    products : layer -> vectors multiplied so far
+    scale : layer -> conductance difference of a weight of 1 [S], of all outputs or [outputs]
+    modules : the layers of models that multiply with these weights; a read sets theirs
+    unsure : why what was last read is not what the cells hold; "" when it is
     """
 
     def __init__(
@@ -64,9 +85,9 @@ class ArrayWeights:
         array: CrossbarArray,
         plan: FloorPlan,
         *,
-        siemens: float = 100e-6,
+        siemens: float | Mapping[str, FloatArray | float] = 100e-6,
         input_volts: float | None = None,
-        largest_sum: float = 20.0,
+        largest_sum: float | Mapping[str, float] = 20.0,
         read_back: ReadBack = "cells",
     ) -> None:
         spec = array.spec
@@ -78,7 +99,9 @@ class ArrayWeights:
         if plan.parts != spec.parts:
             boards = f"{len(plan.parts) or 1} board(s), the array is {len(spec.parts) or 1}"
             raise RefusedError(f"the floor plan is for {boards}: plan_floor takes parts=array.spec.parts")
-        self.array, self.plan, self.siemens = array, plan, siemens
+        self.array, self.plan = array, plan
+        self.modules: list[TakesWeights] = []
+        self.unsure = ""
         self._vmm = array.ability(Multiplies).vmm
         self._vmm_reversed = array.ability(MultipliesReversed).vmm_reversed if spec.can(MultipliesReversed) else None
         self.input_volts = spec.read_volts if input_volts is None else input_volts
@@ -87,24 +110,42 @@ class ArrayWeights:
         self.largest_input = (1.0 - 1e-6) * spec.limits.vmm_volts_max / self.input_volts
         self.conductance: FloatArray = np.zeros((plan.rows, plan.cols))
         self._ranges = spec.vmm_ranges
-        wanted = largest_sum * siemens * self.input_volts
-        first = next((n for n, full in enumerate(self._ranges) if full >= wanted), len(self._ranges) - 1)
-        self._range = {request.name: first for request in plan.requests}
-        self._alone_range = {request.name: 0 for request in plan.requests}
+        names = [request.name for request in plan.requests]
+        self.rescale({name: siemens[name] if isinstance(siemens, Mapping) else siemens for name in names})
+        self._range: dict[str, int] = {}
+        for name, scale in self.scale.items():
+            largest = largest_sum[name] if isinstance(largest_sum, Mapping) else largest_sum
+            self._range[name] = self._range_for(largest * float(scale.max()) * self.input_volts)
+        self._back_range = dict(self._range)
+        self._alone_range = dict.fromkeys(names, 0)
+        self._pinned: set[str] = set()
+        self._largest: dict[tuple[str, bool], float] | None = None
+        self._again, self._saturated, self._cut = Counter[str](), Counter[str](), Counter[str]()
+        self.products: Counter[str] = Counter()
         self.read_back: ReadBack = read_back
         self._measured: dict[str, Float32Array] = {}
-        self._passes = {request.name: self._prepare(request.name) for request in plan.requests}
-        self._back = {name: [self._signs(one) for one in passes] for name, passes in self._passes.items()}
         self.block, self.used = plan.block, plan.used
+
+    def rescale(self, scale: Mapping[str, FloatArray | float]) -> None:
+        """Let the cells mean other weights: ``scale`` is the conductance difference of a weight of 1, by layer."""
+        self.scale: dict[str, FloatArray] = {}
+        for name, value in scale.items():
+            per, outputs = np.asarray(value, dtype=np.float64), self.plan.request(name).outputs
+            if per.shape not in {(), (outputs,)} or not (np.isfinite(per).all() and (per > 0.0).all()):
+                raise RefusedError(f"layer {name!r}: a weight of 1 needs one conductance above 0, or {outputs} of them")
+            self.scale[name] = per
+        self._passes = {request.name: self._prepare(request) for request in self.plan.requests}
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     def read(self, average: int = 1) -> None:
-        """Read all cells of the plan in one transaction: from here on these are the weights the host knows."""
+        """Read all cells of the plan in one transaction: these are then the weights that host and layers know."""
         reading = self.array.read(self.block, average=average)
         self.conductance[self.block.slices] = reading.conductance
         if self.read_back == "products":
             self._measured = {request.name: self._measure(request, average) for request in self.plan.requests}
+        for module in self.modules:
+            module.refresh()
 
     def _measure(self, request: LayerRequest, average: int) -> Float32Array:
         """Return a layer's weights [inputs, outputs] by driving its inputs one by one, ``average`` times."""
@@ -122,7 +163,7 @@ class ArrayWeights:
         for tile in self.plan.of(layer):
             pair = self.conductance[tile.plus] - self.conductance[tile.minus]
             total[tile.inputs, tile.outputs] += pair
-        return (total / (copies * self.siemens)).astype(np.float32)
+        return (total / (copies * self.scale[layer])).astype(np.float32)
 
     def spread(self, changes: Mapping[str, NDArray[np.floating]], *, turn: int | None = None) -> FloatArray:
         """Return what changes of weights [inputs, outputs] mean for every cell of the block, as ±change.
@@ -143,6 +184,18 @@ class ArrayWeights:
                     part = copies * part if tile.copy == turn % copies else 0.0 * part
                 whole[tile.plus] = part
                 whole[tile.minus] = -part
+        return whole[self.block.slices]
+
+    def moves(self, changes: Mapping[str, NDArray[np.floating]], *, turn: int | None = None) -> FloatArray:
+        """Return what changes of weights mean for the difference of every cell's pair, as ±change [S]."""
+        return self.spread({layer: change * self.scale[layer] for layer, change in changes.items()}, turn=turn)
+
+    def cells_of(self, layers: Iterable[str]) -> NDArray[np.bool_]:
+        """Return which cells of the block belong to ``layers``."""
+        whole = np.zeros(self.conductance.shape, dtype=np.bool_)
+        for layer in layers:
+            for tile in self.plan.of(layer):
+                whole[tile.plus] = whole[tile.minus] = True
         return whole[self.block.slices]
 
     def partner(self, values: FloatArray) -> FloatArray:
@@ -174,7 +227,10 @@ class ArrayWeights:
             raise RefusedError(
                 f"layer {layer!r} was given inputs that are not finite: nothing was sent; lower the learning rate"
             )
-        return np.clip(inputs, -self.largest_input, self.largest_input)
+        within = np.clip(inputs, -self.largest_input, self.largest_input)
+        if not np.array_equal(within, inputs):
+            self._cut[layer] += int((within != inputs).sum())
+        return within
 
     def multiply_checked(self, layer: str, inputs: Float32Array) -> Float32Array:
         """Return what :meth:`multiply` does for inputs known to be within ± ``largest_input``."""
@@ -182,82 +238,141 @@ class ArrayWeights:
 
     def _multiplied(self, layer: str, inputs: Float32Array, ranges: dict[str, int]) -> Float32Array:
         passes = self._passes[layer]
-        if len(passes) == 1:
-            one = passes[0]
-            return one.decoded(self._drive(layer, inputs @ one.encode, ranges))
         batch = len(inputs)
+        self.products[layer] += batch
+        if not batch:
+            return np.zeros((0, self.plan.request(layer).outputs), np.float32)
+        if len(passes) == 1:
+            return passes[0].sums.of(self._drive(layer, inputs @ passes[0].encode, ranges))
         current = self._drive(layer, np.concatenate([inputs @ one.encode for one in passes]), ranges)
-        parts = (one.decoded(current[n * batch : (n + 1) * batch]) for n, one in enumerate(passes))
-        return np.sum(list(parts), axis=0)
+        total = passes[0].sums.of(current[:batch])
+        for n, one in enumerate(passes[1:], 1):
+            total += one.sums.of(current[n * batch : (n + 1) * batch])
+        return total
 
     def multiply_back(self, layer: str, error: Float32Array) -> Float32Array:
         """Return [batch, inputs]: errors [batch, outputs] times the transposed weights, by driving the columns.
 
         Every vector is scaled so that its largest error is ``input_volts``, and the result back. Needs ``reverse``.
         """
+        scale = self.scale[layer]
+        one_weight = float(scale.max())
+        if scale.ndim:
+            error = error * (one_weight / scale).astype(np.float32)
         factor = np.maximum(np.abs(error).max(1, keepdims=True), np.float32(1e-30))
         unit = (error / factor) * np.float32(self.input_volts)
         request = self.plan.request(layer)
-        signs = self._back[layer]
-        current = self._drive(layer, np.concatenate([unit @ out for _, out in signs]), self._range, reverse=True)
-        parts = [part @ into for part, (into, _) in zip(np.split(current, len(signs)), signs, strict=True)]
-        total = np.sum(parts, axis=0)
-        per = request.copies_down * request.copies_across * self.siemens * self.input_volts
+        passes = self._passes[layer]
+        driven = np.concatenate([unit @ one.back for one in passes])
+        current = self._drive(layer, driven, self._back_range, reverse=True)
+        parts = np.split(current, len(passes))
+        total = passes[0].back_sums.of(parts[0])
+        for one, part in zip(passes[1:], parts[1:], strict=True):
+            total += one.back_sums.of(part)
+        per = request.copies_down * request.copies_across * one_weight * self.input_volts
         return total * (factor / np.float32(per))
+
+    # -- converters --------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def choosing_ranges(self, *, spare: float = 1.25) -> Generator[None]:
+        """Choose the converters' ranges from what is multiplied within, and pin them.
+
+        Within, every product begins at the smallest range and goes up to the one that holds it. Afterwards every layer
+        that was used has the smallest range that holds its largest current ``spare`` times, and keeps it: a vector that
+        overflows later is sent again at a larger range, alone, and counted (:meth:`ranges`).
+        """
+        if self._largest is not None:
+            raise RefusedError("ranges are being chosen already: choose them for all layers at once")
+        self._largest = {}
+        try:
+            yield
+            largest = self._largest
+        finally:
+            self._largest = None
+        for (layer, reverse), current in largest.items():
+            ranges = self._back_range if reverse else self._range
+            ranges[layer] = self._range_for(spare * current)
+            self._pinned.add(layer)
+
+    def _range_for(self, amps: float) -> int:
+        return next((n for n, full in enumerate(self._ranges) if full >= amps), len(self._ranges) - 1)
+
+    def pin_ranges(self, full_scales: Mapping[str, float]) -> None:
+        """Give layers ranges [A] that are kept, as chosen before or by hand.
+
+        Raises
+        ------
+        RefusedError
+            For a layer the plan does not have, or a range the converters do not have; nothing was pinned.
+        """
+        for layer, full in full_scales.items():
+            self.plan.request(layer)
+            if not any(np.isclose(full, known) for known in self._ranges):
+                known = ", ".join(f"{known:g}" for known in self._ranges) or "none"
+                raise RefusedError(f"layer {layer!r} cannot have a range of {full:g} A: the converters have {known}")
+        for layer, full in full_scales.items():
+            self._range[layer] = int(np.argmin(np.abs(np.asarray(self._ranges) - full)))
+            self._pinned.add(layer)
+
+    def choose_ranges(
+        self, samples: Mapping[str, Float32Array], scale: InputScale = "fixed", *, spare: float = 1.25
+    ) -> dict[str, LayerRange]:
+        """Choose and pin the ranges of layers from typical inputs [n, inputs] of each; return what was chosen."""
+        with self.choosing_ranges(spare=spare):
+            for layer, inputs in samples.items():
+                self.multiply(layer, np.asarray(inputs, dtype=np.float32), scale)
+        return {layer: found for layer, found in self.ranges().items() if layer in samples}
+
+    def ranges(self) -> dict[str, LayerRange]:
+        """Return every layer's range, and how much went beyond it so far."""
+        return {
+            layer: LayerRange(
+                self._ranges[at] if self._ranges else float("nan"),
+                layer in self._pinned,
+                self._again[layer],
+                self._saturated[layer],
+                self._cut[layer],
+            )
+            for layer, at in self._range.items()
+        }
 
     def _drive(self, layer: str, volts: Float32Array, ranges: dict[str, int], *, reverse: bool = False) -> Float32Array:
         """Send vectors, those that overflow a used line again at larger ranges; at the largest they saturate.
 
-        ``ranges`` holds the layer's range, and learns that it was too small.
+        ``ranges`` holds the layer's range, and unless that is pinned learns that it was too small.
         """
         vmm = self._vmm
         if reverse:
             vmm = self._vmm_reversed or self.array.ability(MultipliesReversed).vmm_reversed
         if not self._ranges:
             return vmm(volts)
-        at = ranges[layer]
+        choosing = self._largest is not None and ranges is not self._alone_range
+        at = 0 if choosing else ranges[layer]
         current = vmm(volts, full_scale=self._ranges[at])
         flat = current.reshape(-1)
         total = flat.dot(flat)
-        if total == total:  # one NaN would make it one, and NaN differs from itself  # noqa: PLR0124
+        if total == total and not choosing:  # one NaN would make it one, and NaN differs from itself  # noqa: PLR0124
             return current
         lines = np.unique(np.concatenate([tile.rows if reverse else tile.cols for tile in self.plan.of(layer)]))
         bad = ~np.isfinite(current[:, lines]).all(1)
         while bad.any() and at + 1 < len(self._ranges):
             at += 1
+            if not choosing:
+                self._again[layer] += int(bad.sum())
             current[bad] = vmm(volts[bad], full_scale=self._ranges[at])
             bad = ~np.isfinite(current[:, lines]).all(1)
-            ranges[layer] = at  # what overflowed once will again
-        return np.nan_to_num(current, nan=self._ranges[at])
+            if ranges is self._alone_range or layer not in self._pinned:
+                ranges[layer] = at  # what overflowed once will again
+        self._saturated[layer] += int(bad.sum())
+        held = np.nan_to_num(current, nan=self._ranges[at])
+        if self._largest is not None and choosing:
+            seen = float(np.abs(held[:, lines]).max())
+            self._largest[layer, reverse] = max(self._largest.get((layer, reverse), 0.0), seen)
+        return held
 
-    def _prepare(self, layer: str) -> list[_Pass]:
-        return [self._pass_of(layer, tiles) for tiles in self.plan.passes(layer)]
-
-    def _signs(self, one: _Pass) -> tuple[Float32Array, Float32Array]:
-        """Return a pass's ±1 [rows, inputs] and [outputs, columns], for products in reverse."""
-        decode = np.zeros((self.plan.cols, one.decode.shape[1]), np.float32)
-        decode[one.cols] = np.sign(one.decode)
-        return np.sign(one.encode).T.copy(), decode.T.copy()
-
-    def _pass_of(self, layer: str, tiles: list[Tile]) -> _Pass:
-        request, plan = self.plan.request(layer), self.plan
-        encode = np.zeros((request.inputs, plan.rows), dtype=np.float32)
-        decode = np.zeros((plan.cols, request.outputs), dtype=np.float32)
+    def _prepare(self, request: LayerRequest) -> list[Pass]:
         # Every copy adds to the sum over all copies, whichever pass it is in.
-        per = 1.0 / (request.copies_down * request.copies_across * self.siemens * self.input_volts)
-        for tile in tiles:
-            inputs, outputs = (
-                np.arange(tile.inputs.start, tile.inputs.stop),
-                np.arange(tile.outputs.start, tile.outputs.stop),
-            )
-            encode[inputs, tile.plus_rows] = self.input_volts
-            if request.pairs != "columns":
-                encode[inputs, tile.minus_rows] = -self.input_volts
-            decode[tile.plus_cols, outputs] = per
-            if request.pairs == "columns":
-                decode[tile.minus_cols, outputs] = -per
-        cols = np.flatnonzero(decode.any(1))
-        whole = slice(int(cols[0]), int(cols[-1]) + 1) if np.all(np.diff(cols) == 1) else cols
-        used = np.ascontiguousarray(decode[whole])
-        plain = np.array_equal(used, np.eye(*used.shape, dtype=np.float32) * np.float32(per))
-        return _Pass(encode, used, whole, np.float32(per) if plain else None)
+        copies = request.copies_down * request.copies_across
+        gain = np.broadcast_to(1.0 / (copies * self.scale[request.name] * self.input_volts), request.outputs)
+        return [pass_of(self.plan, request, tiles, self.input_volts, gain) for tiles in self.plan.passes(request.name)]

@@ -13,7 +13,9 @@ from ....common.errors import RefusedError, unknown
 if TYPE_CHECKING:
     from .update_rules import UpdateRule
 
-_MEMBERS = ("needs_samples", "check", "start", "apply", "finish", "step_cost", "arrays", "restore")
+_MEMBERS = (
+    "needs_samples", "check", "attach", "start", "adopt", "apply", "finish", "step_cost", "arrays", "restore"
+)  # fmt: skip
 
 
 def check_rule(name: str) -> str:

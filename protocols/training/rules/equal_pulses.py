@@ -15,15 +15,18 @@ from ....instruments.capabilities import FloatArray, PulseMap
 from ...plan import check_pulse
 from ..layers.array_weights import ArrayWeights
 from ..layers.weight_mapping import FloorPlan
+from .memory import RuleMemory
 from .update_rules import Changes, Samples, StepCost, share_of
 
 # Ours: fewer steps over the range than this and every update swings a weight through a good part of what it can be;
 # smaller ones than a two-thousandth and a whole training moves no weight across it.
 STEPS_MIN, LEAST_STEP = 8, 5e-4
+# Ours, of writing given weights: reads and writes at most, conversions of each read, pulses of a cell in one write.
+_ROUNDS, _READS, _PULSES = 12, 4, 100
 
 
 @dataclass
-class EqualPulses:
+class EqualPulses(RuleMemory):
     """Rules that count equal pulses: SETs where a cell must rise, RESETs where it must fall.
 
     Attributes
@@ -82,8 +85,20 @@ class EqualPulses:
 
     def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
         """Leave the cells as they are, or give each a random number of pulses."""
+        self._anew(weights)
         if self.start_pulses:
             self.pulse(weights, rng.integers(-self.start_pulses, self.start_pulses + 1, weights.block.shape))
+
+    def program(self, weights: ArrayWeights, wanted: Changes) -> None:
+        """Bring cells to given weights [inputs, outputs]: read, give the pulses that are missing, and again."""
+        self._anew(weights)
+        for _ in range(_ROUNDS):
+            weights.read(_READS)
+            missing = {layer: want - weights.weights(layer) for layer, want in wanted.items()}
+            pulses = np.rint(0.5 * weights.moves(missing) / self.step).astype(np.int64)
+            if not pulses.any():
+                break
+            self.pulse(weights, np.clip(pulses, -_PULSES, _PULSES))
 
     def finish(self, weights: ArrayWeights) -> None:
         """Leave the weights as the last step did."""
@@ -121,6 +136,7 @@ class Manhattan(EqualPulses):
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Give one pulse where the change is larger than ``least``."""
+        self._mine(weights)
         wanted = weights.spread(changes)
         self.pulse(weights, np.sign(wanted).astype(np.int64) * (np.abs(wanted) > self.least))
 
@@ -144,14 +160,16 @@ class MixedPrecision(EqualPulses):
     pulses_max: int = 10
     owed: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
 
-    def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
-        """Begin with nothing owed."""
-        self.owed = np.zeros(weights.block.shape)
-        super().start(weights, rng)
+    def forget(self) -> None:
+        """Owe nothing."""
+        self.owed = np.empty(0)
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Add up, and give whole pulses."""
-        self.owed += self.share * weights.siemens * weights.spread(changes)
+        self._mine(weights)
+        if not self.owed.size:
+            self.owed = np.zeros(weights.block.shape)
+        self.owed += self.share * weights.moves(changes)
         pulses = np.clip(np.trunc(self.owed / self.step), -self.pulses_max, self.pulses_max)
         self.owed -= pulses * self.step
         self.pulse(weights, pulses.astype(np.int64))

@@ -19,13 +19,14 @@ from ....instruments.array_spec import ArraySpec
 from ....instruments.capabilities import FloatArray
 from ..layers.array_weights import ArrayWeights
 from ..layers.weight_mapping import FloorPlan, Tile
+from .memory import RuleMemory
 from .update_rules import Changes, Samples, StepCost, share_of
 
 OTHERWISE = "manhattan and mixed_precision do without"
 
 
 @dataclass
-class OuterProduct:
+class OuterProduct(RuleMemory):
     """Stochastic pulsed SGD (Gokmen & Vlasov 2016): ΔW = −rate·x·δᵀ by coincidences of random pulses, sample by sample.
 
     In each of ``turns`` row i fires with probability Cx·|x|, column j with Cd·|δ|; a coincidence is one pulse of
@@ -35,7 +36,8 @@ class OuterProduct:
     Attributes
     ----------
     rate : float
-        Learning rate; the host's optimiser is not used.
+        Learning rate of samples that are given as they passed. ``ArrayOptimizer`` gives them scaled, so that it is
+        the optimiser's that holds: plain SGD, for any other would want changes that are no outer products.
     step : float [S]
         What one pulse moves a cell by.
     turns : int
@@ -59,7 +61,20 @@ class OuterProduct:
         spec.require(UpdatesByOuterProduct, otherwise=OTHERWISE)
 
     def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
-        """Leave the cells as they are; refuse pairs over columns, which share their rows' pulses."""
+        """Leave the cells as they are."""
+        self.adopt(weights)
+
+    def attach(self, weights: ArrayWeights) -> None:
+        """Belong to ``weights``; refuse pairs over columns, which share their rows' pulses."""
+        super().attach(weights)
+        self._refuse_columns(weights)
+
+    def adopt(self, weights: ArrayWeights) -> None:
+        """Take the cells as they are; refuse pairs over columns, which share their rows' pulses."""
+        self._anew(weights)
+        self._refuse_columns(weights)
+
+    def _refuse_columns(self, weights: ArrayWeights) -> None:
         for request in weights.plan.requests:
             if request.pairs == "columns":
                 raise RefusedError(
@@ -71,6 +86,7 @@ class OuterProduct:
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Give one outer product per sample and tile."""
+        self._mine(weights)
         for layer, batches in samples.items():
             for x, error in batches:
                 for inputs, delta in zip(x, error, strict=True):
@@ -78,13 +94,14 @@ class OuterProduct:
 
     def give(self, weights: ArrayWeights, layer: str, x: NDArray[Any], d: NDArray[Any], rate: float) -> None:
         """Move ``layer`` by ``rate``·x·dᵀ on average; ``x`` [inputs], ``d`` [outputs]."""
+        d = np.asarray(d, dtype=np.float64) * weights.scale[layer]
         largest_x, largest_d = float(np.abs(x).max()), float(np.abs(d).max())
         if largest_x == 0.0 or largest_d == 0.0:
             return
-        gain = self.share * rate * weights.siemens / (self.turns * self.step)
+        gain = self.share * rate / (self.turns * self.step)
         balance = np.sqrt(gain * largest_d / largest_x)
         rows = np.clip(np.asarray(x, dtype=np.float64) * balance, -1.0, 1.0)
-        cols = np.clip(np.asarray(d, dtype=np.float64) * gain / balance, -1.0, 1.0)
+        cols = np.clip(d * gain / balance, -1.0, 1.0)
         for tile in weights.plan.of(layer):
             self._fire(weights, tile, rows[tile.inputs], cols[tile.outputs])
 
@@ -119,6 +136,7 @@ class StreamingEigenupdate(OuterProduct):
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Give ``rank`` outer products per layer."""
+        self._mine(weights)
         for layer, batches in samples.items():
             if not batches:
                 continue
@@ -168,9 +186,13 @@ class TikiTaka(OuterProduct):
     owed: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
     seen: dict[str, int] = field(default_factory=dict[str, int], repr=False)
 
-    def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
+    def forget(self) -> None:
+        """Forget references, accumulators and positions."""
+        self.zero, self.owed, self.seen = {}, {}, {}
+
+    def adopt(self, weights: ArrayWeights) -> None:
         """Take A as it stands, at its symmetry point, for zero."""
-        super().start(weights, rng)
+        super().adopt(weights)
         weights.read(16)
         for layer, fast in self.fast.items():
             size, other = ((r.inputs, r.outputs) for r in (weights.plan.request(layer), weights.plan.request(fast)))
@@ -181,6 +203,9 @@ class TikiTaka(OuterProduct):
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Write A sample by sample, and move one line every so often."""
+        self._mine(weights)
+        if not self.zero:
+            self.adopt(weights)
         for layer, fast in self.fast.items():
             for x, error in samples.get(layer, []):
                 for inputs, delta in zip(x, error, strict=True):
@@ -228,6 +253,7 @@ class TikiTaka(OuterProduct):
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take them up."""
+        self.forget()
         for layer in self.fast:
             self.owed[layer], self.zero[layer] = (
                 np.array(arrays[f"{kind}/{layer}"], dtype=np.float64) for kind in ("owed", "zero")

@@ -7,7 +7,7 @@ equal pulses are in ``equal_pulses``, those for parallel outer products in ``out
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from ....instruments.capabilities import FloatArray, PulseMap
 from ...plan import check_pulse
 from ..layers.array_weights import ArrayWeights, Float32Array
 from ..layers.weight_mapping import FloorPlan
+from .memory import RuleMemory
 
 Changes = Mapping[str, NDArray[np.floating]]
 Samples = Mapping[str, list[tuple[Float32Array, Float32Array]]]
@@ -38,7 +39,11 @@ class StepCost:
 
 
 class UpdateRule(Protocol):
-    """Turns wanted changes into pulses."""
+    """Turns wanted changes into pulses.
+
+    ``attach``, ``start``, ``adopt``, ``restore``, and ``program`` of a rule that can write given weights, each leave
+    nothing of what was remembered before.
+    """
 
     @property
     def needs_samples(self) -> bool:
@@ -49,12 +54,23 @@ class UpdateRule(Protocol):
         """Refuse what this array cannot do, saying what is missing."""
         ...
 
+    def attach(self, weights: ArrayWeights) -> None:
+        """Belong to these weights from here on."""
+        ...
+
     def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
         """Bring the cells to where training begins."""
         ...
 
+    def adopt(self, weights: ArrayWeights) -> None:
+        """Go on from cells that something else has programmed, as they were last read."""
+        ...
+
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
-        """Write ``changes`` [inputs, outputs] of every layer; ``samples`` are (inputs, errors) of the last batch."""
+        """Write ``changes`` [inputs, outputs] of every layer that is trained; the cells of others are left alone.
+
+        ``samples`` are (inputs, errors) of the last batch.
+        """
         ...
 
     def finish(self, weights: ArrayWeights) -> None:
@@ -80,7 +96,7 @@ def share_of(plan: Any) -> dict[str, float]:
 
 
 @dataclass
-class TwoPulse:
+class TwoPulse(RuleMemory):
     """RESET what must fall, then SET at a gate voltage that the host remembers for every cell.
 
     A SET through a transistor leaves G ≈ slope·Vg + offset, whatever came before, once a RESET has made room. So the
@@ -136,6 +152,7 @@ class TwoPulse:
     written: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     turn: int = field(default=0, repr=False)
     wanted: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
+    unfinished: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = field(default=None, repr=False)
 
     needs_samples = False
 
@@ -172,30 +189,62 @@ class TwoPulse:
 
     def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
         """RESET all cells and SET them at the start voltage."""
+        self._anew(weights)
         shape = weights.block.shape
         spread = self.start_spread * rng.standard_normal(shape)
         self.gate = np.clip(self.gate_start + spread, self.gate_low, self.gate_high)
         self._write(weights, np.ones(shape, np.bool_), np.ones(shape, np.bool_))
 
     def program(self, weights: ArrayWeights, wanted: Changes) -> None:
-        """Write given weights [inputs, outputs] as well as the straight line allows, around the middle of the range."""
-        middle = 0.5 * (self.gate_low + self.gate_high)
-        half = 0.5 * weights.spread(wanted) * weights.siemens / self.slope
-        self.gate = np.clip(middle + half, self.gate_low, self.gate_high)
-        self._write(weights, np.ones(half.shape, np.bool_), np.ones(half.shape, np.bool_))
+        """Write given weights [inputs, outputs] as well as the straight line allows, around the middle of the range.
+
+        Cells of layers that are not given are left alone.
+        """
+        self._anew(weights)
+        self.gate = self._gates_of(weights, wanted)
+        given = weights.cells_of(wanted)
+        self._write(weights, given, given)
+
+    def adopt(self, weights: ArrayWeights) -> None:
+        """Take for the gates what would have written the weights last read."""
+        self._anew(weights)
+        self.gate = self._gates_of(weights, {r.name: weights.weights(r.name) for r in weights.plan.requests})
+        self.written = self.gate.copy()
+
+    def span(self) -> float:
+        """Return the largest difference of a pair's conductances that it can write [S]."""
+        return self.slope * (self.gate_high - self.gate_low)
+
+    def forget(self) -> None:
+        """Forget gates, turn, wanted weights, and what a write that was ended left to do."""
+        self.gate, self.written, self.turn, self.wanted, self.unfinished = np.empty(0), np.empty(0), 0, {}, None
+
+    def _gates_of(self, weights: ArrayWeights, wanted: Changes) -> FloatArray:
+        half = 0.5 * weights.moves(wanted) / self.slope
+        return np.clip(0.5 * (self.gate_low + self.gate_high) + half, self.gate_low, self.gate_high)
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
-        """Move the gate voltages, RESET the cells whose own fell, SET."""
+        """Move the gate voltages, RESET the cells whose own fell, SET.
+
+        What the last one left to do, ended in the middle, is done first.
+        """
+        self._mine(weights)
+        if not self.gate.size:
+            self.adopt(weights)
+        if self.unfinished is not None:
+            self._write(weights, *self.unfinished)
+            if self.feedback:
+                weights.read(self.average)
         self.turn += 1
         if self.feedback:
             self._want(weights, changes)
-            self._approach(weights, self.rounds, self._whose())
+            self._approach(weights, self.rounds, self._whose(), changes)
             return
-        move = self.share * weights.siemens / self.slope * weights.spread(changes, turn=self._whose())
+        move = self.share / self.slope * weights.moves(changes, turn=self._whose())
         self.gate = np.clip(self.gate + move, self.gate_low, self.gate_high)
-        change = self.gate - self.written
-        moved = np.abs(change) > self.least
-        self._write(weights, moved & (change < 0.0), np.ones_like(moved) if self.refresh else moved)
+        change, trained = self.gate - self.written, weights.cells_of(changes)
+        moved = (np.abs(change) > self.least) & trained
+        self._write(weights, moved & (change < 0.0), trained if self.refresh else moved)
 
     @property
     def volts_max(self) -> float:
@@ -209,20 +258,20 @@ class TwoPulse:
         """Bring the cells as near to the wanted weights as ``final_rounds`` do."""
         if self.feedback and self.final_rounds:
             weights.read(self.average)
-            self._approach(weights, self.final_rounds, None)
+            self._approach(weights, self.final_rounds, None, self.wanted)
 
     def _want(self, weights: ArrayWeights, changes: Changes) -> None:
         """Add the changes to the wanted weights; what the range of the cells cannot hold is cut."""
-        largest = self.slope * (self.gate_high - self.gate_low) / weights.siemens
         for layer, change in changes.items():
+            largest = self.span() / weights.scale[layer]
             before = self.wanted[layer] if layer in self.wanted else weights.weights(layer)
             self.wanted[layer] = np.clip(before + change, -largest, largest)
 
-    def _approach(self, weights: ArrayWeights, rounds: int, turn: int | None) -> None:
+    def _approach(self, weights: ArrayWeights, rounds: int, turn: int | None, layers: Iterable[str]) -> None:
         """Write what the weights last read lack of the wanted ones, read, and again."""
         for left in range(rounds, 0, -1):
-            missing = {layer: wanted - weights.weights(layer) for layer, wanted in self.wanted.items()}
-            move = self.gain * weights.siemens / self.slope * weights.spread(missing, turn=turn)
+            missing = {layer: self.wanted[layer] - weights.weights(layer) for layer in layers}
+            move = self.gain / self.slope * weights.moves(missing, turn=turn)
             # Of a pair, one cell rises or the other falls: whatever keeps their sum near twice the middle.
             low = self.written + weights.partner(self.written) < self.gate_low + self.gate_high
             move = np.where((move > 0.0) == low, move, 0.0)
@@ -235,6 +284,7 @@ class TwoPulse:
                 weights.read(self.average)
 
     def _write(self, weights: ArrayWeights, fall: NDArray[np.bool_], rise: NDArray[np.bool_]) -> None:
+        self.unfinished = fall, rise
         used = weights.used[weights.block.slices]
         if not self.written.size:
             self.written = self.gate.copy()
@@ -261,6 +311,7 @@ class TwoPulse:
             )
         # A refreshed cell is SET at a gate that rose a little or not at all; one that fell unseen keeps what it has.
         self.written = np.where(rise & (fall | (self.gate >= self.written)), self.gate, self.written)
+        self.unfinished = None
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
         """Two maps: at most one RESET and one SET per cell, two slots per row; with feedback as often as ``rounds``."""
@@ -270,11 +321,15 @@ class TwoPulse:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the gate voltages [V], and the wanted weights where they are kept."""
         kept: dict[str, NDArray[Any]] = {"gate": self.gate, "written": self.written, "turn": np.asarray(self.turn)}
+        if self.unfinished is not None:
+            kept["fall"], kept["rise"] = self.unfinished
         return kept | {f"wanted/{k}": v for k, v in self.wanted.items()}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take them up."""
         self.gate, self.written = (np.array(arrays[name], dtype=np.float64) for name in ("gate", "written"))
         self.turn = int(arrays["turn"])
+        left = [np.array(arrays[name], dtype=np.bool_) for name in ("fall", "rise") if name in arrays]
+        self.unfinished = (left[0], left[1]) if left else None
         kept = {name: np.array(value, dtype=np.float64) for name, value in arrays.items()}
         self.wanted = {k.removeprefix("wanted/"): v for k, v in kept.items() if k.startswith("wanted/")}

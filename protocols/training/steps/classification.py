@@ -14,7 +14,8 @@ from ....instruments.array_spec import ArraySpec
 from ....instruments.capabilities import CrossbarArray
 from ...keeping.run import Run
 from ..tasks.labelled import Examples, LabelledData
-from .training_plan import TrainingPlan, make_optimiser, one_thread
+from ..threads import one_thread
+from .training_plan import TrainingPlan, make_optimiser, outer_optimiser
 from .training_record import TrainingRecord, train_in_units
 
 if TYPE_CHECKING:
@@ -184,14 +185,15 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
     net = plan.network(weights)
-    make = make_optimiser(plan.optimiser, plan.rate, plan.momentum)
+    make, rule = make_optimiser(plan.optimiser, plan.rate, plan.momentum), plan.update_rule()
     trainer = ArrayTrainer(
-        net, weights, plan.update_rule(), make, loss,
+        net, weights, rule, outer_optimiser(plan.outer_rate) if rule.needs_samples else make, loss,
         seed=keep.seed, read_average=plan.read_average, reverse=plan.backward == "array",
     )  # fmt: skip
 
     def advance(step: int) -> dict[str, float]:
-        trainer.optimiser.param_groups[0]["lr"] = rate_of(step)
+        share = rate_of(step) / plan.rate
+        trainer.optimiser.param_groups[0]["lr"] = share * (plan.outer_rate if rule.needs_samples else plan.rate)
         index = batch_of(step)
         losses.append(trainer.step(index, label[index]))
         return {"train_loss": losses[-1]}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -90,7 +89,7 @@ class TrainingPlan(Plan):
     pulse_gate: float = Field(default=1.2, gt=0, description="gate voltage of a SET of rules that count pulses [V]")
     start_pulses: int = Field(default=0, ge=0, description="largest number of pulses of a random start, either way")
     outer_rate: float = Field(
-        default=0.01, gt=0, description="learning rate of rules by outer products; the optimiser's is not used then"
+        default=0.01, gt=0, description="learning rate of rules by outer products, which take plain SGD on the array"
     )
     read_average: int = Field(default=1, ge=1, description="conversions per cell of the read after every step")
     evaluations: int = Field(default=5, ge=1, description="passes over the data behind a reported figure, its median")
@@ -175,22 +174,6 @@ class TrainingPlan(Plan):
         return require_answer(array, self.update_rule())
 
 
-@contextmanager
-def one_thread() -> Generator[None]:
-    """Let torch work in the calling thread: these networks are too small to share out, and threads wait for each other.
-
-    On a machine whose cores are busy, waiting made a step ten times slower.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def require_torch() -> None:
     """Refuse, in one sentence, to train where torch is not installed."""
     missing = [name for name in ("torch", "safetensors") if find_spec(name) is None]
@@ -210,3 +193,8 @@ def make_optimiser(name: str, rate: float, momentum: float) -> Callable[[list[nn
         return torch.optim.Adam(parameters, lr=rate)
 
     return make
+
+
+def outer_optimiser(rate: float) -> Callable[[list[nn.Parameter]], Optimizer]:
+    """Return what makes the only optimiser that rules by outer products can follow."""
+    return make_optimiser("sgd", rate, 0.0)

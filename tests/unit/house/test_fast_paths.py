@@ -12,6 +12,7 @@ from xbarlab.instruments.board.rules import RULES
 from xbarlab.instruments.limits import Limits
 from xbarlab.instruments.wire.command_guard import CommandGuard
 from xbarlab.instruments.wire.ports import Eagerness as DriverEagerness
+from xbarlab.mockhw.chip.array_product import ArrayProduct
 from xbarlab.mockhw.chip.normal_stream import NormalStream
 from xbarlab.mockhw.front_ends.eagerness import Eagerness as HostEagerness
 from xbarlab.mockhw.instruments.array_board.adc import OVERFLOW, Converters, codes_to_volts
@@ -47,6 +48,21 @@ def test_one_draw_serves_chip_and_converter(sigma_lsb: float) -> None:
     # converter noise of 1 LSB, quantisation of 1/√12 LSB
     assert measured.std(axis=0) == pytest.approx(np.sqrt(sigma_lsb**2 + 1.0 + 1.0 / 12.0), rel=0.03)
     assert measured.mean(axis=0) == pytest.approx(100.25, abs=1.5)
+
+
+@pytest.mark.parametrize("bent", [False, True])
+@pytest.mark.parametrize("shape", [(128, 64), (64, 128), (24, 24), (256, 256)])
+def test_a_vector_has_the_same_product_alone_and_among_others(shape: tuple[int, int], bent: bool) -> None:
+    rng = np.random.default_rng(0)
+    weight = rng.uniform(0, 2e-4, shape).astype(np.float32)
+    cubic = (0.1 * weight if bent else np.empty((0, 0))).astype(np.float32)
+    product = ArrayProduct(5.0, weight, weight * weight, cubic)
+    volts = rng.uniform(-0.3, 0.3, (300, shape[0])).astype(np.float32)
+    mean, variance = product.moments(volts)
+    for start, size in ((0, 1), (7, 1), (299, 1), (0, 2), (5, 33), (100, 150)):
+        some_mean, some_variance = product.moments(volts[start : start + size])
+        np.testing.assert_array_equal(some_mean, mean[start : start + size])
+        np.testing.assert_array_equal(some_variance, variance[start : start + size])
 
 
 def test_overflow_is_reported_and_marked() -> None:

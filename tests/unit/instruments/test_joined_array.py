@@ -567,7 +567,7 @@ def test_a_network_larger_than_a_board_learns_over_two(array: JoinedArrays) -> N
     model, rule = torch.nn.Sequential(torch.nn.Linear(11, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3)), TwoPulse()
     y = torch.arange(90) % 3
     x = (torch.eye(3, 11)[y] - 0.3 + 0.15 * torch.randn(90, 11)).clamp(-1, 1)
-    weights = convert(model, array, rule=rule)
+    weights = convert(model, array, rule=rule).weights
     assert {weights.plan.board_of(tile) for tile in weights.plan.of("0")} == {0, 1}
 
     def loss(model: Any, x: Any, y: Any) -> Any:

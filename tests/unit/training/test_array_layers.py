@@ -267,7 +267,7 @@ def test_convert_takes_a_model_of_the_users_own_and_writes_its_weights(array: An
     model = Mixed()
     x = torch.rand(4, 1, 4, 4)
     wanted = model(x)
-    weights = convert(model, array)
+    weights = convert(model, array).weights
     assert [request.name for request in weights.plan.requests] == ["conv", "lstm", "out"]
     got = model(x)
     assert torch.allclose(got, wanted, atol=0.1)
@@ -282,7 +282,7 @@ def test_a_converted_model_learns_on_the_array(array: Any) -> None:
     model, rule = torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3)), TwoPulse()
     y = torch.arange(90) % 3
     x = (torch.eye(3, 4)[y] - 0.3 + 0.15 * torch.randn(90, 4)).clamp(-1, 1)
-    weights = convert(model, array, rule=rule)
+    weights = convert(model, array, rule=rule).weights
 
     def loss(model: Any, x: Any, y: Any) -> Any:
         return torch.nn.functional.cross_entropy(model(x), y)
@@ -294,9 +294,9 @@ def test_a_converted_model_learns_on_the_array(array: Any) -> None:
 
 
 def test_convert_refuses_what_it_does_not_know(array: Any) -> None:
-    with pytest.raises(RefusedError, match=r"layer 'lstm'.*2 layers"):
-        convert(torch.nn.ModuleDict({"lstm": torch.nn.LSTM(2, 2, num_layers=2)}), array)
-    with pytest.raises(RefusedError, match="no Linear, Conv2d or LSTM"):
+    with pytest.raises(RefusedError, match=r"layer 'up', a ConvTranspose2d, spreads inputs over outputs.*nn\.Upsample"):
+        convert(torch.nn.ModuleDict({"up": torch.nn.ConvTranspose2d(2, 2, 2)}), array)
+    with pytest.raises(RefusedError, match=r"no layer to put on an array: no Linear, Conv1d, .* or LSTMCell"):
         convert(torch.nn.ReLU(), array)
     with pytest.raises(RefusedError, match=r"'0' needs 64 rows.*the plan"):
         convert(torch.nn.Sequential(torch.nn.Linear(63, 200)), array)

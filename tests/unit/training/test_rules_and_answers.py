@@ -15,6 +15,7 @@ from support.training_bench import write_bench
 from xbarlab.cli import main
 from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.measure.pulse_answer import PulseAnswerPlan, known_answer, pulse_answer
+from xbarlab.protocols.training.convert import convert
 from xbarlab.protocols.training.layers.array_layers import ArrayLinear
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor
@@ -83,6 +84,11 @@ def test_a_chip_that_jumps_is_refused_by_name_before_the_first_pulse(name: str, 
         before = bench.array.cost
         with pytest.raises(RefusedError) as refused:
             trainer.start()
+        assert bench.array.cost == before
+        with pytest.raises(RefusedError, match=f"rule {name} needs SETs"):
+            trainer.optimiser.step()
+        with pytest.raises(RefusedError, match=f"rule {name} needs SETs"):
+            convert(nn.Linear(3, 2), bench.array, rule=rule)
         assert bench.array.cost == before
         text = str(refused.value)
         assert text.startswith(f"rule {name} needs SETs and RESETs that move a cell by ")

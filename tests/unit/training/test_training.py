@@ -155,10 +155,14 @@ def test_a_loss_that_is_not_finite_stops_with_the_array_idle(bench: Any) -> None
     with pytest.raises(TrainingError, match=r"loss is nan at step 0: .*layer is 'dense'"):
         trainer.step(x, y)
     trainer.loss = loss
-    with torch.no_grad():
-        trainer.layers[0].weight[0, 0] = float("nan")
+    trainer.optimiser.param_groups[0]["lr"] = float("inf")
     with pytest.raises(TrainingError, match=r"change of layer 'lstm' is not finite at step 0"):
         trainer.step(x, y)
+    with torch.no_grad():
+        trainer.layers[0].weight[0, 0] = float("nan")
+    with pytest.raises(TrainingError, match=r"step 0: layer 'lstm' has weights that are not on the array"):
+        trainer.step(x, y)
+    trainer.layers[0].refresh()
     with pytest.raises(TrainingError, match=r"step 0: layer 'lstm' was given inputs that are not finite"):
         trainer.step(x * float("nan"), y)
     assert bench.array.cost.pulses == pulses
