@@ -20,7 +20,7 @@ CELLS = Block(0, 25, 0, 16)
 FORM: dict[str, Any] = {"volts": 3.3, "width": 10e-6, "gate": 1.3, "count": 3}
 """How cells are formed: more than the virgin ones need, three times."""
 PLAN: dict[str, Any] = {
-    "cells": "0:25,0:16", "cycles": 18, "step": 0.05, "positive": 1.5, "negative": -0.8, "set_gate": 3.0
+    "cells": "0:25,0:16", "cycles": 24, "step": 0.05, "positive": 1.5, "negative": -0.8, "set_gate": 3.0
 }  # fmt: skip
 """A wide SET gate and a RESET sweep that ends early: the deeper a RESET goes, the more V_RESET spreads from cycle to
 cycle, and the spread between cells is hard to see behind that."""
