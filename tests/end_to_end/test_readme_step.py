@@ -45,7 +45,7 @@ def test_it_runs_as_it_stands(here: Path) -> None:
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert 0.0 < summary["rest_drift"] < 0.2
     report = (out / "report.html").read_text(encoding="utf-8")
-    for text in ("Cells at rest", "Read the same cells again and again", "largest relative change of a cell at rest"):
+    for text in ("Cells at rest", "Read the same cells again and again", "relative change of the median cell at rest"):
         assert text in report
     assert (out / "figures" / "rest.png").stat().st_size > 5_000
     assert joined(out, "rest").conductance.size == 5 * 16

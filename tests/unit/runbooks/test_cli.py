@@ -345,7 +345,7 @@ def test_list_shows_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
         assert words in " ".join(out.split())
     _, out, _ = run_cli(capsys, "list", "steps", "--verbose")
     assert "stop_volts: float = 3.3" in out
-    assert "the stop rule for cells that do not form" in out
+    assert "the stop rule for cells that do not form" in " ".join(out.split())
     assert "prepare.set_volts: float = 2.5" in out, "parts under the names that --set takes"
     assert "set_starts: tuple[float, …] = [0.9, 1.2, 1.5]" in out
     assert max(map(len, out.splitlines())) <= 120
