@@ -18,6 +18,9 @@ from xbarlab.runbooks.stations import find_station, in_process_benches
 
 # Smaller still than the preset quick, on top of it.
 SMALLER: dict[str, dict[str, Any]] = {
+    # The quick presets as they are: a minute each, and every step of theirs is one to go on after.
+    "characterise_1t1r": {"levels.cycles": 2, "endurance.cycles": 100, "noise.seconds": 1},
+    "characterise_tio2": {"levels.cycles": 2, "endurance.cycles": 20, "half_select.pulses": 100, "reading.pulses": 100},
     "first_cell_tio2": {"iv.step": 0.1, "pulses.pulses": 20},
     "first_light_1t1r": {"form.cells": "0:4,0:8", "yield.cells": "0:4,0:8", "program.cells": "0:4,0:8",
                          "baseline.cells": "0:1,0:8", "iv.cells": "0:1,0:2", "iv.cycles": 2},

@@ -15,7 +15,7 @@ from xbarlab.runbooks.runner import resume as resumes
 from xbarlab.runbooks.runner import runner
 
 README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-(STEPS,) = re.findall(r"```python\n(from xbarlab import Block, Forecast.*?)```", README, re.DOTALL)
+(STEPS,) = re.findall(r"```python\n(import numpy as np\nfrom xbarlab import Block, Forecast.*?)```", README, re.DOTALL)
 RUNBOOK = """---
 title: Do cells stay?
 station: bench.station.yaml
@@ -192,7 +192,7 @@ def test_a_metric_of_two_meanings_is_refused(bench: FakeBench, here: Path, capsy
     (here / "small.md").write_text(runbook, encoding="utf-8")
     assert run("--plugin", "my_steps.py", "--plugin", "other.py") == 2
     said = capsys.readouterr().err
-    assert "metric 'rest_drift' is “largest relative change of a cell at rest [fraction]” in step 'rest'" in said
+    assert "metric 'rest_drift' is “relative change of the median cell at rest [fraction]” in step 'rest'" in said
     assert bench.opened == 0
 
 
