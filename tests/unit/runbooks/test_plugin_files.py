@@ -186,7 +186,7 @@ def test_a_number_that_is_not_defined_says_so(bench: FakeBench, here: Path) -> N
 
 
 def test_a_metric_of_two_meanings_is_refused(bench: FakeBench, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = STEPS.replace("cells_at_rest", "other_rest").replace("largest relative change", "another thing")
+    other = STEPS.replace("cells_at_rest", "other_rest").replace("relative change of the median cell", "another thing")
     (here / "other.py").write_text(other, encoding="utf-8")
     runbook = RUNBOOK.replace("---\nText", '  - {id: again, other_rest: {cells: "0:2,0:2"}}\n---\nText')
     (here / "small.md").write_text(runbook, encoding="utf-8")
