@@ -8,22 +8,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from support.training_bench import write_bench
-from xbarlab.cli import main
-from xbarlab.common.errors import RefusedError
-from xbarlab.protocols.measure.pulse_answer import PulseAnswerPlan, known_answer, pulse_answer
-from xbarlab.protocols.training.convert import convert
-from xbarlab.protocols.training.layers.array_layers import ArrayLinear
-from xbarlab.protocols.training.layers.array_weights import ArrayWeights
-from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor
-from xbarlab.protocols.training.rules.answers import answer_plan, require_answer
-from xbarlab.protocols.training.rules.by_name import name_of
-from xbarlab.protocols.training.rules.equal_pulses import Manhattan
-from xbarlab.protocols.training.trainer import ArrayTrainer
-from xbarlab.runbooks.stations import open_bench
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from xbarlab.cli import main  # noqa: E402
+from xbarlab.common.errors import RefusedError  # noqa: E402
+from xbarlab.protocols.measure.pulse_answer import PulseAnswerPlan, known_answer, pulse_answer  # noqa: E402
+from xbarlab.protocols.training.convert import convert  # noqa: E402
+from xbarlab.protocols.training.layers.array_layers import ArrayLinear  # noqa: E402
+from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
+from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor  # noqa: E402
+from xbarlab.protocols.training.rules.answers import answer_plan, require_answer  # noqa: E402
+from xbarlab.protocols.training.rules.by_name import name_of  # noqa: E402
+from xbarlab.protocols.training.rules.equal_pulses import Manhattan  # noqa: E402
+from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402
+from xbarlab.runbooks.stations import open_bench  # noqa: E402
 
 WITHIN = {"low": 40e-6, "high": 70e-6, "set_volts": 1.2, "reset_volts": 1.2, "volts_step": 0.0, "attempts": 200}
 STEP = 0.002 * 90e-6  # of the ideal devices
