@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..common.errors import RefusedError
 
@@ -59,6 +60,10 @@ class Block:
     def slices(self) -> tuple[slice, slice]:
         """Index of this rectangle in a whole-array map."""
         return slice(self.row0, self.row0 + self.nrows), slice(self.col0, self.col0 + self.ncols)
+
+    def where(self, mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+        """Return (row, col) in the array of the cells that a mask of this rectangle's shape holds, row by row."""
+        return [(row + self.row0, col + self.col0) for row, col in np.argwhere(mask).tolist()]
 
     def common(self, other: Block) -> Block | None:
         """Return the cells that both rectangles hold, None where they do not meet."""

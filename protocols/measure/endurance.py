@@ -352,7 +352,7 @@ def _result(
     }[int(at.stopped)]
     return EnduranceResult(
         plan=plan,
-        cells=[(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)],
+        cells=block.where(good & ~at.never),
         reads=EnduranceReads(
             cycles=cycles, off=off, on=on, good_at=at.good_at[rows, cols], failed_at=at.failed_at[rows, cols]
         ),

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from ...analysis.measurements.pulse_answer import (
@@ -272,8 +271,8 @@ def pulse_answer(array: CrossbarArray, plan: PulseAnswerPlan, run: Run | None = 
             work.add({"direction": way, "repeat": repeat, "start": start}, **reads)
             work.done(f"{NAMES[way]} from place {start + 1}", **reads)
         found = {
-            name: _gathered([[[work.piece(_unit(way, r, s), name)[mask] for s in range(plan.starts)]
-                              for r in range(plan.repeats)] for way in (UP, DOWN)])
+            name: np.array([[[work.piece(_unit(way, r, s), name)[mask] for s in range(plan.starts)]
+                             for r in range(plan.repeats)] for way in (UP, DOWN)], dtype=np.float64)
             for name in ("first", "before", "after")
         }  # fmt: skip
         answer = PulseAnswer(plan.within.low, plan.within.high, **found)
@@ -281,8 +280,7 @@ def pulse_answer(array: CrossbarArray, plan: PulseAnswerPlan, run: Run | None = 
         if work.begin("account"):
             work.done("kept", kept=_keep(array, summarise(answer, pulses)))
         kept = bool(work.piece("account", "kept"))
-    rows, cols = np.nonzero(mask)
-    cells = [(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)]
+    cells = block.where(mask)
     return PulseAnswerResult(cells=cells, answer=answer, pulses=pulses, kept=kept)
 
 
@@ -292,7 +290,3 @@ def _unit(way: int, repeat: int, start: int) -> str:
 
 def _read(array: CrossbarArray, block: Block, plan: PulseAnswerPlan) -> FloatArray:
     return array.read(block, average=plan.average).conductance
-
-
-def _gathered(units: list[list[list[NDArray[np.float64]]]]) -> FloatArray:
-    return np.array(units, dtype=np.float64)

@@ -259,7 +259,7 @@ def pulse_response(array: CrossbarArray, plan: PulseResponsePlan, run: Run | Non
             work.done(f"cycle {cycle + 1} of {plan.cycles}", readings=readings)
         trains = work.stack("readings")
     rows, cols = np.nonzero(mask)
-    cells = [(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)]
+    cells = block.where(mask)
     return PulseResponseResult(
         cells=cells, trains=Trains(counts, np.moveaxis(trains[..., rows, cols], -1, 0)), plan=plan
     )

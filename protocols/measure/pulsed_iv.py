@@ -381,8 +381,7 @@ def pulsed_iv(array: CrossbarArray, plan: PulsedIvPlan, run: Run | None = None) 
                 work.add(where, conductance=g[leg, point], volts=given, current=amps[leg, point])
             work.done(f"loop {cycle + 1} of {plan.cycles}", readings=g, current=amps, start=start)
         readings, current, start = (work.stack(name)[..., mask] for name in ("readings", "current", "start"))
-    rows, cols = np.nonzero(mask)
-    cells = [(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)]
+    cells = block.where(mask)
     g, amps, began = (np.moveaxis(one, -1, 0) for one in (readings, current, start))
     return PulsedIvResult(
         cells=cells,

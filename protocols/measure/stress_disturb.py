@@ -269,10 +269,9 @@ def stress_disturb(array: CrossbarArray, plan: StressPlan, run: Run | None = Non
             np.stack([work.piece(unit, name)[:, mask] for unit in names]).reshape(shape) for name in ("g", "change")
         )
         idle = np.stack([work.piece(f"state {state} left alone", "change")[:, mask] for state in range(2)])
-    rows, cols = np.nonzero(mask)
     return StressResult(
         plan=plan,
-        cells=[(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)],
+        cells=block.where(mask),
         grid=StressGrid(counts, np.asarray(plan.volts), change, idle, plan.level),
         conductance=g,
         scheme=spec.require_scheme(plan.scheme, writing=True),

@@ -270,8 +270,7 @@ def switching_kinetics(array: CrossbarArray, plan: KineticsPlan, run: Run | None
             )
             for side, (sign, volts, _, _) in enumerate(sides)
         )
-    rows, cols = np.nonzero(mask)
-    cells = [(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)]
+    cells = block.where(mask)
     return KineticsResult(cells=cells, grids=grids, plan=plan)
 
 

@@ -209,8 +209,7 @@ def compare_programming(array: CrossbarArray, plan: ComparePlan, run: Run | None
             )
             for bits, which in units
         )
-    rows, cols = np.nonzero(good)
-    cells = [(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)]
+    cells = block.where(good)
     return CompareResult(plan=plan, cells=cells, attempts=attempts, gates=array.spec.gate_axis is not None)
 
 

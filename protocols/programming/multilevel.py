@@ -21,7 +21,6 @@ from ..plan import Forecast, with_intervals
 from .planner import PlanningStaircase
 from .programming_plan import ProgrammingPlan
 from .targets import Goal, Levels
-from .verify_loop import VerifyLoop
 from .verify_state import Verdict, VerifyState
 
 if TYPE_CHECKING:
@@ -228,10 +227,9 @@ def multilevel(array: CrossbarArray, plan: MultilevelPlan, run: Run | None = Non
             work.add({"cycle": cycle, "place": place}, target=goal.target, **found)
             work.done(f"cycle {cycle + 1} of {plan.cycles}", **found)
         stacks = {name: _by_level(work.stack(name), order)[good] for name in names}
-    rows, cols = np.nonzero(good)
     return MultilevelResult(
         plan=plan,
-        cells=[(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)],
+        cells=block.where(good),
         reads=LevelReads(
             levels=values,
             at_end=stacks["at_end"],
@@ -255,10 +253,7 @@ def _program(
     """Program a block once; return reads at the end, after settling and again, pulses and verdicts."""
     state = VerifyState(goal, good, plan.acceptance())
     staircase.aim(goal)
-    loop = VerifyLoop(
-        array, block, state, staircase,
-        width=plan.width, average=plan.average, iterations_max=plan.iterations_max, reverify=plan.reverify(),
-    )  # fmt: skip
+    loop = plan.loop(array, block, state, staircase)
     while not loop.over:
         loop.go_on()
     state.close()

@@ -291,7 +291,7 @@ def _result(
     level = np.where(counts, nearest_level(wanted, levels), -1)
     return RetentionResult(
         plan=plan,
-        cells=[(int(row) + block.row0, int(col) + block.col0) for row, col in zip(rows, cols, strict=True)],
+        cells=block.where(good),
         reads=RetentionReads(
             seconds=seconds[:, rows, cols],
             conductance=g[:, rows, cols],
