@@ -152,17 +152,14 @@ def test_an_array_that_could_not_be_told_its_limits_is_refused() -> None:
     assert lacking_verbs(Untold, CrossbarArray) == ()
 
 
-def test_what_is_missing_of_an_open_instrument_is_told_too() -> None:
+def test_what_is_missing_of_an_open_instrument_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     for role, kind in ROLES.items():
         with pytest.raises(RefusedError, match=rf"{role} of probe is a FakeDriver .* cannot be a {kind.__name__}: it "):
             bench.array(**{role: FakeDriver(bench)})
-    del type(bench.row).facts
-    try:
-        with pytest.raises(RefusedError, match="cannot be a SourceMeter: it has no facts; use a driver"):
-            bench.array()
-    finally:
-        type(bench.row).facts = OtherSmu.facts
+    monkeypatch.delattr(type(bench.row), "facts")
+    with pytest.raises(RefusedError, match="cannot be a SourceMeter: it has no facts; use a driver"):
+        bench.array()
     with pytest.raises(RefusedError, match="no driver of this package has this role yet"):
         require_role(object(), Digitiser, where="it")
 
