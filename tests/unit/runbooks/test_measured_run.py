@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RunRecord, "_sections", lambda _: [])  # figures take most of the time
         patch.setattr(RunRecord, "drawn", lambda *_: None)
-        assert main(["run", str(place / "all.md"), "--out", str(place / "run"), "--quiet"]) == 0
+        assert main(["run", str(place / "all.md"), "--out", str(place / "run"), "--quiet", "--seed", "0"]) == 0
     return place / "run"
 
 
