@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...plots.plots import PALETTE, new_figure, note, styled
+from ...plots.plots import PALETTE, colours_of, new_figure, note, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,6 +54,7 @@ def normal_cdfs(ax: Axes, groups: Mapping[str, ArrayLike], *, positive: bool = F
     from scipy.special import ndtri
 
     widest = 0
+    colours = colours_of(len(groups))
     for k, (name, values) in enumerate(groups.items()):
         x = np.asarray(values, dtype=np.float64).ravel() / unit
         x = np.sort(x[np.isfinite(x) & (x > 0.0)] if positive else x[np.isfinite(x)])
@@ -63,7 +64,7 @@ def normal_cdfs(ax: Axes, groups: Mapping[str, ArrayLike], *, positive: bool = F
         share = (np.arange(x.size) + 0.5) / x.size
         dots = {"marker": "o", "markersize": 3.5, "linewidth": 0.8}
         style: dict[str, Any] = dots if x.size < 60 else {"linewidth": 1.7}
-        ax.plot(x, ndtri(share), color=PALETTE[k % len(PALETTE)], label=f"{name} (n = {x.size:,})", **style)
+        ax.plot(x, ndtri(share), color=colours[k], label=f"{name} (n = {x.size:,})", **style)
     if not widest:
         return False
     ends = 50.0 / widest, 100.0 - 50.0 / widest
