@@ -117,6 +117,15 @@ def median_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Est
     return Estimate(median, float(x[rank - 1]), float(x[n - rank]), n)
 
 
+def middle_estimate(values: ArrayLike) -> Estimate:
+    """Return the median with its interval; of fewer than six values, too few for one, the interval of their mean."""
+    found = median_estimate(values)
+    if math.isnan(found.low) and found.n > 1:
+        mean = mean_estimate(values)
+        return Estimate(found.value, min(mean.low, found.value), max(mean.high, found.value), found.n)
+    return found
+
+
 def std_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
     """Return the sample standard deviation with a jackknife interval of its logarithm.
 

@@ -78,8 +78,8 @@ def spectrum(values: ArrayLike, rate: float) -> Spectrum:
     if known.sum() < MIN_POINTS:
         nothing = np.empty(0)
         return Spectrum(nothing, nothing, nothing)
-    ends = np.flatnonzero(known)[[0, -1]]
-    x, known = (one[ends[0] : ends[1] + 1] for one in (x, known))
+    begin, end = int(known.argmax()), x.size - int(known[::-1].argmax())
+    x, known = x[begin:end], known[begin:end]
     x = np.where(known, x, x[known].mean())
     frequency, power = welch(x, rate, window="hann", nperseg=x.size, noverlap=0, detrend="constant")
     # The lowest two ordinates hold what the window leaves of the mean, the last is that of half the rate.

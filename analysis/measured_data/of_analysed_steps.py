@@ -19,7 +19,8 @@ def _read_noise(step: RanStep, structure: Structure) -> list[Made]:
     span = frame.groupby(["row", "col"])["time_s"].agg(["min", "max", "count"])
     rate = float(((span["count"] - 1) / (span["max"] - span["min"])).median())
     table = frame[["row", "col"]].assign(conductance=frame["current_A"] / volts, floor=frame["floor_current_A"] / volts)
-    protocol = Noise(kind="noise", rate=rate, **{**what_all_say(step), "read_volts": volts})
+    said: dict[str, Any] = {**what_all_say(step), "read_volts": volts}
+    protocol = Noise(kind="noise", rate=rate, **said)
     return [("", protocol, table.assign(index=table.groupby(["row", "col"]).cumcount()))]
 
 
@@ -90,8 +91,8 @@ def _pulsed_iv(step: RanStep, structure: Structure) -> list[Made]:
             loop=current["cycle"], volts=current["volts_V"], current=current["current_A"]
         )
         protocol = IvSweep(
-            kind="iv_sweep", positive_gate=gate_of(plan["set_gate"], structure),
-            negative_gate=gate_of(plan["reset_gate"], structure), compliance=plan.get("compliance"), dwell=plan["width"],
+            kind="iv_sweep", positive_gate=gate_of(plan["set_gate"], structure), dwell=plan["width"],
+            negative_gate=gate_of(plan["reset_gate"], structure), compliance=plan.get("compliance"),
             **what_all_say(step),
         )  # fmt: skip
         made.append((".loops", protocol, table))

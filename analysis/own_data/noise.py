@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.errors import RefusedError
-from ..estimates.estimates import Estimate, Floats, median_estimate
+from ..estimates.estimates import Estimate, Floats, middle_estimate
 from ..estimates.spectra import band_of
 from ..estimates.telegraph import MIN_JUMPS, MIN_POINTS
 from ..measurements.read_noise import NoiseTraces, noise_figure, noise_metrics, noise_table
@@ -32,7 +32,7 @@ def analyse_noise(measured: Measured) -> Finding:
     for level in ("low", "high"):
         times = [getattr(one, f"stay_{level}") for one in jumps]
         # Of one cell the interval is that of its jumps, of several that of the median over them.
-        numbers[f"rtn_stay_{level}"] = times[0] if len(times) == 1 else median_estimate([one.value for one in times])
+        numbers[f"rtn_stay_{level}"] = times[0] if len(times) == 1 else middle_estimate([one.value for one in times])
     white = sum(not np.isfinite(law.exponent.value) for law in found.laws)
     low, high = found.band
     said = (

@@ -38,6 +38,7 @@ def analyse_retention(measured: Measured) -> Finding:
     table["shift"] = table["after"] - table["before"]
     table["group"] = _groups(table)
     parts = {str(name): part for name, part in table.groupby("group", sort=False)}
+    alone = len(parts) == 1
     age = float(getattr(measured.protocol, "extrapolate_to", None) or TEN_YEARS)
     rests = {
         float(kelvins): rest  # pyright: ignore[reportArgumentType]  # a number, or nan
@@ -56,8 +57,12 @@ def analyse_retention(measured: Measured) -> Finding:
         tables.append((f"Level by level{where}.", retention_table(rest.reads, age)))
         if len(rest.cells) <= CELLS_SHOWN:
             tables.append((f"Cell by cell{where}.", drift_table(rest.reads, age).assign(cell=rest.cells)))
+    if rests:  # what was in between is in the figures and tables of its temperature
+        last = table.groupby("temperature", dropna=False)["time"].transform("max")
+        told = set(table.loc[table["time"] == last, "group"])
+        parts = {name: part for name, part in parts.items() if name in told}
     for name, part in parts.items():
-        numbers |= _numbers(part) if len(parts) == 1 else grouped(_key(name), _numbers(part))
+        numbers |= _numbers(part) if alone else grouped(_key(name), _numbers(part))
     remarks = _remarks(rests)
     figures += [
         ("Change of conductance against what it was: median and middle 80 % of cells.", shift_against_level(parts)),

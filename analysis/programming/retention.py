@@ -17,8 +17,7 @@ from ..estimates.estimates import (
     Estimate,
     Floats,
     fraction_estimate,
-    mean_estimate,
-    median_estimate,
+    middle_estimate,
     std_estimate,
 )
 from ..plots.plots import FAINT, colours_of, new_figure, note, si_prefix, styled
@@ -89,15 +88,6 @@ class RetentionReads:
         mine = self.cells_of(level)
         change = self.conductance[:, mine] - self.conductance[0, mine]
         return [std_estimate(one) for one in change]
-
-
-def middle_estimate(values: Floats) -> Estimate:
-    """Return the median with its interval; of fewer than six values, too few for one, the interval of their mean."""
-    found = median_estimate(values)
-    if math.isnan(found.low) and found.n > 1:
-        mean = mean_estimate(values)
-        return Estimate(found.value, min(mean.low, found.value), max(mean.high, found.value), found.n)
-    return found
 
 
 def retention_metrics(reads: RetentionReads, extrapolate_to: float) -> dict[str, Estimate]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...plots.plots import PALETTE, colours_of, new_figure, note, styled
+from ...plots.plots import PALETTE, colours_of, log_ticks, new_figure, note, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,18 +86,19 @@ def _few_decades(ax: Axes) -> None:
 
 
 @styled
-def states_over_cycles(on: Floats, off: Floats, *, title: str = "SET/RESET cycling") -> Figure:
+def states_over_cycles(on: Floats, off: Floats, cycle: Any, *, title: str = "SET/RESET cycling") -> Figure:
     """Draw resistance after SET and after RESET against the cycle: median over cells, and the middle 98 %.
 
     Parameters
     ----------
     on, off : array [cells, cycles] [Ω]
+    cycle : array [cycles]
+        Their numbers, from 1.
     """
     from matplotlib.ticker import EngFormatter
 
     figure, ax = new_figure(8.2, 4.4)
     ax.set(title=title, xlabel="Cycle", ylabel="Resistance", yscale="log")
-    cycle = np.arange(1, on.shape[1] + 1)
     for values, colour, name in ((off, PALETTE[1], "after RESET"), (on, PALETTE[0], "after SET")):
         seen = np.isfinite(values).any(axis=0)
         low, middle, high = np.full((3, len(cycle)), np.nan)
@@ -110,9 +111,12 @@ def states_over_cycles(on: Floats, off: Floats, *, title: str = "SET/RESET cycli
         ax.plot(
             cycle, middle, color=colour, linewidth=1.5, label=label, marker="o" if len(cycle) < 30 else None, ms=3.5
         )
-    if len(cycle) > 2000:
+    first, last = float(cycle[0]), float(cycle[-1])
+    if len(cycle) > 2000 or last - first > 5.0 * len(cycle):
         ax.set_xscale("log")
-    ax.set_xlim(1, max(len(cycle), 2))
+    ax.set_xlim(first, max(last, first + 1.0))
+    if ax.get_xscale() == "log":
+        log_ticks(ax.xaxis)
     ax.yaxis.set_major_formatter(EngFormatter("Ω"))
     figure.legend(loc="outside lower center", ncols=2)
     return figure

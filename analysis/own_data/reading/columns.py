@@ -318,7 +318,11 @@ def _split(text: str, frame: DataFrame, path: Path) -> tuple[str | int, str]:
         return bare[name], unit.strip()
     if text.isdigit():
         return _position(text, frame, path), ""
-    raise RefusedError(f"{path}: {unknown('column', text, names)}")
+    raise RefusedError(f"{path}: {unknown('column', name if _is_unit(unit) else text, names)}")
+
+
+def _is_unit(text: str) -> bool:
+    return bool(text) and unit_in(f"x ({text.strip()})")[1] != ""
 
 
 def _position(name: str, frame: DataFrame, path: Path) -> str | int:

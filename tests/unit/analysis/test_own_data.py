@@ -227,8 +227,9 @@ def test_the_window_of_cycling_its_spreads_and_the_first_failure() -> None:
 
 def test_a_failure_is_three_cycles_in_a_row() -> None:
     window = np.array([[9.0, 1.0, 1.0, 9.0, 1.0], [1.0, 1.0, 1.0, 9.0, 9.0], [9.0, 1.0, np.nan, 1.0, 1.0]])
-    np.testing.assert_array_equal(first_failures(window), [np.nan, 1.0, np.nan])
-    assert np.isnan(first_failures(window[:, :2])).all()
+    np.testing.assert_array_equal(first_failures(window, np.arange(1, 6)), [np.nan, 1.0, np.nan])
+    np.testing.assert_array_equal(first_failures(window, [10, 100, 101, 102, 1000]), [np.nan, 10.0, np.nan])
+    assert np.isnan(first_failures(window[:, :2], [1, 2])).all()
 
 
 def test_readings_that_have_no_resistance_are_left_out_and_counted() -> None:
