@@ -12,6 +12,7 @@ from .estimates import CONFIDENCE, UNKNOWN, Estimate, Floats
 
 MIN_POINTS = 64
 _BINS = 12  # per decade
+_OFF_GRID, _ON_GRID = 0.25, 0.9  # of a step; share of the differences
 PERIODS_LEAST, PART_OF_RATE = 8.0, 4.0
 """The band of an exponent begins at so many periods in a trace, and ends at this part of the rate."""
 _NOTHING = 1e-3  # of the least of the power law: a white part that is none
@@ -177,7 +178,10 @@ def noise_figures(values: ArrayLike, rate: float) -> dict[str, float]:
 
 
 def converter_step(values: ArrayLike) -> float:
-    """Return the least difference between two samples: the step of the converter on its range; nan if none."""
+    """Return the least difference between two samples: the step of the converter on its range.
+
+    nan where there is none, or where the differences are no multiples of it: such samples are on no grid.
+    """
     levels = np.unique(np.asarray(values, dtype=np.float64))
     levels = levels[np.isfinite(levels)]
     steps = np.diff(levels)
@@ -185,4 +189,8 @@ def converter_step(values: ArrayLike) -> float:
         return math.nan
     # Values that went through single precision differ by rounding, too.
     real = steps[steps > 1e-6 * float(np.abs(levels).max())]
-    return float(real.min()) if real.size else math.nan
+    if not real.size:
+        return math.nan
+    multiples = real / real.min()
+    on_grid = np.abs(multiples - np.round(multiples)) < _OFF_GRID
+    return float(real.min()) if on_grid.mean() >= _ON_GRID else math.nan

@@ -318,7 +318,7 @@ def _split(text: str, frame: DataFrame, path: Path) -> tuple[str | int, str]:
         return bare[name], unit.strip()
     if text.isdigit():
         return _position(text, frame, path), ""
-    raise RefusedError(f"{path}: {unknown('column', name if _is_unit(unit) else text, names)}")
+    raise RefusedError(f"{path}: {unknown('column', name if colon and _is_unit(unit) else text, names)}")
 
 
 def _is_unit(text: str) -> bool:

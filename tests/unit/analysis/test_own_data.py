@@ -255,13 +255,13 @@ def test_states_the_wrong_way_round_are_noticed() -> None:
 
 @pytest.mark.parametrize("first", [0.0, 1.0])
 def test_a_bake_whose_time_runs_back_is_refused(first: float) -> None:
-    time = np.tile([first, 10.0, 100.0, 1000.0], 3)
-    frame = pd.DataFrame({"cell": np.repeat(np.arange(3), 4), "t": time, "G": 1e-4 - 1e-6 * np.arange(12)})
+    time = np.tile([first, 10.0, 100.0, 1000.0, 1e4], 3)
+    frame = pd.DataFrame({"cell": np.repeat(np.arange(3), 5), "t": time, "G": 1e-4 - 1e-6 * np.arange(15)})
     assert "retention_drift_nu" in one(analyse.retention(frame, cell="cell", time="t", siemens="G")).metrics()
-    frame.loc[6, "t"] = 5.0
-    with pytest.raises(RefusedError, match="time runs back, from 10 to 5 s in reading 7"):
+    frame.loc[7, "t"] = 5.0
+    with pytest.raises(RefusedError, match="time runs back, from 10 to 5 s in reading 8"):
         analyse.retention(frame, cell="cell", time="t", siemens="G")
-    ovens = frame.assign(oven=np.where(frame.index % 4 < 2, 300.0, 400.0))
+    ovens = frame.assign(oven=np.where(frame.index % 5 < 2, 300.0, 400.0))
     analyse.retention(ovens, cell="cell", time="t", siemens="G", temperature="oven")
 
 
