@@ -107,7 +107,7 @@ def floor_of(cell: Floats, nothing: Floats) -> float:
 
 def relative_noise(traces: NoiseTraces) -> Estimate:
     """Return `read_noise_rel`: σ_I/I over the floor, median over cells."""
-    return middle_estimate(traces.relative)
+    return middle_estimate(traces.relative, positive=True)
 
 
 def noise_metrics(traces: NoiseTraces) -> dict[str, Estimate]:
@@ -119,13 +119,15 @@ def noise_metrics(traces: NoiseTraces) -> dict[str, Estimate]:
     exponents = np.array([law.exponent.value for law in traces.laws], dtype=np.float64)
     seen = {"noise_rel": relative_noise(traces)}
     if traces.floor_known:
-        floor = middle_estimate(traces.floor_sigma / np.abs(traces.mean))
+        floor = middle_estimate(traces.floor_sigma / np.abs(traces.mean), positive=True)
         seen = {"read_noise_rel": relative_noise(traces), "read_noise_floor_rel": floor}
     return {
         **seen,
         "one_over_f_exponent": middle_estimate(exponents[~jumps]),
         "rtn_cell_fraction": fraction_estimate(int(jumps.sum()), int(jumps.size)),
-        "rtn_amplitude_rel": middle_estimate([(one.high - one.low) / abs(mean) for one, mean in _jumping(traces)]),
+        "rtn_amplitude_rel": middle_estimate(
+            [(one.high - one.low) / abs(mean) for one, mean in _jumping(traces)], positive=True
+        ),
     }
 
 

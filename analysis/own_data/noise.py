@@ -32,7 +32,9 @@ def analyse_noise(measured: Measured) -> Finding:
     for level in ("low", "high"):
         times = [getattr(one, f"stay_{level}") for one in jumps]
         # Of one cell the interval is that of its jumps, of several that of the median over them.
-        numbers[f"rtn_stay_{level}"] = times[0] if len(times) == 1 else middle_estimate([one.value for one in times])
+        numbers[f"rtn_stay_{level}"] = (
+            times[0] if len(times) == 1 else middle_estimate([one.value for one in times], positive=True)
+        )
     white = sum(not np.isfinite(law.exponent.value) for law in found.laws)
     low, high = found.band
     said = (
