@@ -133,7 +133,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import a public name from its home on first use."""
     if name == "analyse":
-        return import_module(".analysis.own_data.analyse", __name__)
+        return import_module(".runbooks.commands.analyse_python", __name__)
     if name in _HOMES:
         return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(

@@ -52,12 +52,14 @@ OWN_DATA: dict[str, tuple[str, str]] = {
     "shift_median": ("S", "conductance after minus before; median over cells"),
     "shift_relative_median": (FRACTION, "conductance after over before, minus 1; median over cells"),
     "shift_std": ("S", "standard deviation over cells of conductance after minus before"),
-    "drift_line_nu": ("", "ν of G(t) = G(t0)·(t/t0)^−ν, a straight line in the logarithms; median over cells"),
-    "noise_rel": (FRACTION, "σ_G/G of a trace, the instrument's own floor not taken off; geometric mean over cells"),
-    "psd_exponent": (
-        "",
-        "minus the slope of log PSD against log f, from 0.05 Hz to a quarter of the rate; mean over cells",
+    "noise_rel": (FRACTION, "σ_I/I of a trace, the instrument's own floor not taken off; median over cells"),
+    "rtn_stay_low": (
+        "s",
+        "mean time on the lower level of telegraph noise; median over cells that have two levels, of one with the "
+        "interval of its jumps",
     ),
+    "rtn_stay_high": ("s", "as rtn_stay_low, on the higher level"),
+    "separable_bits": ("", "log2 of separable_levels"),
     "r_read_median": ("Ω", "1/G of the cells of a map; median"),
     "row_spread": ("", "standard deviation of ln R between rows, each by its mean (two-way random-effects model)"),
     "col_spread": ("", "standard deviation of ln R between columns, each by its mean (two-way random-effects model)"),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ..analysis.estimates.slow_noise import noise_figures
+from ..analysis.estimates.spectra import noise_figures
 from ..analysis.measured_data.measured import Measured
 from ..analysis.measured_data.protocols import Noise, PulseSweep
 from .replay.passive import waveform
@@ -270,7 +270,7 @@ def _noise(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
         noise_figures(trace["conductance"].to_numpy(), float(protocol.rate or 1.0))
         for _, trace in measured.table.groupby("cell")
     ]
-    for what, unit in (("sd", "ln sd/G"), ("slope", "slope")):
+    for what, unit in (("sd", "ln sd/G"), ("exponent", "1/f exponent")):
         pick = np.log if what == "sd" else np.asarray
         for high in (False, True):
             mine = np.asarray([one[what] for one in real if (one["conductance"] >= NOISE_LEAST) == high])

@@ -117,6 +117,19 @@ def median_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Est
     return Estimate(median, float(x[rank - 1]), float(x[n - rank]), n)
 
 
+def middle_estimate(values: ArrayLike, *, positive: bool = False) -> Estimate:
+    """Return the median with its interval; of fewer than six values, too few for one, the interval of their mean.
+
+    Of what is ``positive`` it is that of the geometric mean, which does not reach below 0; of two values there is none.
+    """
+    found = median_estimate(values)
+    if math.isnan(found.low) and found.n > (2 if positive else 1):
+        logs = positive and bool((_finite(values) > 0.0).all())
+        mean = geometric_mean_estimate(values) if logs else mean_estimate(values)
+        return Estimate(found.value, min(mean.low, found.value), max(mean.high, found.value), found.n)
+    return found
+
+
 def std_estimate(values: ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
     """Return the sample standard deviation with a jackknife interval of its logarithm.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,9 @@ from .estimates import CONFIDENCE, UNKNOWN, Estimate, Floats
 
 MIN_POINTS = 64
 _BINS = 12  # per decade
+_OFF_GRID, _ON_GRID = 0.25, 0.9  # of a step; share of the differences
+PERIODS_LEAST, PART_OF_RATE = 8.0, 4.0
+"""The band of an exponent begins at so many periods in a trace, and ends at this part of the rate."""
 _NOTHING = 1e-3  # of the least of the power law: a white part that is none
 _HANN = 35.0 / 18.0  # variance of the mean of neighbouring ordinates under a Hann window, over that of independent ones
 
@@ -63,7 +65,9 @@ class PowerLaw:
 
 
 def spectrum(values: ArrayLike, rate: float) -> Spectrum:
-    """Return the spectrum of samples taken at ``rate`` [1/s]; values that are not finite are replaced by the mean.
+    """Return the spectrum of samples taken at ``rate`` [1/s].
+
+    Values that are not finite are left out at the ends, and replaced by the mean elsewhere.
 
     Welch's method (``scipy.signal.welch``) with one segment, Hann window, mean taken off, so that the lowest
     frequencies are kept; it is averaged over frequency instead, in bins of equal width in ln f.
@@ -75,6 +79,8 @@ def spectrum(values: ArrayLike, rate: float) -> Spectrum:
     if known.sum() < MIN_POINTS:
         nothing = np.empty(0)
         return Spectrum(nothing, nothing, nothing)
+    begin, end = int(known.argmax()), x.size - int(known[::-1].argmax())
+    x, known = x[begin:end], known[begin:end]
     x = np.where(known, x, x[known].mean())
     frequency, power = welch(x, rate, window="hann", nperseg=x.size, noverlap=0, detrend="constant")
     # The lowest two ordinates hold what the window leaves of the mean, the last is that of half the rate.
@@ -88,11 +94,21 @@ def spectrum(values: ArrayLike, rate: float) -> Spectrum:
     return Spectrum(middle[filled], mean[filled], np.maximum(count[filled] / _HANN, 0.5))
 
 
+def band_of(rate: float, seconds: float) -> tuple[float, float]:
+    """Return the band [Hz] in which the exponent of a trace is found where nobody says another one.
+
+    From eight periods in the trace, where its mean and its window reach, to a quarter of the rate, where the filter of
+    the instrument does.
+    """
+    return PERIODS_LEAST / seconds, rate / PART_OF_RATE
+
+
 def power_law(seen: Spectrum, *, confidence: float = CONFIDENCE) -> PowerLaw:
     """Fit A·f^−β + W to a spectrum.
 
-    Maximum likelihood for ordinates that follow a Γ law around S(f) (Whittle's likelihood). Where white
-    noise alone has the lower BIC there is no exponent. The interval of β is from the curvature of the likelihood.
+    Maximum likelihood for ordinates that follow a Γ law around S(f) (Whittle's likelihood), with its gradient. Where
+    white noise alone has the lower BIC there is no exponent. The interval of β is from the Fisher information. How far
+    it is off, and how often the interval holds the exponent: ``tests/benchmarks/study_noise_slope.py``.
     Source: P. Whittle, Ark. Mat. 2, 423 (1953).
     """
     from scipy.optimize import minimize
@@ -103,71 +119,69 @@ def power_law(seen: Spectrum, *, confidence: float = CONFIDENCE) -> PowerLaw:
         return PowerLaw(UNKNOWN, math.nan, math.nan)
     middle = math.exp(float(np.log(f).mean()))
     size = float(np.exp(np.average(np.log(p), weights=k)))
-    x = np.log(f / middle)
+    x, y = np.log(f / middle), p / size
 
-    def misfit(model: Floats) -> float:
-        s = np.clip(model, 1e-30, 1e30)
-        return float(k @ (p / size / s + np.log(s)))
+    def parts(logs: Floats) -> tuple[Floats, Floats]:
+        """Return S(f) and its derivatives by ln A, β and, where that is in ``logs``, ln W."""
+        rising = np.exp(np.clip(logs[0] - logs[1] * x, -60.0, 60.0))
+        slopes = [rising, -x * rising]
+        if logs.size < 3:
+            return rising, np.stack(slopes)
+        base = np.full(f.size, math.exp(min(max(float(logs[2]), -60.0), 60.0)))
+        return rising + base, np.stack([*slopes, base])
 
-    white = float(np.average(p / size, weights=k))
-    alone = 2.0 * misfit(np.full(f.size, white)) + math.log(float(k.sum()))
+    def misfit(logs: Floats) -> tuple[float, Floats]:
+        s, slopes = parts(logs)
+        return float(k @ (y / s + np.log(s))), slopes @ (k * (1.0 - y / s) / s)
 
-    def rising(logs: Floats) -> Floats:
-        return np.exp(np.clip(logs[0] - logs[1] * x, -60.0, 60.0))
+    def error_of(logs: Floats) -> float:
+        s, slopes = parts(logs)
+        each = slopes / s
+        try:
+            variance = float(np.linalg.inv((each * k) @ each.T)[1, 1])
+        except np.linalg.LinAlgError:
+            return math.nan
+        return math.sqrt(variance) if variance > 0.0 else math.nan
 
-    def both(logs: Floats) -> Floats:
-        return rising(logs) + math.exp(min(float(logs[2]), 60.0))
-
-    ends = [slice(None, max(f.size // 4, 1)), slice(-max(f.size // 8, 1), None)]
-    low, high = (math.log(float(np.average(p[end] / size, weights=k[end]))) for end in ends)
-    slope = (low - high) / max(float(x[-1] - x[0]), 1e-9)
-
-    def fitted(model: Callable[[Floats], Floats], *starts: list[float]) -> tuple[float, Floats, float]:
-        def wrong(logs: Floats) -> float:
-            return misfit(model(logs))
-
-        fits = [minimize(wrong, start, method="BFGS") for start in starts]
+    def fitted(*starts: list[float]) -> tuple[float, Floats, float]:
+        fits = [minimize(misfit, start, jac=True, method="BFGS") for start in starts]
         best = fits[int(np.argmin([float(fit.fun) for fit in fits]))]
         at = np.asarray(best.x, dtype=np.float64)
-        return float(best.fun), at, _error_of_slope(wrong, at)
+        return float(best.fun), at, error_of(at)
 
-    least, at, error = fitted(both, [0.5 * (low + high), 1.0, high], [low - 2.0, 1.5, high])
+    white = float(np.average(y, weights=k))
+    count = math.log(float(k.sum()))
+    alone = 2.0 * float(k @ (y / white + math.log(white))) + count
+    ends = [slice(None, max(f.size // 4, 1)), slice(-max(f.size // 8, 1), None)]
+    low, high = (math.log(float(np.average(y[end], weights=k[end]))) for end in ends)
+    least, at, error = fitted([0.5 * (low + high), 1.0, high], [low - 2.0, 1.5, high])
     base = math.exp(min(float(at[2]), 60.0))
-    if base < _NOTHING * float(rising(at).min()) or not math.isfinite(error):
-        least, at, error = fitted(rising, [0.0, slope])
+    if base < _NOTHING * float(np.exp(np.clip(at[0] - at[1] * x, -60.0, 60.0)).min()) or not math.isfinite(error):
+        least, at, error = fitted([0.0, (low - high) / max(float(x[-1] - x[0]), 1e-9)])
         base = 0.0
     beta = float(at[1])
-    if 2.0 * least + at.size * math.log(float(k.sum())) >= alone or beta <= 0.0:
+    if 2.0 * least + at.size * count >= alone or beta <= 0.0:
         return PowerLaw(UNKNOWN, 0.0, white * size)
     half = float(ndtri(0.5 + confidence / 2.0)) * error
     found = Estimate(beta, beta - half, beta + half, round(float(k.sum())))
     return PowerLaw(found, math.exp(float(at[0])) * size * middle**beta, base * size)
 
 
-def _error_of_slope(misfit: Callable[[Floats], float], at: Floats) -> float:
-    """Return the standard error of the second parameter from the curvature of the likelihood."""
-    n, step = at.size, 1e-3
-    curve = np.empty((n, n))
-
-    def value(*moves: tuple[int, float]) -> float:
-        there = at.copy()
-        for which, by in moves:
-            there[which] += by
-        return misfit(there)
-
-    for i in range(n):
-        for j in range(n):
-            corners = [value((i, a * step), (j, b * step)) * a * b for a in (1, -1) for b in (1, -1)]
-            curve[i, j] = sum(corners) / (4.0 * step * step)
-    try:
-        variance = float(np.linalg.inv(curve)[1, 1])
-    except np.linalg.LinAlgError:
-        return math.nan
-    return math.sqrt(variance) if variance > 0.0 else math.nan
+def noise_figures(values: ArrayLike, rate: float) -> dict[str, float]:
+    """Return mean, standard deviation over the mean, and exponent of the spectrum of one trace; 0 of white noise."""
+    x = np.asarray(values, dtype=np.float64).ravel()
+    x = x[np.isfinite(x)]
+    mean = float(x.mean())
+    law = power_law(spectrum(x / mean, rate).inside(band_of(rate, x.size / rate)))
+    beta = law.exponent.value
+    return {"conductance": mean, "sd": float(x.std() / mean), "exponent": beta if math.isfinite(beta) else 0.0}
 
 
 def converter_step(values: ArrayLike) -> float:
-    """Return the least difference between two samples: the step of the converter on its range; nan if none."""
+    """Return the least difference between two samples: the step of the converter on its range.
+
+    nan where there is none, or where the differences are no multiples of it: such samples are on no grid.
+    """
     levels = np.unique(np.asarray(values, dtype=np.float64))
     levels = levels[np.isfinite(levels)]
     steps = np.diff(levels)
@@ -175,4 +189,8 @@ def converter_step(values: ArrayLike) -> float:
         return math.nan
     # Values that went through single precision differ by rounding, too.
     real = steps[steps > 1e-6 * float(np.abs(levels).max())]
-    return float(real.min()) if real.size else math.nan
+    if not real.size:
+        return math.nan
+    multiples = real / real.min()
+    on_grid = np.abs(multiples - np.round(multiples)) < _OFF_GRID
+    return float(real.min()) if on_grid.mean() >= _ON_GRID else math.nan

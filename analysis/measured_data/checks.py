@@ -25,6 +25,7 @@ ANY_CELL = (1e-10, 2e-2)
 _RANGES = {
     "volts": (0.05, 20.0),
     "gate": (0.05, 20.0),
+    "current": (1e-13, 0.1),
     "width": (1e-10, 100.0),
     "time": (1e-9, 1e9),
     "temperature": (4.0, 1000.0),
@@ -34,8 +35,10 @@ _ALTERNATIVES = {
     "V": (("V", "mV", "uV", "kV"),),
     "s": (("s", "ms", "us", "ns", "ps"),),
     "K": (("K", "°C"),),
+    "A": (("A", "mA", "uA", "nA"),),
 }
-_OF = {"volts": "V", "gate": "V", "width": "s", "time": "s", "temperature": "K"}
+_OF = {"current": "A", "volts": "V", "gate": "V", "width": "s", "time": "s", "temperature": "K"}
+_LARGEST = {"volts", "gate", "current"}
 _CONDUCTANCES = ("before", "after", "conductance")
 
 
@@ -70,6 +73,13 @@ def _refuse_constants(table: Any, entry: Entry, where: str) -> None:
                 f"{where}: {name} is constant: every one of {len(values)} lines has {_said(values[0], name)}: is it "
                 "the right column?"
             )
+    if protocol.kind == "cycling":
+        for state, part in table.groupby("state"):
+            if len(part) > 2 and part["conductance"].nunique() == 1:
+                raise RefusedError(
+                    f"{where}: every one of {len(part)} readings of {state} is "
+                    f"{_said(part['conductance'].iloc[0], 'conductance')}: is it the right column?"
+                )
 
 
 def _refuse_other_units(table: Any, entry: Entry, where: str) -> None:
@@ -78,6 +88,8 @@ def _refuse_other_units(table: Any, entry: Entry, where: str) -> None:
         spans["volts"] = entry.plausible.volts
     usual = ANY_CELL if entry.protocol.kind in {"map", "noise"} else SWITCHING
     spans |= dict.fromkeys((*_CONDUCTANCES, "high"), entry.plausible.conductance or usual)
+    if getattr(entry.protocol, "current_in", "A") != "A":  # it is in volts across a resistor
+        del spans["current"]
     for name, (least, most) in spans.items():
         if name not in table:
             continue
@@ -86,7 +98,8 @@ def _refuse_other_units(table: Any, entry: Entry, where: str) -> None:
             continue
         unit = _OF.get(name, "S")
         key = "conductance" if unit == "S" else name
-        remedy = f"widen plausible.{key}" if key in {"conductance", "volts"} else "correct the file"
+        asked = f"widen plausible.{key} (--plausible {key}=LEAST,MOST)"
+        remedy = asked if key in {"conductance", "volts"} else "correct the file"
         raise RefusedError(
             f"{where}: {name} of {_said(bulk, name)} {_whose(name)}, where {_said(least, name)} to "
             f"{_said(most, name)} is expected{_guess(name, unit, bulk, least, most, entry)}; if it is right as it is, "
@@ -96,7 +109,7 @@ def _refuse_other_units(table: Any, entry: Entry, where: str) -> None:
 
 
 def _whose(name: str) -> str:
-    if name in {"volts", "gate"}:
+    if name in _LARGEST:
         return "at the largest"
     return "in the middle" if name in _OF else "in the better-conducting tenth"
 
@@ -107,7 +120,7 @@ def _bulk(values: NDArray[np.float64], name: str) -> float | None:
     finite = finite[finite > 0.0]
     if not len(finite):
         return None
-    if name in {"volts", "gate"}:
+    if name in _LARGEST:
         return float(finite.max())
     return float(np.quantile(finite, 0.5 if name in _OF else 0.9))
 

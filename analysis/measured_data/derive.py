@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...common.errors import RefusedError
-from .kinds import COLUMNS, a_kind
-from .protocols import Cycling, IvSweep, PulseSweep
+from .kinds import COLUMNS, EITHER, MAY_LACK, a_kind
+from .protocols import Cycling, IvSweep, Noise, PulseSweep
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,6 +33,8 @@ def derive(table: Any, protocol: Any, *, where: str) -> DataFrame:
         "cycling": _cycling,
         "write_verify": _write_verify,
         "bake": _bake,
+        "noise": _noise,
+        "reprogramming": _reprogramming,
         "iv_sweep": _iv_sweep,
         "pulse_train": _pulse_train,
     }
@@ -45,7 +47,7 @@ def derive(table: Any, protocol: Any, *, where: str) -> DataFrame:
         if name in table:
             if quantity.holds == "counts" and table[name].notna().all():
                 table[name] = table[name].round().astype(np.int64)
-        elif name not in ("row", "col", "time") and not (kind == "bake" and name == "conductance"):
+        elif name not in ("row", "col", "time", *MAY_LACK.get(kind, ())):
             table[name] = np.nan
     return table[[name for name in COLUMNS[kind] if name in table]].reset_index(drop=True)
 
@@ -60,6 +62,14 @@ def _refuse_missing(table: Any, kind: str, where: str) -> None:
                 "all; "
                 f"there is {have}"
             )
+
+    groups = EITHER.get(kind, ())
+    if groups and not any(set(group) <= set(table.columns) for group in groups):
+        wanted = " or ".join(" and ".join(group) for group in groups)
+        raise RefusedError(
+            f"{where}: columns: {a_kind([kind])} needs {wanted}: name the columns; there is "
+            f"{', '.join(map(str, table.columns)) or 'nothing'}"
+        )
 
 
 def refuse_time_back(table: Any, kind: str, where: str) -> None:
@@ -163,11 +173,6 @@ def _write_verify(table: Any, protocol: Any, where: str) -> Any:
 def _bake(table: Any, protocol: Any, where: str) -> Any:
     if {"before", "after"} <= set(table.columns):
         return table.drop(columns="conductance", errors="ignore")
-    if "conductance" not in table:
-        raise RefusedError(
-            f"{where}: columns: a bake needs before and after, or conductance and time in one line per reading, time 0 "
-            "before the bake"
-        )
     if (table["time"] < 0.0).any():
         raise RefusedError(
             f"{where}: a time of {table['time'].min():.4g} s: times count from the reading before, which is 0"
@@ -176,10 +181,42 @@ def _bake(table: Any, protocol: Any, where: str) -> Any:
     later = table[table["time"] > 0.0].rename(columns={"conductance": "after"})
     if not len(first) or not len(later):
         raise RefusedError(f"{where}: columns: readings of time 0 (before the bake) and of later times are needed")
+    later = later.drop(columns="before", errors="ignore")
     before = first[["cell", "temperature", "conductance"]].rename(columns={"conductance": "before"})
     if before.duplicated(["cell", "temperature"]).any():
         raise RefusedError(f"{where}: a cell has two readings of time 0 at one temperature: which is before the bake?")
     return later.merge(before, on=["cell", "temperature"], how="inner")
+
+
+def _noise(table: Any, protocol: Noise, where: str) -> Any:
+    for current, conductance in (("current", "conductance"), ("floor_current", "floor")):
+        if current not in table:
+            continue
+        if conductance not in table:
+            if not protocol.read_volts:
+                raise RefusedError(
+                    f"{where}: at how many volts was the {current.replace('_', ' ')} read? say read_volts "
+                    "(--read-volts 0.2V)"
+                )
+            table[conductance] = table[current] / protocol.read_volts
+        table = table.drop(columns=current)
+    return table
+
+
+def _reprogramming(table: Any, protocol: Any, where: str) -> Any:
+    if "level" not in table:
+        values = sorted(set(table["target"]))
+        table["level"] = table["target"].map(values.index)
+    if "cycle" not in table:
+        table["cycle"] = table.groupby(["cell", "level"]).cumcount()
+    twice = table.duplicated(["cell", "cycle", "level"])
+    if twice.any():
+        one = table[twice].iloc[0]
+        raise RefusedError(
+            f"{where}: cell {one['cell']:g} was programmed to level {one['level']:g} in cycle {one['cycle']:g} twice: "
+            "name the columns that tell cells, levels and cycles apart"
+        )
+    return table
 
 
 def _iv_sweep(table: Any, protocol: IvSweep, where: str) -> Any:

@@ -224,6 +224,8 @@ def _without_missing(table: Any, place: _Place) -> Any:
         quantity = place.kinds.get(str(name))
         values = table[name]
         gone = np.asarray(values.isna())
+        if quantity is not None and quantity.ends:
+            continue
         if quantity is not None and quantity.holds == "numbers" and not quantity.open:
             gone = gone | ~np.isfinite(np.asarray(values, np.float64))
         if gone.any() and place.entry.missing == "refuse":

@@ -5,8 +5,9 @@ pulse_sweep    cell, repeat, step, volts [V], gate [V], width [s], before, after
 forming        cell, volts, gate [V], after [S], success
 cycling        cell, cycle, state ("HRS", "LRS"), conductance [S]
 write_verify   cell, level, low, high [S], reads, sets, resets, pulses, coarse, fine, after [S], success
-bake           cell, before, after [S], time [s], temperature [K]
-noise          cell, index, conductance [S], time [s]
+bake           cell, level, before, after [S], time [s], temperature [K]
+reprogramming  cell, cycle, level, target, conductance, end, again [S], accepted, pulses, width [s]
+noise          cell, index, conductance, floor [S], time [s]
 iv_sweep       cell, loop, point, volts [V], current [A], time [s]
 pulse_train    cell, step, volts, gate [V], width [s], conductance [S]
 map            cell, row, col, conductance [S]
@@ -14,7 +15,8 @@ map            cell, row, col, conductance [S]
 
 ``volts`` are across cell and transistor and positive where they SET. ``row`` and ``col`` are there where the data have
 them. A gate is NaN where there is none, and so is a count that the data do not have. ``count`` is how many such pulses
-led to a reading; ``pulses`` are SETs and RESETs together.
+led to a reading; ``pulses`` are SETs and RESETs together. ``floor`` is what the instrument reads with no voltage at
+the cells, as a conductance, and NaN once that trace has ended.
 """
 
 from __future__ import annotations
@@ -32,12 +34,15 @@ class Quantity:
     ----------
     open : bool
         It may be infinite: the edge of a window that is open to one side.
+    ends : bool
+        It may end before the others do: lines without it count.
     """
 
     unit: str = ""
     holds: Literal["numbers", "counts", "cells", "states", "flags"] = "numbers"
     needed: bool = True
     open: bool = False
+    ends: bool = False
 
 
 _CELL = {
@@ -65,10 +70,19 @@ COLUMNS: dict[str, dict[str, Quantity]] = {
         "after": _SIEMENS, "success": _FLAG,
     },
     "bake": {
-        **_CELL, "before": Quantity("S", needed=False), "after": Quantity("S", needed=False),
+        **_CELL, "level": _COUNT, "before": Quantity("S", needed=False), "after": Quantity("S", needed=False),
         "conductance": Quantity("S", needed=False), "time": _SECONDS, "temperature": Quantity("K"),
     },
-    "noise": {**_CELL, "index": _COUNT, "conductance": _SIEMENS, "time": Quantity("s", needed=False)},
+    "reprogramming": {
+        **_CELL, "cycle": _COUNT, "level": _COUNT, "target": Quantity("S", needed=False), "conductance": _SIEMENS,
+        "end": Quantity("S", needed=False), "again": Quantity("S", needed=False), "accepted": _FLAG, "pulses": _COUNT,
+        "width": Quantity("s", needed=False),
+    },
+    "noise": {
+        **_CELL, "index": _COUNT, "conductance": Quantity("S", needed=False), "current": Quantity("A", needed=False),
+        "floor": Quantity("S", needed=False, ends=True), "floor_current": Quantity("A", needed=False, ends=True),
+        "time": Quantity("s", needed=False),
+    },
     "iv_sweep": {
         **_CELL, "loop": _COUNT, "point": _COUNT, "volts": _VOLTS, "current": Quantity("A"),
         "time": Quantity("s", needed=False),
@@ -80,6 +94,16 @@ COLUMNS: dict[str, dict[str, Quantity]] = {
     "map": {**_CELL, "conductance": _SIEMENS},
 }  # fmt: skip
 """Kind of protocol -> quantity -> column."""
+EITHER: dict[str, tuple[tuple[str, ...], ...]] = {
+    "bake": (("before", "after"), ("conductance",)),
+    "noise": (("conductance",), ("current",)),
+    "reprogramming": (("level",), ("target",)),
+}
+"""Kind of protocol -> columns one group of which the data must have, besides those that are needed in any case."""
+MAY_LACK: dict[str, tuple[str, ...]] = {
+    "bake": ("conductance",), "noise": ("current", "floor_current", "floor"),
+}  # fmt: skip
+"""Kind of protocol -> columns that are not in its table: others are made of them, or the data do not have them."""
 
 
 def a_kind(kinds: Sequence[str]) -> str:

@@ -6,51 +6,22 @@ A step is told by tables and numbers; who reads the folder of a run lies above.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ...common.errors import RefusedError
 from .derive import derive
 from .measured import Measured
-from .measures import NO_GATE
-from .protocols import Cycling, Forming, IvSweep, Map, PulseTrain, Start, WriteVerify
+from .of_analysed_steps import ANALYSED
+from .protocols import Cycling, Forming, IvSweep, Map, PulseTrain, WriteVerify
+from .ran_step import Made, RanStep, Structure, gate_of, gates_of, what_all_say
 from .write_algorithms import Pulse, Ramp, ReadVerify
 
-Structure = Literal["1T1R", "passive"]
 LICENCE = "own measurement"
 _FORMED, _UNFORMED = "formed", "unformed"
 _ACCEPTED, _NOT_ATTEMPTED = "accepted", "not attempted"
-
-
-@dataclass(frozen=True, kw_only=True)
-class RanStep:
-    """A step that was carried out.
-
-    Attributes
-    ----------
-    id, step : str
-        Its id in the runbook, and what it did.
-    plan : mapping
-        What it was asked with, by plain names and numbers; a programming step with its ``window`` [S], too.
-    frame : DataFrame, optional
-        Its table: a line per cell, or per point.
-    data : DataFrame, optional
-        Everything it wrote into its dataset.
-    meta : mapping
-        What its dataset says of itself: ``set_knob`` and ``reset_knob`` of a programming step.
-    read_volts : float, optional
-        At which the array reads [V].
-    """
-
-    id: str
-    step: str
-    plan: Mapping[str, Any]
-    frame: Any = None
-    data: Any = None
-    meta: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    read_volts: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +36,10 @@ class RunTold:
     date: str = ""
 
 
-_Made = tuple[str, Any, Any]
-"""What follows the step's id, protocol, table before :func:`.derive.derive`."""
+def measured_of_steps(steps: list[RanStep], run: RunTold, *, replayable: bool = True) -> list[Measured]:
+    """Return what the steps of a run measured; others are left out.
 
-
-def measured_of_steps(steps: list[RanStep], run: RunTold) -> list[Measured]:
-    """Return what the steps of a run measured that can be done again on a model; others are left out.
+    With ``replayable`` only what can be done again on a model, else also what is only good for an analysis.
 
     A programming step gives its outcome, and as ``id.pulses`` every pulse with the reading after it; a scan of
     staircases gives a measurement for each.
@@ -81,8 +50,9 @@ def measured_of_steps(steps: list[RanStep], run: RunTold) -> list[Measured]:
         None of the steps can.
     """
     made: list[Measured] = []
+    known = _REPLAYED if replayable else {**_REPLAYED, **ANALYSED}
     for step in steps:
-        take = _STEPS.get(step.step)
+        take = known.get(step.step)
         for suffix, protocol, lines in take(step, run.structure) if take is not None and step.frame is not None else ():
             if not len(lines):
                 continue
@@ -104,39 +74,28 @@ def measured_of_steps(steps: list[RanStep], run: RunTold) -> list[Measured]:
             )
     if not made:
         there = ", ".join(f"{step.id} ({step.step})" for step in steps) or "none"
+        what, able = ("replayed", "replayable") if replayable else ("analysed like data", "those that can")
         raise RefusedError(
-            f"{run.title}: no step that is done can be replayed: steps are {there}; replayable are {', '.join(_STEPS)}"
+            f"{run.title}: no step that is done can be {what}: steps are {there}; {able} are {', '.join(known)}"
         )
     return made
 
 
-def _gate(volts: float, structure: Structure) -> Any:
-    return float(volts) if structure == "1T1R" else NO_GATE
-
-
-def _gates(values: Any, structure: Structure) -> Any:
-    return values if structure == "1T1R" else np.nan
-
-
-def _common(step: RanStep) -> dict[str, Any]:
-    return {"read_volts": step.read_volts, "start": Start(said=f"as step {step.id!r} of the runbook found them")}
-
-
-def _map(step: RanStep, structure: Structure) -> list[_Made]:
+def _map(step: RanStep, structure: Structure) -> list[Made]:
     table = step.frame[["row", "col"]].assign(conductance=step.frame["conductance_S"])
     volts = step.plan.get("volts")
-    common: dict[str, Any] = {**_common(step), "read_volts": step.read_volts if volts is None else volts}
+    common: dict[str, Any] = {**what_all_say(step), "read_volts": step.read_volts if volts is None else volts}
     return [("", Map(kind="map", **common), table)]
 
 
-def _forming(step: RanStep, structure: Structure) -> list[_Made]:
+def _forming(step: RanStep, structure: Structure) -> list[Made]:
     plan, frame = step.plan, step.frame[step.frame["outcome"].isin([_FORMED, _UNFORMED])]
     ramp = plan["method"] == "ramp"
     formed = frame["outcome"] == _FORMED
-    gate = _gate(plan["gate"], structure)
+    gate = gate_of(plan["gate"], structure)
     table = frame[["row", "col"]].assign(
         volts=frame["v_form_V"].where(formed, plan["stop_volts"]),
-        gate=_gates(plan["gate"], structure),
+        gate=gates_of(plan["gate"], structure),
         after=frame["after_S"],
         success=formed.astype(float),
     )
@@ -151,12 +110,12 @@ def _forming(step: RanStep, structure: Structure) -> list[_Made]:
         gate=gate,
         gate_step=0.0,
         formed_above=plan["formed_above"],
-        **_common(step),
+        **what_all_say(step),
     )
     return [("", protocol, table)]
 
 
-def _yield_map(step: RanStep, structure: Structure) -> list[_Made]:
+def _yield_map(step: RanStep, structure: Structure) -> list[Made]:
     from pandas import concat
 
     plan, frame = step.plan, step.frame
@@ -167,36 +126,36 @@ def _yield_map(step: RanStep, structure: Structure) -> list[_Made]:
         for state, name in (("HRS", "after_reset_S"), ("LRS", "after_set_S"))
     ]
     pulses = {
-        way: Pulse(volts=plan[f"{way}_volts"], gate=_gate(plan[f"{way}_gate"], structure), width=plan["width"])
+        way: Pulse(volts=plan[f"{way}_volts"], gate=gate_of(plan[f"{way}_gate"], structure), width=plan["width"])
         for way in ("reset", "set")
     }
-    return [("", Cycling(kind="cycling", **pulses, **_common(step)), concat(halves))]
+    return [("", Cycling(kind="cycling", **pulses, **what_all_say(step)), concat(halves))]
 
 
-def _dc_sweep(step: RanStep, structure: Structure) -> list[_Made]:
+def _dc_sweep(step: RanStep, structure: Structure) -> list[Made]:
     plan, frame = step.plan, step.frame
     table = frame[["row", "col", "point"]].assign(
         loop=frame["cycle"], volts=frame["volts_V"], current=frame["current_A"]
     )
     protocol = IvSweep(
         kind="iv_sweep",
-        positive_gate=_gate(plan["set_gate"], structure),
-        negative_gate=_gate(plan["reset_gate"], structure),
+        positive_gate=gate_of(plan["set_gate"], structure),
+        negative_gate=gate_of(plan["reset_gate"], structure),
         compliance=plan["compliance"],
         negative_compliance=plan["reset_compliance"],
         dwell=plan["dwell"],
-        **_common(step),
+        **what_all_say(step),
     )
     return [("", protocol, table)]
 
 
-def _pulse_response(step: RanStep, structure: Structure) -> list[_Made]:
+def _pulse_response(step: RanStep, structure: Structure) -> list[Made]:
     plan, frame = step.plan, step.frame
     sets = frame["volts_V"] > 0.0
     given = frame.groupby(["row", "col", "cycle"])["pulse"].diff().fillna(0).astype(int)
     table = frame[["row", "col"]].assign(
         volts=frame["volts_V"],
-        gate=_gates(np.where(sets, plan["set_gate"], plan["reset_gate"]), structure),
+        gate=gates_of(np.where(sets, plan["set_gate"], plan["reset_gate"]), structure),
         width=plan["width"],
         count=given,
         conductance=frame["conductance_S"],
@@ -206,7 +165,7 @@ def _pulse_response(step: RanStep, structure: Structure) -> list[_Made]:
 
 def _train(step: RanStep) -> PulseTrain:
     return PulseTrain(
-        kind="pulse_train", width=step.plan["width"], scheme=step.plan.get("scheme") or "", **_common(step)
+        kind="pulse_train", width=step.plan["width"], scheme=step.plan.get("scheme") or "", **what_all_say(step)
     )
 
 
@@ -214,7 +173,7 @@ def _windows(table: Any, target: Any, window: float) -> Any:
     return table.assign(low=target - window, high=target + window)
 
 
-def _read_verify(step: RanStep, structure: Structure) -> list[_Made]:
+def _read_verify(step: RanStep, structure: Structure) -> list[Made]:
     plan, tried = step.plan, step.frame[step.frame["verdict"] != _NOT_ATTEMPTED]
     tried = tried[tried["target_S"].notna()]
     table = _windows(tried[["row", "col"]], tried["target_S"], plan["window"]).assign(
@@ -224,7 +183,7 @@ def _read_verify(step: RanStep, structure: Structure) -> list[_Made]:
     if by_host:  # a board's own loop tells only the sum
         table = table.assign(sets=tried["sets"], resets=tried["resets"])
     algorithm = _algorithm(step, structure, predicts=True)
-    made: list[_Made] = [("", WriteVerify(kind="write_verify", algorithm=algorithm, **_common(step)), table)]
+    made: list[Made] = [("", WriteVerify(kind="write_verify", algorithm=algorithm, **what_all_say(step)), table)]
     if step.data is not None and by_host:
         made.append((".pulses", _train(step), _every_pulse(step, structure)))
     return made
@@ -236,7 +195,7 @@ def _every_pulse(step: RanStep, structure: Structure) -> Any:
     first = data.groupby(["row", "col"]).cumcount() == 0
     data = data[(first | (data["volts"] != 0.0)) & data["target"].notna() & data["conductance"].notna()]
     return data[["row", "col", "volts", "conductance"]].assign(
-        gate=_gates(data["gate"], structure), width=step.plan["width"]
+        gate=gates_of(data["gate"], structure), width=step.plan["width"]
     )
 
 
@@ -252,7 +211,7 @@ def _algorithm(step: RanStep, structure: Structure, *, predicts: bool, **other: 
             "start": min(turned),
             "stop": max(turned),
             "step": asked["step"],
-            "held": _gate(held, structure) if knob == "volts" else held,
+            "held": gate_of(held, structure) if knob == "volts" else held,
             **other.get(way, {}),
         }
         ramps[way] = Ramp(**said)
@@ -282,10 +241,10 @@ def _knob(step: RanStep, sign: float, structure: Structure) -> str:
     return "gate"
 
 
-def _ispp(step: RanStep, structure: Structure) -> list[_Made]:
+def _ispp(step: RanStep, structure: Structure) -> list[Made]:
     if step.data is None:
         return []
-    made: list[_Made] = []
+    made: list[Made] = []
     for index, scanned in enumerate(step.frame.itertuples()):
         data = step.data[_of_staircase(step.data, index, scanned) & step.data["target"].notna()]
         table = _windows(data[["row", "col"]], data["target"], step.plan["window"]).assign(
@@ -296,7 +255,7 @@ def _ispp(step: RanStep, structure: Structure) -> list[_Made]:
             set={"start": float(scanned.set_start_V), "step": float(scanned.set_step_V)},
             reset={"step": float(scanned.reset_step_V)},
         )  # fmt: skip
-        protocol = WriteVerify(kind="write_verify", algorithm=algorithm, **_common(step))
+        protocol = WriteVerify(kind="write_verify", algorithm=algorithm, **what_all_say(step))
         made.append((f".{index}", protocol, table))
     return made
 
@@ -309,7 +268,7 @@ def _of_staircase(data: Any, index: int, scanned: Any) -> Any:
     return np.logical_and.reduce([np.isclose(data[name], getattr(scanned, f"{name}_V")) for name in settings])
 
 
-_STEPS: dict[str, Callable[[RanStep, Structure], list[_Made]]] = {
+_REPLAYED: dict[str, Callable[[RanStep, Structure], list[Made]]] = {
     "read_array": _map,
     "forming": _forming,
     "yield_map": _yield_map,

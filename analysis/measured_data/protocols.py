@@ -117,6 +117,18 @@ class Bake(_Protocol):
 
     kind: Literal["bake"]
     programmed: str = Field(default="", description="how they were programmed before, in words")
+    extrapolate_to: Seconds = Field(default=None, description="age for which an analysis predicts the change [s]")
+
+    def moot(self) -> frozenset[str]:
+        """What an analysis is asked for is no part of what was done."""
+        return frozenset({"extrapolate_to"})
+
+
+class Reprogramming(_Protocol):
+    """Cells programmed to each of several levels, cycle after cycle, and read once they had settled."""
+
+    kind: Literal["reprogramming"]
+    settle: Seconds = Field(default=None, description="from the last pulse to the read that counts [s]")
 
 
 class Noise(_Protocol):
@@ -161,7 +173,7 @@ class Map(_Protocol):
 
 
 Protocol = Annotated[
-    PulseSweep | Forming | Cycling | WriteVerify | Bake | Noise | IvSweep | PulseTrain | Map,
+    PulseSweep | Forming | Cycling | WriteVerify | Bake | Reprogramming | Noise | IvSweep | PulseTrain | Map,
     Field(discriminator="kind"),
 ]
 KINDS: tuple[type[_Protocol], ...] = (
@@ -170,6 +182,7 @@ KINDS: tuple[type[_Protocol], ...] = (
     Cycling,
     WriteVerify,
     Bake,
+    Reprogramming,
     Noise,
     IvSweep,
     PulseTrain,

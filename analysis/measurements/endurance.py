@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..estimates.estimates import UNKNOWN, Estimate, Floats, fraction_estimate, median_estimate
 from ..estimates.lifetimes import WeibullLife, weibull_life
-from ..plots.plots import FAINT, INK, PALETTE, new_figure, note, si_prefix, styled
+from ..plots.plots import FAINT, INK, PALETTE, log_ticks, new_figure, note, si_prefix, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -145,6 +145,7 @@ def endurance_figure(reads: EnduranceReads, *, title: str = "Endurance") -> Figu
     _weibull(weibull, reads)
     for ax in (states, window):
         ax.set_xlim(0.9, max(1.2 * float(reads.cycles[-1]), 2.0))
+        log_ticks(ax.yaxis)
         ax.legend(loc="best")
     return figure
 
@@ -180,4 +181,9 @@ def _weibull(ax: Axes, reads: EnduranceReads) -> None:
         y = life.shape.value * (np.log(x) - math.log(life.scale.value))
         ax.plot(x, y, color=PALETTE[1], linewidth=1.6, label=fit)
         ax.set_ylim(min(-3.0, float(np.log(-np.log1p(-share[0]))) - 0.5), 1.5)
+    else:
+        # One point would stand on an axis without a scale.
+        ax.set_xlim(0.1 * failed[0], 3.0 * max(float(failed[-1]), float(reads.cycles[-1])))
+        ax.set_ylim(-5.5, 1.5)
+        note(ax, "a law of lifetimes takes three failures,\nseen at more than one look")
     ax.legend(loc="upper left")

@@ -146,6 +146,8 @@ def voltage_time_map(grids: tuple[KineticsGrid, ...], factor: float, *, title: s
         ax.set_xlim(10.0 ** x[0], 10.0 ** x[-1])
         ax.set_ylim(*(grid.sign * y[[0, -1]]))
     axes[0].set_ylabel("Amplitude (V)")
+    if any(ax.get_legend_handles_labels()[0] for ax in axes[: len(grids)]):
+        figure.legend(loc="outside lower center", ncols=len(grids))
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     return figure
 
@@ -159,11 +161,16 @@ def _draw_boundary(ax: Axes, grid: KineticsGrid, boundary: Boundary, factor: flo
     if np.isfinite(slope.value):
         span = np.geomspace(grid.width[0], grid.width[-1], 50)
         milli = [f"{1e3 * value:.3g}".replace("-", "−") for value in (slope.value, slope.low, slope.high)]
-        label = f"{words}:\n{milli[0]} mV/decade [{milli[1]} … {milli[2]}]"
+        label = f"{grid.name}, {words}:\n{milli[0]} mV/decade [{milli[1]} … {milli[2]}]"
         ax.plot(span, grid.sign * boundary.at(span), color=INK, linewidth=2.0, label=label)
     else:
-        ax.plot(grid.width, [grid.sign * boundary.volts.value] * grid.width.size, "o", color=INK, label=words)
-    ax.legend(loc="upper right" if grid.sign > 0 else "lower right")
+        ax.plot(
+            grid.width,
+            [grid.sign * boundary.volts.value] * grid.width.size,
+            "o",
+            color=INK,
+            label=f"{grid.name}, {words}",
+        )
 
 
 def _edges(centres: Floats) -> Floats:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..estimates.estimates import Estimate, Floats, fraction_estimate, median_estimate
+from ..estimates.estimates import Estimate, Floats, fraction_estimate, middle_estimate
 from ..estimates.spectra import PowerLaw, Spectrum, converter_step, power_law, spectrum
 from ..estimates.telegraph import Telegraph, two_levels
 from ..plots.plots import FAINT, PALETTE, new_figure, note, si_prefix, styled
@@ -33,8 +33,9 @@ class NoiseTraces:
     rate : ndarray [cells] [1/s]
         At which each trace was sampled.
     current : ndarray [cells, points] [A]
+        nan where a trace is shorter than others.
     floor : ndarray [cells, points] [A]
-        The same cell at 0 V.
+        The same cell at 0 V; without any point where nobody measured it.
     band : (float, float) [Hz]
         In which the exponent of the spectrum is found.
     """
@@ -55,9 +56,16 @@ class NoiseTraces:
         """Mean conductance of every cell [S]."""
         return self.mean / self.volts
 
+    @property
+    def floor_known(self) -> bool:
+        """Whether the floor of the instrument was measured."""
+        return self.floor.shape[1] > 0
+
     @cached_property
     def floor_sigma(self) -> Floats:
-        """Standard deviation [A] that the instrument adds to each trace."""
+        """Standard deviation [A] that the instrument adds to each trace; 0 where nobody measured it."""
+        if not self.floor_known:
+            return np.zeros(len(self.current))
         return np.array([floor_of(cell, nothing) for cell, nothing in zip(self.current, self.floor, strict=True)])
 
     @cached_property
@@ -99,19 +107,27 @@ def floor_of(cell: Floats, nothing: Floats) -> float:
 
 def relative_noise(traces: NoiseTraces) -> Estimate:
     """Return `read_noise_rel`: σ_I/I over the floor, median over cells."""
-    return median_estimate(traces.relative)
+    return middle_estimate(traces.relative, positive=True)
 
 
 def noise_metrics(traces: NoiseTraces) -> dict[str, Estimate]:
-    """Return `read_noise_rel`, `read_noise_floor_rel`, `one_over_f_exponent` and `rtn_cell_fraction`."""
+    """Return `read_noise_rel`, `read_noise_floor_rel`, `one_over_f_exponent`, and share and step of telegraph noise.
+
+    Where the floor is not known, `noise_rel`, which has it in it, stands for the first two.
+    """
     jumps = np.array([one.preferred for one in traces.telegraph], dtype=np.bool_)
     exponents = np.array([law.exponent.value for law in traces.laws], dtype=np.float64)
+    seen = {"noise_rel": relative_noise(traces)}
+    if traces.floor_known:
+        floor = middle_estimate(traces.floor_sigma / np.abs(traces.mean), positive=True)
+        seen = {"read_noise_rel": relative_noise(traces), "read_noise_floor_rel": floor}
     return {
-        "read_noise_rel": relative_noise(traces),
-        "read_noise_floor_rel": median_estimate(traces.floor_sigma / np.abs(traces.mean)),
-        "one_over_f_exponent": median_estimate(exponents[~jumps]),
+        **seen,
+        "one_over_f_exponent": middle_estimate(exponents[~jumps]),
         "rtn_cell_fraction": fraction_estimate(int(jumps.sum()), int(jumps.size)),
-        "rtn_amplitude_rel": median_estimate([(one.high - one.low) / abs(mean) for one, mean in _jumping(traces)]),
+        "rtn_amplitude_rel": middle_estimate(
+            [(one.high - one.low) / abs(mean) for one, mean in _jumping(traces)], positive=True
+        ),
     }
 
 
@@ -175,9 +191,11 @@ def noise_figure(traces: NoiseTraces, *, title: str = "Read noise") -> Figure:
     for mask, colour, name in ((~jumps, PALETTE[0], "one level"), (jumps, PALETTE[1], "two levels (RTN)")):
         if (mask & seen).any():
             spread.plot(g[mask & seen], 100.0 * traces.relative[mask & seen], "o", color=colour, label=name)
-    spread.plot(
-        g, 100.0 * traces.floor_sigma / np.abs(traces.mean), "_", color=FAINT, label="instrument's floor, taken off"
-    )
+    if traces.floor_known:
+        floor = 100.0 * traces.floor_sigma / np.abs(traces.mean)
+        spread.plot(g, floor, "_", color=FAINT, label="instrument's floor, taken off")
+    else:
+        spread.plot([], [], "_", color=FAINT, label="instrument's floor is in it")
     spread.set_ylim(top=6.0 * spread.get_ylim()[1])
     spread.legend(loc="upper left")
     _trace(trace, traces)

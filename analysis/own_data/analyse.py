@@ -1,17 +1,10 @@
-"""Your own data, analysed like a run's, from Python: ``from xbarlab import analyse``; ``analyse.iv(frame)``.
-
-Every function takes a table in memory (pandas), the path of a data file or several, a data description, or what
-:func:`~..measured_data.measured.read_measured` returned, and gives a :class:`~.finding.Finding`, of a description with
-several measurements of the kind a list of them. Keywords name columns (``volts="U (mV)"``, ``ohms="R:kohm"``,
-``width="=200 ns"``) as the options of ``xbarlab analyse`` do; without any, columns that are called like quantities are
-taken, those of our own results, too (``analyse.iv(dc_sweep(…).frame)``).
-"""
+"""One analysis after the other: what is found in measurements, and in what somebody gave as data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...common.errors import RefusedError, unknown
 from ..measured_data.kinds import a_kind
@@ -21,58 +14,13 @@ from .reading.columns import Reading, of_frame
 from .reading.sources import read_sources
 from .subjects import SUBJECTS
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-    Data = DataFrame | Measured | str | Path | Sequence[str | Path]
-
-_READING = ("separator", "decimal", "skip", "header", "missing", "dataset", "structure")
-_NUMBERS = ("read_volts", "rate", "period", "compliance", "polarity", "swept", "stop_beyond", "formed_above", "first")
-
-
-def iv(data: Data, **columns: Any) -> Finding | list[Finding]:
-    """Analyse I–V loops: volts, current (amps), [cell, loop, time]; ``period``, ``read_volts``, ``compliance``."""
-    return _analyse("iv", data, columns)
-
-
-def pulses(data: Data, **columns: Any) -> Finding | list[Finding]:
-    """Analyse pulses: volts, width, before, after of single ones, or volts, width, conductance of trains."""
-    return _analyse("pulses", data, columns)
-
-
-def retention(data: Data, **columns: Any) -> Finding | list[Finding]:
-    """Analyse cells that were left alone: before, after, time, temperature; or conductance at time 0 and later."""
-    return _analyse("retention", data, columns)
-
-
-def endurance(data: Data, **columns: Any) -> Finding | list[Finding]:
-    """Analyse SET/RESET cycling: conductance (ohms), [cell, cycle, state]; or hrs and lrs, one line per cycle."""
-    return _analyse("endurance", data, columns)
-
-
-def noise(data: Data, **columns: Any) -> Finding | list[Finding]:
-    """Analyse sampled conductances: conductance (ohms, siemens), [cell]; ``rate``, or a time column."""
-    return _analyse("noise", data, columns)
-
-
-def levels(data: Data, **columns: Any) -> Finding | list[Finding]:
-    """Analyse where programmed cells ended: low, high, after, pulses (or sets and resets)."""
-    return _analyse("levels", data, columns)
-
-
-def forming(data: Data, **columns: Any) -> Finding | list[Finding]:
-    """Analyse forming: volts, after, [success]; ``formed_above``."""
-    return _analyse("forming", data, columns)
-
-
-def verify(data: Data, **columns: Any) -> Finding | list[Finding]:
-    """Analyse programming: low, high, after, pulses (or sets and resets), [reads, success]."""
-    return _analyse("verify", data, columns)
-
-
-def map(data: Data, **columns: Any) -> Finding | list[Finding]:
-    """Analyse a map: row, col, conductance (ohms)."""
-    return _analyse("map", data, columns)
+OfRun = Callable[[Path, str, Sequence[str]], list[Measured]]
+"""What gives the measurements of the folder of a run that an analysis takes: folder, analysis, ids that are wanted."""
+_READING = ("separator", "decimal", "skip", "header", "missing", "dataset", "structure", "plausible", "floor")
+_NUMBERS = (
+    "read_volts", "rate", "period", "compliance", "polarity", "swept", "stop_beyond", "formed_above", "first",
+    "extrapolate_to", "settle", "bandwidth",
+)  # fmt: skip
 
 
 def find(subject: str, measured: Sequence[Measured]) -> list[Finding]:
@@ -86,18 +34,56 @@ def find(subject: str, measured: Sequence[Measured]) -> list[Finding]:
     return [chosen.run(one) for one in measured]
 
 
-def _analyse(subject: str, data: Any, given: dict[str, Any]) -> Finding | list[Finding]:
+def measurements(
+    sources: Sequence[str | Path],
+    subject: str,
+    of_run: OfRun,
+    *,
+    description: str | Path | None,
+    folder: Path | None,
+    only: Sequence[str],
+    columns: Mapping[str, str],
+    reading: Reading,
+) -> list[Measured]:
+    """Return the measurements that an analysis takes: of files, descriptions, or folders of runs."""
+    if subject not in SUBJECTS:
+        raise RefusedError(unknown("analysis", subject, SUBJECTS))
+    folders = [Path(name) for name in sources if Path(name).is_dir()]
+    if folders:
+        if len(folders) < len(sources) or columns:
+            raise RefusedError("folders of runs stand alone: give them without other files and columns")
+        return [one for run in folders for one in of_run(run, subject, only)]
+    return read_sources(
+        sources, SUBJECTS[subject], description=description, folder=folder, only=only, columns=columns, reading=reading
+    )
+
+
+def analyse(subject: str, data: Any, given: dict[str, Any], of_run: OfRun) -> Finding | list[Finding]:
+    """Return what an analysis finds in a table, paths, descriptions, folders of runs, or a measurement.
+
+    Parameters
+    ----------
+    given : dict
+        Columns by quantity, and how to read them: what else :class:`.reading.columns.Reading` takes.
+    of_run : callable
+        See :data:`OfRun`; folders of runs are told by a room above.
+    """
     description, folder, only = (given.pop(name, None) for name in ("description", "folder", "only"))
     said = {name: str(given.pop(name)) for name in _NUMBERS if name in given}
-    reading = Reading(**{name: given.pop(name) for name in _READING if name in given}, numbers=said)
+    floor = given.get("floor")
+    if isinstance(floor, str) and Path(floor).is_file():
+        given["floor"] = Path(floor)
+    told = [name for name in _READING if name in given and not (name == "floor" and isinstance(given[name], str))]
+    reading = Reading(**{name: given.pop(name) for name in told}, numbers=said)
     kinds = SUBJECTS[subject].kinds
     if isinstance(data, Measured):
         found = [data]
     elif isinstance(data, str | Path) or (isinstance(data, Sequence) and not hasattr(data, "columns")):
         sources: Any = [data] if isinstance(data, str | Path) else list(data)
-        found = read_sources(
-            sources, SUBJECTS[subject], description=description, columns=given, reading=reading,
-            folder=None if folder is None else Path(folder), only=[only] if isinstance(only, str) else only or (),
+        wanted = [only] if isinstance(only, str) else only or ()
+        found = measurements(
+            sources, subject, of_run, description=description, columns=given, reading=reading,
+            folder=None if folder is None else Path(folder), only=wanted,
         )  # fmt: skip
     elif hasattr(data, "columns"):
         frame: Any = data

@@ -24,7 +24,7 @@ FAILED, IN_A_ROW = 2.0, 3
 def analyse_endurance(measured: Measured) -> Finding:
     """Return resistances after SET and RESET, their c2c and d2d spreads of ln R, the window, and the first failure."""
     table: Any = measured.table
-    on, off, cells = _grids(table, measured.id)
+    on, off, cells, numbered = _grids(table, measured.id)
     window = off / on
     numbers: dict[str, Estimate | float] = {
         "cycle_r_on_median": median_estimate(_of_cells(on)),
@@ -35,9 +35,10 @@ def analyse_endurance(measured: Measured) -> Finding:
     for name, ohms in (("on", on), ("off", off)):
         effects = random_effects(np.log(ohms))
         numbers |= {f"{name}_c2c_std": effects.c2c_std, f"{name}_d2d_std": effects.d2d_std}
-    failures = first_failures(window)
+    failures = first_failures(window, numbered)
     known = failures[np.isfinite(failures)]
     numbers["cycles_measured"] = float(_cycles_of_all(window))
+    numbers["endurance_cycles"] = _last_cycle(window, numbered, failures)
     numbers["endurance_first_failure"] = float(known.min()) if known.size else float("nan")
     numbers["failed_cell_fraction"] = fraction_estimate(int(known.size), len(cells))
     below = float((window[np.isfinite(window)] < FAILED).mean())
@@ -58,35 +59,37 @@ def analyse_endurance(measured: Measured) -> Finding:
         numbers=numbers,
         frame=_frame(cells, on, off, window, failures),
         figures=[
-            ("Resistance after SET and after RESET, cycle by cycle.", states_over_cycles(on, off)),
+            ("Resistance after SET and after RESET, cycle by cycle.", states_over_cycles(on, off, numbered)),
             ("Every cycle, and the median of each cell; a straight line is a lognormal law.",
              resistance_cdf(every, title="Resistance after SET and RESET")),
         ],
     )  # fmt: skip
 
 
-def first_failures(window: Floats) -> Floats:
-    """Return of every cell the first of ``IN_A_ROW`` cycles whose window is below ``FAILED``; nan where none is.
+def first_failures(window: Floats, cycles: Any) -> Floats:
+    """Return of every cell the first of ``IN_A_ROW`` cycles read whose window is below ``FAILED``; nan where none is.
 
-    Cycles count from 1; a cycle without a reading ends a row.
+    A cycle without a reading ends a row.
 
     Parameters
     ----------
     window : array [cells, cycles]
         R_off/R_on.
+    cycles : array [cycles]
+        Their numbers, from 1.
     """
     low = np.nan_to_num(window, nan=np.inf) < FAILED
     found = np.full(len(window), np.nan)
-    for cell, cycles in enumerate(low):
-        run = np.convolve(cycles.astype(int), np.ones(IN_A_ROW, int), mode="valid") if len(cycles) >= IN_A_ROW else ()
+    for cell, lost in enumerate(low):
+        run = np.convolve(lost.astype(int), np.ones(IN_A_ROW, int), mode="valid") if len(lost) >= IN_A_ROW else ()
         at = np.flatnonzero(np.asarray(run) == IN_A_ROW)
         if at.size:
-            found[cell] = float(at[0] + 1)
+            found[cell] = float(cycles[at[0]])
     return found
 
 
-def _grids(table: Any, where: str) -> tuple[Floats, Floats, NDArray[Any]]:
-    """Return R after SET and after RESET [cells, cycles] and the cells' numbers."""
+def _grids(table: Any, where: str) -> tuple[Floats, Floats, NDArray[Any], NDArray[Any]]:
+    """Return R after SET and after RESET [cells, cycles], the cells' numbers and those of the cycles, from 1."""
     both = table.pivot_table(index="cell", columns=["state", "cycle"], values="conductance", aggfunc="first")
     states = set(both.columns.get_level_values(0))
     if states != {"HRS", "LRS"}:
@@ -100,7 +103,8 @@ def _grids(table: Any, where: str) -> tuple[Floats, Floats, NDArray[Any]]:
                 "count the other way"
             )
     on, off = (1.0 / np.where(g > 0.0, g, np.nan) for g in siemens)
-    return on, off, both.index.to_numpy()
+    numbers = np.asarray(cycles)
+    return on, off, both.index.to_numpy(), numbers + (1 if numbers.min() == 0 else 0)
 
 
 def _remarks(table: Any, window: Floats, failures: int) -> list[str]:
@@ -115,6 +119,13 @@ def _remarks(table: Any, window: Floats, failures: int) -> list[str]:
     if not failures:
         remarks.append(f"no failure found: no cell's window stays below {FAILED:g} for {IN_A_ROW} cycles")
     return remarks
+
+
+def _last_cycle(window: Floats, cycles: Any, failures: Floats) -> float:
+    """Return the cycle up to which every cell was read that did not fail; of cells that all failed, the most."""
+    last = np.array([float(cycles[np.flatnonzero(seen)[-1]]) if seen.any() else np.nan for seen in np.isfinite(window)])
+    alive = last[np.isnan(failures)]
+    return float(np.nanmin(alive)) if np.isfinite(alive).any() else float(np.nanmax(last))
 
 
 def _cycles_of_all(window: Floats) -> int:

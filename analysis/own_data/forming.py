@@ -45,6 +45,7 @@ def analyse_forming(measured: Measured) -> Finding:
             "said_formed_fraction": fraction_estimate(int(formed.sum()), len(table)),
             "r_formed_median": median_estimate(ohms[formed]),
         },
+        remarks=[] if formed.any() else [f"no cell formed: the data say so of all {len(table):,}"],
         frame=table.assign(v_form=v_form),
         figures=[
             ("Cells formed at or below a given amplitude.", forming_cdf(v_form, n_attempted=len(table))),

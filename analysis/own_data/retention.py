@@ -1,4 +1,7 @@
-"""Cells that were left alone, or baked: how far their conductance moved, and how far apart they moved."""
+"""Cells that were left alone, or baked: how far their conductance moved, and how far apart they moved.
+
+Where they were read several times, the figures are those of the step ``retention`` (:mod:`..programming.retention`).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...common.text import duration
+from ..estimates.drift import MIN_POINTS
 from ..estimates.estimates import Estimate, median_estimate, std_estimate
+from ..programming.retention import drift_table, retention_figure, retention_metrics, retention_table
 from .finding import Finding, grouped
-from .pictures.retention import shift_against_level, shift_cdfs, traces_over_time
+from .pictures.retention import shift_against_level, shift_cdfs
+from .rest_reads import Rest, rest_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -18,43 +25,81 @@ if TYPE_CHECKING:
 ZERO_CELSIUS = 273.15
 CLOSE = 0.15
 """Readings whose times are within this share of each other belong to one time."""
-LINE_MIN = 3
-"""Later readings a straight line in the logarithms needs."""
+CELLS_SHOWN = 200
+TEN_YEARS = 10.0 * 365.25 * 86400.0
 
 
 def analyse_retention(measured: Measured) -> Finding:
-    """Return shift and spread of conductance, of every temperature and time apart; ν where there are several times."""
+    """Return shift and spread of every temperature and time; ν, σ(ΔG) and extrapolation where there are several times.
+
+    Without a temperature all readings count as of one.
+    """
     table: Any = measured.table.copy()
     table["shift"] = table["after"] - table["before"]
     table["group"] = _groups(table)
     parts = {str(name): part for name, part in table.groupby("group", sort=False)}
+    alone = len(parts) == 1
+    age = float(getattr(measured.protocol, "extrapolate_to", None) or TEN_YEARS)
+    rests = {
+        float(kelvins): rest  # pyright: ignore[reportArgumentType]  # a number, or nan
+        for kelvins, part in table.groupby("temperature", sort=True, dropna=False)
+        if (rest := rest_of(part)) is not None
+    }
     numbers: dict[str, Estimate | float] = {}
+    figures: list[Any] = []
+    tables: list[Any] = []
+    for kelvins, rest in rests.items():
+        found = _of_rest(rest, age)
+        numbers |= found if len(rests) == 1 else grouped(_at(kelvins), found)
+        where = "" if np.isnan(kelvins) else f" at {kelvins - ZERO_CELSIUS:.0f} °C"
+        caption = "Conductance against time with its extrapolation, spread of the change, exponents of the cells."
+        figures.append((caption, retention_figure(rest.reads, age, title=f"Retention{where}")))
+        tables.append((f"Level by level{where}.", retention_table(rest.reads, age)))
+        if len(rest.cells) <= CELLS_SHOWN:
+            tables.append((f"Cell by cell{where}.", drift_table(rest.reads, age).assign(cell=rest.cells)))
+    if rests:  # what was in between is in the figures and tables of its temperature
+        last = table.groupby("temperature", dropna=False)["time"].transform("max")
+        told = set(table.loc[table["time"] == last, "group"])
+        parts = {name: part for name, part in parts.items() if name in told}
     for name, part in parts.items():
-        numbers |= _numbers(part) if len(parts) == 1 else grouped(_key(name), _numbers(part))
-    drift = _drift(table)
-    remarks: list[str] = []
-    if drift is None:
-        remarks.append(
-            "no drift exponent: the data have one time after the first reading; a straight line needs "
-            f"{LINE_MIN} times of a cell"
-        )
-    else:
-        numbers["drift_line_nu"] = median_estimate(drift)
-    figures: list[Any] = [
+        numbers |= _numbers(part) if alone else grouped(_key(name), _numbers(part))
+    remarks = _remarks(rests)
+    figures += [
         ("Change of conductance against what it was: median and middle 80 % of cells.", shift_against_level(parts)),
         ("Change of conductance; a straight line is a normal law.", shift_cdfs(parts)),
     ]
-    if drift is not None:
-        figures.insert(0, ("Conductance over time.", traces_over_time(table)))
     text = (
         f"{len(set(table['cell'])):,} cells. The shift is conductance after minus before; its standard deviation is "
-        "over "
-        "cells and holds what two readings of a cell that rests differ by, too."
+        "over cells and holds what two readings of a cell that rests differ by, too."
     )
+    if rests:
+        text += (
+            f" ν is of G(t) = G(t0)·(t/t0)^−ν, t0 the first reading after time 0; its interval allows for a wander of "
+            f"the state besides the noise of a reading. The extrapolation to {duration(age)} supposes that the law "
+            f"goes on and the temperature stays. {' '.join(sorted({rest.said for rest in rests.values()}))}"
+        )
     return Finding(
         id=measured.id, title="Retention", text=text, remarks=remarks, numbers=numbers, frame=table, figures=figures,
-        tables=[("Every temperature and time.", _frame(parts))],
+        tables=[*tables, ("Every temperature and time.", _frame(parts))],
     )  # fmt: skip
+
+
+def _of_rest(rest: Rest, age: float) -> dict[str, Estimate | float]:
+    found: dict[str, Estimate | float] = {**retention_metrics(rest.reads, age)}
+    if not rest.levels_given:
+        del found["retained_fraction"]
+    return {**found, "retention_cells": float(rest.reads.known.sum())}
+
+
+def _remarks(rests: dict[float, Rest]) -> list[str]:
+    if not rests:
+        return [f"no drift exponent and no extrapolation: they take {MIN_POINTS} readings of a cell after time 0"]
+    left_out = sum(rest.left_out for rest in rests.values())
+    return [f"cells that were read less often than most and are in no exponent: {left_out}"] if left_out else []
+
+
+def _at(kelvins: float) -> str:
+    return "at_unknown" if np.isnan(kelvins) else f"at_{kelvins - ZERO_CELSIUS:.0f}C".replace("-", "minus")
 
 
 def _groups(table: Any) -> Any:
@@ -95,16 +140,6 @@ def _numbers(part: Any) -> dict[str, Estimate | float]:
         "shift_relative_median": median_estimate(relative),
         "shift_std": std_estimate(part["shift"]),
     }
-
-
-def _drift(table: Any) -> Any:
-    """Return ν of every cell that was read at several later times; None where none was."""
-    found: list[float] = []
-    for _, one in table.groupby(["cell", "temperature"], sort=False, dropna=False):
-        good = one[(one["time"] > 0.0) & (one["after"] > 0.0)]
-        if good["time"].nunique() >= LINE_MIN:
-            found.append(-float(np.polyfit(np.log(good["time"]), np.log(good["after"]), 1)[0]))
-    return np.asarray(found) if found else None
 
 
 def _frame(parts: dict[str, Any]) -> DataFrame:

@@ -55,7 +55,8 @@ SUBJECTS: dict[str, Subject] = {
         example="train.csv --volts V --ohms 'R (kohm)' --width '=200 ns'",
     ),
     "retention": Subject(
-        about="the same cells before and after a time or a bake: shift and spread of conductance",
+        about="the same cells before and after a time or a bake: shift and spread of conductance; over several times "
+        "the drift exponent, σ(ΔG) and what is to be expected later",
         kinds=("bake",),
         home="retention:analyse_retention",
         example="bake.csv --column before=R0:kohm --column after=R1:kohm --time '=1800 s' --temperature '=80 °C'",
@@ -67,16 +68,17 @@ SUBJECTS: dict[str, Subject] = {
         example="cycles.csv --cell address --column cycle=n --column hrs='Roff (ohm)' --column lrs='Ron (ohm)'",
     ),
     "noise": Subject(
-        about="conductance read again and again: σ/G, the slope of its spectrum",
+        about="conductance read again and again: σ_I/I over the instrument's floor, 1/f exponent, telegraph noise",
         kinds=("noise",),
         home="noise:analyse_noise",
-        example="trace.csv --siemens G --rate 400Hz",
+        example="trace.csv --amps 'I (uA)' --read-volts 0.2V --rate 400Hz --floor at_0V.csv",
     ),
     "levels": Subject(
-        about="cells programmed into windows: where each level ended, how many would be read as another one",
-        kinds=("write_verify",),
+        about="cells programmed to every level again and again: how many levels are apart, and what limits them; or "
+        "programmed once into windows: where each level ended, how many would be read as another one",
+        kinds=("reprogramming", "write_verify"),
         home="levels:analyse_levels",
-        example="levels.csv --column low='lo (uS)' --column high='hi (uS)' --column after='G (uS)' --column pulses=n",
+        example="levels.csv --cell die --column cycle=n --column level=k --siemens 'G (uS)'",
     ),
     "forming": Subject(
         about="forming: how many cells formed, and at what voltage",

@@ -33,6 +33,8 @@ INK, FAINT, GRID, MISSING = "#1c2733", "#5b6875", "#dfe4ea", "#c9ced6"
 MAP_COLOURS = "viridis"
 ERROR_COLOURS = "RdBu_r"
 DPI = 150
+LONG = 100.0
+"""A logarithmic axis that reaches farther than this factor has its labels at decades."""
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -81,6 +83,16 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
     return draw
 
 
+def colours_of(count: int) -> list[Any]:
+    """Return a colour for each of ``count`` things, none twice: the palette, or a scale where there are more."""
+    if count <= len(PALETTE):
+        return list(PALETTE[:count])
+    from matplotlib import colormaps
+
+    # The light end of the scale is not seen on white.
+    return list(colormaps[MAP_COLOURS](np.linspace(0.0, 0.88, count)))
+
+
 @overload
 def new_figure(width: float = ..., height: float = ..., panels: Literal[1] = ...) -> tuple[Figure, Axes]: ...
 @overload
@@ -101,6 +113,17 @@ def si_prefix(largest: float) -> tuple[float, str]:
     if not np.isfinite(largest) or largest == 0.0:
         return 1.0, ""
     return next(((f, p) for f, p in SI_PREFIXES if abs(largest) >= f * (1 - 1e-9)), SI_PREFIXES[-1])
+
+
+def log_ticks(axis: Any) -> None:
+    """Label a logarithmic axis (``ax.xaxis``, ``ax.yaxis``) at 1, 2 and 5, or where it is long at decades only."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > LONG * low else (1.0, 2.0, 5.0)))
+    axis.set_minor_formatter(NullFormatter())
+    if low >= 1e-3 and high < 1e4:
+        axis.set_major_formatter("{x:g}")
 
 
 def note(ax: Axes, text: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..estimates.estimates import Estimate, Floats, fraction_estimate, std_estimate
-from ..plots.plots import FAINT, INK, PALETTE, new_figure, note, si_prefix, styled
+from ..plots.plots import FAINT, INK, PALETTE, colours_of, new_figure, note, si_prefix, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,9 +135,10 @@ def level_histogram(
     for middle in (steps[1:] + steps[:-1]) / 2.0:
         ax.axvline(middle / factor, color="#aab4bf", linewidth=0.8, linestyle=":")
     peaks: list[float] = []
+    colours = colours_of(steps.size)
     for k in range(steps.size):
         here = got[(mine == k) & np.isfinite(got)] / factor
-        colour = PALETTE[k % 6]
+        colour = colours[k]
         counts, _ = np.histogram(here, bins)
         peaks.append(float(counts.max(initial=0)))
         ax.stairs(counts, bins, fill=True, color=colour, alpha=0.45)

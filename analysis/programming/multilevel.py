@@ -253,11 +253,18 @@ def causes(reads: LevelReads, count: int) -> dict[str, int]:
 
     `range`: of cells that do not reach some level. Of the others `given up`: read–verify did not accept the cell;
     `settling`: it did, the cell was inside when programming ended and is no more; `programming`: it was outside then.
+    Where nobody read when programming ended, the latter two are one, `unknown`.
     """
     mine = reads.chosen(count)
     wrong, accepted = reads.misread(count), reads.accepted[..., mine]
     inside = nearest_level(reads.at_end[..., mine], reads.levels[mine]) == np.arange(count)
     able = wrong & ~reads.short[:, None, None]
+    if not np.isfinite(reads.at_end).any():
+        return {
+            "range": int((wrong & reads.short[:, None, None]).sum()),
+            "given up": int((able & ~accepted).sum()),
+            "unknown": int((able & accepted).sum()),
+        }
     return {
         "range": int((wrong & reads.short[:, None, None]).sum()),
         "given up": int((able & ~accepted).sum()),
@@ -271,6 +278,7 @@ CAUSES = {
     "given up": "programmings that were given up",
     "settling": "settling and noise after programming",
     "programming": "programming that ended beyond a midpoint",
+    "unknown": "programming or settling, which no read at the end of programming tells apart",
 }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..estimates.estimates import Floats
-from ..plots.plots import FAINT, INK, PALETTE, new_figure, note, si_prefix, styled
+from ..plots.plots import FAINT, INK, PALETTE, colours_of, new_figure, note, si_prefix, styled
 from .multilevel import LIMIT, LevelReads
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def level_cdfs(reads: LevelReads, *, title: str = "Conductance reached per level
     figure, axes = new_figure(11.6, 4.6, 2)
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     cells, cycles, many = reads.final.shape
+    colours = colours_of(many)
     factor, prefix = si_prefix(float(reads.levels[-1]))
     names = f"c2c: {cycles} cycles about each cell's mean", f"d2d: means of {cells} cells"
     half = float(np.diff(reads.levels).min()) / 2.0
@@ -47,7 +48,7 @@ def level_cdfs(reads: LevelReads, *, title: str = "Conductance reached per level
             outside, shown = outside + int(((x < ends[0]) | (x > ends[1])).sum()), shown + x.size
             ax.axvline(reads.levels[k] / factor, color=FAINT, linewidth=0.6, linestyle="--")
             share = 100.0 * np.arange(x.size + 1) / max(x.size, 1)
-            ax.step(np.append(x[:1], x), share[-x.size - 1 :], where="post", color=PALETTE[k % 6], linewidth=1.6)
+            ax.step(np.append(x[:1], x), share[-x.size - 1 :], where="post", color=colours[k], linewidth=1.6)
         beyond = f"; {outside:,} of {shown:,} beyond this axis" if outside else ""
         ax.set_xlabel(f"Conductance ({prefix}S){beyond}")
         ax.grid(visible=False, axis="x")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,10 @@ from ..estimates.estimates import (
     Estimate,
     Floats,
     fraction_estimate,
-    mean_estimate,
-    median_estimate,
+    middle_estimate,
     std_estimate,
 )
-from ..plots.plots import FAINT, PALETTE, new_figure, note, si_prefix, styled
+from ..plots.plots import FAINT, colours_of, new_figure, note, si_prefix, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,15 +88,6 @@ class RetentionReads:
         mine = self.cells_of(level)
         change = self.conductance[:, mine] - self.conductance[0, mine]
         return [std_estimate(one) for one in change]
-
-
-def middle_estimate(values: Floats) -> Estimate:
-    """Return the median with its interval; of fewer than six values, too few for one, the interval of their mean."""
-    found = median_estimate(values)
-    if math.isnan(found.low) and found.n > 1:
-        mean = mean_estimate(values)
-        return Estimate(found.value, min(mean.low, found.value), max(mean.high, found.value), found.n)
-    return found
 
 
 def retention_metrics(reads: RetentionReads, extrapolate_to: float) -> dict[str, Estimate]:
@@ -202,11 +192,12 @@ def retention_figure(reads: RetentionReads, extrapolate_to: float, *, title: str
     small, small_prefix = si_prefix(largest)
     spread.set_ylabel(f"σ(ΔG) over the cells of a level ({small_prefix}S)")
     present = [level for level in range(reads.levels.size) if reads.cells_of(level).any()]
+    colours = colours_of(len(present))
     for k, level in enumerate(present):
-        colour = PALETTE[k % len(PALETTE)]
+        colour = colours[k]
         _level(drift, reads, level, extrapolate_to, factor, colour)
         _sigma(spread, reads, level, sigmas[level], small, colour)
-    _exponents(exponent, reads, present, factor)
+    _exponents(exponent, reads, present, factor, colours)
     if spread.lines:
         spread.set_ylim(0.0, 1.25 * max(largest / small, 1e-6))
     else:
@@ -214,7 +205,7 @@ def retention_figure(reads: RetentionReads, extrapolate_to: float, *, title: str
     if len(present) <= MANY_LEVELS:
         for k, level in enumerate(present):
             nominal = f"level {reads.levels[level] / factor:.3g} {prefix}S, {int(reads.cells_of(level).sum())} cells"
-            drift.plot([], [], color=PALETTE[k % len(PALETTE)], linewidth=2.0, label=nominal)
+            drift.plot([], [], color=colours[k], linewidth=2.0, label=nominal)
     drift.plot([], [], color=FAINT, label="median of the level's cells")
     drift.plot([], [], color=FAINT, linestyle="--", label="extrapolated, with 95 % interval")
     handles, labels = drift.get_legend_handles_labels()
@@ -251,7 +242,7 @@ def _sigma(
     ax.fill_between(t, low / factor, high / factor, color=colour, alpha=0.12, linewidth=0)
 
 
-def _exponents(ax: Axes, reads: RetentionReads, present: list[int], factor: float) -> None:
+def _exponents(ax: Axes, reads: RetentionReads, present: list[int], factor: float, colours: list[Any]) -> None:
     for k, level in enumerate(present):
         mine = reads.cells_of(level) & np.isfinite(reads.nu)
         if not mine.any():
@@ -259,7 +250,7 @@ def _exponents(ax: Axes, reads: RetentionReads, present: list[int], factor: floa
         found = [one for one, counts in zip(reads.exponents, mine, strict=True) if counts]
         low, high = ([abs(one.value - getattr(one, end)) for one in found] for end in ("low", "high"))
         g = reads.conductance[0, mine] / factor
-        colour = PALETTE[k % len(PALETTE)]
+        colour = colours[k]
         ax.errorbar(
             g, [one.value for one in found], yerr=[low, high], fmt="o", color=colour, markersize=4, elinewidth=0.8
         )

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from xbarlab.analysis.estimates.slow_noise import noise_figures
+from xbarlab.analysis.estimates.spectra import noise_figures
 from xbarlab.analysis.plots.plots import save
 from xbarlab.twin.fit_report.figures import figures
 from xbarlab.twin.fit_report.words import table
@@ -82,7 +82,7 @@ def bars(cells: FitResult, bakes: FitResult) -> Iterator[Bar]:
         inside = float(((mock >= real.min()) & (mock <= real.max())).mean())
         said = f"{real.min():.2f} to {real.max():.2f}; mock: median {np.median(mock):.2f}, {inside:.0%} of cells inside"
         kept = bool(real.min() <= np.median(mock) <= real.max())
-        unit = "ln sd/G" if name == "sd" else "slope of the PSD"
+        unit = "ln sd/G" if name == "sd" else "1/f exponent"
         yield f"noise above 130 µS, {unit}", "in the range of the measured cells", said, kept
 
 
@@ -93,7 +93,7 @@ def _measured_noise() -> dict[str, Any]:
     table: Any = noise.table
     figures_of = [noise_figures(one["conductance"], float(protocol.rate)) for _, one in table.groupby("cell")]
     high = [one for one in figures_of if one["conductance"] >= NOISE_LEAST]
-    return {"sd": np.log([one["sd"] for one in high]), "slope": np.asarray([one["slope"] for one in high])}
+    return {"sd": np.log([one["sd"] for one in high]), "exponent": np.asarray([one["exponent"] for one in high])}
 
 
 def main() -> None:

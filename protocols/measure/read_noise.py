@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field, model_validator
 
+from ...analysis.estimates.spectra import PERIODS_LEAST, band_of
 from ...analysis.measurements.read_noise import NoiseTraces
 from ...common.errors import RefusedError
 from ...instruments.abilities import Samples
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from ...analysis.report.report import Section
-
-READ_FROM, READ_TO = 8.0, 4.0
-"""By default the band begins at so many periods in a trace and ends at this part of the rate."""
 
 
 class ReadNoisePlan(Plan):
@@ -60,7 +58,7 @@ class ReadNoisePlan(Plan):
     @property
     def wanted_band(self) -> tuple[float, float]:
         """Band of the exponent [Hz]."""
-        return self.band if self.band is not None else (READ_FROM / self.seconds, self.rate / READ_TO)
+        return self.band if self.band is not None else band_of(self.rate, self.seconds)
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
@@ -99,17 +97,21 @@ class ReadNoiseResult:
 
     @property
     def frame(self) -> DataFrame:
-        """One line per sample: row, col, time [s], current [A]."""
+        """One line per sample: row, col, time [s], current [A], and that at 0 V [A], nan once that trace has ended."""
         from pandas import DataFrame
 
         cell = np.repeat(np.arange(len(self.cells)), self.time.shape[1])
         where = np.asarray(self.cells)
+        floor = np.full(self.time.shape, np.nan)
+        points = min(floor.shape[1], self.traces.floor.shape[1])
+        floor[:, :points] = self.traces.floor[:, :points]
         return DataFrame(
             {
                 "row": where[cell, 0],
                 "col": where[cell, 1],
                 "time_s": self.time.ravel(),
                 "current_A": self.traces.current.ravel(),
+                "floor_current_A": floor.ravel(),
             }
         )
 
@@ -201,7 +203,7 @@ def read_noise(array: CrossbarArray, plan: ReadNoisePlan, run: Run | None = None
     # A unit that samples faster than asked has a longer reach upwards and a shorter one downwards.
     low, high = plan.wanted_band
     if plan.band is None:
-        low = max(low, READ_FROM * float(rate.max()) / time.shape[1])
+        low = max(low, PERIODS_LEAST * float(rate.max()) / time.shape[1])
     return ReadNoiseResult(
         plan=plan,
         cells=cells,

@@ -118,6 +118,7 @@ class MultilevelResult:
                 "conductance_S": reads.final[cell, cycle, level],
                 "again_S": reads.again[cell, cycle, level],
                 "pulses": reads.pulses[cell, cycle, level],
+                "accepted": reads.accepted[cell, cycle, level],
                 "verdict": [Verdict(v).words for v in self.verdict[cell, cycle, level]],
             }
         )

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ... import __version__
-from ...analysis.measured_data.kinds import COLUMNS
-from ...analysis.own_data.analyse import find
+from ...analysis.measured_data.kinds import COLUMNS, EITHER
+from ...analysis.own_data.analyse import find, measurements
 from ...analysis.own_data.page import summary_of, write_findings
 from ...analysis.own_data.reading.columns import Reading, needed
-from ...analysis.own_data.reading.sources import read_sources
-from ...analysis.own_data.subjects import SUBJECTS, Subject
+from ...analysis.own_data.subjects import SUBJECTS
 from ...common.errors import RefusedError
-from ...protocols.keeping.run import JOURNAL
+from .measured_run import measured_for
 
 if TYPE_CHECKING:
     from ...analysis.measured_data.measured import Measured
@@ -47,8 +46,7 @@ def analyse_files(asked: Asked, out: Path | None, *, as_json: bool = False) -> t
     RefusedError
         What does not fit, in one sentence.
     """
-    subject = SUBJECTS[asked.subject]
-    measured = _read(asked, subject)
+    measured = _read(asked)
     findings = find(asked.subject, measured)
     folder = out or _default_folder()
     page = write_findings(findings, measured, folder, subject=asked.subject, version=__version__)
@@ -76,36 +74,32 @@ def explain(name: str) -> list[str]:
                 if (key in needed(kind)) is wanted
             ]
             lines.append(f"  {group:<8}{', '.join(said) or '–'}")
+        if kind in EITHER:
+            lines.append(f"  needed  {' or '.join(' and '.join(group) for group in EITHER[kind])}")
     return [*lines, "", f"xbarlab analyse {name} {subject.example}"]
 
 
-def _read(asked: Asked, subject: Subject) -> list[Measured]:
+def _read(asked: Asked) -> list[Measured]:
     columns = {**asked.columns, **dict(_pair(text) for text in asked.others)}
-    folders = [name for name in asked.files if Path(name).is_dir()]
-    if folders:
-        if len(folders) < len(asked.files) or columns:
-            raise RefusedError("folders of runs stand alone: give them without other files and columns")
-        return [one for name in folders for one in _of_run(Path(name), asked, subject)]
-    reading = Reading(**asked.text, numbers=asked.numbers)
-    if asked.numbers and not columns and (asked.description or asked.files[0].endswith((".yaml", ".yml"))):
+    described = asked.description or asked.files[0].endswith((".yaml", ".yml"))
+    if asked.numbers and not columns and described:
         raise RefusedError(f"{', '.join(asked.numbers)} stands in the description: leave it out here")
-    return read_sources(
-        asked.files, subject, description=asked.description, folder=asked.folder, only=asked.only, columns=columns,
-        reading=reading,
+    return measurements(
+        asked.files, asked.subject, measured_for, description=asked.description, folder=asked.folder, only=asked.only,
+        columns=columns, reading=Reading(**asked.text, numbers=asked.numbers),
     )  # fmt: skip
 
 
-def _of_run(folder: Path, asked: Asked, subject: Subject) -> list[Measured]:
-    if not (folder / JOURNAL).is_file():
-        raise RefusedError(f"{folder} is a folder without a run in it: give files, or the folder of a run")
-    from .measured_run import measured_of_run
-
-    every = measured_of_run(folder, only=asked.only or None)
-    fitting = [one for one in every if one.kind in subject.kinds]
-    if not fitting:
-        there = ", ".join(f"{one.id} ({one.kind})" for one in every)
-        raise RefusedError(f"{folder}: no step measured what {asked.subject} takes: there is {there}")
-    return fitting
+def plausible_of(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the ranges of ``NAME=LEAST,MOST``."""
+    made: dict[str, tuple[str, str]] = {}
+    for text in texts:
+        name, _, ends = text.partition("=")
+        least, comma, most = (part.strip() for part in ends.partition(","))
+        if name.strip() not in ("conductance", "volts") or not comma or not least or not most:
+            raise RefusedError(f"--plausible {text!r}: write conductance=LEAST,MOST or volts=LEAST,MOST, like 1nS,1mS")
+        made[name.strip()] = least, most
+    return made
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -55,6 +55,20 @@ def analyse(
     formed_above: Annotated[
         str | None, typer.Option(metavar="S", help="Of forming: a cell that reads above this is formed, like 20uS.")
     ] = None,
+    floor: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of noise: the same samples with no voltage at the cells; it is taken off."),
+    ] = None,
+    extrapolate_to: Annotated[
+        str | None, typer.Option(metavar="S", help="Of retention: age for which the change is predicted [10 years].")
+    ] = None,
+    plausible: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=LEAST,MOST",
+            help="Where conductance or volts lie, of cells that are not like most: conductance=1nS,1mS.",
+        ),
+    ] = None,
     description: Annotated[
         str | None, typer.Option(metavar="FILE", help="Data description of the FILEs: a file, or a shipped one.")
     ] = None,
@@ -88,15 +102,15 @@ def analyse(
     xbarlab analyse iv dev1.csv dev2.csv --volts V --amps I:mA           a cell in each file
     xbarlab analyse endurance cycles.csv --column hrs="Roff (ohm)" --column lrs="Ron (ohm)"
     xbarlab analyse retention bake.csv --column before=R0 --column after=R1 --time "=1800 s" --temperature "=80 °C"
-    xbarlab analyse noise trace.csv --siemens G --rate 400Hz
+    xbarlab analyse noise trace.csv --amps I --read-volts 0.2V --rate 400Hz --floor at_0V.csv
     xbarlab analyse forming chip7.data.yaml                              as a description says
     xbarlab analyse verify hfo2_1t1r --folder downloads                  a shipped description of public data
-    xbarlab analyse iv runs/chip12                                       the loops of a run
+    xbarlab analyse noise runs/chip12                                    the traces of a run
     xbarlab analyse iv                                                   what it needs
 
     The report is in DIR/report.html, the numbers in summary.json, figures as PNG, tables as CSV.
     """
-    from .analyse import Asked, analyse_files, explain
+    from .analyse import Asked, analyse_files, explain, plausible_of
 
     if not files:
         say(explain(subject))
@@ -106,7 +120,7 @@ def analyse(
         "width": width, "gate": gate, "cell": cell, "row": row, "col": col,
     }  # fmt: skip
     numbers = {"read_volts": read_volts, "rate": rate, "period": period, "polarity": polarity,
-               "formed_above": formed_above}  # fmt: skip
+               "formed_above": formed_above, "extrapolate_to": extrapolate_to}  # fmt: skip
     asked = Asked(
         subject=subject,
         files=tuple(files),
@@ -117,7 +131,7 @@ def analyse(
         folder=folder,
         only=tuple(name.strip() for name in only.split(",") if name.strip()),
         text={"separator": separator, "decimal": decimal, "skip": skip, "header": not no_header, "missing": missing,
-              "dataset": dataset},
+              "dataset": dataset, "floor": floor, "plausible": plausible_of(plausible or ())},
     )  # fmt: skip
     lines, notes = analyse_files(asked, out, as_json=as_json)
     for line in notes:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...analysis.measured_data.kinds import a_kind
 from ...analysis.measured_data.measured import Measured
 from ...analysis.measured_data.of_steps import RanStep, RunTold, measured_of_steps
+from ...analysis.own_data.subjects import SUBJECTS
 from ...common.errors import RefusedError, unknown
 from ...protocols.keeping.joined import database, joined_table, step_parts
 from ...protocols.keeping.journal import read_journal
@@ -28,10 +30,11 @@ def measured_of_run(
     *,
     structure: Literal["1T1R", "passive"] | None = None,
     only: Sequence[str] | None = None,
+    replayable: bool = True,
     plugins: Files = (),
     ask: Ask = nobody,
 ) -> list[Measured]:
-    """Return what the finished steps of a run measured that can be done again on a model; no bench is opened.
+    """Return what the finished steps of a run measured; no bench is opened.
 
     Parameters
     ----------
@@ -39,6 +42,7 @@ def measured_of_run(
     structure : "1T1R" or "passive"
         What the cells are, where the run is older than that it says so.
     only : ids of the steps that are wanted; all by default
+    replayable : only what can be done again on a model; else also what can only be analysed
     plugins, ask : the plug-in files the run was begun with, and whom to ask about those that are not named here
 
     Raises
@@ -80,7 +84,29 @@ def measured_of_run(
         chip=card.chip,
         date=str(entries[0].get("time", ""))[:10] if entries else "",
     )
-    return measured_of_steps(steps, told)
+    return measured_of_steps(steps, told, replayable=replayable)
+
+
+def measured_for(folder: Path, analysis: str, only: Sequence[str] = ()) -> list[Measured]:
+    """Return what the steps of a run measured that an analysis of :mod:`...analysis.own_data.subjects` takes.
+
+    Raises
+    ------
+    RefusedError
+        None of them did; it names the analyses that would fit.
+    """
+    if not (folder / JOURNAL).is_file():
+        raise RefusedError(f"{folder} is a folder without a run in it: give files, or the folder of a run")
+    every = measured_of_run(folder, only=only or None, replayable=False)
+    kinds = SUBJECTS[analysis].kinds
+    fitting = [one for one in every if one.kind in kinds]
+    if not fitting:
+        others = {
+            name: [one.id for one in every if one.kind in subject.kinds] for name, subject in SUBJECTS.items()
+        }  # fmt: skip
+        there = "; ".join(f"analyse {name}: {', '.join(ids)}" for name, ids in others.items() if ids)
+        raise RefusedError(f"{folder}: no step measured what {analysis} takes ({a_kind(kinds)}); what fits: {there}")
+    return fitting
 
 
 def _structure(origin: dict[str, str], folder: Path) -> Literal["1T1R", "passive"]:

@@ -117,7 +117,7 @@ def as_mock(measured: Measured) -> Any:
         return measured.table
     import pandas as pd
 
-    return pd.DataFrame({"conductance": [1e-6, 1.0], "sd": [1.0, 1.0], "slope": [-1.0, -1.0]})
+    return pd.DataFrame({"conductance": [1e-6, 1.0], "sd": [1.0, 1.0], "exponent": [1.0, 1.0]})
 
 
 class Evaluator:

@@ -12,6 +12,7 @@ from ...common.errors import RefusedError, unknown
 from ...mockhw.chip.profile import Profile, ProfileError, load_profile
 from ...mockhw.device_models.filament.parameters import FilamentParameters
 from ...mockhw.device_models.graded.parameters import GradedParameters
+from ..objective import REPLAYS
 
 BASES = {"1T1R": "hfo2_1t1r", "passive": "tio2_passive"}
 """Profile that a fit begins with where none is named."""
@@ -43,6 +44,11 @@ def read_data(
             found += _of_folder(Path(source))
         else:
             found += read_measured(source, folder, only=only if len(sources) == 1 and only else None)
+    left_out = [one for one in found if one.kind not in REPLAYS]
+    found = [one for one in found if one.kind in REPLAYS]
+    if left_out and not found:
+        named = ", ".join(f"{one.id} ({one.kind})" for one in left_out)
+        raise RefusedError(f"no model does again what was measured: {named}; a fit takes {', '.join(REPLAYS)}")
     if not found:
         raise RefusedError("there is no data to fit on: give a description file, or the folder of a run")
     taken: set[str] = set()

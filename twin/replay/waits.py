@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...analysis.estimates.slow_noise import noise_figures
+from ...analysis.estimates.spectra import noise_figures
 from ...analysis.measured_data.measured import Measured
 from ...analysis.measured_data.protocols import Noise
 from ...mockhw.device_models.filament.model import FilamentModel

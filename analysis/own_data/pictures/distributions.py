@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...plots.plots import PALETTE, new_figure, note, styled
+from ...plots.plots import PALETTE, colours_of, log_ticks, new_figure, note, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,6 +54,7 @@ def normal_cdfs(ax: Axes, groups: Mapping[str, ArrayLike], *, positive: bool = F
     from scipy.special import ndtri
 
     widest = 0
+    colours = colours_of(len(groups))
     for k, (name, values) in enumerate(groups.items()):
         x = np.asarray(values, dtype=np.float64).ravel() / unit
         x = np.sort(x[np.isfinite(x) & (x > 0.0)] if positive else x[np.isfinite(x)])
@@ -63,7 +64,7 @@ def normal_cdfs(ax: Axes, groups: Mapping[str, ArrayLike], *, positive: bool = F
         share = (np.arange(x.size) + 0.5) / x.size
         dots = {"marker": "o", "markersize": 3.5, "linewidth": 0.8}
         style: dict[str, Any] = dots if x.size < 60 else {"linewidth": 1.7}
-        ax.plot(x, ndtri(share), color=PALETTE[k % len(PALETTE)], label=f"{name} (n = {x.size:,})", **style)
+        ax.plot(x, ndtri(share), color=colours[k], label=f"{name} (n = {x.size:,})", **style)
     if not widest:
         return False
     ends = 50.0 / widest, 100.0 - 50.0 / widest
@@ -85,18 +86,19 @@ def _few_decades(ax: Axes) -> None:
 
 
 @styled
-def states_over_cycles(on: Floats, off: Floats, *, title: str = "SET/RESET cycling") -> Figure:
+def states_over_cycles(on: Floats, off: Floats, cycle: Any, *, title: str = "SET/RESET cycling") -> Figure:
     """Draw resistance after SET and after RESET against the cycle: median over cells, and the middle 98 %.
 
     Parameters
     ----------
     on, off : array [cells, cycles] [Ω]
+    cycle : array [cycles]
+        Their numbers, from 1.
     """
     from matplotlib.ticker import EngFormatter
 
     figure, ax = new_figure(8.2, 4.4)
     ax.set(title=title, xlabel="Cycle", ylabel="Resistance", yscale="log")
-    cycle = np.arange(1, on.shape[1] + 1)
     for values, colour, name in ((off, PALETTE[1], "after RESET"), (on, PALETTE[0], "after SET")):
         seen = np.isfinite(values).any(axis=0)
         low, middle, high = np.full((3, len(cycle)), np.nan)
@@ -109,9 +111,12 @@ def states_over_cycles(on: Floats, off: Floats, *, title: str = "SET/RESET cycli
         ax.plot(
             cycle, middle, color=colour, linewidth=1.5, label=label, marker="o" if len(cycle) < 30 else None, ms=3.5
         )
-    if len(cycle) > 2000:
+    first, last = float(cycle[0]), float(cycle[-1])
+    if len(cycle) > 2000 or last - first > 5.0 * len(cycle):
         ax.set_xscale("log")
-    ax.set_xlim(1, max(len(cycle), 2))
+    ax.set_xlim(first, max(last, first + 1.0))
+    if ax.get_xscale() == "log":
+        log_ticks(ax.xaxis)
     ax.yaxis.set_major_formatter(EngFormatter("Ω"))
     figure.legend(loc="outside lower center", ncols=2)
     return figure

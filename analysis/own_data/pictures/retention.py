@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...plots.plots import FAINT, INK, PALETTE, new_figure, note, si_prefix, styled
+from ...plots.plots import INK, colours_of, new_figure, note, si_prefix, styled
 from .distributions import normal_cdfs
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def shift_against_level(parts: Mapping[str, Any], *, title: str = "What moves, a
     figure, ax = new_figure(7.6, 4.6)
     top = max(float(part["before"].max()) for part in parts.values())
     factor, prefix = si_prefix(top)
+    colours = colours_of(len(parts))
     for k, (name, part) in enumerate(parts.items()):
-        colour = PALETTE[k % len(PALETTE)]
+        colour = colours[k]
         x, y = part["before"].to_numpy(np.float64) / factor, part["shift"].to_numpy(np.float64) / factor
         if len(x) < FEW:
             ax.plot(x, y, "o", color=colour, markersize=3.5, alpha=0.6, label=f"{name} ({len(x)} cells)")
@@ -64,29 +65,4 @@ def shift_cdfs(parts: Mapping[str, Any], *, title: str = "Change of conductance"
     ax.axvline(0.0, color=INK, linewidth=0.9, linestyle=":")
     ax.set(title=title, xlabel=f"Conductance after − before ({prefix}S)")
     figure.legend(loc="outside lower center", ncols=2)
-    return figure
-
-
-@styled
-def traces_over_time(table: Any, *, title: str = "Retention") -> Figure:
-    """Draw conductance against time of some cells, both axes logarithmic."""
-    figure, ax = new_figure(7.6, 4.6)
-    cells = table["cell"].unique()
-    shown = cells[:: max(1, len(cells) // TRACES_MAX)]
-    factor, prefix = si_prefix(float(table["after"].max()) or 1.0)
-    for k, cell in enumerate(shown):
-        one = table[table["cell"] == cell].sort_values("time")
-        few = len(shown) <= len(PALETTE)
-        colour = PALETTE[k % len(PALETTE)] if few else PALETTE[0]
-        ax.plot(
-            one["time"], one["after"] / factor, color=colour, linewidth=1.4 if few else 0.7, alpha=1.0 if few else 0.45,
-            marker="o" if few else None, markersize=3.5, label=f"cell {cell}" if few else None,
-        )  # fmt: skip
-    ax.set(title=title, xlabel="Time (s)", ylabel=f"Conductance ({prefix}S)", xscale="log", yscale="log")
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("{x:g}")
-    if len(shown) <= len(PALETTE):
-        figure.legend(loc="outside lower center", ncols=4)
-    elif len(shown) < len(cells):
-        ax.set_title(f"{title}: {len(shown)} of {len(cells):,} cells", color=FAINT)
     return figure

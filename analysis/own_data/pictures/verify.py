@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...plots.plots import INK, PALETTE, new_figure, si_prefix, styled
+from ...plots.plots import INK, PALETTE, colours_of, new_figure, si_prefix, styled
 from .distributions import normal_cdfs
 
 if TYPE_CHECKING:
@@ -25,13 +25,14 @@ def pulses_by_level(pulses: Mapping[str, ArrayLike], *, title: str = "Pulses to 
     figure, ax = new_figure(7.4, 4.6)
     ax.set(title=title, xlabel="Pulses, SET and RESET", ylabel="Cells that need more")
     most, least = 2.0, 1.0
+    colours = colours_of(len(pulses))
     for k, (name, values) in enumerate(pulses.items()):
         x = np.sort(np.asarray(values, dtype=np.float64))
         steps, counts = np.unique(x, return_counts=True)
         share = 1.0 - np.cumsum(counts) / x.size
         at = np.append(min(0.8, steps[0]), steps)
         ax.step(
-            at, np.append(1.0, share), where="post", color=PALETTE[k % len(PALETTE)], linewidth=1.7,
+            at, np.append(1.0, share), where="post", color=colours[k], linewidth=1.7,
             label=f"{name}: mean {x.mean():.1f}",
         )  # fmt: skip
         most, least = max(most, float(x.max())), min(least, 1.0 / x.size)
@@ -94,9 +95,10 @@ def level_cdfs(
     edges = [edge for pair in windows.values() for edge in pair if np.isfinite(edge)]
     top = max([float(np.percentile(every, 99.99)), *edges]) * 1.03 if every.size else 1.0
     factor, prefix = si_prefix(top)
+    colours = colours_of(len(levels))
     for k, (low, high) in enumerate(windows.values()):
         ends = max(low, 0.0) / factor, min(high, top) / factor
-        ax.axvspan(*ends, color=PALETTE[k % len(PALETTE)], alpha=0.14, linewidth=0)
+        ax.axvspan(*ends, color=colours[k], alpha=0.14, linewidth=0)
     normal_cdfs(ax, levels, unit=factor)
     ax.set(title=title, xlabel=f"Conductance ({prefix}S); shaded: the windows", xlim=(0.0, top / factor))
     figure.legend(loc="outside lower center", ncols=2)

@@ -17,9 +17,10 @@ from ...measured_data.derive import derive, refuse_time_back
 from ...measured_data.description import Entry
 from ...measured_data.files import read_frame
 from ...measured_data.gather import gather_frame
-from ...measured_data.kinds import COLUMNS, Quantity, a_kind
+from ...measured_data.kinds import COLUMNS, EITHER, Quantity, a_kind
 from ...measured_data.measured import Measured
 from .assumed import protocol_of
+from .floors import with_floor
 from .header_units import unit_in, unit_of_column
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ ALSO = {"amps": "current", "ohms": "conductance", "siemens": "conductance"}
 _UNITS = {"amps": "A", "ohms": "ohm", "siemens": "S"}
 PAIR = ("hrs", "lrs")
 """Two columns of a cycle, one for each state."""
-_LIKE = {"loop": "cycle"}
+_LIKE = {"loop": ("cycle",), "time": ("seconds",), "hrs": ("off",), "lrs": ("on",)}
+"""Other names that a table of a result may have for a quantity."""
 _MAY_BE_UNKNOWN = {
     "pulse_sweep": ("width",), "pulse_train": ("width",), "bake": ("temperature",), "write_verify": ("pulses",),
 }  # fmt: skip
 """What a twin must know, and an analysis can do without."""
-_ALL = (1e-18, 1e6)  # without a description nothing says which numbers are plausible
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,10 @@ class Reading:
     structure : "1T1R" or "passive"
     numbers : mapping of str to str
         Of the protocol, with units: ``read_volts``, ``rate``, ``period``, ``compliance``, ``polarity``, ``first``.
+    plausible : mapping of str to (str, str)
+        Between which values ``conductance`` and ``volts`` lie, of cells that are not like most.
+    floor : Path or DataFrame, optional
+        Of noise: the same samples with no voltage at the cells.
     """
 
     separator: str | None = None
@@ -59,13 +64,15 @@ class Reading:
     dataset: str | None = None
     structure: Literal["1T1R", "passive"] = "passive"
     numbers: Mapping[str, str] | None = None
+    plausible: Mapping[str, Sequence[str]] | None = None
+    floor: Path | DataFrame | None = None
 
     def entry(self, kind: str, name: str, columns: Mapping[str, Any], protocol: Mapping[str, Any]) -> Entry:
         """Return what a description of such a file would say."""
         told = {
             "id": _identifier(name), "files": name, "separator": self.separator, "decimal": self.decimal,
             "skip": self.skip, "header": self.header, "missing": self.missing, "dataset": self.dataset,
-            "columns": dict(columns), "plausible": {"conductance": _ALL, "volts": _ALL},
+            "columns": dict(columns), "plausible": {name: list(ends) for name, ends in (self.plausible or {}).items()},
             "protocol": {"kind": kind, **protocol},
         }  # fmt: skip
         return read_record(Entry, told, where=name)
@@ -129,6 +136,7 @@ def _measured(
     for number, (path, frame) in enumerate(frames):
         for half in halves:
             found = {_quantity(key): _column(key, text, kind, frame, path) for key, text in half.items()}
+            _refuse_twice(half, frame, path)
             found |= _cells_of(kind, found)
             entry = reading.entry(kind, name, found, protocol_of(kind, numbers))
             table, gone = gather_frame(frame, entry, path, number)
@@ -145,6 +153,8 @@ def _measured(
             "above "
             "which a cell is formed (--formed-above 20uS)"
         )
+    if reading.floor is not None:
+        table = with_floor(table, _floor_table(asked, kind, reading, where), kind, where)
     if kind == "bake" and "conductance" in table:
         refuse_time_back(table, kind, where)
         if (table["time"] > 0.0).all():
@@ -167,6 +177,42 @@ def _measured(
         files=tuple(path.name for path, _ in frames),
         dropped=dropped,
     )
+
+
+def _floor_table(asked: Mapping[str, str], kind: str, reading: Reading, where: str) -> Any:
+    """Return the table of the floor, read as the traces are; a column of cells may be missing in it."""
+    if kind != "noise":
+        raise RefusedError(f"{where}: a floor is that of noise: leave it out")
+    if isinstance(reading.floor, Path):
+        path, frame = reading.floor, read_frame(reading.floor, reading.entry(kind, where, {}, {"rate": 1.0}))
+    else:
+        path, frame = Path("floor"), reading.floor
+    assert frame is not None
+    there = {str(name) for name in frame.columns}
+    mine = {
+        key: text
+        for key, text in asked.items()
+        if _quantity(key) in ("conductance", "current") or (key in ("cell", "row", "col") and text in there)
+    }
+    found = {_quantity(key): _column(key, text, kind, frame, path) for key, text in mine.items()}
+    table, _ = gather_frame(frame, reading.entry(kind, where, found, {"rate": 1.0}), path)
+    return table
+
+
+def _refuse_twice(asked: Mapping[str, str], frame: DataFrame, path: Path) -> None:
+    """Refuse a column name that several columns have, and one column for two quantities."""
+    names = [str(name) for name in frame.columns]
+    taken: dict[str, str] = {}
+    for key, text in asked.items():
+        if text.startswith("="):
+            continue
+        column = str(_split(text, frame, path)[0])
+        if names.count(column) > 1 or f"{column}.1" in names:
+            places = ", ".join(str(k) for k, name in enumerate(names, 1) if name.removesuffix(".1") == column)
+            raise RefusedError(f"{path}: column {column!r} stands several times: give its position, one of {places}")
+        if column in taken:
+            raise RefusedError(f"{path}: {taken[column]} and {key} are both column {column!r}: name one for each")
+        taken[column] = key
 
 
 def _with_a_first(table: Any) -> Any:
@@ -198,7 +244,8 @@ def _kind(asked: Mapping[str, str], kinds: Sequence[str], frame: DataFrame, path
 
 
 def _needs(kind: str) -> str:
-    return ", ".join(needed(kind))
+    either = " or ".join(" and ".join(group) for group in EITHER.get(kind, ()))
+    return ", ".join([*needed(kind), *([either] if either else [])])
 
 
 def needed(kind: str) -> list[str]:
@@ -209,18 +256,22 @@ def needed(kind: str) -> list[str]:
 
 def _called_like_quantities(frame: DataFrame, kinds: Sequence[str]) -> dict[str, str]:
     """Return columns that have the name of a quantity, or that and its unit: ``volts``, ``volts_V``."""
-    best: dict[str, str] = {}
     for kind in kinds:
         found: dict[str, str] = {}
-        for name, quantity in COLUMNS[kind].items():
-            for called in (name, _LIKE.get(name, name)):
+        known = dict(COLUMNS[kind])
+        if kind == "cycling":
+            known |= dict.fromkeys(PAIR, known["conductance"])
+        for name, quantity in known.items():
+            for called in (name, *_LIKE.get(name, ())):
                 for column in (called, f"{called}_{quantity.unit}", f"{called} [{quantity.unit}]"):
-                    if column in frame.columns and column not in found.values():
+                    there = column in frame.columns and column not in found.values()
+                    if there and (quantity.needed or frame[column].notna().to_numpy().any()):
                         found.setdefault(name, column)
-        if set(needed(kind)) <= set(found):
-            return found
-        if not best:
-            best = found
+        if kind == "cycling" and set(PAIR) <= set(found):
+            return {name: column for name, column in found.items() if name not in ("conductance", "state")}
+        groups = EITHER.get(kind, ((),))
+        if set(needed(kind)) <= set(found) and any(set(group) <= set(found) for group in groups):
+            return {name: column for name, column in found.items() if name not in PAIR}
     return {}
 
 
@@ -267,7 +318,11 @@ def _split(text: str, frame: DataFrame, path: Path) -> tuple[str | int, str]:
         return bare[name], unit.strip()
     if text.isdigit():
         return _position(text, frame, path), ""
-    raise RefusedError(f"{path}: {unknown('column', text, names)}")
+    raise RefusedError(f"{path}: {unknown('column', name if colon and _is_unit(unit) else text, names)}")
+
+
+def _is_unit(text: str) -> bool:
+    return bool(text) and unit_in(f"x ({text.strip()})")[1] != ""
 
 
 def _position(name: str, frame: DataFrame, path: Path) -> str | int:

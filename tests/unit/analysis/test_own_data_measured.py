@@ -70,7 +70,7 @@ def test_noise_falls_with_conductance() -> None:
     (noise,) = found("noise", "hfo2_relaxation").values()
     frame = noise.frame.sort_values("conductance")
     assert frame["sd"].iloc[0] > 10.0 * frame["sd"].iloc[-1]
-    assert 0.6 < noise.metrics()["psd_exponent"] < 1.4
+    assert 0.6 < noise.metrics()["one_over_f_exponent"] < 1.4
 
 
 def test_triangle_traces_do_not_switch_and_no_voltage_is_made_up() -> None:

@@ -87,6 +87,8 @@ def test_the_step_of_a_converter_is_seen_through_single_precision() -> None:
     codes = np.random.default_rng(0).integers(9000, 9050, 4000)
     assert converter_step((codes * 3.05e-9).astype(np.float32)) == pytest.approx(3.05e-9, rel=1e-2)
     assert np.isnan(converter_step(np.ones(10)))
+    for seed in range(20):
+        assert np.isnan(converter_step(np.random.default_rng(seed).normal(size=1000))), "on no grid"
 
 
 def traces(cells: int, *, relative: float, seed: int = 0, jumping: int = 0) -> NoiseTraces:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from xbarlab import analyse
 from xbarlab.analysis.measured_data.measured import Measured
 from xbarlab.analysis.measured_data.of_steps import RanStep, RunTold, measured_of_steps
 from xbarlab.analysis.measured_data.protocols import Cycling, Forming, IvSweep, PulseTrain, WriteVerify
@@ -123,6 +124,75 @@ def test_a_train_tells_how_many_pulses_led_to_a_reading(found: dict[str, Measure
     assert one["count"].tolist() == [0, *[5] * 8]
     assert one["volts"].tolist() == [0.0, *[1.5] * 4, *[-1.6] * 4]
     assert one["gate"].tolist()[1:] == [*[1.2] * 4, *[5.0] * 4]
+
+
+CHARACTERISE = """---
+format: 1
+title: All that can be analysed
+station: mock_ta_hfo2
+steps:
+  - {id: form, forming: {cells: "4:6,60:62"}}
+  - {id: map, read_array: {cells: "4:6,60:62"}}
+  - {id: noise, read_noise: {cells: "4:5,60:62", seconds: 0.6, floor_seconds: 0.3}}
+  - {id: rest, retention: {cells: "4:6,60:62", last: 30.0}}
+  - {id: cycle, endurance: {cells: "4:6,60:62", cycles: 10}}
+  - {id: many, multilevel: {cells: "4:6,60:62", cycles: 2, levels: {count: 3, low: 10e-6, high: 160e-6}}}
+  - {id: pulsed, pulsed_iv: {cells: "4:5,60:62", cycles: 1}}
+---
+# All
+"""
+
+
+@pytest.fixture(scope="module")
+def characterised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("characterised")
+    (place / "all.md").write_text(CHARACTERISE, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunRecord, "_sections", lambda _: [])
+        patch.setattr(RunRecord, "drawn", lambda *_: None)
+        assert main(["run", str(place / "all.md"), "--out", str(place / "run"), "--quiet"]) == 0
+    return place / "run"
+
+
+@pytest.mark.parametrize(
+    ("analysis", "step", "same"),
+    [
+        ("noise", "noise", ["read_noise_rel", "read_noise_floor_rel", "rtn_cell_fraction", "one_over_f_exponent"]),
+        ("retention", "rest", ["retention_drift_nu", "retention_sigma", "retention_extrapolated_change"]),
+        ("levels", "many", ["level_sigma", "level_settling_sigma", "level_error_fraction", "level_pulses"]),
+        ("endurance", "cycle", ["endurance_cycles"]),
+    ],
+)
+def test_an_analysis_of_a_run_gives_what_its_step_gave(
+    characterised: Path, analysis: str, step: str, same: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = json.loads((characterised / "summary.json").read_text("utf-8"))
+    found = getattr(analyse, analysis)(characterised)
+    metrics = found.metrics()
+    for name in same:
+        given = summary.get(f"{step}.{name}", summary.get(name))
+        assert metrics[name] == pytest.approx(np.nan if given is None else given, rel=1e-6, nan_ok=True), name
+    capsys.readouterr()
+    out = characterised.parent / f"out_{analysis}"
+    assert main(["analyse", analysis, str(characterised), "--json", "--out", str(out)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {name: np.nan if value is None else value for name, value in printed.items()} == pytest.approx(
+        metrics, nan_ok=True
+    ), "Python and the command line say the same"
+
+
+def test_a_run_without_the_step_is_refused_with_what_fits(characterised: Path) -> None:
+    with pytest.raises(
+        RefusedError, match=r"no step measured what verify takes \(a write_verify\); what fits: .*analyse noise: noise"
+    ):
+        analyse.verify(characterised)
+    assert {one.id for one in analyse.pulses(str(characterised))} == {"pulsed.set", "pulsed.reset"}
+    with pytest.raises(RefusedError, match="is a folder without a run"):
+        analyse.noise(characterised.parent)
+    with pytest.raises(RefusedError, match="stand alone"):
+        analyse.noise(characterised, amps="I")
+    fit = {one.id for one in measured_of_run(characterised)}
+    assert {"map"} <= fit <= {"map", "form"}, "a fit takes what a model does again"
 
 
 def test_only_some_steps(folder: Path) -> None:
