@@ -109,6 +109,43 @@ def rms_estimate(error: Floats, scale: float) -> Estimate:
     return _root_of(square, scale)
 
 
+@dataclass(frozen=True)
+class TargetError:
+    """Products against target conductances, on cells that have one.
+
+    Parameters
+    ----------
+    rows, columns : ndarray of int
+        Rows that were driven, and columns whose cells in these rows all have a target.
+    with_target, without : int
+        Cells of the array.
+    error : ndarray [vectors, columns] [A]
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    with_target: int
+    without: int
+    error: Floats
+
+
+def rows_with_target(target: Floats) -> NDArray[np.intp]:
+    """Return the rows in which cells have a target; `target` is nan [rows, cols] where a cell has none."""
+    return np.flatnonzero(np.isfinite(target).any(axis=1))
+
+
+def target_error(products: Products, target: Floats) -> TargetError:
+    """Return the error of products that drove :func:`rows_with_target`, on columns of which nothing is unknown.
+
+    A column with a cell in these rows that has no target is left out: its current is in part that cell's.
+    """
+    known, rows = np.isfinite(target), rows_with_target(target)
+    columns = np.flatnonzero(known[rows].all(axis=0)) if rows.size else rows
+    part = np.ix_(rows, columns)
+    error = products.current[:, columns] - products.volts[:, rows] @ target[part]
+    return TargetError(rows, columns, int(known.sum()), int((~known).sum()), error)
+
+
 def effective_bits(rmse_fs: Estimate) -> Estimate:
     """Return log2(1/(rmse_fs·√12)): the bits of an ideal converter with that error."""
 
@@ -149,7 +186,11 @@ def wire_share(products: Products, read: Floats, lines: Floats, lines_stderr: Fl
 
 
 def vmm_metrics(
-    random: Products, read: Floats, lines: tuple[Floats, Floats], full_scale: float, target: Floats | None
+    random: Products,
+    read: Floats,
+    lines: tuple[Floats, Floats],
+    full_scale: float,
+    against_target: TargetError | None = None,
 ) -> dict[str, Estimate]:
     """Return the metrics of random vectors as docs/quantities.md defines them; `lines` is a map with its error [S]."""
     rmse = rms_estimate(random.error(read), full_scale)
@@ -162,8 +203,8 @@ def vmm_metrics(
         "vmm_column_offset_rms": _rms(fit.offset),
         "vmm_wire_share": wire_share(random, read, *lines),
     }
-    if target is not None:
-        found["vmm_rmse_fs_target"] = rms_estimate(random.error(target), full_scale)
+    if against_target is not None:
+        found["vmm_rmse_fs_target"] = rms_estimate(against_target.error, full_scale)
     return found
 
 
