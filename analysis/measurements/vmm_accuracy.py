@@ -185,6 +185,17 @@ def wire_share(products: Products, read: Floats, lines: Floats, lines_stderr: Fl
     return Estimate(min(max(share, 0.0), 1.0), low, high, n)
 
 
+def multiplies(products: Products, conductance: Floats) -> bool:
+    """Return whether products are larger than their error in half of the columns.
+
+    Those of cells that do not conduct say nothing of gains and bits.
+    """
+    known = np.isfinite(products.current)
+    expected, error = products.volts @ conductance, products.error(conductance)
+    signal, rest = (np.where(known, values**2, 0.0).sum(axis=0) for values in (expected, error))
+    return bool((signal > rest)[known.any(axis=0)].mean() >= 0.5) if known.any() else False
+
+
 def vmm_metrics(
     random: Products,
     read: Floats,
@@ -194,14 +205,18 @@ def vmm_metrics(
 ) -> dict[str, Estimate]:
     """Return the metrics of random vectors as docs/quantities.md defines them; `lines` is a map with its error [S]."""
     rmse = rms_estimate(random.error(read), full_scale)
-    fit = column_fit(random, read, lines[0])
+    if multiplies(random, read):
+        fit, share, bits = column_fit(random, read, lines[0]), wire_share(random, read, *lines), effective_bits(rmse)
+    else:
+        nothing = np.full(read.shape[1], np.nan)
+        fit, share, bits = ColumnFit(nothing, nothing, nothing, nothing), UNKNOWN, UNKNOWN
     found = {
         "vmm_rmse_fs": rmse,
-        "vmm_effective_bits": effective_bits(rmse),
+        "vmm_effective_bits": bits,
         "vmm_column_gain": median_estimate(fit.gain),
         "vmm_column_gain_std": std_estimate(fit.gain),
         "vmm_column_offset_rms": _rms(fit.offset),
-        "vmm_wire_share": wire_share(random, read, *lines),
+        "vmm_wire_share": share,
     }
     if against_target is not None:
         found["vmm_rmse_fs_target"] = rms_estimate(against_target.error, full_scale)

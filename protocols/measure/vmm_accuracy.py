@@ -155,11 +155,19 @@ class VmmResult:
         """Return the figure, the columns and the error by active rows as a part of the report."""
         from pandas import DataFrame
 
-        from ...analysis.measurements.vmm_accuracy import by_rows, column_fit, column_table
+        from ...analysis.measurements.vmm_accuracy import by_rows, column_fit, column_table, multiplies
         from ...analysis.report.report import Section
 
         m, rows = self._numbers, by_rows(self.active, self.read, self.full_scale)
         text = (
+            ""
+            if multiplies(self.random, self.read)
+            else (
+                "The products are no larger than their error: the array does not conduct, and has neither bits nor "
+                "gains. If its cells were never formed, form them first (step forming), then program them.\n\n"
+            )
+        )
+        text += (
             f"{self.plan.vectors} vectors, inputs uniform in ±{self.plan.volts:g} V on all rows, converters at "
             f"{self.full_scale:g} A. RMS of measured minus Gᵀ·V of the conductances read just before: "
             f"{m['vmm_rmse_fs']:.2%} of the full scale, {m['vmm_effective_bits']:.2f} effective bits. The map that "
