@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import yaml
 
+from fault_matrix import BENCHES
 from xbarlab import open_bench
 from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.registry import step_kind
 from xbarlab.runbooks.stations import find_bench, mock_bench
-
-from .fault_matrix import BENCHES
 
 FORMS = {"forming_pulses", "forming_ramp"}
 OF_READS = {
