@@ -186,14 +186,14 @@ def wire_share(products: Products, read: Floats, lines: Floats, lines_stderr: Fl
 
 
 def multiplies(products: Products, conductance: Floats) -> bool:
-    """Return whether products are larger than their error in half of the columns.
+    """Return whether products are more than twice their error in half of the columns.
 
     Those of cells that do not conduct say nothing of gains and bits.
     """
     known = np.isfinite(products.current)
     expected, error = products.volts @ conductance, products.error(conductance)
     signal, rest = (np.where(known, values**2, 0.0).sum(axis=0) for values in (expected, error))
-    return bool((signal > rest)[known.any(axis=0)].mean() >= 0.5) if known.any() else False
+    return bool((signal > 4.0 * rest)[known.any(axis=0)].mean() >= 0.5) if known.any() else False
 
 
 def vmm_metrics(

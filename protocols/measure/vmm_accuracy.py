@@ -163,7 +163,7 @@ class VmmResult:
             ""
             if multiplies(self.random, self.read)
             else (
-                "The products are no larger than their error: the array does not conduct, and has neither bits nor "
+                "Most products are less than twice their error: the array does not conduct, and has neither bits nor "
                 "gains. If its cells were never formed, form them first (step forming), then program them.\n\n"
             )
         )

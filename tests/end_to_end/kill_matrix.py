@@ -66,6 +66,15 @@ class Target:
         return ["run", runbook, "--station", str(station), "--out", str(out), "--seed", "3", "--quiet", *changes]
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What a run gives that nobody kills: its summary, the line of its journal to kill from, and how many it has."""
+
+    summary: dict[str, object]
+    first: int
+    length: int
+
+
 def runbook_target(name: str) -> Target:
     """Return a shipped runbook."""
     return Target(name, *RUNBOOKS[name])
@@ -264,10 +273,8 @@ def expect(case: Case, holds: bool, problem: str) -> None:
         case.problems.append(problem)
 
 
-def one_kill(
-    target: Target, chance: random.Random, folder: Path, reference: dict[str, object], length: int, *, figures: bool
-) -> Case:
-    """Kill one run somewhere in the ``length`` lines of its journal, resume it until it is done, and check."""
+def one_kill(target: Target, chance: random.Random, folder: Path, reference: Reference, *, figures: bool) -> Case:
+    """Kill one run somewhere in its journal (that of a step, in the step), resume it until it is done, and check."""
     bench, station_name = target.bench, target.station
     case = Case(target.name)
     started = time.monotonic()
@@ -277,8 +284,8 @@ def one_kill(
         arguments = target.arguments(station, out)
         while True:
             # From the line on that says that run.json is there: before it nothing was begun.
-            first = max(2, lines(out))
-            moment = chance.randrange(first, max(length, first + 1)), chance.uniform(0.0, WITHIN_LINE)
+            first = max(reference.first, lines(out))
+            moment = chance.randrange(first, max(reference.length, first + 1)), chance.uniform(0.0, WITHIN_LINE)
             process = start(*arguments, figures=figures)
             again = case.resumes > 0 and (case.resumes >= 3 or chance.random() > 0.33)
             if not again and killed_after(process, out, *moment):
@@ -297,15 +304,15 @@ def one_kill(
             case.resumes += 1
             arguments = ["resume", str(out), "--quiet"]
         if case.passed:
-            check(case, out, before, reference)
+            check(case, out, before, reference.summary)
             on = outputs_on(mock, ports)
             expect(case, not on, f"outputs still on: {on}")
     case.seconds = time.monotonic() - started
     return case
 
 
-def reference_run(target: Target, folder: Path) -> tuple[dict[str, object], int]:
-    """Run once undisturbed: the summary it gives, and how many lines its journal has."""
+def reference_run(target: Target, folder: Path) -> Reference:
+    """Run once undisturbed."""
     with served(target.bench, target.station, folder, 1) as (_, _, station):
         # While the server compiles its physics for the first time, a client may lose patience.
         for name in ("cold", "warm"):
@@ -313,7 +320,11 @@ def reference_run(target: Target, folder: Path) -> tuple[dict[str, object], int]
             process = start(*target.arguments(station, out), figures=False)
             said, _ = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 0, said
-    return json.loads((out / "summary.json").read_text(encoding="utf-8")), lines(out)
+    first = 2
+    if target.text:
+        entries = read_journal(out / "journal.jsonl")
+        first = next(n for n, e in enumerate(entries, 1) if e["event"] == "step_started" and e["step"] == "s1")
+    return Reference(json.loads((out / "summary.json").read_text(encoding="utf-8")), first, lines(out))
 
 
 def kill_matrix(
@@ -324,7 +335,7 @@ def kill_matrix(
     chance = random.Random(seed)
     cases: list[Case] = []
     with TemporaryDirectory() as temporary:
-        references: dict[str, tuple[dict[str, object], int]] = {}
+        references: dict[str, Reference] = {}
         for number in range(kills):
             target = targets[number % len(targets)]
             if target.name not in references:
@@ -335,7 +346,7 @@ def kill_matrix(
             for attempt in range(5):  # one that struck too late is no kill
                 folder = Path(temporary) / f"kill_{number}_{attempt}"
                 folder.mkdir()
-                case = one_kill(target, chance, folder, *references[target.name], figures=number % FIGURES_EVERY == 0)
+                case = one_kill(target, chance, folder, references[target.name], figures=number % FIGURES_EVERY == 0)
                 if case.killed_in != "–":
                     break
             cases.append(case)
