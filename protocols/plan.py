@@ -8,7 +8,6 @@ from math import isfinite, nan
 from typing import Annotated, Any, ClassVar, cast, get_args
 
 import numpy as np
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -67,9 +66,9 @@ def _unit(field: FieldInfo) -> str:
     return unit_of(field.description) if takes else ""
 
 
-def _own(field: FieldInfo, *kinds: type) -> Any:
-    """Return the bound of one of ``kinds`` that a parameter names itself, None for none."""
-    return next((one for one in field.metadata if isinstance(one, kinds)), None)
+def _own(field: FieldInfo, bound: str) -> float | None:
+    """Return a bound that a parameter names itself, "ge", "gt", "le" or "lt"; None for none."""
+    return next((float(getattr(one, bound)) for one in field.metadata if hasattr(one, bound)), None)
 
 
 def most_of(field: FieldInfo) -> float | None:
@@ -78,21 +77,20 @@ def most_of(field: FieldInfo) -> float | None:
     Arrays may allow less: :meth:`Plan.check` asks them. This bound is for slips of the pen, for which no array has a
     limit: a wait of 10³⁰⁰ s, 10⁹ cycles.
     """
-    own = _own(field, Le, Lt)
-    if not _takes(field.annotation, int, float) or (own is not None and getattr(own, "le", 0) + getattr(own, "lt", 0)):
-        return None  # less than 0 says nothing of the magnitude
+    own = _own(field, "le") or _own(field, "lt")  # less than 0 says nothing of the magnitude
+    if not _takes(field.annotation, int, float) or own:
+        return None
     return largest(_unit(field), whole=not _takes(field.annotation, float))
 
 
 def _range(field: FieldInfo, most: float) -> str:
     unit = _unit(field)
     most_said = f"{most:g}{f' {unit}' if unit else ''}"
-    low = _own(field, Ge)
+    low, above = _own(field, "ge"), _own(field, "gt")
     if low is not None:
-        return f"choose {low.ge:g} to {most_said}"
-    above = _own(field, Gt)
+        return f"choose {low:g} to {most_said}"
     if above is not None:
-        return f"choose more than {above.gt:g} and at most {most_said}"
+        return f"choose more than {above:g} and at most {most_said}"
     return f"choose a magnitude of at most {most_said}"
 
 

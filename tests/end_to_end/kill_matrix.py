@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -56,6 +57,8 @@ class Target:
     bench: str
     station: str
     text: str = ""
+    step: str = ""
+    """Where kills strike; anywhere by default."""
 
     def arguments(self, station: Path, out: Path) -> list[str]:
         """Return the command line of a run; a runbook of its own is written beside its station."""
@@ -68,10 +71,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a run gives that nobody kills: its summary, the line of its journal to kill from, and how many it has."""
+    """What a run gives that nobody kills: its summary, and the lines of its journal (of a step, from there on)."""
 
     summary: dict[str, object]
-    first: int
     length: int
 
 
@@ -87,7 +89,7 @@ def step_targets(step: str) -> list[Target]:
         if step in told["steps"]:
             steps = "".join(f"  - {{id: s{n}, {one}}}\n" for n, one in enumerate((told["form"], told["steps"][step])))
             text = f"---\ntitle: Small\nsteps:\n{steps}---\nFor kills.\n"
-            found.append(Target(f"{step} {bench[5:]}", bench, f"tcp_{bench[5:]}", text))
+            found.append(Target(f"{step} {bench[5:]}", bench, f"tcp_{bench[5:]}", text, "s1"))
     if not found:
         known = sorted({name for told in BENCHES.values() for name in told["steps"]})
         raise SystemExit(f"unknown step {step!r}: choose from {', '.join(known)}")
@@ -164,18 +166,23 @@ def start(*arguments: str, figures: bool = True) -> subprocess.Popen[str]:
     )
 
 
-def lines(out: Path) -> int:
+def lines(out: Path, since: str = "") -> int:
+    """Return how many lines the journal has; with ``since`` from the one on that begins this step, 0 before it."""
     journal = out / "journal.jsonl"
-    return journal.read_bytes().count(b"\n") if journal.is_file() else 0
+    text = journal.read_bytes() if journal.is_file() else b""
+    if since:
+        began = re.search(rb'"step_started"[^\n]*"' + since.encode() + b'"', text)
+        text = text[began.start() :] if began else b""
+    return text.count(b"\n")
 
 
-def killed_after(process: subprocess.Popen[str], out: Path, least: int, seconds: float) -> bool:
+def killed_after(process: subprocess.Popen[str], out: Path, least: int, seconds: float, since: str) -> bool:
     """SIGKILL a session ``seconds`` after the journal has ``least`` lines; False if it had ended by then.
 
     Told by lines, a moment falls into every step however busy this computer is.
     """
     end = time.monotonic() + TIMEOUT
-    while process.poll() is None and time.monotonic() < end and lines(out) < least:
+    while process.poll() is None and time.monotonic() < end and lines(out, since) < least:
         time.sleep(0.002)
     time.sleep(seconds)
     process.kill()
@@ -284,11 +291,11 @@ def one_kill(target: Target, chance: random.Random, folder: Path, reference: Ref
         arguments = target.arguments(station, out)
         while True:
             # From the line on that says that run.json is there: before it nothing was begun.
-            first = max(reference.first, lines(out))
+            first = max(1 if target.step else 2, lines(out, target.step))
             moment = chance.randrange(first, max(reference.length, first + 1)), chance.uniform(0.0, WITHIN_LINE)
             process = start(*arguments, figures=figures)
             again = case.resumes > 0 and (case.resumes >= 3 or chance.random() > 0.33)
-            if not again and killed_after(process, out, *moment):
+            if not again and killed_after(process, out, *moment, target.step):
                 if case.killed_in == "–":
                     case.killed_in, case.journaled = step_in_flight(out), sum(units_of(out).values())
                 before = units_of(out)
@@ -320,11 +327,7 @@ def reference_run(target: Target, folder: Path) -> Reference:
             process = start(*target.arguments(station, out), figures=False)
             said, _ = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 0, said
-    first = 2
-    if target.text:
-        entries = read_journal(out / "journal.jsonl")
-        first = next(n for n, e in enumerate(entries, 1) if e["event"] == "step_started" and e["step"] == "s1")
-    return Reference(json.loads((out / "summary.json").read_text(encoding="utf-8")), first, lines(out))
+    return Reference(json.loads((out / "summary.json").read_text(encoding="utf-8")), lines(out, target.step))
 
 
 def kill_matrix(
