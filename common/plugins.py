@@ -135,6 +135,11 @@ def find(group: str, name: str) -> Entry:
     return known[name][0]
 
 
+def offered_name(group: str, name: str) -> str:
+    """Return ``name``; refuse one that nobody offers in a group, or that two do. Nothing is imported."""
+    return find(group, name).name
+
+
 def load(group: str, name: str) -> Any:
     """Import and return what is offered under ``name``."""
     return find(group, name).load()

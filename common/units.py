@@ -29,26 +29,27 @@ _LONGEST = 60
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What a unit is of, and how it may be written."""
+    """What a unit is of, how it may be written, and the largest magnitude that a plan may mean."""
 
     of: str
     examples: str
+    largest: float
 
 
 _KINDS = {
-    "V": _Kind("a voltage", "1.2, 1.2V or 200mV"),
-    "A": _Kind("a current", "50e-6, 50uA or 1.5 mA"),
-    "S": _Kind("a conductance", "50e-6, 50uS or 0.2 mS"),
-    "Ω": _Kind("a resistance", "10e3, 10kohm or 2.2 MΩ"),
-    "s": _Kind("a time", "200e-9, 200ns or 1.5 ms"),
-    "J": _Kind("an energy", "3e-6, 3uJ or 0.2 mJ"),
-    "V/s": _Kind("a slew", "1e9, 1V/ns or 5 MV/s"),
-    "S/V": _Kind("a conductance per volt", "60e-6 or 60uS/V"),
-    "F": _Kind("a capacitance", "1e-15, 1fF or 20 pF"),
-    "Hz": _Kind("a frequency", "1e6, 1MHz or 50 Hz"),
-    "K": _Kind("a temperature", "300 or 300K"),
-    "eV": _Kind("an energy", "1.1, 1.1eV or 25 meV"),
-    FRACTION: _Kind("a share", "0.95 or 95 %"),
+    "V": _Kind("a voltage", "1.2, 1.2V or 200mV", 1e3),
+    "A": _Kind("a current", "50e-6, 50uA or 1.5 mA", 1e3),
+    "S": _Kind("a conductance", "50e-6, 50uS or 0.2 mS", 1e3),
+    "Ω": _Kind("a resistance", "10e3, 10kohm or 2.2 MΩ", 1e15),
+    "s": _Kind("a time", "200e-9, 200ns or 1.5 ms", 1e9),
+    "J": _Kind("an energy", "3e-6, 3uJ or 0.2 mJ", 1e3),
+    "V/s": _Kind("a slew", "1e9, 1V/ns or 5 MV/s", 1e15),
+    "S/V": _Kind("a conductance per volt", "60e-6 or 60uS/V", 1e3),
+    "F": _Kind("a capacitance", "1e-15, 1fF or 20 pF", 1.0),
+    "Hz": _Kind("a frequency", "1e6, 1MHz or 50 Hz", 1e12),
+    "K": _Kind("a temperature", "300 or 300K", 2e3),
+    "eV": _Kind("an energy", "1.1, 1.1eV or 25 meV", 1e3),
+    FRACTION: _Kind("a share", "0.95 or 95 %", 1e3),
 }
 _KINDS["ohm"] = _KINDS["Ω"]
 
@@ -59,6 +60,16 @@ def wanted(unit: str) -> str:
     if unit == FRACTION and kind is not None:
         return f"{kind.of}, like {kind.examples}"
     return f"a number in {unit}" if kind is None else f"{kind.of} in {unit}, like {kind.examples}"
+
+
+def largest(unit: str, *, whole: bool = False) -> float:
+    """Return the largest magnitude a parameter in ``unit`` may have where it names none itself: a slip is beyond it.
+
+    Seconds end after thirty years, kelvins where nothing is solid; whole numbers without a unit, counts, at 10⁸.
+    """
+    if unit in _KINDS:
+        return _KINDS[unit].largest
+    return 1e8 if whole else 1e12
 
 
 def unit_of(description: str | None) -> str:

@@ -32,10 +32,12 @@ class Sweeps(Protocol):
         dwell: float,
         gate: ArrayLike | None = None,
         scheme: str | None = None,
+        halt: float | None = None,
     ) -> IVTrace:
         """Drive one cell through ``volts`` [V], ``dwell`` [s] each, current held at or below ``compliance`` [A].
 
-        ``gate`` [V] is one value or one per point.
+        ``gate`` [V] is one value or one per point. After a point at which the cell carries ``halt`` [A] the sweep goes
+        back over the points it came by, and stays at 0 V for what is left; only in schemes of ``spec.sweep_by_host``.
         """
         ...
 

@@ -192,6 +192,18 @@ class ArraySpec:
         refuse_bad_number("compliance", compliance, self.compliance_min, self.limits.current_max, "A", channel=channel)
         refuse_bad_number("dwell", dwell, *self.sweep_dwell, "s", channel=channel)
 
+    def check_halt(self, halt: float, scheme: str | None, *, channel: str) -> None:
+        """Refuse a current [A] at which a sweep is to turn back, where no host steps the source point by point."""
+        refuse_bad_number("halt", halt, 0.0, self.limits.current_max, "A", channel=channel)
+        chosen = self.require_scheme(scheme, writing=True)
+        if chosen not in self.sweep_by_host:
+            others = " or ".join(map(repr, self.sweep_by_host))
+            remedy = f"choose scheme {others}" if others else "pulsed_iv with cutoff_current turns back between pulses"
+            raise UnsupportedError(
+                f"{channel}: {self.name} cannot turn a sweep in scheme {chosen!r} back at a current: it would need a "
+                f"source that the host steps point by point, and here an instrument runs the whole sweep; {remedy}"
+            )
+
     def check_sample(self, rate: float, seconds: float, *, channel: str) -> None:
         """Refuse a trace at a ``rate`` [1/s] or of a length [s] that this array cannot sample."""
         refuse_bad_number("rate", rate, 1e-3, self.sample_rate_max, "Hz", channel=channel)

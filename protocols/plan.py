@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan
-from typing import Any, ClassVar, get_args
+from functools import partial
+from math import isfinite, nan
+from typing import Annotated, Any, ClassVar, cast, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
 from ..analysis.quantities import HIGH, LOW
+from ..common import plugins
 from ..common.errors import RefusedError, alternatives
-from ..common.units import or_text, si_number, unit_of
+from ..common.units import largest, or_text, si_number, unit_of
 from ..instruments.array_spec import ArraySpec
 from ..instruments.block import Block
 from ..instruments.capabilities import CrossbarArray
 
-COUNT_MAX = 2**63 - 1
-"""The largest whole number that arrays and files hold."""
+_SHOWN = 200  # characters of a refused value
+
+
+RuleName = Annotated[str, AfterValidator(partial(plugins.offered_name, plugins.UPDATE_RULES))]
+"""The name of an update rule that somebody offers."""
 
 
 def with_intervals(*names: str) -> frozenset[str]:
@@ -33,10 +46,14 @@ def _is_odd(value: object) -> bool:
     return isinstance(value, bool | np.bool_ | np.ma.MaskedArray)
 
 
-def _is_beyond_counting(value: object) -> bool:
+def _is_beyond(value: object, most: float) -> bool:
+    if isinstance(value, dict):
+        return any(_is_beyond(each, most) for each in cast("dict[Any, Any]", value).values())
     if isinstance(value, list | tuple):
-        return any(map(_is_beyond_counting, value))  # pyright: ignore[reportUnknownArgumentType]
-    return isinstance(value, int) and abs(value) > COUNT_MAX
+        return any(_is_beyond(each, most) for each in cast("list[Any]", value))
+    if isinstance(value, float) and not isfinite(value):
+        return False  # has a sentence of its own
+    return isinstance(value, int | float) and abs(value) > most
 
 
 def _takes(annotation: Any, *kinds: Any) -> bool:
@@ -47,6 +64,34 @@ def _unit(field: FieldInfo) -> str:
     """Return the unit a parameter is in, "" for text and for numbers without one."""
     takes = _takes(field.annotation, float, int) and not _takes(field.annotation, str)
     return unit_of(field.description) if takes else ""
+
+
+def _own(field: FieldInfo, bound: str) -> float | None:
+    """Return a bound that a parameter names itself, "ge", "gt", "le" or "lt"; None for none."""
+    return next((float(getattr(one, bound)) for one in field.metadata if hasattr(one, bound)), None)
+
+
+def most_of(field: FieldInfo) -> float | None:
+    """Return the largest magnitude of a number, or of each of several; None for no number, or where it names its own.
+
+    Arrays may allow less: :meth:`Plan.check` asks them. This bound is for slips of the pen, for which no array has a
+    limit: a wait of 10³⁰⁰ s, 10⁹ cycles.
+    """
+    own = _own(field, "le") or _own(field, "lt")  # less than 0 says nothing of the magnitude
+    if not _takes(field.annotation, int, float) or own:
+        return None
+    return largest(_unit(field), whole=not _takes(field.annotation, float))
+
+
+def _range(field: FieldInfo, most: float) -> str:
+    unit = _unit(field)
+    most_said = f"{most:g}{f' {unit}' if unit else ''}"
+    low, above = _own(field, "ge"), _own(field, "gt")
+    if low is not None:
+        return f"choose {low:g} to {most_said}"
+    if above is not None:
+        return f"choose more than {above:g} and at most {most_said}"
+    return f"choose a magnitude of at most {most_said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +123,11 @@ class ParameterError(RefusedError):
 
 
 class Plan(BaseModel):
-    """Base of all plans: immutable, unknown keys refused with the alternatives named, only finite numbers.
+    """Base of all plans: immutable, unknown keys refused with the alternatives named, only finite and sane numbers.
 
     A parameter whose description has its unit in brackets, ``Field(description="pulse width [s]")``, may be written
-    with it: ``width="200ns"``. Plain numbers are in SI units.
+    with it: ``width="200ns"``. Plain numbers are in SI units. Its unit also says what no one means (:func:`most_of`);
+    one that may be larger says so with ``le=``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -106,10 +152,12 @@ class Plan(BaseModel):
         field = cls.model_fields[info.field_name or ""]
         if _is_odd(value) and not _takes(field.annotation, bool):
             raise ValueError("give plain numbers, not true and false, and no masks")
-        if _is_beyond_counting(value):
-            raise ValueError(f"whole numbers end at {COUNT_MAX}")
         unit = _unit(field)
-        return si_number(value, unit) if unit else value
+        value = si_number(value, unit) if unit else value
+        most = most_of(field)
+        if most is not None and _is_beyond(value, most):
+            raise ValueError(_range(field, most))
+        return value
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -117,7 +165,9 @@ class Plan(BaseModel):
         made = handler.resolve_ref_schema(handler(schema))
         listed: dict[str, Any] = made.get("properties", {})
         for name, field in cls.model_fields.items():
-            unit = _unit(field)
+            unit, most = _unit(field), most_of(field)
+            if most is not None and listed.get(name, {}).get("type") in {"number", "integer"}:
+                listed[name] = {**listed[name], "maximum": int(most) if most == int(most) else most}
             if unit and name in listed:
                 listed[name] = or_text(listed[name], unit)
         return made
@@ -167,7 +217,9 @@ def explain(error: ValidationError, plan: type[BaseModel]) -> RefusedError:
         unit = about if field is not None and _unit(field) else ""
         return ParameterError("parameter", key, f" is refused: {message}{unit}")
     said = f"{message[0].lower()}{message[1:]}{about}"
-    return ParameterError("parameter", key, f" = {first['input']!r} is refused: {said}")
+    given = repr(first["input"])
+    shown = given if len(given) <= _SHOWN else f"{given[: _SHOWN - 1]}…"
+    return ParameterError("parameter", key, f" = {shown} is refused: {said}")
 
 
 def check_pulse(spec: ArraySpec, *, volts: float, width: float, gate: float, channel: str) -> None:

@@ -99,12 +99,15 @@ def safe_volts(grid: StressGrid) -> SafeVolts:
     ]
     if not limits:
         return SafeVolts(_unknown(), False, "", "no cell was in either state")
-    untold = next((which for one, which in limits if math.isnan(one.value)), "")
+    told = [one for one in limits if not math.isnan(one[0].value)]
+    least = min((one.value for one, _ in told), default=math.inf)
+    # Where single cells cannot be told from cells at rest but the median holds beyond the least, that one decides.
+    untold = next((w for one, w in limits if math.isnan(one.value) and not (least < math.inf and one.low >= least)), "")
     if untold:
         first = f"{grid.volts[0]:g} V the median moved by {grid.level:.0%}"
         why = f"{untold}: already at {first}, or no single cell stood out"
         return SafeVolts(_unknown(), False, untold, f"{why}; choose other amplitudes")
-    least, which = min(limits, key=lambda one: one[0].value)
+    least, which = min(told, key=lambda one: one[0].value)
     if math.isinf(least.value):
         top = Estimate(float(grid.volts[-1]), math.nan, math.nan, least.n)
         return SafeVolts(top, True, "")
@@ -116,7 +119,10 @@ def _unknown() -> Estimate:
 
 
 def _limit(volts: Floats, change: Floats, idle: Floats, level: float) -> Estimate:
-    """Return the safe amplitude [V] of one state and polarity: inf where nothing moved, nan where it cannot be told."""
+    """Return the safe amplitude [V] of one state and polarity: inf where nothing moved, nan where it cannot be told.
+
+    Of one that cannot be told ``low`` is the largest amplitude up to which the median held.
+    """
     from scipy.special import ndtri
 
     # Logarithms: a fall to a tenth is as large as a rise to ten times, and one hundredth is the same in both.
@@ -134,12 +140,15 @@ def _limit(volts: Floats, change: Floats, idle: Floats, level: float) -> Estimat
     early = slice(0, min(max(int(np.searchsorted(share, MOST)) + 1, 2), volts.size))
     fit = switching_boundary(volts[early], np.ones_like(volts[early]), share[None, early], reference=1.0)
     noise = float(np.quantile(alone, 0.68)) if alone.size else 0.0
-    unsure = math.sqrt(math.pi / 2.0 / n) * noise  # standard error of a median
+    # Standard error of a median less that of the cells at rest; what the cells do under pulses may scatter more.
+    scatter = np.nanquantile(np.abs(change - np.nanmedian(change, axis=1, keepdims=True)), 0.68, axis=1)
+    unsure = math.sqrt(math.pi / 2.0 / n) * math.hypot(noise, max(noise, float(scatter.min(initial=np.inf))))
     over = np.flatnonzero(_from_here_on(median >= max(level, SURE * unsure)))
     if not over.size and (fit.reason or not _more_than_alone(stands[-1], alone >= clear)):
         return Estimate(math.inf, math.nan, math.nan, n)
     if fit.reason or (over.size and over[0] == 0):
-        return Estimate(math.nan, math.nan, math.nan, n)
+        holds = float(volts[over[0] - 1]) if over.size and over[0] > 0 else math.nan
+        return Estimate(math.nan, holds, math.nan, n)
     middle, slope = fit.volts.value, 0.0
     if over.size:
         k = int(over[0])

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 UP, DOWN = PALETTE[0], PALETTE[1]
 PHASES = ("potentiation", "depression")
 BINS = 16
+SURE = 4.0  # standard errors by which a train must move a cell
+NO_ANSWER = "no change beyond the noise of a reading"
+_NUMBERS = (
+    "potentiation_ratio", "depression_ratio", "ltp_nonlinearity", "ltd_nonlinearity", "ltp_alpha", "ltd_alpha",
+    "symmetry_point", "ltp_misfit", "ltd_misfit",
+)  # fmt: skip
 FEW_STEPS = 3 * BINS  # fewer are drawn one by one
 SPAN = 30.0  # steps that differ by more are drawn on a logarithmic axis
 
@@ -52,12 +58,30 @@ class Trains:
         return self.conductance.mean(axis=1)
 
 
+def answering(trains: Trains) -> NDArray[np.bool_]:
+    """Return which cells [cells] answer their pulses: the others' numbers would be those of their read noise.
+
+    A cell answers when the second half of a train lies above (SETs) and below (RESETs) the reading before the train by
+    more than :data:`SURE` standard errors, in the mean over its cycles; the noise is that of steps within the second
+    half about their mean. Trains of fewer than six readings cannot tell, and count.
+    """
+    g, points = trains.conductance, trains.pulses.size
+    late = g[..., points // 2 :]
+    if late.shape[-1] < 3:
+        return np.ones(len(g), dtype=np.bool_)
+    sigma = np.diff(late, axis=-1).std(axis=-1) / np.sqrt(2.0)
+    error = np.sqrt((sigma**2).mean(axis=1) * (1.0 + 2.0 / late.shape[-1]) / g.shape[1])
+    moved = (late.mean(axis=-1) - g[..., 0]).mean(axis=1) * np.array([1.0, -1.0])
+    return np.asarray((moved > SURE * error).all(axis=1))
+
+
 def train_table(trains: Trains) -> DataFrame:
     """Return one row per cell: ratios (median over its cycles), fits of its mean trains, symmetry point, failures.
 
     Columns: `potentiation_ratio`, `depression_ratio`, `ltp_nonlinearity`, `ltd_nonlinearity`, `ltp_alpha`, `ltd_alpha`,
     `symmetry_point`, `ltp_misfit`, `ltd_misfit` (RMS around the exponential form over the swing),
-    `ltp_failures`, `ltd_failures` (texts, "" when both forms were fitted).
+    `ltp_failures`, `ltd_failures` (texts, "" when both forms were fitted). Of a cell that does not answer
+    (:func:`answering`) all is nan.
     """
     from pandas import DataFrame
 
@@ -65,7 +89,10 @@ def train_table(trains: Trains) -> DataFrame:
     equal = np.diff(trains.pulses) == trains.pulses[1]  # a short last interval is no step like the others
     keep = np.append(True, equal)
     rows: list[dict[str, object]] = []
-    for cell, mean in zip(g, trains.means, strict=True):
+    for cell, mean, answers in zip(g, trains.means, answering(trains), strict=True):
+        if not answers:
+            rows.append({**dict.fromkeys(_NUMBERS, np.nan), "ltp_failures": NO_ANSWER, "ltd_failures": NO_ANSWER})
+            continue
         row: dict[str, object] = {}
         for phase, name in enumerate(PHASES):
             before, after = cell[:, phase, 0], cell[:, phase, -1]

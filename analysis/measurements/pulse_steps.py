@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates.estimates import (
+    UNKNOWN,
     Estimate,
     Floats,
     fraction_estimate,
@@ -27,7 +28,7 @@ from ..estimates.estimates import (
 )
 from ..estimates.pulse_fit import symmetry_point
 from ..plots.plots import FAINT, new_figure, note, si_prefix, styled
-from .pulse_response import DOWN, UP, Trains
+from .pulse_response import DOWN, UP, Trains, answering
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -151,6 +152,9 @@ def step_table(trains: Trains, *, bins: int = BINS) -> DataFrame:
     """
     from pandas import DataFrame
 
+    if not len(trains.conductance):
+        return DataFrame(columns=list(COLUMNS))
+
     steps = Steps(trains)
     place, change = steps.place, steps.change
     rows: list[dict[str, float]] = []
@@ -250,6 +254,10 @@ def cycle_symmetry(trains: Trains) -> Floats:
 
 def step_metrics(trains: Trains) -> dict[str, Estimate]:
     """Return medians over cells of `step_cells`, and how sure and how steady symmetry points are."""
+    trains = Trains(trains.pulses, trains.conductance[answering(trains)])
+    names = ("g_min", "g_max", "step_c2c_rel", "step_asymmetry", "symmetry_point_fraction", "symmetry_point_c2c_std")
+    if not len(trains.conductance):
+        return dict.fromkeys(names, UNKNOWN)
     cells = step_cells(trains)
     columns = {
         "g_min": "g_min_S",

@@ -109,6 +109,43 @@ def rms_estimate(error: Floats, scale: float) -> Estimate:
     return _root_of(square, scale)
 
 
+@dataclass(frozen=True)
+class TargetError:
+    """Products against target conductances, on cells that have one.
+
+    Parameters
+    ----------
+    rows, columns : ndarray of int
+        Rows that were driven, and columns whose cells in these rows all have a target.
+    with_target, without : int
+        Cells of the array.
+    error : ndarray [vectors, columns] [A]
+    """
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+    with_target: int
+    without: int
+    error: Floats
+
+
+def rows_with_target(target: Floats) -> NDArray[np.intp]:
+    """Return the rows in which cells have a target; `target` is nan [rows, cols] where a cell has none."""
+    return np.flatnonzero(np.isfinite(target).any(axis=1))
+
+
+def target_error(products: Products, target: Floats) -> TargetError:
+    """Return the error of products that drove :func:`rows_with_target`, on columns of which nothing is unknown.
+
+    A column with a cell in these rows that has no target is left out: its current is in part that cell's.
+    """
+    known, rows = np.isfinite(target), rows_with_target(target)
+    columns = np.flatnonzero(known[rows].all(axis=0)) if rows.size else rows
+    part = np.ix_(rows, columns)
+    error = products.current[:, columns] - products.volts[:, rows] @ target[part]
+    return TargetError(rows, columns, int(known.sum()), int((~known).sum()), error)
+
+
 def effective_bits(rmse_fs: Estimate) -> Estimate:
     """Return log2(1/(rmse_fs·√12)): the bits of an ideal converter with that error."""
 
@@ -148,22 +185,41 @@ def wire_share(products: Products, read: Floats, lines: Floats, lines_stderr: Fl
     return Estimate(min(max(share, 0.0), 1.0), low, high, n)
 
 
+def multiplies(products: Products, conductance: Floats) -> bool:
+    """Return whether products are more than twice their error in half of the columns.
+
+    Those of cells that do not conduct say nothing of gains and bits.
+    """
+    known = np.isfinite(products.current)
+    expected, error = products.volts @ conductance, products.error(conductance)
+    signal, rest = (np.where(known, values**2, 0.0).sum(axis=0) for values in (expected, error))
+    return bool((signal > 4.0 * rest)[known.any(axis=0)].mean() >= 0.5) if known.any() else False
+
+
 def vmm_metrics(
-    random: Products, read: Floats, lines: tuple[Floats, Floats], full_scale: float, target: Floats | None
+    random: Products,
+    read: Floats,
+    lines: tuple[Floats, Floats],
+    full_scale: float,
+    against_target: TargetError | None = None,
 ) -> dict[str, Estimate]:
     """Return the metrics of random vectors as docs/quantities.md defines them; `lines` is a map with its error [S]."""
     rmse = rms_estimate(random.error(read), full_scale)
-    fit = column_fit(random, read, lines[0])
+    if multiplies(random, read):
+        fit, share, bits = column_fit(random, read, lines[0]), wire_share(random, read, *lines), effective_bits(rmse)
+    else:
+        nothing = np.full(read.shape[1], np.nan)
+        fit, share, bits = ColumnFit(nothing, nothing, nothing, nothing), UNKNOWN, UNKNOWN
     found = {
         "vmm_rmse_fs": rmse,
-        "vmm_effective_bits": effective_bits(rmse),
+        "vmm_effective_bits": bits,
         "vmm_column_gain": median_estimate(fit.gain),
         "vmm_column_gain_std": std_estimate(fit.gain),
         "vmm_column_offset_rms": _rms(fit.offset),
-        "vmm_wire_share": wire_share(random, read, *lines),
+        "vmm_wire_share": share,
     }
-    if target is not None:
-        found["vmm_rmse_fs_target"] = rms_estimate(random.error(target), full_scale)
+    if against_target is not None:
+        found["vmm_rmse_fs_target"] = rms_estimate(against_target.error, full_scale)
     return found
 
 

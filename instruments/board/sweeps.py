@@ -28,12 +28,16 @@ class BoardSweeps:
         dwell: float,
         gate: ArrayLike | None = None,
         scheme: str | None = None,
+        halt: float | None = None,
     ) -> IVTrace:
         """Drive one cell through ``volts`` [V], ``dwell`` [s] each, current held at or below ``compliance`` [A].
 
-        ``gate`` [V] is one value or one per point, default ``spec.read_gate``.
+        ``gate`` [V] is one value or one per point, default ``spec.read_gate``. ``halt`` is refused: the board runs the
+        whole sweep.
         """
         session, mount = self._session, self._session.mount
+        if halt is not None:
+            mount.spec.check_halt(halt, scheme, channel="sweep")
         limits, sign = mount.limits, mount.polarity
         asked = checked_sweep(mount.spec, row, col, volts, compliance=compliance, dwell=dwell, gate=gate, scheme=scheme)
         row, col, points, gates = asked.cell.row0, asked.cell.col0, asked.volts, asked.gate

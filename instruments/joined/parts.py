@@ -60,6 +60,7 @@ class JoinedSweeps:
         dwell: float,
         gate: ArrayLike | None = None,
         scheme: str | None = None,
+        halt: float | None = None,
     ) -> IVTrace:
         """Drive one cell through ``volts`` [V], ``dwell`` [s] each, current at or below ``compliance`` [A]."""
         boards = self._boards
@@ -77,6 +78,7 @@ class JoinedSweeps:
                 dwell=asked.dwell,
                 gate=gate,
                 scheme=asked.scheme,
+                **({} if halt is None else {"halt": halt}),
             )
         return replace(trace, row=asked.cell.row0, col=asked.cell.col0)
 

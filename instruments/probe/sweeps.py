@@ -41,29 +41,35 @@ class ProbeSweeps:
         dwell: float,
         gate: ArrayLike | None = None,
         scheme: str | None = None,
+        halt: float | None = None,
     ) -> IVTrace:
         """Drive one cell through ``volts`` [V], ``dwell`` [s] each.
 
         Scheme "V/2" (default) is stepped by the host, both SMUs in step; what the half-selected cells of the column
         carry is measured first and taken off. ``compliance`` [A] bounds the cell and what its mates carry at the same
         moment: in an array a limit clamps the array, not the cell. Scheme "float" leaves the other lines open and
-        runs buffered in the row's SMU: right for a cell whose neighbours conduct little.
+        runs buffered in the row's SMU: right for a cell whose neighbours conduct little; it cannot ``halt``.
         """
         rig = self._rig
         asked = checked_sweep(self._spec, row, col, volts, compliance=compliance, dwell=dwell, gate=gate, scheme=scheme)
+        if halt is not None:
+            self._spec.check_halt(halt, asked.scheme, channel="sweep")
         cell, points, smu = asked.cell, asked.volts, rig.column_smu
         sent = np.zeros((1, 1), np.int64)
         with rig.lock, unconfirmed(cell, sent, "sweep"), rig.acting(rig.row_smu, smu):
             rig.integrate(self._nplc)
             paths = rig.lines.smus(cell.row0, cell.col0, grounded=asked.scheme == HALF)
             rig.tie(paths, smu, rig.row_smu)
-            run = self._sweep_half if asked.scheme == HALF else self._sweep_floating
             # A point lasts for ``dwell``, its reading included.
             wait = asked.dwell - smu.point_seconds
             wait = wait if wait >= smu.facts.delay_min else 0.0
             rig.wear.add_sweep(cell.row0, cell.col0, points, rig.limits)
             sent[...] = 1
-            applied, current, flags = run(self._polarity * points, asked.compliance, max(wait, 0.0))
+            levels, wait = self._polarity * points, max(wait, 0.0)
+            if asked.scheme == HALF:
+                applied, current, flags = self._sweep_half(levels, asked.compliance, wait, halt)
+            else:
+                applied, current, flags = self._sweep_floating(levels, asked.compliance, wait)
         rig.count(slots=points.size, seconds=points.size * asked.dwell)
         sign = self._polarity
         return IVTrace(
@@ -84,7 +90,7 @@ class ProbeSweeps:
             return self._rig.row_smu.sweep(volts, compliance=compliance, dwell=dwell)
 
     def _sweep_half(
-        self, volts: FloatArray, compliance: float, dwell: float
+        self, volts: FloatArray, compliance: float, dwell: float, halt: float | None
     ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
         rig = self._rig
         row_smu, column_smu, most = rig.row_smu, rig.column_smu, rig.limits.current_max
@@ -119,15 +125,22 @@ class ProbeSweeps:
         applied, current = np.zeros_like(volts), np.zeros_like(volts)
         flags = np.zeros(volts.size, dtype=np.uint8)
         row_smu.level(0.0)
-        for k, value in enumerate(volts):
+        way = volts.copy()
+        halted = halt is None
+        for k in range(way.size):
             rig.lock.go_on()
-            half = 0.5 * float(value)
+            half = 0.5 * float(way[k])
             row_smu.level(half)
             limit = min(compliance + abs(mates(-half)), most)
             point = column_smu.step(-half, compliance=limit, dwell=dwell)
             applied[k] = half - point.volts
             current[k] = mates(point.volts) - point.current
             flags[k] = point.flags
+            if not halted and abs(current[k]) >= (halt or np.inf):
+                halted = True
+                back = way[:k][::-1][: way.size - k - 1]
+                way[k + 1 :] = 0.0
+                way[k + 1 : k + 1 + back.size] = back
         column_smu.level(0.0)
         row_smu.level(0.0)
         return applied, current, flags

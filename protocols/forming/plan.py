@@ -107,7 +107,8 @@ class FormingPlan(Plan):
     def staircase(self) -> FloatArray:
         """Amplitudes [V], first to last."""
         steps = int(np.floor((self.stop_volts - self.start_volts) / self.step_volts + 1e-9)) + 1
-        return self.start_volts + self.step_volts * np.arange(steps, dtype=np.float64)
+        # The last step may come out a rounding error above the stop, which may be the limit of the chip.
+        return np.minimum(self.start_volts + self.step_volts * np.arange(steps, dtype=np.float64), self.stop_volts)
 
     @property
     def segments(self) -> list[FloatArray]:

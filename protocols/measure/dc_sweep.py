@@ -48,6 +48,11 @@ class DcSweepPlan(Plan):
     cycles: int = Field(default=5, ge=1, description="loops per cell")
     compliance: float = Field(default=500e-6, gt=0, description="largest current of the positive branch [A]")
     reset_compliance: float = Field(default=500e-6, gt=0, description="largest current of the negative branch [A]")
+    halt: float | None = Field(
+        default=None,
+        gt=0,
+        description="current at which a half turns back, seen to one step [A]; where the host steps a sweep",
+    )
     prepare: bool = Field(
         default=True, description="the second half of a loop once before, so that the first loop starts like the others"
     )
@@ -85,6 +90,8 @@ class DcSweepPlan(Plan):
         spec.require(Sweeps)
         Block.parse(self.cells, spec)
         spec.require_scheme(self.scheme, writing=True)
+        if self.halt is not None:
+            spec.check_halt(self.halt, self.scheme, channel="dc_sweep")
         limits = spec.limits
         limits.check("pulse_volts", [self.positive, self.negative], channel="dc_sweep.volts")
         for peak, compliance in ((self.positive, self.compliance), (self.negative, self.reset_compliance)):
@@ -270,12 +277,13 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         "positive": (positive, plan.compliance, set_gate),
         "negative": (negative, plan.reset_compliance, reset_gate),
     }
+    halt: dict[str, float] = {} if plan.halt is None else {"halt": plan.halt}
     order = sorted(branches, key=lambda branch: branch != plan.first)
 
     def half(row: int, col: int, branch: str) -> IVTrace:
         points, compliance, gate = branches[branch]
         return array.ability(Sweeps).sweep(
-            row, col, points, compliance=compliance, dwell=plan.dwell, gate=gate, scheme=plan.scheme
+            row, col, points, compliance=compliance, dwell=plan.dwell, gate=gate, scheme=plan.scheme, **halt
         )
 
     total = len(cells) * plan.cycles

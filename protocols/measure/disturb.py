@@ -23,7 +23,7 @@ from ..keeping.run import Run
 from ..keeping.work import Work
 from ..plan import Forecast, Plan, check_pulse, with_intervals
 from .neighbours import changed
-from .switching import SwitchPlan, bring
+from .switching import FORM_FIRST, SwitchPlan, bring
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -163,6 +163,8 @@ class HalfSelectResult:
             f"pulses in bias scheme {self.scheme}; what changed is the other cells of their rows and columns. "
             f"Cells that changed by a factor of 1.5 or more: {int(self.disturbed.sum())}."
         )
+        if not np.isfinite(self.trains.change).any():
+            text += f" None of the cells on the lines could be switched both on and off: {FORM_FIRST}."
         table = half_select_table(self.trains, self._volts)
         caption = "Change of the cells on the lines of a written one."
         return Section("Half-select disturb", text, [(caption, self.plot())], [("At the end of the trains.", table)])
@@ -280,6 +282,10 @@ def half_select_disturb(array: CrossbarArray, plan: HalfSelectPlan, run: Run | N
         )
         hits = work.stack("hit").reshape(len(lines), 4, each).max(axis=1)
         noises = np.concatenate(work.pieces("noise"))
+    # A virgin cell reads as one that is off, and a short as one that is on: neither is disturbed by anything.
+    both = np.asarray(np.isfinite(g).any(axis=(1, 3)).all(axis=0), dtype=np.bool_)
+    g, change = (np.where(both[:, None], values, np.nan) for values in (g, change))
+    hits &= both.reshape(hits.shape)
     disturbed = np.zeros((spec.rows, spec.cols), dtype=np.bool_)
     for mates, hit in zip(lines, hits, strict=True):
         disturbed[mates.row[hit], mates.col[hit]] = True

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from ...analysis.measurements.pulse_answer import (
     DOWN,
@@ -28,7 +28,7 @@ from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ...instruments.chip.chip_facts import Fact, facts_of
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
-from ..plan import Forecast, Plan, check_pulse, with_intervals
+from ..plan import Forecast, Plan, RuleName, check_pulse, with_intervals
 from .read_array import map_axes
 from .switching import BandPlan, bring_into
 
@@ -42,18 +42,13 @@ FACT = "pulse_answer"
 """What an answer is called in a chip's account."""
 
 
-def _rule(name: str) -> str:
-    plugins.find(plugins.UPDATE_RULES, name)
-    return name
-
-
 class PulseAnswerPlan(Plan):
     """Cells are brought to places in a range, and get one SET or one RESET there; the pulses are a rule's own."""
 
     renews = True
 
     cells: str = Field(default="0:4,0:8", description="rows,cols like '0:8,0:8', or 'all'")
-    rule: Annotated[str, AfterValidator(_rule)] = Field(
+    rule: RuleName = Field(
         default="manhattan", description="update rule whose pulses are meant; what is given below holds instead"
     )
     set_volts: float | None = Field(default=None, gt=0, description="SET amplitude, the rule's own by default [V]")

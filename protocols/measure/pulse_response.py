@@ -18,6 +18,7 @@ from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..plan import Forecast, Plan, check_pulse, with_intervals
 from .read_array import map_axes
+from .switching import FORM_FIRST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,7 +113,14 @@ class PulseResponseResult:
         """What one pulse does, by conductance and direction: mean, spread within and between cells."""
         from ...analysis.measurements.pulse_steps import step_table
 
-        return step_table(self.trains)
+        return step_table(self.answering)
+
+    @cached_property
+    def answering(self) -> Trains:
+        """The trains of the cells that answer their pulses."""
+        from ...analysis.measurements.pulse_response import answering
+
+        return Trains(self.trains.pulses, self.trains.conductance[answering(self.trains)])
 
     @property
     def frame(self) -> DataFrame:
@@ -176,11 +184,14 @@ class PulseResponseResult:
             "Steps of one pulse are sorted by a conductance that shares no reading with them, and read noise (from the "
             "covariance of neighbouring steps) is taken off their spread."
         )
+        silent = len(self.cells) - len(self.answering.conductance)
+        if silent:
+            text += f" Cells that do not answer the pulses, and are in no number: {silent}; {FORM_FIRST}."
         figures = [
             ("Median of the cells with the spread from cycle to cycle and from cell to cell.", self.plot()),
             (
                 "Mean step per pulse against the middle of the step; ticks are the symmetry points of the cells.",
-                step_figure(self.trains, symmetry=np.asarray(self.table["symmetry_point"], dtype=np.float64)),
+                step_figure(self.answering, symmetry=np.asarray(self.table["symmetry_point"], dtype=np.float64)),
             ),
             ("Change by one pulse against the conductance before it.", step_table_figure(self.steps)),
         ]

@@ -19,7 +19,7 @@ from ..keeping.run import Run
 from ..plan import Forecast, Plan, with_intervals
 from .cell_table import cell_table
 from .read_array import map_axes
-from .switching import SwitchPlan, bring
+from .switching import FORM_FIRST, SwitchPlan, bring
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -181,6 +181,11 @@ def read_schemes(array: CrossbarArray, plan: ReadSchemesPlan, run: Run | None = 
             if work.begin("prepare"):
                 work.done("cells prepared", **prepare(block))
             on, off = (int(work.piece("prepare", name)) for name in ("on", "off"))
+            if not on or not off:
+                raise RefusedError(
+                    f"read_schemes: {off} of {int(inside.sum())} cells {cells} could be brought off and {on} of "
+                    f"{int((~inside).sum())} beside them on: {FORM_FIRST}"
+                )
             prepared = (
                 f"Before, {off} of {int(inside.sum())} of them were brought below "
                 f"{plan.prepare.off_below * 1e6:g} µS among {on} of {int((~inside).sum())} cells above "

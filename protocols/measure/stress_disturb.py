@@ -25,7 +25,7 @@ from ..keeping.run import Run
 from ..plan import Forecast, Plan, check_pulse, with_intervals
 from .disturb import SIGNS, give_train, train_counts
 from .read_array import map_axes
-from .switching import SwitchPlan, bring
+from .switching import FORM_FIRST, SwitchPlan, bring
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ...analysis.report.report import Section
 
 Amplitudes = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=2, max_length=60)]
+TRIED = 10
+"""Amplitudes of a plan that names none."""
 TITLES = {"half_select": "Half-select disturb: what cells bear", "read": "Read disturb: what cells bear"}
 
 
@@ -44,8 +46,9 @@ class StressPlan(Plan):
     kind: Literal["half_select", "read"] = Field(
         default="half_select", description="pulses of a half-select (transistors off), or of a read (transistors on)"
     )
-    volts: Amplitudes = Field(
-        default=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1), description="magnitudes at the cell, two at least [V]"
+    volts: Amplitudes | None = Field(
+        default=None,
+        description="magnitudes at the cell, two at least [V]; by default ten up to what the limits of the array allow",
     )
     width: float | None = Field(
         default=None,
@@ -64,7 +67,9 @@ class StressPlan(Plan):
 
     @field_validator("volts", mode="after")
     @classmethod
-    def _apart(cls, volts: tuple[float, ...]) -> tuple[float, ...]:
+    def _apart(cls, volts: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if volts is None:
+            return None
         if len(set(volts)) < 2:
             raise ValueError("give at least two different amplitudes")
         return tuple(sorted(set(volts)))
@@ -81,6 +86,25 @@ class StressPlan(Plan):
             return self.width or slot, spec.pulse_gate(spec.read_gate)
         return self.width or 200e-9, 0.0
 
+    def amplitudes(self, spec: ArraySpec) -> tuple[float, ...]:
+        """Return the magnitudes [V], rising: those given, else :data:`TRIED` up to what the array may give a cell.
+
+        Half-selects go to the largest amplitude that may be written in both polarities, of which a line carries half
+        where no transistor keeps it from the others. Reads go to the largest read, from a thirty-second of it in equal
+        ratios: cells are read at far more than the weakest of them bear a hundred thousand times.
+        """
+        if self.volts is not None:
+            return self.volts
+        limits = spec.limits
+        write = min(limits.set_volts_max, limits.reset_volts_max)
+        if self.kind == "read":
+            found = np.geomspace(limits.read_volts_max / 32.0, limits.read_volts_max, TRIED)
+        else:
+            top = write if spec.gate_axis is not None else 0.5 * write
+            found = np.linspace(top / 8.0, top, TRIED)
+        inside = np.minimum(np.round(found, 4), write)
+        return tuple(sorted({max(volts, spec.volts_lsb) for volts in inside.tolist()}))
+
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
         return with_intervals(f"{self.kind}_safe_volts", f"{self.kind}_change_per_decade")
@@ -92,7 +116,7 @@ class StressPlan(Plan):
         spec.check_average(self.average, channel="stress_disturb")
         width, gate = self.stress(spec)
         for sign in SIGNS:
-            top = sign * self.volts[-1]
+            top = sign * self.amplitudes(spec)[-1]
             check_pulse(spec, volts=top, width=width, gate=gate, channel="stress_disturb.volts")
             spec.limits.check_pulses(top, width, channel="stress_disturb ", edge=spec.edge)
         self.prepare.check(spec, channel="stress_disturb.prepare")
@@ -101,11 +125,12 @@ class StressPlan(Plan):
         """Return the cost of all trains when every preparation takes all its attempts."""
         block = Block.parse(self.cells, spec)
         width, _ = self.stress(spec)
-        trains, units = 4 * len(self.volts), 4 * len(self.volts) + 2
+        amplitudes = self.amplitudes(spec)
+        trains, units = 4 * len(amplitudes), 4 * len(amplitudes) + 2
         reads = (len(self.counts) + 1) * spec.read_seconds(block, self.average)
         seconds = units * (self.prepare.seconds(spec, block) + self.settle + reads + self._seconds(spec, block, width))
         pulses = trains * block.size * self.pulses + units * block.size * self.prepare.attempts
-        return Forecast(block.size, max(self.volts[-1], self.prepare.volts_max), pulses, seconds)
+        return Forecast(block.size, max(amplitudes[-1], self.prepare.volts_max), pulses, seconds)
 
     def _seconds(self, spec: ArraySpec, block: Block, width: float) -> float:
         return sum(spec.pulse_seconds(block, width, int(more)) for more in np.diff(self.counts, prepend=0))
@@ -176,6 +201,8 @@ class StressResult:
         how = "with the transistors off" if plan.kind == "half_select" else "as a read drives them"
         if safe.reason:
             said = f"No safe amplitude can be given: {safe.reason}."
+            if not np.isfinite(self.grid.change).any():
+                said = f"No cell could be switched both on and off: {FORM_FIRST}."
         elif safe.bound:
             said = (
                 f"No state and no polarity moved beyond what cells do that are left alone: {safe.volts.value:.3g} V, "
@@ -183,10 +210,10 @@ class StressResult:
             )
         else:
             said = f"99 % of the cells bear {safe.volts.value:.3g} V; what sets it: {safe.which}."
-            if safe.volts.value < plan.volts[0]:
+            if safe.volts.value < self.grid.volts[0]:
                 said += (
-                    f" That is extrapolated: {plan.volts[0]:.3g} V, the smallest amplitude tried, is more than they "
-                    "bear. Try smaller ones."
+                    f" That is extrapolated: {self.grid.volts[0]:.3g} V, the smallest amplitude tried, is more than "
+                    "they bear. Try smaller ones."
                 )
         text = (
             f"{len(self.cells)} cells were given up to {plan.pulses:,} pulses of {self.width:.3g} s {how} (bias scheme "
@@ -209,8 +236,9 @@ class StressResult:
 def stress_disturb(array: CrossbarArray, plan: StressPlan, run: Run | None = None) -> StressResult:
     """Give cells trains of pulses that are not meant to write them, and follow their conductance.
 
-    A unit of work is one train, or one state left alone for as long as a train takes; it begins with the preparation,
-    so one that may have been cut is done again. Trains are in random order.
+    A cell counts that could be switched both on and off. A unit of work is one train, or one state left alone for as
+    long as a train takes; it begins with the preparation, so one that may have been cut is done again. Trains are in
+    random order.
     """
     plan.check(array.spec)
     keep = Run.of(run)
@@ -219,10 +247,10 @@ def stress_disturb(array: CrossbarArray, plan: StressPlan, run: Run | None = Non
     if not mask.any():
         raise RefusedError(f"stress_disturb: all cells of {block} are known to be bad: choose others")
     width, gate = plan.stress(spec)
-    steps = np.diff(counts, prepend=0)
+    steps, amplitudes = np.diff(counts, prepend=0), plan.amplitudes(spec)
     axes = [Axis("state", "State, 0 LRS, 1 HRS"), Axis("volts", "Amplitude", "V"), Axis("pulse", "Pulses")]
     variables = [Variable("conductance", "Conductance", "S")]
-    trains = [(s, p, k) for s in range(2) for p in range(2) for k in range(len(plan.volts))]
+    trains = [(s, p, k) for s in range(2) for p in range(2) for k in range(len(amplitudes))]
     names = [f"state {s} polarity {p} amplitude {k}" for s, p, k in trains]
 
     def read() -> FloatArray:
@@ -262,17 +290,20 @@ def stress_disturb(array: CrossbarArray, plan: StressPlan, run: Run | None = Non
         for number in keep.rng("order").permutation(len(trains)).tolist():
             state, polarity, amplitude = trains[number]
             if work.begin(names[number]):
-                volts = SIGNS[polarity] * plan.volts[amplitude]
+                volts = SIGNS[polarity] * amplitudes[amplitude]
                 work.done(f"{volts:+.3g} V, cells {'on' if state == 0 else 'off'}", **follow(state, volts))
-        shape = (2, 2, len(plan.volts), len(counts), int(mask.sum()))
+        shape = (2, 2, len(amplitudes), len(counts), int(mask.sum()))
         g, change = (
             np.stack([work.piece(unit, name)[:, mask] for unit in names]).reshape(shape) for name in ("g", "change")
         )
         idle = np.stack([work.piece(f"state {state} left alone", "change")[:, mask] for state in range(2)])
+    # A virgin cell reads as one that is off, and a short as one that is on: neither is a cell that bears anything.
+    both = np.isfinite(g).any(axis=(1, 2, 3)).all(axis=0)
+    g, change, idle = (np.where(both, values, np.nan) for values in (g, change, idle))
     return StressResult(
         plan=plan,
         cells=block.where(mask),
-        grid=StressGrid(counts, np.asarray(plan.volts), change, idle, plan.level),
+        grid=StressGrid(counts, np.asarray(amplitudes), change, idle, plan.level),
         conductance=g,
         scheme=spec.require_scheme(plan.scheme, writing=True),
         width=width,

@@ -12,6 +12,10 @@ from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
 from ..plan import Plan, check_pulse
 
 AVERAGE = 4
+FORM_FIRST = (
+    "if they were never formed, form them first (step forming); if they were, give larger pulses or other bounds"
+)
+"""What to do about cells that do not switch."""
 
 
 class SwitchPlan(Plan):

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from ...analysis.measurements.vmm_accuracy import Products
+from ...analysis.measurements.vmm_accuracy import Products, TargetError, rows_with_target, target_error
 from ...common.errors import RefusedError
 from ...common.files import read_array as load_array
 from ...instruments.abilities import Multiplies
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ...analysis.report.report import Section
 
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=40)]
+TARGETED = "rows with targets"
 SHARE_OF_RANGE = 0.8  # of the converters' range the largest expected current may take
 
 
@@ -91,7 +93,8 @@ class VmmPlan(Plan):
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost of one read and all products."""
-        products = self.vectors * len({*self.rows(spec), spec.rows}) + self.repeats * spec.rows
+        sets = len({*self.rows(spec), spec.rows}) + self.programmed
+        products = self.vectors * sets + self.repeats * spec.rows
         seconds = spec.read_seconds(spec.whole, self.average) + products * spec.vmm_slot_seconds
         return Forecast(spec.rows * spec.cols, max(self.volts, spec.read_volts), 0, seconds)
 
@@ -107,7 +110,7 @@ class VmmResult:
     random: Products
     active: dict[int, Products]
     full_scale: float
-    target: FloatArray | None = None
+    against_target: TargetError | None = None
 
     @property
     def frame(self) -> DataFrame:
@@ -141,7 +144,7 @@ class VmmResult:
         from ...analysis.measurements.vmm_accuracy import vmm_metrics
 
         lines = self.lines, self.lines_stderr
-        found = flatten_all(vmm_metrics(self.random, self.read, lines, self.full_scale, self.target))
+        found = flatten_all(vmm_metrics(self.random, self.read, lines, self.full_scale, self.against_target))
         return {**found, "vmm_overflow_fraction": float(np.isnan(self.random.current).mean())}
 
     def metrics(self) -> dict[str, float]:
@@ -152,11 +155,19 @@ class VmmResult:
         """Return the figure, the columns and the error by active rows as a part of the report."""
         from pandas import DataFrame
 
-        from ...analysis.measurements.vmm_accuracy import by_rows, column_fit, column_table
+        from ...analysis.measurements.vmm_accuracy import by_rows, column_fit, column_table, multiplies
         from ...analysis.report.report import Section
 
         m, rows = self._numbers, by_rows(self.active, self.read, self.full_scale)
         text = (
+            ""
+            if multiplies(self.random, self.read)
+            else (
+                "Most products are less than twice their error: the array does not conduct, and has neither bits nor "
+                "gains. If its cells were never formed, form them first (step forming), then program them.\n\n"
+            )
+        )
+        text += (
             f"{self.plan.vectors} vectors, inputs uniform in ±{self.plan.volts:g} V on all rows, converters at "
             f"{self.full_scale:g} A. RMS of measured minus Gᵀ·V of the conductances read just before: "
             f"{m['vmm_rmse_fs']:.2%} of the full scale, {m['vmm_effective_bits']:.2f} effective bits. The map that "
@@ -181,12 +192,22 @@ class VmmResult:
         return Section("Accuracy of products", text, [(caption, self.plot())], tables)
 
     def _against_target(self) -> str:
-        if self.target is None:
+        found = self.against_target
+        if found is None:
             return ""
-        found = self._numbers["vmm_rmse_fs_target"]
-        if np.isnan(found):
+        if not found.with_target:
             return "No step of this run programmed targets that still stood. "
-        return f"Against the target conductances it is {found:.2%}. "
+        cells = f"{found.with_target:,} cells have a target conductance, {found.without:,} have none. "
+        if not found.columns.size:
+            return (
+                f"{cells}No column has one for all of its cells in the {found.rows.size} rows with targets, so that no "
+                "product can be held against targets alone. "
+            )
+        return (
+            f"{cells}Against targets the error is {self._numbers['vmm_rmse_fs_target']:.2%}, of products that drove "
+            f"the {found.rows.size} rows with targets, on the {found.columns.size} columns whose cells in these rows "
+            "all have one. "
+        )
 
     def __repr__(self) -> str:
         m = self._numbers
@@ -197,7 +218,8 @@ class VmmResult:
 def vmm_accuracy(array: CrossbarArray, plan: VmmPlan, run: Run | None = None) -> VmmResult:
     """Read the array, then multiply: single rows, random vectors on all rows, and on fewer.
 
-    Units of work are the read, the single rows and every number of active rows; nothing depends on what was before but
+    Units of work are the read, the single rows, every number of active rows and, where only some rows have targets,
+    those; nothing depends on what was before but
     the range, which the read decides.
     """
     plan.check(array.spec)
@@ -206,17 +228,18 @@ def vmm_accuracy(array: CrossbarArray, plan: VmmPlan, run: Run | None = None) ->
     rows = plan.rows(spec)
     columns = np.arange(spec.cols, dtype=np.int32)
     axes = [
-        Axis("active", "Active rows, 0 of single rows"),
+        Axis("active", "Active rows, 0 of single rows, −1 of all rows with targets"),
         Axis("vector", "Vector"),
         Axis("col", "Column", values=columns),
     ]
     variables = [Variable("current", "Current", "A"), Variable("expected", "Gᵀ·V of the read", "A")]
 
-    def vectors(count: int) -> FloatArray:
-        chance = keep.rng(f"{count} active rows")
+    def vectors(count: int, among: NDArray[np.intp] | None = None) -> FloatArray:
+        chance = keep.rng(f"{count} active rows" if among is None else TARGETED)
         volts = np.zeros((plan.vectors, spec.rows))
         for vector in volts:
-            vector[chance.choice(spec.rows, count, replace=False)] = plan.volts * chance.uniform(-1.0, 1.0, count)
+            drawn = chance.choice(spec.rows, count, replace=False) if among is None else among
+            vector[drawn] = plan.volts * chance.uniform(-1.0, 1.0, count)
         return volts.astype(np.float32).astype(np.float64)
 
     def measured(count: int, volts: FloatArray) -> FloatArray:
@@ -226,7 +249,10 @@ def vmm_accuracy(array: CrossbarArray, plan: VmmPlan, run: Run | None = None) ->
         return current
 
     units = {count: f"{count} active rows" for count in sorted({*rows, spec.rows})}
-    with keep.work("vmm_accuracy", axes, variables, label="sets", total=2 + len(units), drawn=False) as work:
+    target = plan.target(spec) if plan.target_file is not None else _programmed(plan, keep.chip.target, spec)
+    driven = np.arange(spec.rows) if target is None or np.isnan(target).all() else rows_with_target(target)
+    total = 2 + len(units) + (driven.size < spec.rows)
+    with keep.work("vmm_accuracy", axes, variables, label="sets", total=total, drawn=False) as work:
         if work.begin("read"):
             work.done("read", conductance=array.read(spec.whole, average=plan.average).conductance)
         read = np.asarray(work.piece("read", "conductance"), dtype=np.float64)
@@ -239,19 +265,25 @@ def vmm_accuracy(array: CrossbarArray, plan: VmmPlan, run: Run | None = None) ->
             if work.begin(unit):
                 work.done(unit, current=measured(count, vectors(count)))
         lines, error = (work.piece("single rows", name) for name in ("mean", "error"))
+        if target is not None and driven.size < spec.rows and work.begin(TARGETED):
+            work.done(TARGETED, current=measured(-1, vectors(driven.size, driven)))
         of_rows = {count: Products(vectors(count), work.piece(unit, "current")) for count, unit in units.items()}
         random, active = of_rows[spec.rows], {count: of_rows[count] for count in rows}
+        against = None
+        if target is not None:
+            part = work.all_of(TARGETED).get("current")
+            against = target_error(random if part is None else Products(vectors(driven.size, driven), part), target)
     return VmmResult(
         plan=plan, read=read, lines=lines, lines_stderr=error, random=random, active=active, full_scale=full_scale,
-        target=plan.target(spec) if plan.target_file is not None else _programmed(plan, keep.chip.target, read),
+        against_target=against,
     )  # fmt: skip
 
 
-def _programmed(plan: VmmPlan, target: FloatArray | None, read: FloatArray) -> FloatArray | None:
-    """Return the targets [S] of the cells that were programmed, and of the others what was read; nan if unknown."""
+def _programmed(plan: VmmPlan, target: FloatArray | None, spec: ArraySpec) -> FloatArray | None:
+    """Return the targets [S] of the cells that were programmed, nan where there is none; None where nobody asked."""
     if not plan.programmed:
         return None
-    return np.full(read.shape, np.nan) if target is None else np.where(np.isfinite(target), target, read)
+    return np.full((spec.rows, spec.cols), np.nan) if target is None else target
 
 
 def _range(spec: ArraySpec, largest: float) -> float:

@@ -20,7 +20,7 @@ from ..plan import Forecast, Plan, with_intervals
 from .cell_table import cell_table
 from .neighbours import col_of
 from .read_array import map_axes
-from .switching import SwitchPlan, bring
+from .switching import FORM_FIRST, SwitchPlan, bring
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,6 +114,9 @@ class WireResult:
         from ...analysis.report.report import Section
 
         segment, contact = self.fit.segment, self.fit.contact
+        if not np.isfinite(segment.value):
+            text = f"Too few cells of {self.block} conduct to tell what the lines have: {FORM_FIRST}."
+            return Section("Wire resistance", text, [("Loss of every cell in its lines.", self.plot())], [])
         low, high, width = (format_value(x, "Ω", 3) for x in (segment.low, segment.high, segment.high - segment.low))
         value = f"{format_value(segment.value, 'Ω', 3)} per segment ({low} … {high})"
         if self.alone is None:
@@ -163,7 +166,7 @@ def wire_resistance(array: CrossbarArray, plan: WirePlan, run: Run | None = None
     total = plan.repeats + 1
     with keep.work("wire_resistance", axes, variables, label="reads", total=total, drawn=False) as work:
         if work.begin("switch on"):
-            on = bring(array, block, mask, +1, plan.prepare, plan.scheme) if plan.switch_on else mask
+            on = bring(array, block, mask, +1, plan.prepare, plan.scheme) if plan.switch_on else np.zeros_like(mask)
             array.clock.wait(plan.settle)
             work.done("cells on", on=on)
         on = np.asarray(work.piece("switch on", "on"), dtype=np.bool_)
@@ -179,6 +182,10 @@ def wire_resistance(array: CrossbarArray, plan: WirePlan, run: Run | None = None
             work.add({"repeat": repeat}, conductance=together, alone=alone)
             work.done(together=together, alone=alone)
         together, alone = (work.stack(name).mean(axis=0) for name in ("together", "alone"))
+    # Currents of cells that are off are none that a wire could take from: a row of them says nothing.
+    conducts = on | (together >= plan.prepare.on_above)
     if by_load:
+        dark = conducts.sum(axis=1) < 0.5 * mask.sum(axis=1)
+        together = np.where(dark[:, None], np.nan, together)
         return WireResult(plan=plan, block=block, together=together, alone=alone)
-    return WireResult(plan=plan, block=block, together=np.where(on, together, np.nan), alone=None)
+    return WireResult(plan=plan, block=block, together=np.where(conducts & mask, together, np.nan), alone=None)

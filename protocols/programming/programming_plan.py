@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -19,6 +20,8 @@ from .verify_state import Acceptance, VerifyState
 SLACK = 0.25
 """By which share of its half a window is wider at a delayed re-verify."""
 
+Gate = Annotated[float, Field(ge=0)]
+
 
 class RampPlan(Plan):
     """One polarity: which voltage is turned, from where to where [V], and at what the other is held."""
@@ -30,7 +33,7 @@ class RampPlan(Plan):
     volts: tuple[float, float] = Field(
         description="amplitude range [V, magnitudes]; the second is held when the gate is turned"
     )
-    gate: tuple[float, float] = Field(description="gate range [V]; the second is held when the amplitude is turned")
+    gate: tuple[Gate, Gate] = Field(description="gate range [V]; the second is held when the amplitude is turned")
     step: float = Field(default=0.05, gt=0, description="step of the knob [V]")
 
     def ramp(self, default: Knob, spec: ArraySpec) -> Ramp:

@@ -1,6 +1,7 @@
 """Kill runs at random moments, resume them, and prove that nothing is lost or doubled.
 
     python tests/end_to_end/kill_matrix.py --kills 100
+    python tests/end_to_end/kill_matrix.py --kills 8 --step multilevel pulse_answer    # of small runs of these steps
 
 The mock bench is served over TCP by this process, so its chip lives on; the client is a process of its own that gets
 SIGKILL. Every third resume is killed too.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script: support/ is beside this folder
+
+from fault_matrix import BENCHES
+from support.small_runs import as_options
 from xbarlab.mockhw.bench.bench import MockBench, forget_bench, fresh_bench
 from xbarlab.mockhw.chip.profile import load_profile
 from xbarlab.mockhw.front_ends.tcp_host import serve
@@ -32,71 +38,63 @@ from xbarlab.protocols.keeping.journal import read_journal, step_histories
 from xbarlab.runbooks.stations import find_bench, find_station
 
 RUNBOOKS = {
-    "first_light_1t1r": (
-        "mock_ta_hfo2",
-        "tcp_ta_hfo2",
-        [
-            "form.cells=0:8,0:16", "yield.cells=0:8,0:16", "iv.cells=0:1,0:2", "iv.cycles=2",
-            "baseline.cells=0:2,0:16", "baseline.set_starts=[0.9]", "baseline.set_steps=[0.15, 0.25]",
-            "baseline.reset_steps=[0.2]", "program.cells=0:8,0:16",
-        ],
-    ),
-    "first_light_tio2": (
-        "mock_tio2",
-        "tcp_tio2",
-        [
-            "virgin.cells=0:2,0:2", "form.cells=0:2,0:2", "iv.cells=0:1,0:2", "iv.cycles=2", "iv.step=0.1",
-            "pulses.cells=0:1,0:2", "pulses.pulses=20", "pulses.cycles=3", "schemes.cells=0,0", "schemes.among=0:2,0:2",
-            "disturb.cells=0,0", "disturb.pulses=10", "disturb.average=1", "yield.cells=0:2,0:2",
-        ],
-    ),
-    "first_cell_tio2": (
-        "mock_tio2",
-        "tcp_tio2",
-        [
-            "virgin.cells=0:2,0:2", "form.step_volts=0.05", "iv.cycles=3", "iv.step=0.1", "pulses.pulses=20",
-            "pulses.cycles=3",
-        ],
-    ),
-    "characterise_1t1r": (
-        "mock_ta_hfo2",
-        "tcp_ta_hfo2",
-        [
-            "form.cells=0:8,0:8", "yield.cells=0:8,0:8", "wire.cells=0:8,0:8", "iv.cells=0:1,0:2", "iv.cycles=2",
-            "kinetics.cells=0:1,0:8", "kinetics.set_volts=[0.8, 1.0]", "kinetics.reset_volts=[0.5]",
-            "kinetics.longest=1e-6", "pulses.cells=0:2,0:4", "pulses.pulses=10", "pulses.cycles=2",
-            "program.cells=0:8,0:8", "vmm.vectors=10", "retention.cells=0:2,0:8", "retention.last=100",
-            "noise.cells=0:1,0:4", "noise.seconds=1", "half_select.cells=0:1,0:8", "half_select.volts=[0.5, 0.9]",
-            "half_select.pulses=1000", "reading.cells=0:1,0:8", "reading.volts=[0.2, 0.3]", "reading.pulses=1000",
-            "endurance.cells=6:8,0:4", "endurance.cycles=100", "pulsed_iv.cells=0:1,0:4", "pulsed_iv.cycles=2",
-            "pulsed_iv.points=5", "answer.cells=4:5,0:8", "answer.starts=2", "answer.repeats=1",
-            "levels.cells=4:5,0:4", "levels.levels={count: 3, low: 1e-5, high: 1.85e-4}", "levels.cycles=2",
-            "compare.cells=4:6,0:8", "compare.bits=[2]",
-            "compare.ispp={set_starts: [1.0], set_steps: [0.1], reset_steps: [0.1], gates: [1.6]}",
-            "compare.gate_staircase={set_starts: [0.5], set_steps: [0.15], reset_steps: [0.1]}",
-        ],
-    ),
-    "characterise_tio2": (
-        "mock_tio2",
-        "tcp_tio2",
-        [
-            "virgin.cells=0:3,0:3", "form.cells=0:3,0:3", "yield.cells=0:3,0:3", "wire.cells=0:3,0:3",
-            "iv.cells=0:1,0:2", "iv.cycles=2", "iv.step=0.1", "schemes.cells=0,0", "schemes.among=0:2,0:2",
-            "kinetics.cells=0:1,0:2", "kinetics.set_volts=[1.6]", "kinetics.reset_volts=[1.7]",
-            "kinetics.longest=1e-6", "pulses.cells=0:1,0:2", "pulses.pulses=20", "pulses.cycles=3",
-            "program.cells=0:2,0:2", "retention.cells=0:2,0:2", "retention.last=100", "noise.cells=0:1,0:2",
-            "noise.seconds=1", "half_select.cells=0:1,0:2", "half_select.volts=[0.6, 0.9]", "half_select.pulses=10",
-            "reading.cells=0:1,0:2", "reading.volts=[0.2, 0.3]", "reading.pulses=10", "endurance.cells=1:2,0:2",
-            "endurance.cycles=20", "pulsed_iv.cells=0:1,0:2", "pulsed_iv.cycles=2", "pulsed_iv.points=5",
-            "answer.cells=0:1,0:2", "answer.starts=2", "answer.repeats=1", "levels.cells=0:1,0:2",
-            "levels.levels={count: 3, low: 1.1e-4, high: 3.9e-4}", "levels.cycles=2", "levels.tolerance=20e-6",
-            "compare.cells=0:2,0:2", "compare.bits=[2]",
-            "compare.ispp={set_starts: [1.2], set_steps: [0.1], reset_steps: [0.1]}",
-        ],
-    ),
-}  # fmt: skip
+    "first_light_1t1r": ("mock_ta_hfo2", "tcp_ta_hfo2"),
+    "first_light_tio2": ("mock_tio2", "tcp_tio2"),
+    "first_cell_tio2": ("mock_tio2", "tcp_tio2"),
+    "characterise_1t1r": ("mock_ta_hfo2", "tcp_ta_hfo2"),
+    "characterise_tio2": ("mock_tio2", "tcp_tio2"),
+}
+"""Bench and station of each."""
 TIMEOUT = 180.0
 WITHIN_LINE = 0.3  # s: more than nearly every unit of work takes
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is run: a shipped runbook made small, or one of a forming and a step (``text``)."""
+
+    name: str
+    bench: str
+    station: str
+    text: str = ""
+    step: str = ""
+    """Where kills strike; anywhere by default."""
+
+    def arguments(self, station: Path, out: Path) -> list[str]:
+        """Return the command line of a run; a runbook of its own is written beside its station."""
+        runbook, changes = self.name, [] if self.text else as_options(self.name)
+        if self.text:
+            runbook = str(station.with_name("small.md"))
+            Path(runbook).write_text(self.text, encoding="utf-8")
+        return ["run", runbook, "--station", str(station), "--out", str(out), "--seed", "3", "--quiet", *changes]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a run gives that nobody kills: its summary, and the lines of its journal (of a step, from there on)."""
+
+    summary: dict[str, object]
+    length: int
+
+
+def runbook_target(name: str) -> Target:
+    """Return a shipped runbook."""
+    return Target(name, *RUNBOOKS[name])
+
+
+def step_targets(step: str) -> list[Target]:
+    """Return a run of a step on every bench that the fault matrix has it on, as small as it is there."""
+    found: list[Target] = []
+    for bench, told in BENCHES.items():
+        if step in told["steps"]:
+            steps = "".join(f"  - {{id: s{n}, {one}}}\n" for n, one in enumerate((told["form"], told["steps"][step])))
+            text = f"---\ntitle: Small\nsteps:\n{steps}---\nFor kills.\n"
+            found.append(Target(f"{step} {bench[5:]}", bench, f"tcp_{bench[5:]}", text, "s1"))
+    if not found:
+        known = sorted({name for told in BENCHES.values() for name in told["steps"]})
+        raise SystemExit(f"unknown step {step!r}: choose from {', '.join(known)}")
+    return found
+
 
 Ports = dict[str, tuple[str, int]]
 
@@ -168,23 +166,23 @@ def start(*arguments: str, figures: bool = True) -> subprocess.Popen[str]:
     )
 
 
-def run_arguments(runbook: str, station: Path, out: Path) -> list[str]:
-    changes = [text for change in RUNBOOKS[runbook][2] for text in ("--set", change)]
-    return ["run", runbook, "--station", str(station), "--out", str(out), "--seed", "3", "--quiet", *changes]
-
-
-def lines(out: Path) -> int:
+def lines(out: Path, since: str = "") -> int:
+    """Return how many lines the journal has; with ``since`` from the one on that begins this step, 0 before it."""
     journal = out / "journal.jsonl"
-    return journal.read_bytes().count(b"\n") if journal.is_file() else 0
+    text = journal.read_bytes() if journal.is_file() else b""
+    if since:
+        began = re.search(rb'"step_started"[^\n]*"' + since.encode() + b'"', text)
+        text = text[began.start() :] if began else b""
+    return text.count(b"\n")
 
 
-def killed_after(process: subprocess.Popen[str], out: Path, least: int, seconds: float) -> bool:
+def killed_after(process: subprocess.Popen[str], out: Path, least: int, seconds: float, since: str) -> bool:
     """SIGKILL a session ``seconds`` after the journal has ``least`` lines; False if it had ended by then.
 
     Told by lines, a moment falls into every step however busy this computer is.
     """
     end = time.monotonic() + TIMEOUT
-    while process.poll() is None and time.monotonic() < end and lines(out) < least:
+    while process.poll() is None and time.monotonic() < end and lines(out, since) < least:
         time.sleep(0.002)
     time.sleep(seconds)
     process.kill()
@@ -282,24 +280,22 @@ def expect(case: Case, holds: bool, problem: str) -> None:
         case.problems.append(problem)
 
 
-def one_kill(
-    runbook: str, chance: random.Random, folder: Path, reference: dict[str, object], length: int, *, figures: bool
-) -> Case:
-    """Kill one run somewhere in the ``length`` lines of its journal, resume it until it is done, and check."""
-    bench, station_name, _ = RUNBOOKS[runbook]
-    case = Case(runbook)
+def one_kill(target: Target, chance: random.Random, folder: Path, reference: Reference, *, figures: bool) -> Case:
+    """Kill one run somewhere in its journal (that of a step, in the step), resume it until it is done, and check."""
+    bench, station_name = target.bench, target.station
+    case = Case(target.name)
     started = time.monotonic()
     with served(bench, station_name, folder, chip_seed(bench, chance)) as (mock, ports, station):
         out = folder / "out"
         before: Counter[tuple[str, str]] = Counter()
-        arguments = run_arguments(runbook, station, out)
+        arguments = target.arguments(station, out)
         while True:
             # From the line on that says that run.json is there: before it nothing was begun.
-            first = max(2, lines(out))
-            moment = chance.randrange(first, max(length, first + 1)), chance.uniform(0.0, WITHIN_LINE)
+            first = max(1 if target.step else 2, lines(out, target.step))
+            moment = chance.randrange(first, max(reference.length, first + 1)), chance.uniform(0.0, WITHIN_LINE)
             process = start(*arguments, figures=figures)
             again = case.resumes > 0 and (case.resumes >= 3 or chance.random() > 0.33)
-            if not again and killed_after(process, out, *moment):
+            if not again and killed_after(process, out, *moment, target.step):
                 if case.killed_in == "–":
                     case.killed_in, case.journaled = step_in_flight(out), sum(units_of(out).values())
                 before = units_of(out)
@@ -315,43 +311,45 @@ def one_kill(
             case.resumes += 1
             arguments = ["resume", str(out), "--quiet"]
         if case.passed:
-            check(case, out, before, reference)
+            check(case, out, before, reference.summary)
             on = outputs_on(mock, ports)
             expect(case, not on, f"outputs still on: {on}")
     case.seconds = time.monotonic() - started
     return case
 
 
-def reference_run(runbook: str, folder: Path) -> tuple[dict[str, object], int]:
-    """Run once undisturbed: the summary it gives, and how many lines its journal has."""
-    bench, station_name, _ = RUNBOOKS[runbook]
-    with served(bench, station_name, folder, 1) as (_, _, station):
+def reference_run(target: Target, folder: Path) -> Reference:
+    """Run once undisturbed."""
+    with served(target.bench, target.station, folder, 1) as (_, _, station):
         # While the server compiles its physics for the first time, a client may lose patience.
         for name in ("cold", "warm"):
             out = folder / name
-            process = start(*run_arguments(runbook, station, out), figures=False)
+            process = start(*target.arguments(station, out), figures=False)
             said, _ = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 0, said
-    return json.loads((out / "summary.json").read_text(encoding="utf-8")), lines(out)
+    return Reference(json.loads((out / "summary.json").read_text(encoding="utf-8")), lines(out, target.step))
 
 
-def kill_matrix(kills: int, seed: int, *, runbooks: Sequence[str] = tuple(RUNBOOKS), show: bool = False) -> list[Case]:
-    """Kill ``kills`` runs, taking the runbooks in turn."""
+def kill_matrix(
+    kills: int, seed: int, *, runbooks: Sequence[str] = tuple(RUNBOOKS), steps: Sequence[str] = (), show: bool = False
+) -> list[Case]:
+    """Kill ``kills`` runs, taking the runbooks in turn; or runs of single ``steps``, on each of their benches."""
+    targets = [one for step in steps for one in step_targets(step)] or [runbook_target(name) for name in runbooks]
     chance = random.Random(seed)
     cases: list[Case] = []
     with TemporaryDirectory() as temporary:
-        references: dict[str, tuple[dict[str, object], int]] = {}
+        references: dict[str, Reference] = {}
         for number in range(kills):
-            runbook = runbooks[number % len(runbooks)]
-            if runbook not in references:
-                folder = Path(temporary) / f"reference_{runbook}"
+            target = targets[number % len(targets)]
+            if target.name not in references:
+                folder = Path(temporary) / f"reference_{target.name.replace(' ', '_')}"
                 folder.mkdir()
-                references[runbook] = reference_run(runbook, folder)
-            case = Case(runbook, problems=["ended before it could be killed"])
+                references[target.name] = reference_run(target, folder)
+            case = Case(target.name, problems=["ended before it could be killed"])
             for attempt in range(5):  # one that struck too late is no kill
                 folder = Path(temporary) / f"kill_{number}_{attempt}"
                 folder.mkdir()
-                case = one_kill(runbook, chance, folder, *references[runbook], figures=number % FIGURES_EVERY == 0)
+                case = one_kill(target, chance, folder, references[target.name], figures=number % FIGURES_EVERY == 0)
                 if case.killed_in != "–":
                     break
             cases.append(case)
@@ -363,7 +361,7 @@ def kill_matrix(kills: int, seed: int, *, runbooks: Sequence[str] = tuple(RUNBOO
 def row(number: int, case: Case) -> str:
     verdict = "ok" if case.passed else "; ".join(case.problems)
     return (
-        f"{number:4d} {case.runbook:18s} {case.killed_in:18s} {case.journaled:9d} {case.missing:7d} {case.repeated:8d} "
+        f"{number:4d} {case.runbook:28s} {case.killed_in:18s} {case.journaled:9d} {case.missing:7d} {case.repeated:8d} "
         f"{case.resumes:7d} {case.seconds:7.1f}  {verdict}"
     )
 
@@ -373,10 +371,13 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=sorted(RUNBOOKS), help="kill runs of this runbook only")
+    parser.add_argument(
+        "--step", nargs="+", default=[], help="kill small runs of these steps, on each of their benches"
+    )
     arguments = parser.parse_args()
     runbooks = [arguments.only] if arguments.only else tuple(RUNBOOKS)
-    print("   # runbook            killed in step     journaled missing repeated resumes seconds  resumed")
-    cases = kill_matrix(arguments.kills, arguments.seed, runbooks=runbooks, show=True)
+    print("   # what is run                  killed in step     journaled missing repeated resumes seconds  resumed")
+    cases = kill_matrix(arguments.kills, arguments.seed, runbooks=runbooks, steps=arguments.step, show=True)
     passed = sum(case.passed for case in cases)
     where = Counter(case.killed_in for case in cases)
     print(

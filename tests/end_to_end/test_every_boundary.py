@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.small_runs import SMALL
 from xbarlab.mockhw.bench.bench import forget_bench
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.runbooks.runner.resume import resume_run
@@ -16,30 +17,6 @@ from xbarlab.runbooks.runner.runner import run_runbook
 from xbarlab.runbooks.runner.schema import find_runbook, list_runbooks, load_runbook
 from xbarlab.runbooks.stations import find_station, in_process_benches
 
-# Smaller still than the preset quick, on top of it.
-SMALLER: dict[str, dict[str, Any]] = {
-    # The quick presets as they are: a minute each, and every step of theirs is one to go on after.
-    "characterise_1t1r": {"levels.cycles": 2, "endurance.cycles": 100, "noise.seconds": 1},
-    "characterise_tio2": {"levels.cycles": 2, "endurance.cycles": 20, "half_select.pulses": 100, "reading.pulses": 100},
-    "first_cell_tio2": {"iv.step": 0.1, "pulses.pulses": 20},
-    "first_light_1t1r": {"form.cells": "0:4,0:8", "yield.cells": "0:4,0:8", "program.cells": "0:4,0:8",
-                         "baseline.cells": "0:1,0:8", "iv.cells": "0:1,0:2", "iv.cycles": 2},
-    "first_light_tio2": {"virgin.cells": "0:2,0:2", "form.cells": "0:2,0:2", "iv.cells": "0:1,0:2", "iv.cycles": 2,
-                         "iv.step": 0.1, "pulses.cells": "0:1,0:2", "pulses.pulses": 20, "pulses.read_every": 5,
-                         "schemes.cells": "0,0",
-                         "schemes.among": "0:2,0:2", "disturb.cells": "0,0", "disturb.pulses": 10,
-                         "yield.cells": "0:2,0:2"},
-    "train_lstm_simulator": {"airline.epochs": 6, "airline.hidden": 4, "vowels.epochs": 1, "vowels.train_examples": 100,
-                             "vowels.test_examples": 60, "vowels.hidden": 4},
-    "train_cnn_simulator": {"published.train_examples": 300, "published.test_examples": 60, "ours.test_examples": 60,
-                            "ours.train_examples": 300},
-    "train_lstm_airline": {"published.epochs": 6, "ours.epochs": 6},
-    "train_lstm_sequences": {"vowels.train_examples": 50, "vowels.test_examples": 40, "vowels.epochs": 1,
-                             "digits.train_examples": 50, "digits.test_examples": 40, "persons.train_examples": 50,
-                             "persons.test_examples": 40, "persons.epochs": 1},
-    "train_cnn_mnist": {"cnn.train_examples": 300, "cnn.test_examples": 60},
-    "train_convlstm_sequence": {"convlstm.train_examples": 300, "convlstm.test_examples": 60},
-}  # fmt: skip
 OF_THE_RUN = {"seconds", "steps_done", "steps_planned", "transactions", "slots", "pulses", "chip_seconds"}
 BY_DEFAULT = "train_lstm_simulator"
 
@@ -62,7 +39,7 @@ def test_what_was_measured_stays_whatever_comes_after_it(name: str, tmp_path: Pa
 
     def go() -> None:
         if not out.exists():
-            run_runbook(name, out=out, seed=2, preset="quick", overrides=SMALLER[name], quiet=True)
+            run_runbook(name, out=out, seed=2, preset="quick", overrides=SMALL[name], quiet=True)
         else:
             forget(name)  # as when its process has ended
             resume_run(out, quiet=True)

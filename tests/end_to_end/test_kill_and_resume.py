@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from kill_matrix import RUNBOOKS, command, kill_matrix, row
+from support.small_runs import SMALL, as_options
 from xbarlab.protocols.keeping.joined import joined
 from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.runbooks import stations
 from xbarlab.runbooks.runner.mock_chips import kept_chip
 
 SHIPPED = Path(stations.__file__).parent
-CHANGES = [text for change in RUNBOOKS["first_light_1t1r"][2] for text in ("--set", change)]
+CHANGES = as_options("first_light_1t1r")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 
@@ -30,6 +31,12 @@ def failed(kills: int, seed: int, *runbooks: str) -> list[str]:
 @pytest.mark.slow
 def test_two_kills_of_a_1t1r_run() -> None:
     assert failed(2, 5, "first_light_1t1r") == []
+
+
+@pytest.mark.slow
+def test_a_kill_of_each_of_the_newest_steps_on_each_bench() -> None:
+    cases = kill_matrix(8, 7, steps=["multilevel", "pulsed_iv", "pulse_answer", "compare_programming"])
+    assert [row(number, case) for number, case in enumerate(cases) if not case.passed] == []
 
 
 @pytest.mark.slow
@@ -117,7 +124,7 @@ def test_in_the_process_that_ran_it_the_chip_is_still_there(tmp_path: Path) -> N
 
     station = own_station(tmp_path, "null")
     out = tmp_path / "out"
-    overrides = list(RUNBOOKS["first_light_1t1r"][2])
+    overrides = dict(SMALL["first_light_1t1r"])
     note, done = Run.note, 0
 
     def interrupt(self: Run, event: str, **fields: object) -> None:

@@ -18,12 +18,6 @@ _MEMBERS = (
 )  # fmt: skip
 
 
-def check_rule(name: str) -> str:
-    """Return ``name``; refuse one that nobody offers, or that two do. Nothing is imported."""
-    plugins.find(plugins.UPDATE_RULES, name)
-    return name
-
-
 def name_of(rule: object) -> str:
     """Return the name under which the kind of ``rule`` is offered; that of its class where nobody offers it."""
     kind = type(rule)

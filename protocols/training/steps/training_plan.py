@@ -6,21 +6,21 @@ import math
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from ....common.errors import RefusedError
 from ....instruments.abilities import Multiplies, MultipliesReversed
 from ....instruments.array_spec import ArraySpec
 from ....instruments.capabilities import CrossbarArray
-from ...plan import Forecast, Plan
+from ...plan import Forecast, Plan, RuleName
 from ..layers.array_weights import REVERSE_OTHERWISE, ReadBack
 from ..layers.weight_mapping import FloorPlan, LayerRequest, good_lines, plan_floor
 from ..rules.answers import require_answer
-from ..rules.by_name import check_rule, make_rule
+from ..rules.by_name import make_rule
 from ..rules.update_rules import UpdateRule
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ _BAD_SHARES = (0.0, 0.01, 0.02, 0.03, 0.05)
 class TrainingPlan(Plan):
     """The two-pulse rule with the published numbers by default; every task adds its own."""
 
-    rule: Annotated[str, AfterValidator(check_rule)] = Field(
-        default="two_pulse", description="how changes of weights become pulses: xbarlab list rules"
-    )
+    rule: RuleName = Field(default="two_pulse", description="how changes of weights become pulses: xbarlab list rules")
     rule_options: dict[str, float | bool | str] = Field(
         default={}, description="arguments of the rule that this plan has no name for"
     )

@@ -141,3 +141,8 @@ def test_the_forming_voltage_is_that_of_the_jump_and_not_of_the_curvature() -> N
     # No jump at all: the first point that reads formed; nothing at all: the last point.
     assert forming_voltage(volts, 30e-6 * volts, np.zeros(volts.size, bool), 20e-6) == pytest.approx(1.5)
     assert forming_voltage(volts, 1e-6 * volts, np.zeros(volts.size, bool), 20e-6) == pytest.approx(volts[-1])
+
+
+def test_the_staircase_ends_at_its_stop_and_not_a_rounding_error_above() -> None:
+    # 1.5 V + 56 · 0.05 V is 4.300000000000001 V, beyond the limit of a chip that bears 4.3 V.
+    assert FormingPlan(start_volts=1.5, stop_volts=4.3, step_volts=0.05).staircase.max() == 4.3

@@ -105,6 +105,38 @@ def test_targets_of_the_run_are_compared_with_until_something_else_is_written(tm
     assert np.isnan(measure("late"))
 
 
+def test_a_block_programmed_in_part_is_judged_by_its_own_cells_alone(tmp_path: Path) -> None:
+    array = Multiplying()
+    run = Run(tmp_path / "out", quiet=True)
+    block = Block.parse("2:5,0:4", array.spec)
+    target = GAIN * array.g[block.slices]
+    target[1, 2] = np.nan  # stuck: nothing was programmed there
+    array.g[:2] *= 0.5  # what lies in rows without targets is of no matter
+    with run.step("program", array):
+        run.chip.note_target(array.spec, block, target)
+        run.finish({})
+    with run.step("vmm", array):
+        result = vmm_accuracy(array, VmmPlan(programmed=True), run)
+        run.finish(result.metrics())
+    against = result.against_target
+    assert against is not None
+    assert (against.rows.tolist(), against.columns.tolist()) == ([2, 3, 4], [0, 1, 3])
+    assert (against.with_target, against.without) == (11, array.spec.rows * array.spec.cols - 11)
+    assert result.metrics()["vmm_rmse_fs_target"] == pytest.approx(np.hypot(OFFSET, NOISE) / 1e-4, rel=0.1)
+    text = result.section().text
+    assert "11 cells have a target conductance" in text
+    assert "drove the 3 rows with targets, on the 3 columns" in text
+
+
+def test_where_no_column_is_whole_no_number_is_given() -> None:
+    array = Multiplying()
+    run = Run(None, quiet=True)
+    run.chip.note_target(array.spec, Block.parse("0:2,0:2", array.spec), np.array([[1e-5, np.nan], [np.nan, 1e-5]]))
+    result = vmm_accuracy(array, VmmPlan(programmed=True), run)
+    assert np.isnan(result.metrics()["vmm_rmse_fs_target"])
+    assert "No column has one for all of its cells in the 2 rows" in result.section().text
+
+
 def test_products_beyond_the_range_are_counted_and_left_out() -> None:
     array = Multiplying()
     array.beyond = 2e-5

@@ -1,0 +1,109 @@
+"""Numbers that nobody means are refused by every plan, in one sentence that names parameter and range."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from xbarlab.common import plugins
+from xbarlab.common.errors import RefusedError
+from xbarlab.common.units import unit_of
+from xbarlab.protocols.measure.endurance import EndurancePlan
+from xbarlab.protocols.measure.stress_disturb import StressPlan
+from xbarlab.protocols.plan import Plan
+from xbarlab.protocols.programming.retention import RetentionPlan
+from xbarlab.protocols.registry import step_kind
+
+BAD = {"inf": math.inf, "-inf": -math.inf, "nan": math.nan, "1e300": 1e300, "-1e300": -1e300, "huge": 10**400, "-1": -1}
+REQUIRED: dict[str, dict[str, Any]] = {
+    "RampPlan": {"volts": (1, 2), "gate": (1, 2)},
+    "BandPlan": {"low": 1e-6, "high": 1e-3},
+}
+SIGNED = {"negative", "volts", "rule_options"}
+"""Parameters that may be −1: voltages with a sign, and options of rules, which the rules know."""
+
+
+def parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for inner in get_args(annotation):
+        yield from parts(inner)
+
+
+def plans_of(plan: type[Plan], found: dict[type[Plan], None]) -> dict[type[Plan], None]:
+    if plan not in found:
+        found[plan] = None
+        for field in plan.model_fields.values():
+            for part in parts(field.annotation):
+                if isinstance(part, type) and issubclass(part, BaseModel):
+                    assert issubclass(part, Plan), f"{part.__name__} of {plan.__name__} has the bounds of no plan"
+                    plans_of(part, found)
+    return found
+
+
+def shipped() -> list[type[Plan]]:
+    found: dict[type[Plan], None] = {}
+    for name in plugins.names(plugins.STEPS):
+        plans_of(step_kind(name).plan, found)
+    return list(found)
+
+
+def numeric() -> list[Any]:
+    return [
+        pytest.param(plan, name, id=f"{plan.__name__}.{name}")
+        for plan in shipped()
+        for name, field in plan.model_fields.items()
+        if {int, float} & {part for part in parts(field.annotation) if isinstance(part, type)}
+    ]
+
+
+def shaped(plan: type[Plan], name: str, value: float) -> Any:
+    """Return ``value`` in the shape of a parameter: a number, or the first of several."""
+    kinds = [getattr(part, "__origin__", part) for part in parts(plan.model_fields[name].annotation)]
+    if dict in kinds or any("Mapping" in str(kind) for kind in kinds):
+        return {"a": value}
+    return [value, value] if tuple in kinds or list in kinds else value
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("plan", "name"), numeric())
+def test_a_number_that_nobody_means_is_refused_in_one_sentence(plan: type[Plan], name: str, value: float) -> None:
+    if value == -1 and name in SIGNED:
+        return
+    with pytest.raises(RefusedError) as refused:
+        plan(**{**REQUIRED.get(plan.__name__, {}), name: shaped(plan, name, value)})
+    said = str(refused.value)
+    assert name in said
+    assert "\n" not in said
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    ("plan", "wrong", "says"),
+    [
+        (StressPlan, {"settle": 1e300}, "'settle' = 1e+300 is refused: choose 0 to 1e+09 s"),
+        (StressPlan, {"settle": "1000000000000 s"}, "choose 0 to 1e+09 s"),
+        (EndurancePlan, {"cycles": 10**9}, "choose 3 to 1e+08"),
+        (RetentionPlan, {"temperature": 1e9}, "choose more than 0 and at most 2000 K"),
+        (StressPlan, {"volts": (0.2, 1e30)}, "at most 1000 V"),
+    ],
+)
+def test_the_sentence_names_the_range(plan: type[Plan], wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        plan(**wrong)
+    assert says in str(refused.value)
+
+
+def test_schemas_know_the_range_and_a_plan_of_somebody_else_has_it_too() -> None:
+    class Theirs(Plan):
+        many: int = 1
+        seconds: float = 1.0
+        more: int = 10**12
+
+    assert Theirs.model_json_schema()["properties"]["many"]["maximum"] == 10**8
+    with pytest.raises(RefusedError, match="at most 1e\\+08"):
+        Theirs(many=10**9)
+    assert unit_of(StressPlan.model_fields["settle"].description) == "s"
