@@ -31,7 +31,6 @@ os.environ.setdefault("XBARLAB_WEAR", tempfile.mkdtemp(prefix="xbarlab-wear-"))
 
 import numpy as np
 from study_cnn import station_with
-from study_expectations import seeds_of
 
 from xbarlab.analysis.programming.gate_window import GateWindow, gate_window
 from xbarlab.instruments.block import Block
@@ -43,7 +42,7 @@ from xbarlab.protocols.training.steps.train_lstm_airline import AirlinePlan, tra
 from xbarlab.runbooks.runner.schema import load_runbook
 from xbarlab.runbooks.stations import open_bench
 
-CELLS, SAMPLE = "0:64,0:64", "0:32,0:32"
+CELLS, SAMPLE = "0:48,0:64", "0:32,0:32"
 GATES = np.round(np.arange(0.6, 4.9, 0.2), 2)
 SETS = 6
 CHIP: dict[str, dict[str, float]] = {
@@ -59,6 +58,12 @@ CHIP: dict[str, dict[str, float]] = {
     "stuck cells": {f"parameters.stuck.{k}": 0.0 for k in ("open_fraction", "on_fraction", "short_fraction")},
 }  # fmt: skip
 """What ``chip`` leaves out."""
+
+
+def seeds_of(text: str) -> list[int]:
+    """Return the seeds of '1,4,10-12'."""
+    ends = (part.partition("-") for part in text.split(","))
+    return sorted({seed for first, _, last in ends for seed in range(int(first), int(last or first) + 1)})
 
 
 def plan_of(step: str, **changes: Any) -> AirlinePlan:
