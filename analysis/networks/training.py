@@ -284,9 +284,10 @@ def over_twin_figure(errors: Mapping[str, ArrayLike], *, wanted: float) -> Figur
     figure, ax = new_figure(7.6, 1.3 + 0.42 * len(names))
     for n, name in enumerate(names):
         values = np.asarray(errors[name], dtype=np.float64)
-        ax.plot(values, np.full(values.size, n), "o", color=PALETTE[0], ms=5, alpha=0.7)
-        ax.plot([np.median(values)] * 2, [n - 0.3, n + 0.3], color=INK, lw=2.0)
-    ax.axvline(wanted, color=FAINT, ls="--", lw=1.0)
+        dots, bar = ("one chip", "median") if n == 0 else (None, None)
+        ax.plot(values, np.full(values.size, n), "o", color=PALETTE[0], ms=5, alpha=0.7, label=dots)
+        ax.plot([np.median(values)] * 2, [n - 0.3, n + 0.3], color=INK, lw=2.0, label=bar)
+    ax.axvline(wanted, color=FAINT, ls="--", lw=1.0, label=f"{wanted:g}")
     ax.set_xscale("log")
     low, high = (f(np.concatenate([np.ravel(v) for v in errors.values()])) for f in (np.min, np.max))
     marks = [mark for mark in (0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0) if 0.7 * low < mark < 1.4 * high]
@@ -295,7 +296,7 @@ def over_twin_figure(errors: Mapping[str, ArrayLike], *, wanted: float) -> Figur
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.set(title="Airline passengers, settings of the publication", xlabel="Test error over the float twin's")
-    ax.text(wanted, -0.75, f" {wanted:g}", color=FAINT, va="bottom")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 

@@ -1,11 +1,11 @@
-"""What the authors' airline LSTM needs on a physical chip: their network, optimiser and two-pulse rule on the mock's 1T1R chip.
+"""What the authors' airline LSTM needs on the mock's physical 1T1R chip: their network, optimiser and two-pulse rule.
 
     python tests/benchmarks/study_airline.py gates --seeds 0       # what a SET leaves, gate by gate, and what follows
     python tests/benchmarks/study_airline.py settings --seeds 11-15 --resume kept.jsonl --figure settings.png
     python tests/benchmarks/study_airline.py chip --seeds 11-13 --resume kept.jsonl     # the chip without one property
 
-``gates`` RESETs and SETs 1,024 formed cells at every gate voltage, as one would on a bench, and derives from it where the
-two-pulse rule should work: slope, window, and the conductance of a weight of 1. ``settings`` trains with the steps
+``gates`` RESETs and SETs 1,024 formed cells at every gate voltage, as one would on a bench, and derives from it where
+the two-pulse rule should work: slope, window, conductance of a weight of 1. ``settings`` trains with the steps
 ``published`` and ``adapted`` of the runbook ``train_lstm_airline``, and with ``adapted`` less one of its changes.
 ``chip`` trains with the settings of the publication on chips that lack one property of the profile each: throw-away
 chips, to see which property it is; no setting comes from there.
@@ -45,6 +45,7 @@ from xbarlab.runbooks.stations import open_bench
 CELLS, SAMPLE = "0:48,0:64", "0:32,0:32"
 GATES = np.round(np.arange(0.6, 4.9, 0.2), 2)
 SETS = 6
+LARGEST = 0.88  # published: gates 0.7 to 1.6 V at 98 µS/V, a weight of 1 being 100 µS
 CHIP: dict[str, dict[str, float]] = {
     "scatter from SET to SET": {f"parameters.cycle_noise.{k}": 0.0 for k in ("sigL", "gS", "ptail", "sigH", "lam")},
     "noise of reads": {
@@ -123,14 +124,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=("gates", "settings", "chip"))
     parser.add_argument("--seeds", type=seeds_of, default=seeds_of("11-15"), help="like 11-15 or 1,4,10-12")
-    parser.add_argument("--only", nargs="+", default=[], metavar="WORDS", help="cases whose name has one of these in it")
+    parser.add_argument("--only", nargs="+", default=[], metavar="WORDS", help="cases with one of these in their name")
     parser.add_argument("--resume", type=Path, metavar="FILE", help="JSON lines: what is there is not run again")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further training after these")
     parser.add_argument("--figure", type=Path)
     told = parser.parse_args(argv)
     if told.study == "gates":
         for seed in told.seeds:
-            print(f"\nchip {seed}\n{measured_window(seed)}", flush=True)
+            window = measured_window(seed)
+            print(f"\nchip {seed}\n{window}")
+            one = 1e6 * window.siemens(LARGEST)
+            print(f"a weight of 1, where {LARGEST:g} is the largest, as published: {one:.0f} µS", flush=True)
         return
     cases: dict[str, tuple[Mapping[str, float], AirlinePlan]]
     if told.study == "settings":
@@ -182,7 +186,7 @@ def plain(case: Any) -> Any:
 
 def print_table(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
     """Print errors over the twin's, median and range."""
-    print("| | error over the float twin's: median (range) | test RMSE [thousand] | training RMSE | float twin's | seeds |")
+    print("| | error over the twin's: median (range) | test RMSE [thousand] | training RMSE | float twin's | chips |")
     print("|---|---|---|---|---|---|")
     for name, found in rows.items():
         if found:

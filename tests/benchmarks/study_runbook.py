@@ -38,7 +38,6 @@ from xbarlab.runbooks.runner.record import RunRecord
 from xbarlab.runbooks.runner.runner import run_runbook
 from xbarlab.runbooks.runner.schema import Runbook, load_runbook
 
-
 WANTED = 0.95  # share of the chips that an expectation must hold on
 
 

@@ -33,7 +33,7 @@ SMALLER: dict[str, dict[str, Any]] = {
                              "vowels.test_examples": 60, "vowels.hidden": 4},
     "train_cnn_simulator": {"published.train_examples": 300, "published.test_examples": 60, "ours.test_examples": 60,
                             "ours.train_examples": 300},
-    "train_lstm_airline": {"published.epochs": 6, "ours.epochs": 6},
+    "train_lstm_airline": {"published.epochs": 6, "ours.epochs": 6, "adapted.epochs": 6},
     "train_lstm_sequences": {"vowels.train_examples": 50, "vowels.test_examples": 40, "vowels.epochs": 1,
                              "digits.train_examples": 50, "digits.test_examples": 40, "persons.train_examples": 50,
                              "persons.test_examples": 40, "persons.epochs": 1},
