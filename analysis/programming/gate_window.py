@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -45,15 +45,33 @@ class GateWindow:
         """Return the conductance of a weight of 1 where the window shall hold weights up to ± ``largest`` [S]."""
         return self.span / largest
 
+    def within(self, low: float, high: float) -> GateWindow:
+        """Return the same cells with another window, as far as gates were tried in it."""
+        part = (self.gate >= low) & (self.gate <= high)
+        slope, _, noise = _line(self.gate[part], self.median[part], self.scatter[part])
+        return replace(self, low=low, high=high, slope=slope, noise=noise)
+
+    @property
+    def told(self) -> str:
+        """What the window comes to."""
+        return (
+            f"gates {self.low:.1f} to {self.high:.1f} V: slope {1e6 * self.slope:.1f} µS/V, span "
+            f"{1e6 * self.span:.0f} µS, {self.span / self.noise:.0f} times the scatter of a SET"
+        )
+
     def __str__(self) -> str:
         """Return the table, and what follows."""
         lines = ["| gate [V] | median [µS] | from SET to SET [µS] | from read to read [µS] |", "|---|---|---|---|"]
         for gate, *values in zip(self.gate, self.median, self.scatter, self.read, strict=True):
             lines.append(f"| {gate:.1f} | " + " | ".join(f"{1e6 * value:.1f}" for value in values) + " |")
-        return "\n".join(
-            [*lines, "", f"gates {self.low:.1f} to {self.high:.1f} V: slope {1e6 * self.slope:.1f} µS/V, span "
-             f"{1e6 * self.span:.0f} µS, {self.span / self.noise:.0f} times the scatter of a SET"]
-        )  # fmt: skip
+        return "\n".join([*lines, "", self.told])
+
+
+def _line(gate: Floats, median: Floats, scatter: Floats) -> tuple[float, float, float]:
+    """Return slope [S/V], rms distance from the straight line and rms scatter [S] of some gates."""
+    slope, offset = np.polyfit(gate, median, 1).tolist()
+    bent = float(np.sqrt(np.mean((median - slope * gate - offset) ** 2)))
+    return slope, bent, float(np.sqrt(np.mean(scatter**2)))
 
 
 def gate_window(gate: ArrayLike, first: ArrayLike, second: ArrayLike) -> GateWindow:
@@ -83,9 +101,7 @@ def gate_window(gate: ArrayLike, first: ArrayLike, second: ArrayLike) -> GateWin
     for low in range(len(at) - 2):
         for high in range(low + 2, len(at)):
             part = slice(low, high + 1)
-            slope, offset = np.polyfit(at[part], median[part], 1).tolist()
-            bent = float(np.sqrt(np.mean((median[part] - slope * at[part] - offset) ** 2)))
-            noise = float(np.sqrt(np.mean(scatter[part] ** 2)))
+            slope, bent, noise = _line(at[part], median[part], scatter[part])
             worth = slope * (at[high] - at[low]) / noise
             if bent <= noise and slope > 0.0 and (best is None or worth > best[0]):
                 best = worth, at[low], at[high], slope, noise

@@ -133,6 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for seed in told.seeds:
             window = measured_window(seed)
             print(f"\nchip {seed}\n{window}")
+            print(f"as published, {window.within(0.7, 1.6).told}")
             one = 1e6 * window.siemens(LARGEST)
             print(f"a weight of 1, where {LARGEST:g} is the largest, as published: {one:.0f} µS", flush=True)
         return

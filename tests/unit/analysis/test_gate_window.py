@@ -34,6 +34,9 @@ def test_leaves_out_where_the_line_bends_by_more_than_a_set_scatters() -> None:
     found = window_of(np.full(len(GATES), 2e-6), bend=30e-6)
     assert 2.6 <= found.high <= 3.2
     assert "gates 0.6 to" in str(found)
+    bent = found.within(2.6, 4.0)
+    assert (bent.low, bent.high) == (2.6, 4.0)
+    assert bent.slope < 0.6 * found.slope
 
 
 def test_leaves_out_gates_whose_scatter_costs_more_than_their_span_brings() -> None:

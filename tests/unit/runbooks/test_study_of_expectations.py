@@ -22,6 +22,7 @@ presets:
       seed: {max: 2}
 expect:
   steps_done: {min: 1}
+  look.g_read_median: {min: 0}
 ---
 """
 
