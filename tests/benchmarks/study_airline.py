@@ -168,6 +168,7 @@ def run_missing(told: argparse.Namespace, cases: Mapping[str, Any]) -> dict[tupl
             chips.setdefault(json.dumps(cases[name][0]), {})[name] = cases[name][1]
         for changes, plans in chips.items():
             if time.monotonic() - began > 60.0 * told.minutes:
+                print(f"{told.minutes:g} minutes are over: no further chip is begun", file=sys.stderr)
                 return done
             for name, figures in train(seed, json.loads(changes), plans):
                 done[name, seed] = figures
