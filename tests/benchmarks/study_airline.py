@@ -77,11 +77,11 @@ def plan_of(step: str, **changes: Any) -> AirlinePlan:
 def settings() -> dict[str, AirlinePlan]:
     """Return the trainings of ``settings``, by what is said of them."""
     published = plan_of("published")
-    theirs = {name: getattr(published, name) for name in ("gate_low", "gate_start", "gate_high", "slope")}
+    theirs = {name: getattr(published, name) for name in ("gate_low", "gate_start", "gate_high", "slope", "siemens")}
     return {
         "as published": published,
         "adapted to this chip": plan_of("adapted"),
-        "… but at the published gates and slope": plan_of("adapted", **theirs),
+        "… but gates, slope and scale as published": plan_of("adapted", **theirs),
         "… but a weight of 1 is 100 µS": plan_of("adapted", siemens=published.siemens),
         "… but read back cell by cell": plan_of("adapted", read_back="cells", read_average=1),
     }
