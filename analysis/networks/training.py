@@ -272,6 +272,35 @@ def accuracy_curves(
 
 
 @styled
+def over_twin_figure(errors: Mapping[str, ArrayLike], *, wanted: float) -> Figure:
+    """Draw errors over the float twin's: a line of dots per case, its median as a bar.
+
+    Parameters
+    ----------
+    errors : case -> [seeds]
+    wanted : what the median should not be above
+    """
+    names = list(errors)
+    figure, ax = new_figure(7.6, 1.3 + 0.42 * len(names))
+    for n, name in enumerate(names):
+        values = np.asarray(errors[name], dtype=np.float64)
+        dots, bar = ("one chip", "median") if n == 0 else (None, None)
+        ax.plot(values, np.full(values.size, n), "o", color=PALETTE[0], ms=5, alpha=0.7, label=dots)
+        ax.plot([np.median(values)] * 2, [n - 0.3, n + 0.3], color=INK, lw=2.0, label=bar)
+    ax.axvline(wanted, color=FAINT, ls="--", lw=1.0, label=f"{wanted:g}")
+    ax.set_xscale("log")
+    low, high = (f(np.concatenate([np.ravel(v) for v in errors.values()])) for f in (np.min, np.max))
+    marks = [mark for mark in (0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0) if 0.7 * low < mark < 1.4 * high]
+    ax.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    ax.minorticks_off()
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.set(title="Airline passengers, settings of the publication", xlabel="Test error over the float twin's")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+@styled
 def confusion_map(
     counts: ArrayLike, *, names: Sequence[str] = (), what: str = "class", title: str = "Test set"
 ) -> Figure:

@@ -62,7 +62,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "ours.train_examples": 300,
     },
     "train_lstm_airline": {
-        "published.epochs": 6, "ours.epochs": 6,
+        "published.epochs": 6, "ours.epochs": 6, "adapted.epochs": 6,
     },
     "train_lstm_sequences": {
         "vowels.train_examples": 50, "vowels.test_examples": 40, "vowels.epochs": 1, "digits.train_examples": 50,

@@ -283,6 +283,18 @@ def test_a_long_loss_has_a_median_over_its_noise() -> None:
     assert "median of 49" not in legend_of(curve({}))
 
 
+def test_errors_over_the_twin_stand_in_the_order_given_with_their_medians_and_the_wanted_one() -> None:
+    figure = training.over_twin_figure({"as published": [1.2, 3.3, 2.0], "adapted": [0.9, 1.05]}, wanted=1.1)
+    ax = figure.axes[0]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["as published", "adapted"]
+    assert ax.yaxis_inverted()
+    lines = [np.asarray(line.get_xdata(), dtype=float).tolist() for line in ax.lines]
+    assert lines[0] == [1.2, 3.3, 2.0]
+    assert lines[1] == [2.0, 2.0]
+    assert lines[3] == pytest.approx([0.975, 0.975])
+    assert lines[4] == [1.1, 1.1]
+
+
 def test_confusion_names_its_classes_and_can_be_read() -> None:
     counts = np.array([[5, 1, 30], [0, 9, 1], [2, 8, 10]])
     figure = training.confusion_map(counts, names=("012", "021", "102"), what="order of digits")
