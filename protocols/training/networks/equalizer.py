@@ -93,6 +93,4 @@ def array_equalizer(weights: ArrayWeights, window: int, decisions: int, levels: 
 def twin_equalizer(window: int, decisions: int, hidden: int, levels: Tensor, *, seed: int) -> FeedbackEqualizer:
     """Return the equalizer's float twin, initialised at random."""
     torch.manual_seed(seed)
-    return FeedbackEqualizer(
-        TwinLstm(window + decisions, hidden, bias=True), nn.Linear(hidden, 1), levels, decisions
-    )
+    return FeedbackEqualizer(TwinLstm(window + decisions, hidden, bias=True), nn.Linear(hidden, 1), levels, decisions)

@@ -76,6 +76,7 @@ def train_in_batches(
     evaluate: Callable[[nn.Module], float],
     measure: Callable[[nn.Module], Mapping[str, Measure]],
     measure_twin: Callable[[nn.Module], Mapping[str, Any]],
+    compare: Mapping[str, Measure] | None = None,
 ) -> TrainingRecord:
     """Train a plan's network on the array, and its twin on the host; a unit of work is ``checkpoint_every`` steps.
 
@@ -86,6 +87,7 @@ def train_in_batches(
     evaluate : gives of the network on the array what the curve shows
     measure : names what is measured of the trained network on the array, a unit of work each
     measure_twin : gives what is measured of the trained twin; the record has it as ``twin``
+    compare : what else the host works out when the array is done with
     """
     import torch
 
@@ -134,7 +136,7 @@ def train_in_batches(
         curve_name=curve_name, curve_note=curve_note, lines=lines,
         evaluate=lambda: evaluate(net),
         measure=measure(net),
-        compare={"twin": twin} if plan.twin else {},
+        compare={**({"twin": twin} if plan.twin else {}), **(compare or {})},
     )  # fmt: skip
 
 
