@@ -49,6 +49,7 @@ _KINDS = {
     "Hz": _Kind("a frequency", "1e6, 1MHz or 50 Hz", 1e12),
     "K": _Kind("a temperature", "300 or 300K", 2e3),
     "eV": _Kind("an energy", "1.1, 1.1eV or 25 meV", 1e3),
+    "dB": _Kind("a ratio", "12 or 12 dB", 300.0),
     FRACTION: _Kind("a share", "0.95 or 95 %", 1e3),
 }
 _KINDS["ohm"] = _KINDS["Ω"]

@@ -71,6 +71,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "train_cnn_mnist": {
         "cnn.train_examples": 300, "cnn.test_examples": 60,
     },
+    "train_equalizer": {
+        f"{step}.{key}": value
+        for step in ("nrz", "nrz_fast", "pam4", "pam4_fast")
+        for key, value in (("train_examples", 128), ("epochs", 1), ("streams", 20), ("copies", 1),
+                           ("stream_symbols", 50), ("sweep", []))
+    },
     "train_convlstm_sequence": {
         "convlstm.train_examples": 300, "convlstm.test_examples": 60,
     },

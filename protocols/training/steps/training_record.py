@@ -39,6 +39,7 @@ class TrainingRecord:
     curve : [checkpoints], ``curve_step`` beside it; ``curve_name`` is the summary key of what, ``curve_note`` on what.
     conductance : [rows, cols] [S] of the block, as last read; ``travelled`` how far the cells moved in all [S].
     step_cost : what ``measured_steps`` steps cost, their products and read-back included.
+    step_reads : vectors the array multiplied in these steps, those of a read-back by products included.
     measured : what was measured after the last step, by unit of work.
     """
 
@@ -52,6 +53,7 @@ class TrainingRecord:
     travelled: FloatArray
     steps: int
     step_cost: Cost
+    step_reads: int
     measured_steps: int
     measured: dict[str, dict[str, NDArray[Any]]]
 
@@ -63,6 +65,8 @@ class TrainingRecord:
             "weights": float(self.floor.weights),
             "cells_used": float(self.floor.cells),
             "transactions_per_step": self.step_cost.transactions / n,
+            "slots_per_step": self.step_cost.slots / n,
+            "reads_per_step": self.step_reads / n,
             "pulses_per_step": self.step_cost.pulses / n,
         }
 
@@ -112,10 +116,13 @@ class TrainingRecord:
         cost = self.step_cost
         table = DataFrame(
             {
-                "per training step": ["transactions", "slots", "pulses", "chip time [ms]"],
-                "value": [cost.transactions / n, cost.slots / n, cost.pulses / n, 1e3 * cost.chip_seconds / n],
+                "per training step": ["transactions", "slots", "vectors multiplied", "pulses", "chip time [ms]"],
+                "value": [
+                    cost.transactions / n, cost.slots / n, self.step_reads / n, cost.pulses / n,
+                    1e3 * cost.chip_seconds / n,
+                ],
             }
-        )
+        )  # fmt: skip
         return "What one training step cost: products, pulses and the read-back.", table
 
 
@@ -130,11 +137,13 @@ class _History(ArrayState):
         self.best = float("inf")
         self.since_best = 0
         self.spent: FloatArray = np.zeros(4)
+        self.reads = 0
         self.measured = 0
 
-    def spend(self, cost: Cost) -> None:
+    def spend(self, cost: Cost, reads: int) -> None:
         """Take in what one step cost."""
         self.spent = self.spent + np.array([cost.transactions, cost.slots, cost.pulses, cost.chip_seconds])
+        self.reads += reads
         self.measured += 1
 
     @property
@@ -226,11 +235,11 @@ def train_in_units(
             if not begin(f"step {first}"):
                 continue
             for step in range(first, min(total, first + plan.checkpoint_every)):
-                before = array.cost
+                before, read = array.cost, trainer.weights.products.total()
                 if advance(step) is None:
                     history.over = True
                     break
-                history.spend(array.cost - before)
+                history.spend(array.cost - before, trainer.weights.products.total() - read)
                 work.moved(step + 1, f"loss {losses[-1]:.4g}{value_said}")
             last = len(losses)
             value = evaluate()
@@ -275,6 +284,7 @@ def train_in_units(
         travelled=trainer.travelled.copy(),
         steps=trainer.steps,
         step_cost=history.cost,
+        step_reads=history.reads,
         measured_steps=history.measured,
         measured=measured,
     )
