@@ -30,7 +30,10 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "steps": (COUNT, "updates that training wrote into the array"),
     "transactions_per_step": ("", "messages that made the array act, per update with its products and read-back"),
     "pulses_per_step": ("", "pulses given to cells per update, all cells together"),
-    "float_accuracy": (FRACTION, "test examples recognised by a pretrained model in float32 torch, before it is written"),
+    "float_accuracy": (
+        FRACTION,
+        "test examples recognised by a pretrained model in float32 torch, before it is written",
+    ),
     **{
         f"inference_{way}accuracy_{at}": (FRACTION, f"test examples recognised by products on the array {when}{how}")
         for way, how in (("", ""), ("compensated_", ", every layer's outputs scaled by its drift factor"))

@@ -57,7 +57,9 @@ class ChipNoise:
         try:
             with torch.no_grad():
                 for columns in _columns(model):
-                    largest = torch.stack([w.abs().reshape(len(w), -1).amax(1) for w in columns]).amax(0).clamp_min(1e-12)
+                    largest = (
+                        torch.stack([w.abs().reshape(len(w), -1).amax(1) for w in columns]).amax(0).clamp_min(1e-12)
+                    )
                     for w in columns:
                         one = (largest / self.span).reshape(-1, *(1,) * (w.ndim - 1))  # a siemens, in weights
                         before.append((w, w.clone()))

@@ -187,9 +187,7 @@ def _infer(array: CrossbarArray, plan: InferencePlan, keep: Run) -> InferenceRes
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in kept.items()})
     size = sum(value.numel() for value in model.parameters())
     example = tuple(torch.from_numpy(one[:_PROBE_AVERAGE]) for one in train.inputs)
-    on_array = program(
-        model, array, plan.program, keep, range=example, copies=plan.copies or "fit", lines=lines
-    )
+    on_array = program(model, array, plan.program, keep, range=example, copies=plan.copies or "fit", lines=lines)
     reference, watch = DriftReference(on_array.weights, seed=keep.seed), BenchTime(array.clock)
     at = Fields(written=0.0)
     axes = [Axis("look", "Look", count=len(plan.times))]
@@ -199,7 +197,9 @@ def _infer(array: CrossbarArray, plan: InferencePlan, keep: Run) -> InferenceRes
         Variable("accuracy_compensated", "Accuracy with drift compensation"),
     ]
     looks: dict[str, list[Any]] = {}
-    with keep.work("inference", axes, variables, {"network": plan.network}, label="looks", total=len(plan.times)) as work:
+    with keep.work(
+        "inference", axes, variables, {"network": plan.network}, label="looks", total=len(plan.times)
+    ) as work:
         for name, thing in {"reference": reference, "watch": watch, "at": at}.items():
             work.hold(name, thing)
         if work.begin("reference"):

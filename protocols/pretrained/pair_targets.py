@@ -15,7 +15,9 @@ _DEAR = 10.0
 """What a weight still lacks counts so many times as much as how far its cell ends from where it was to stand."""
 
 
-def targets_of(weights: ArrayWeights, wanted: Mapping[str, NDArray[np.floating]], low: float, high: float) -> FloatArray:
+def targets_of(
+    weights: ArrayWeights, wanted: Mapping[str, NDArray[np.floating]], low: float, high: float
+) -> FloatArray:
     """Return where cells [rows, cols] [S] are to stand for ``wanted`` weights; nan where a cell is none of theirs.
 
     One cell of a pair rests at ``low``, the other is above it by the weight, and not above ``high``.

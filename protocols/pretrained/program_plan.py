@@ -19,14 +19,14 @@ class ProgramPlan(ProgrammingPlan):
     levels: Levels = Field(
         default=Levels(count=2, low=5e-6, high=250e-6), description="low: cells at rest; high: the largest weight"
     )
-    set: RampPlan = Field(
-        default_factory=lambda: RampPlan(volts=(1.0, 2.5), gate=(0.5, 3.6)), description="SET pulses"
-    )
+    set: RampPlan = Field(default_factory=lambda: RampPlan(volts=(1.0, 2.5), gate=(0.5, 3.6)), description="SET pulses")
     tolerance: float | None = Field(default=3e-6, gt=0, description="half-width of the window [S]")
     reverify_rounds: int = Field(default=1, ge=0, description="delayed re-verifications of the first programming")
     corrections: int = Field(default=6, ge=0, description="rounds in which weights that are off are corrected")
     settle: float = Field(default=30.0, ge=0, description="wait before each of these rounds [s]")
-    least: float = Field(default=3e-6, gt=0, description="error of a weight, per copy, up to which it is left alone [S]")
+    least: float = Field(
+        default=3e-6, gt=0, description="error of a weight, per copy, up to which it is left alone [S]"
+    )
     look_average: int = Field(default=8, ge=1, description="products behind each look at the weights")
 
     def check(self, spec: ArraySpec) -> None:

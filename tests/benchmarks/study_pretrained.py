@@ -66,7 +66,11 @@ def measure(seed: int, networks: list[str]) -> dict[str, dict[str, Any]]:
     with open_bench(STATION, seed=seed) as bench, one_thread():
         array: Any = bench.array
         run = Run(None, seed=seed, quiet=True)
-        form(array, FormingPlan(cells="all", start_volts=1.5, stop_volts=3.3, step_volts=0.05, gate=1.3, width=10e-6), run)
+        form(
+            array,
+            FormingPlan(cells="all", start_volts=1.5, stop_volts=3.3, step_volts=0.05, gate=1.3, width=10e-6),
+            run,
+        )
         yield_map(array, YieldMapPlan(cells="all"), run)
         noise = measure_noise(array, lines=lines_for(array, ProgramPlan(), run), seed=seed)
         for network in networks:
@@ -87,7 +91,9 @@ def measure(seed: int, networks: list[str]) -> dict[str, dict[str, Any]]:
             model = trained(False)
             state = {name: value.clone() for name, value in model.state_dict().items()}
             got["float"] = accuracy(model, test)
-            blind = convert(model, array, rule=TwoPulse(**GATES), good_lines=lines_for(array, ProgramPlan(), run), range=example)
+            blind = convert(
+                model, array, rule=TwoPulse(**GATES), good_lines=lines_for(array, ProgramPlan(), run), range=example
+            )
             got["blind"] = accuracy(blind.model, test)
             model = float_model(network, seed)
             model.load_state_dict(state)
