@@ -1,4 +1,4 @@
-"""Networks that were trained elsewhere, on a chip: written by read–verify, compensated for drift, evaluated as they age.
+"""Networks that were trained elsewhere, on a chip: written, compensated for drift, evaluated as they age.
 
 Imports training/, programming/, keeping/ and plan.
 """

@@ -108,8 +108,8 @@ class InferenceResult:
 
         frame, m = self.frame, self.metrics()
         how = (
-            f"trained with {self.plan.noise:g} times the error this chip writes with: {self.noise.rest * 1e6:.2g} µS at "
-            f"rest and {self.noise.share:.1%} of a weight, from {self.noise.weights} weights "
+            f"trained with {self.plan.noise:g} times the error this chip writes with: {self.noise.rest * 1e6:.2g} µS "
+            f"at rest and {self.noise.share:.1%} of a weight, from {self.noise.weights} weights "
             f"{duration(self.plan.noise_age)} after they were written"
             if self.noise is not None
             else "trained without noise"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
@@ -46,7 +47,7 @@ class InferencePlan(Plan):
     @field_validator("times")
     @classmethod
     def _rising(cls, times: tuple[float, ...]) -> tuple[float, ...]:
-        if times[0] <= 0 or any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+        if times[0] <= 0 or any(later <= earlier for earlier, later in pairwise(times)):
             raise ValueError("times must be above 0 and rise, as 25, 3600, 86400")
         return times
 

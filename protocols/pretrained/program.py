@@ -68,10 +68,13 @@ class ProgramReport:
 
     def __str__(self) -> str:
         """Return a line for every layer, and one on what it took."""
+        frame = self.frame
         lines = [
-            f"  {one.layer}: {one.copies} × each weight, off by {one.error_first:.1%} after the first programming, "
-            f"{one.error_last:.1%} at the end (root mean square over that of the weights, as products see them)"
-            for one in self.frame.itertuples()
+            f"  {layer}: {copies} × each weight, off by {first:.1%} after the first programming, {last:.1%} at the end "
+            "(root mean square over that of the weights, as products see them)"
+            for layer, copies, first, last in zip(
+                self.layers, self.copies, frame["error_first"], frame["error_last"], strict=True
+            )
         ]
         total = {name: values.sum() for name, values in self.rounds.items() if name != "error"}
         took = (

@@ -1,4 +1,4 @@
-"""What writing a pretrained model is asked with: targets between two conductances, pulses, how often it is corrected."""
+"""What writing a pretrained model is asked with: two conductances, pulses, how often it is corrected."""
 
 from __future__ import annotations
 

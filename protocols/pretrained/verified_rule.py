@@ -163,7 +163,7 @@ class Verified(RuleMemory):
         self._mend(weights, self._look(weights), {layer: self.wanted[layer] for layer in changes})
 
     def errors(self, weights: ArrayWeights, seen: FloatArray) -> dict[str, float]:
-        """Return how far every layer's weights are off, of conductances [rows, cols] [S]: root mean squares, a ratio."""
+        """Return how far layers are off, of conductances [rows, cols] [S]: RMS error over RMS of the wanted weights."""
         found: dict[str, float] = {}
         for layer, matrix in self.wanted.items():
             size = float(np.sqrt(np.mean(matrix**2)))

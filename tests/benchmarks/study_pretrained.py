@@ -30,6 +30,7 @@ from xbarlab.protocols.forming.forming import form
 from xbarlab.protocols.forming.plan import FormingPlan
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
+from xbarlab.protocols.pretrained.chip_noise import ChipNoise
 from xbarlab.protocols.pretrained.host_training import train_on_host
 from xbarlab.protocols.pretrained.inference_plan import InferencePlan
 from xbarlab.protocols.pretrained.program import lines_for
@@ -41,9 +42,12 @@ from xbarlab.protocols.training.tasks.labelled import LabelledData
 from xbarlab.protocols.training.threads import one_thread
 
 STATION = "mock_ta_hfo2"
-GATES = {"slope": 80e-6, "gate_low": 1.6, "gate_start": 2.4, "gate_high": 3.2}
+GATES: dict[str, Any] = {"slope": 80e-6, "gate_low": 1.6, "gate_start": 2.4, "gate_high": 3.2}
 EPOCHS = {"mlp": 4, "cnn": 4, "lstm": 40}
-TEST, TUNING, TUNING_BATCH = 2000, 10, 500
+FORMING: dict[str, Any] = {
+    "cells": "all", "start_volts": 1.5, "stop_volts": 3.3, "step_volts": 0.05, "gate": 1.3, "width": 10e-6
+}  # fmt: skip
+TEST, TUNING, TUNING_BATCH, TUNING_RATE = 2000, 10, 500, 5e-4
 COLUMNS = ("float", "blind", "programmed", "float_aware", "programmed_aware", "tuned")
 
 
@@ -60,66 +64,57 @@ def float_model(network: str, seed: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
 
 
-def measure(seed: int, networks: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the accuracies of all networks on one chip."""
-    found: dict[str, dict[str, Any]] = {}
+def trained(network: str, seed: int, data: LabelledData, noise: ChipNoise | None) -> nn.Module:
+    """Return a network trained on the host."""
+    model = float_model(network, seed)
+    train_on_host(
+        model, data.train, epochs=EPOCHS[network], batch=50, rate=0.01, seed=seed, noise=noise
+    )  # fmt: skip
+    return model
+
+
+def measure(network: str, seed: int) -> dict[str, Any]:
+    """Return the accuracies of a network on one chip, and what writing took."""
+    began, data = time.perf_counter(), task(network)
+    test, label = data.test.first(TEST), torch.from_numpy(data.train.label)
+    x = [torch.from_numpy(one) for one in data.train.inputs]
+    example = tuple(one[:200] for one in x)
     with open_bench(STATION, seed=seed) as bench, one_thread():
         array: Any = bench.array
         run = Run(None, seed=seed, quiet=True)
-        form(
-            array,
-            FormingPlan(cells="all", start_volts=1.5, stop_volts=3.3, step_volts=0.05, gate=1.3, width=10e-6),
-            run,
-        )
+        form(array, FormingPlan(**FORMING), run)
         yield_map(array, YieldMapPlan(cells="all"), run)
-        noise = measure_noise(array, lines=lines_for(array, ProgramPlan(), run), seed=seed)
-        for network in networks:
-            data, began = task(network), time.perf_counter()
-            test = data.test.first(TEST)
-            x = [torch.from_numpy(one) for one in data.train.inputs]
-            label = torch.from_numpy(data.train.label)
-            example = tuple(one[:200] for one in x)
-            got: dict[str, Any] = {"noise": [noise.rest, noise.share]}
-
-            def trained(with_noise: bool) -> nn.Module:
-                model = float_model(network, seed)
-                array.idle()
-                train_on_host(model, data.train, epochs=EPOCHS[network], batch=50, rate=0.01, seed=seed,
-                              noise=noise if with_noise else None)  # fmt: skip
-                return model
-
-            model = trained(False)
-            state = {name: value.clone() for name, value in model.state_dict().items()}
-            got["float"] = accuracy(model, test)
-            blind = convert(
-                model, array, rule=TwoPulse(**GATES), good_lines=lines_for(array, ProgramPlan(), run), range=example
-            )
-            got["blind"] = accuracy(blind.model, test)
-            model = float_model(network, seed)
-            model.load_state_dict(state)
-            plain = program(model, array, run=run, range=example)
-            array.clock.wait(25.0)
-            got["programmed"], got["error"] = accuracy(plain.model, test), plain.programming.weight_error
-            model = trained(True)
-            got["float_aware"] = accuracy(model, test)
-            before = array.cost
-            done = program(model, array, run=run, range=example)
-            got["pulses"], got["transactions"] = (array.cost - before).pulses, (array.cost - before).transactions
-            got["copies"], got["error_aware"] = list(done.programming.copies), done.programming.weight_error
-            array.clock.wait(25.0)
-            got["programmed_aware"] = accuracy(done.model, test)
-            optimiser = ArrayOptimizer(torch.optim.Adam(done.model.parameters(), lr=0.002), done, read_average=8)
-            before = array.cost
-            order = np.random.default_rng(seed).permutation(len(label))
-            for index in torch.from_numpy(order[: TUNING * TUNING_BATCH]).split(TUNING_BATCH):
-                optimiser.zero_grad()
-                functional.cross_entropy(done.model(*(one[index] for one in x)), label[index]).backward()  # pyright: ignore[reportUnknownMemberType]
-                optimiser.step()
-            got["tuning_pulses"] = (array.cost - before).pulses
-            got["tuned"] = accuracy(done.model, test)
-            got["seconds"] = time.perf_counter() - began
-            found[network] = got
-    return found
+        lines = lines_for(array, ProgramPlan(), run)
+        noise = measure_noise(array, lines=lines, seed=seed)
+        array.idle()
+        got: dict[str, Any] = {"noise": [noise.rest, noise.share]}
+        model, aware = (trained(network, seed, data, with_noise) for with_noise in (None, noise))
+        got["float"], got["float_aware"] = accuracy(model, test), accuracy(aware, test)
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        blind = convert(model, array, rule=TwoPulse(**GATES), good_lines=lines, range=example)
+        got["blind"] = accuracy(blind.model, test)
+        model = float_model(network, seed)
+        model.load_state_dict(state)
+        plain = program(model, array, run=run, range=example)
+        array.clock.wait(25.0)
+        got["programmed"], got["error"] = accuracy(plain.model, test), plain.programming.weight_error
+        before = array.cost
+        done = program(aware, array, run=run, range=example)
+        got["pulses"], got["transactions"] = (array.cost - before).pulses, (array.cost - before).transactions
+        got["copies"], got["error_aware"] = list(done.programming.copies), done.programming.weight_error
+        array.clock.wait(25.0)
+        got["programmed_aware"] = accuracy(done.model, test)
+        optimiser = ArrayOptimizer(torch.optim.Adam(done.model.parameters(), lr=TUNING_RATE), done, read_average=8)
+        before = array.cost
+        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(label)))
+        for index in order[: TUNING * TUNING_BATCH].split(TUNING_BATCH):
+            optimiser.zero_grad()
+            scores = done.model(*(one[index] for one in x))
+            functional.cross_entropy(scores, label[index]).backward()  # pyright: ignore[reportUnknownMemberType]
+            optimiser.step()
+        got["tuning_pulses"] = (array.cost - before).pulses
+        got["tuned"] = accuracy(done.model, test)
+    return {**got, "seconds": time.perf_counter() - began}
 
 
 def main() -> None:
@@ -138,10 +133,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ProgressBar("chips", len(seeds), unit="chips") as bar:
         os.environ["XBARLAB_WEAR"] = folder
         for number, seed in enumerate(seeds):
-            missing = [name for name in arguments.networks if (name, seed) not in done]
-            bar.update(number, f"seed {seed}")
-            for network in missing:
-                done[network, seed] = {"network": network, "seed": seed, **measure(seed, [network])[network]}
+            for network in arguments.networks:
+                bar.update(number, f"seed {seed}, {network}")
+                if (network, seed) in done:
+                    continue
+                done[network, seed] = {"network": network, "seed": seed, **measure(network, seed)}
                 if arguments.resume is not None:
                     with arguments.resume.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(done[network, seed]) + "\n")

@@ -18,6 +18,7 @@ from torch import nn  # noqa: E402
 
 from support.small_training import accuracy, cross_entropy, small_network, three_classes  # noqa: E402
 from xbarlab.common.errors import RefusedError  # noqa: E402
+from xbarlab.instruments.abilities import Multiplies  # noqa: E402
 from xbarlab.instruments.block import Block  # noqa: E402
 from xbarlab.instruments.capabilities import PulseMap  # noqa: E402
 from xbarlab.protocols.keeping.run import Run  # noqa: E402
@@ -194,15 +195,19 @@ def test_the_noise_of_a_chip_is_measured_by_writing_a_little(array: Any) -> None
     assert found.pulses > 50
 
 
-def test_drift_is_taken_back_by_one_factor_of_a_layer(array: Any) -> None:
+def test_drift_is_taken_back_by_one_factor_of_a_layer(array: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     done = program(small_network(), array, PLAN, copies=1)
     reference = DriftReference(done.weights)
     reference.take()
     assert all(factor == pytest.approx(1.0, abs=0.01) for factor in reference.factors().values())
     x, _ = three_classes()
     first = done.model(x).detach()
-    product = done.weights._vmm
-    done.weights._vmm = lambda volts, **more: 0.8 * product(volts, **more)
+    product = array.ability(Multiplies).vmm
+
+    def less(volts: Any, full_scale: float | None = None) -> Any:
+        return 0.8 * product(volts, full_scale=full_scale)
+
+    monkeypatch.setattr(done.weights, "_vmm", less)
     drifted = done.model(x).detach()
     factors = reference.compensate()
     assert all(factor == pytest.approx(1.25, abs=0.01) for factor in factors.values())
