@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .own_data_quantities import COUNT, FRACTION
+from .own_data_quantities import COUNT, FRACTION, PULSES
 
 THOUSAND = "thousand"
 
@@ -44,4 +44,26 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "slots_per_step": ("", "pulse and read slots of the chip, per update with its products and read-back"),
     "reads_per_step": ("", "vectors the array multiplied per update, those of a read-back by products included"),
     "pulses_per_step": ("", "pulses given to cells per update, all cells together"),
+    "float_accuracy": (
+        FRACTION,
+        "test examples recognised by a pretrained model in float32 torch, before it is written",
+    ),
+    **{
+        f"inference_{way}accuracy_{at}": (FRACTION, f"test examples recognised by products on the array {when}{how}")
+        for way, how in (("", ""), ("compensated_", ", every layer's outputs scaled by its drift factor"))
+        for at, when in (
+            ("first", "at the first look after programming"),
+            ("day", "at the look nearest to a day after programming"),
+            ("last", "at the last look after programming"),
+        )
+    },
+    "inference_loss_day": (FRACTION, "float_accuracy less inference_compensated_accuracy_day"),
+    "weight_error": (
+        "",
+        "RMS of weights as products see them less the wanted ones, over the RMS of those, at the end of programming; "
+        "the largest of all layers",
+    ),
+    "programming_pulses_per_cell": (PULSES, "all pulses of writing a model over the cells that hold it"),
+    "write_error_rest": ("S", "error of a pair of cells that was written to a weight of 0, at the age the plan says"),
+    "write_error_share": ("", "part of that error that grows with the weight, over the weight's size"),
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 from weakref import WeakSet
 
@@ -20,7 +22,7 @@ from .convert_report import ConversionReport, on_host, placed
 from .layers.array_layers import layers_of
 from .layers.array_weights import ArrayWeights, Float32Array, InputScale, ReadBack
 from .layers.from_torch import Taken, put_in_place, take
-from .layers.weight_mapping import FloorPlan, LayerRequest, Pairs, good_lines, plan_floor
+from .layers.weight_mapping import FloorPlan, LayerRequest, Pairs, good_lines, in_copies, plan_floor
 from .rules.answers import require_answer
 from .rules.update_rules import TwoPulse, UpdateRule
 
@@ -30,8 +32,9 @@ Lines = tuple[Sequence[int], Sequence[int]]
 Example = Tensor | tuple[Any, ...]
 
 # Ours: what of a rule's range the weights take at first, the rest is for them to grow into; below this a cell does not
-# conduct; the cells that are asked by one pulse whether they are formed; the share of bad cells a line may have.
-_ROOM, _CONDUCTS, _ASKED, _BAD_SHARE = 0.75, 1e-6, 8, 0.05
+# conduct; the cells that are asked by one pulse whether they are formed; the share of bad cells a line may have; the
+# most copies that are tried.
+_ROOM, _CONDUCTS, _ASKED, _BAD_SHARE, _MOST_COPIES = 0.75, 1e-6, 8, 0.05, 8
 
 
 HALF_WRITTEN = (
@@ -94,6 +97,7 @@ def convert(
     scale: Literal["layer", "column"] | None = "layer",
     siemens: float = 100e-6,
     pairs: Pairs = "interleaved",
+    copies: int | Literal["fit"] = 1,
     layers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Converted:
     """Put the layers of ``model`` that an array can hold onto ``array``.
@@ -119,6 +123,7 @@ def convert(
         each of its columns; None: ``siemens`` for all, and what goes beyond is cut (the report says how many)
     siemens : conductance of a weight of 1 at most [S]
     pairs : as in the floor plan
+    copies : of every weight, averaged; "fit": as many as find room, up to 8
     layers : more about single layers: name -> arguments of ``LayerRequest`` (``copies_down``, ``row``, ``col`` …)
 
     Raises
@@ -133,7 +138,7 @@ def convert(
     rule.check(array.spec)
     require_answer(array, rule)
     writer = writer_of(rule, array.spec) if program == "write" else None
-    floor = _floor(array.spec, wanted, pairs, layers or {}, good_lines)
+    floor = _floor(array.spec, wanted, pairs, copies, layers or {}, good_lines)
     span = float(cast("Any", getattr(writer or rule, "span", lambda: np.inf))())
     weights = ArrayWeights(
         array, floor, siemens={name: _scale(matrix, siemens, span, scale) for name, matrix in wanted.items()},
@@ -181,8 +186,8 @@ def writer_of(rule: UpdateRule, spec: ArraySpec) -> Any:
 
 
 def _floor(
-    spec: ArraySpec, wanted: Mapping[str, Float32Array], pairs: Pairs, more: Mapping[str, Mapping[str, Any]],
-    lines: NDArray[np.bool_] | Lines | None,
+    spec: ArraySpec, wanted: Mapping[str, Float32Array], pairs: Pairs, copies: int | Literal["fit"],
+    more: Mapping[str, Mapping[str, Any]], lines: NDArray[np.bool_] | Lines | None,
 ) -> FloorPlan:  # fmt: skip
     for name in more:
         if name not in wanted:
@@ -197,7 +202,12 @@ def _floor(
         rows, cols = (None, None) if healthy.all() else good_lines(healthy, bad_share=_BAD_SHARE, parts=spec.parts)
     else:
         rows, cols = healthy
-    return plan_floor(spec.rows, spec.cols, requests, good_rows=rows, good_cols=cols, parts=spec.parts)
+    place = partial(plan_floor, spec.rows, spec.cols, good_rows=rows, good_cols=cols, parts=spec.parts)
+    height = max((part.nrows for part in spec.parts), default=spec.rows) if rows is None else len(rows)
+    for number in range(_MOST_COPIES, 1, -1) if copies == "fit" else [copies]:
+        with suppress(RefusedError) if copies == "fit" else nullcontext():
+            return place([in_copies(one, number, height) for one in requests])
+    return place(requests)
 
 
 def _scale(matrix: Float32Array, siemens: float, span: float, how: str | None) -> FloatArray:

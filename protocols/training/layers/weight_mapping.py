@@ -16,7 +16,7 @@ from ....common.errors import RefusedError
 from ....instruments.block import Block
 from .floor_plan import FloorPlan, IntArray, LayerRequest, Pairs, Tile, span
 
-__all__ = ["FloorPlan", "IntArray", "LayerRequest", "Pairs", "Tile", "good_lines", "plan_floor"]
+__all__ = ["FloorPlan", "IntArray", "LayerRequest", "Pairs", "Tile", "good_lines", "in_copies", "plan_floor"]
 
 
 def plan_floor(
@@ -92,6 +92,16 @@ def good_lines(
         else:
             cols.pop(int(by_col.argmax()))
     return rows, cols
+
+
+def in_copies(layer: LayerRequest, copies: int, rows: int) -> LayerRequest:
+    """Return ``layer`` with so many copies: below each other as far as ``rows`` go, the rest beside them."""
+    if copies == 1 or layer.copies_down * layer.copies_across > 1:
+        return layer
+    down = max(n for n in range(1, copies + 1) if n == 1 or n * layer.inputs * layer.rows_per_input <= rows)
+    while copies % down:
+        down -= 1
+    return replace(layer, copies_down=down, copies_across=copies // down)
 
 
 def _lines(given: Sequence[int] | None, size: int, axis: str) -> IntArray:

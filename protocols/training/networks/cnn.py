@@ -27,14 +27,6 @@ class DigitCnn(nn.Module):
         return self.dense(functional.max_pool2d(out, 2).flatten(1))
 
 
-class _PaddedConv2d(nn.Conv2d):
-    """``nn.Conv2d`` without bias that keeps the size with a kernel of even size."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        left, right, top, bottom = _BELOW_RIGHT
-        return super().forward(functional.pad(input, (left, right, top, bottom)))
-
-
 def array_cnn(weights: ArrayWeights) -> DigitCnn:
     """Return the network on layers ``conv1``, ``conv2`` and ``dense`` of an array.
 
@@ -55,6 +47,6 @@ def twin_cnn(*, seed: int) -> DigitCnn:
     torch.manual_seed(seed)
     return DigitCnn(
         nn.Conv2d(1, FILTERS, 3, padding=1, bias=False),
-        _PaddedConv2d(FILTERS, MAPS, 2, bias=False),
+        nn.Conv2d(FILTERS, MAPS, 2, padding="same", bias=False),
         nn.Linear(MAPS * 16, CLASSES, bias=False),
     )
