@@ -26,8 +26,8 @@ class TikiTaka(OuterProduct):
     """Tiki-Taka, version 2 (Gokmen 2021): gradients on a fast array A, moved to C through a digital accumulator H.
 
     Every sample writes A by an outer product. Every ``every`` samples one input line of A is read by a product, H of
-    that line grows by ``transfer_rate`` times it, in pulses of C, and where |H| ≥ 1 the cells of C get one pulse by its
-    sign and H comes back by 1. Forward and backward use C alone.
+    that line grows by ``transfer_rate`` times it, in pulses of C, and the cells of C get the whole pulses H amounts to,
+    which are taken off it. Forward and backward use C alone.
 
     Attributes
     ----------
@@ -38,6 +38,9 @@ class TikiTaka(OuterProduct):
         Samples from one line to the next. By default all lines are moved once, after all samples of a batch.
     transfer_rate : float
         What C moves by in a transfer, of what A holds.
+    pulses_max : int
+        Most pulses a cell of C gets in a transfer, 1 as published; the rest stays in H. With all lines moved once a
+        batch, one pulse would leave H behind what A tells it.
     zero_pulses : int
         Pulses, up and down in turn, that bring the cells of A to where both steps are alike, before a training starts.
     """
@@ -45,6 +48,7 @@ class TikiTaka(OuterProduct):
     fast: Mapping[str, str] = field(default_factory=dict[str, str])
     every: int | None = None
     transfer_rate: float = 0.1
+    pulses_max: int = 10
     zero_pulses: int = 0
     zero: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
     owed: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
@@ -126,17 +130,18 @@ class TikiTaka(OuterProduct):
         held = weights.multiply(fast, alone) - self.zero[layer][lines]
         pulses = held * weights.scale[layer] / (2.0 * self.siemens)  # both cells of a pair move
         owed[lines] += self.transfer_rate * pulses
-        sign = np.sign(owed[lines]) * (np.abs(owed[lines]) >= 1.0)
-        given = sign.any(1)
-        if not given.any():
-            return
-        owed[lines] -= sign
-        tiles = weights.plan.of(layer)
-        self.give(
-            weights,
-            [on_cells(t, alone[given][:, t.inputs].astype(np.float64), sign[given][:, t.outputs]) for t in tiles],
-            turns=1,
-        )
+        whole = np.clip(np.trunc(owed[lines]), -self.pulses_max, self.pulses_max)
+        owed[lines] -= whole
+        # A product is one pulse of a line's cells: as many of them as the cell with most needs.
+        x, d = list[FloatArray](), list[FloatArray]()
+        for turn in range(1, int(np.abs(whole).max()) + 1):
+            now = np.sign(whole) * (np.abs(whole) >= turn)
+            x.append(alone[now.any(1)].astype(np.float64))
+            d.append(now[now.any(1)])
+        if x:
+            xs, ds = np.concatenate(x), np.concatenate(d)
+            tiles = weights.plan.of(layer)
+            self.give(weights, [on_cells(t, xs[:, t.inputs], ds[:, t.outputs]) for t in tiles], turns=1)
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
         """Per sample: the outer product on A, and every ``every`` samples one product and one pulse on C.
@@ -147,8 +152,8 @@ class TikiTaka(OuterProduct):
         part = 1.0 if self.every is None else 1.0 / self.every
         return StepCost(
             3 * len(self.pairs(floor)),
-            self.turns + part,
-            4.0 * (self.turns * tiles + part) / floor.rows,
+            self.turns + self.pulses_max * part,
+            4.0 * (self.turns * tiles + self.pulses_max * part) / floor.rows,
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -83,7 +83,9 @@ def test_eigenupdate_is_the_best_of_its_rank_and_writes_per_batch(array: Any) ->
 
 def test_tiki_taka_moves_c_by_what_gathers_on_a(array: Any) -> None:
     weights = on(array, LayerRequest("c", 4, 5, "stacked"), LayerRequest("a", 4, 5, "stacked"))
-    rule = TikiTaka(rate=0.1, step=STEP, fast={"c": "a"}, every=1, transfer_rate=20.0 * 2.0 * STEP / SIEMENS)
+    rule = TikiTaka(
+        rate=0.1, step=STEP, fast={"c": "a"}, every=1, pulses_max=1, transfer_rate=20.0 * 2.0 * STEP / SIEMENS
+    )
     rule.start(weights, np.random.default_rng(0))
     old = weights.weights("c")
     x, d = np.ones((60, 4), np.float32), np.array([[1, -1, 1, 0, -1]] * 60, np.float32)
