@@ -55,9 +55,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="no case is begun after that")
     parser.add_argument("--resume", type=Path, default=None, help="JSON lines that are kept, and gone on from")
     asked = parser.parse_args()
+    resume: Path | None = asked.resume
     done: dict[tuple[str, int, int], float] = {}
-    if asked.resume is not None and asked.resume.is_file():
-        for line in asked.resume.read_text(encoding="utf-8").splitlines():
+    if resume is not None and resume.is_file():
+        for line in resume.read_text(encoding="utf-8").splitlines():
             one: dict[str, Any] = json.loads(line)
             done[one["rule"], one["steps"], one["seed"]] = one["accuracy"]
     began = time.monotonic()
@@ -67,8 +68,8 @@ def main() -> None:
             if case in done or time.monotonic() - began > 60.0 * asked.minutes:
                 continue
             done[case] = measure(*case)
-            if asked.resume is not None:
-                with asked.resume.open("a", encoding="utf-8") as file:
+            if resume is not None:
+                with resume.open("a", encoding="utf-8") as file:
                     rule, steps, seed = case
                     kept = {"rule": rule, "steps": steps, "seed": seed, "accuracy": done[case]}
                     file.write(json.dumps(kept) + "\n")

@@ -47,8 +47,8 @@ def examples(n: int = 24) -> tuple[Tensor, Tensor]:
     return x, (x[:, 0] > 0.0).long() + (x[:, 1] > 0.0).long()
 
 
-def _sgd(side: Side, **more: Any) -> Any:
-    return side.optimiser(torch.optim.SGD(side.model.parameters(), **{"lr": 0.2, **more}))
+def _sgd(side: Side, lr: float = 0.2) -> Any:
+    return side.optimiser(torch.optim.SGD(side.model.parameters(), lr=lr))
 
 
 def _loss(side: Side, x: Tensor, y: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def test_wear_of_a_batch_is_what_its_products_may_expect(tmp_path: Path) -> None
 )
 def test_what_is_refused(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
     (good,) = products(Block(2, 5, 1, 4))
-    bad = OuterProducts(**{"block": good.block, "x": good.x, "d": good.d, **change})
+    bad = replace(good, **change)
     with open_bench(bench_of(tmp_path / "one")) as bench:
         array: Any = bench.array
         update, before = array.ability(UpdatesByOuterProduct), array.cost
