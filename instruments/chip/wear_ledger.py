@@ -161,10 +161,7 @@ class WearLedger(NotCopied):
     ) -> None:
         """Count SETs ``up`` and RESETs ``down`` per cell, about to be given in an order that is not known.
 
-        Parameters
-        ----------
-        volts : (RESET, SET) [V]
-            Largest magnitudes.
+        ``volts`` are the largest magnitudes (RESET, SET) [V].
         """
         with self._lock:
             given = up + down
