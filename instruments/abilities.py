@@ -8,14 +8,24 @@ A new kind of ability is a Protocol under :func:`~.array_spec.ability`, which gi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .array_spec import ability, ability_of, lacking
-from .capabilities import Delivered, IVTrace, Kind, Trace, Verified, VerifyRequest
+from .capabilities import (
+    Cost,
+    Delivered,
+    IVTrace,
+    Kind,
+    OuterProducts,
+    PulseDrive,
+    Trace,
+    Verified,
+    VerifyRequest,
+)
 
 
 @ability("sweep", needs="a source that can step one cell through a list of voltages with a current limit")
@@ -77,8 +87,15 @@ class MultipliesReversed(Protocol):
 class UpdatesByOuterProduct(Protocol):
     """Changes all cells at once, each by the product of what its row and its column are given."""
 
-    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int) -> Delivered:
-        """Pulse cells in proportion to xᵢ·dⱼ, −1 to 1 each ([rows], [cols]), by coincidences in ``pulses`` turns."""
+    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int, drive: PulseDrive | None = None) -> Delivered:
+        """Pulse cells in proportion to xᵢ·dⱼ, −1 to 1 each ([rows], [cols]), by coincidences in ``pulses`` turns.
+
+        ``drive`` are the pulses; None for what the array is set to.
+        """
+        ...
+
+    def outer_updates(self, products: Sequence[OuterProducts], *, pulses: int, drive: PulseDrive | None = None) -> Cost:
+        """Do the same for many products, rectangle by rectangle, in as few transactions as the array can."""
         ...
 
 

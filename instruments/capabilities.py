@@ -100,6 +100,34 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class PulseDrive:
+    """Pulses that raise and lower cells: magnitudes [V], gates [V] (0 where there are none), width [s]."""
+
+    set_volts: float
+    set_gate: float
+    reset_volts: float
+    reset_gate: float
+    width: float
+
+
+@dataclass(frozen=True, slots=True)
+class OuterProducts:
+    """Outer products of one rectangle, one after the other: ``x`` [products, rows], ``d`` [products, cols], −1 to 1."""
+
+    block: Block
+    x: FloatArray
+    d: FloatArray
+
+    def share(self, part: Block) -> OuterProducts | None:
+        """Return what of them falls on the cells of ``part``, None where nothing does."""
+        common = self.block.common(part)
+        if common is None:
+            return None
+        rows, cols = common.moved(-self.block.row0, -self.block.col0).slices
+        return OuterProducts(common, self.x[:, rows], self.d[:, cols])
+
+
+@dataclass(frozen=True, slots=True)
 class IVTrace:
     """A sweep of one cell: ``volts`` [V], ``gate`` [V], ``current`` [A], ``flags``, each [points]; ``dwell`` [s]."""
 

@@ -15,9 +15,10 @@ RULES = (
     Rule("VMM:FORWard", method="vmm()"),
     Rule("VMM:REVerse", method="vmm_reversed()"),
     Rule("UPDate:OUTer", method="outer_update()"),
+    Rule("UPDate:OUTer:TILes", method="outer_updates()"),
     Rule("PROGram:VERify", method="program_verify()"),
 )
-# Commands of revision 2 with a block, which is checked by no method yet, are on no list.
+# Commands of revision 2 with a block, which no method checks yet, are on no list.
 ALLOWED = (
     "SOURce:ZERO", "SENSe:RANGe", "SENSe:AVERage", "SENSe:VMM:RANGe", "OUTPut[:STATe]", "ABORt", "SYSTem:WATChdog:*",
     "UPDate:SEED", "STATus:*", "ADC:MODE", "ADC:BITS", "SIMulation:CLOCk:ADVance",

@@ -11,7 +11,7 @@ from ..array_spec import ArraySpec
 from ..errors import InstrumentError, UnsupportedError
 from ..limits import COUNT_MAX, Limits
 
-LONG_COUNTS = "long_counts"
+LONG_COUNTS, OUTER_TILES = "long_counts", "outer_tiles"
 REVISION_1, REVISION_2 = "xbarlab-board/1", "xbarlab-board/2"
 READ_VOLTS_DEFAULT = 0.2
 # What the counts of revision 1 hold; those of the feature long_counts are COUNT_MAX.
@@ -23,7 +23,8 @@ _CELLS: dict[str, Literal["1T1R", "passive"]] = {"1T1R": "1T1R", "1R": "passive"
 class BoardCapability:
     """``SYSTem:CAPability?`` in SI units; names as in the record, groups joined by ``_``.
 
-    The members of ``long`` are 0 where the board does not list ``long_counts``.
+    The members of ``long`` are 0 where the board does not list ``long_counts``, the most tiles and products of an
+    update where it does not list ``outer_tiles``.
     """
 
     protocol: str
@@ -60,6 +61,8 @@ class BoardCapability:
     vmm_batch_max: int
     vmm_slot_seconds: float
     update_slots_max: int
+    update_tiles_max: int = 0
+    update_products_max: int = 0
     long_count_max: int = 0
     long_reads_max: int = 0
     edge: float | None = None
@@ -111,9 +114,11 @@ class BoardCapability:
         gated = cell == "1T1R"
         dac, width, read = group("dac"), group("width"), group("read")
         sample, sweep = group("sample", ability="sample"), group("sweep", ability="sweep")
-        # The feature came with revision 2: on a board of revision 1 it is a name that is not known.
-        long = group("long") if record["protocol"] == REVISION_2 and LONG_COUNTS in supports else _Absent()
+        # Features came with revision 2: on a board of revision 1 they are names that are not known.
+        second = record["protocol"] == REVISION_2
+        long = group("long") if second and LONG_COUNTS in supports else _Absent()
         vmm, update = group("vmm", ability="vmm"), group("update", ability="outer_update")
+        tiles = update if second and OUTER_TILES in supports else _Absent()
         axis = cast("Literal['row', 'col']", record["gate_axis"]) if gated else None
         if axis not in {"row", "col", None}:
             raise ValueError(f"gate_axis is {axis!r}, neither 'row' nor 'col'")
@@ -155,6 +160,8 @@ class BoardCapability:
             vmm_batch_max=int(vmm["batch_max"]),
             vmm_slot_seconds=float(vmm["slot_seconds"]),
             update_slots_max=int(update["slots_max"]),
+            update_tiles_max=int(tiles["tiles_max"]),
+            update_products_max=int(tiles["products_max"]),
             long_count_max=int(long["count_max"]),
             long_reads_max=int(long["reads_max"]),
             edge=edge,

@@ -5,6 +5,7 @@ Boards, probe stations and joined boards check here; what only one of them can t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from ...common.errors import RefusedError
 from ...common.numbers import numbers, scalar
 from ..array_spec import ArraySpec
 from ..block import Block
-from ..capabilities import FloatArray, PulseMap, VerifyRequest
+from ..capabilities import FloatArray, OuterProducts, PulseMap, VerifyRequest
 from ..limits import Limits, refuse_bad_number
 
 
@@ -230,10 +231,35 @@ def checked_outer(spec: ArraySpec, x: ArrayLike, d: ArrayLike, pulses: int) -> t
         if not (np.abs(array) <= 1.0).all():
             raise RefusedError(f"{name} holds {float(array[~(np.abs(array) <= 1.0)][0]):g}: values are −1 to 1")
         given.append(array)
+    require_turns(spec, pulses)
+    return given[0], given[1], int(pulses)
+
+
+def checked_products(spec: ArraySpec, products: Sequence[OuterProducts], pulses: int) -> list[OuterProducts]:
+    """Return outer products with plain numbers, rectangles without any left out; look at the turns too."""
+    checked: list[OuterProducts] = []
+    for one in products:
+        require_cells(spec, one.block)
+        x, d = (numbers(values, name, channel="outer_updates") for values, name in ((one.x, "x"), (one.d, "d")))
+        if x.shape != (len(d), one.block.nrows) or d.shape != (len(x), one.block.ncols):
+            raise RefusedError(
+                f"outer products of cells {one.block}: x has shape {x.shape}, d {d.shape}; needed are [products, "
+                f"{one.block.nrows}] and [products, {one.block.ncols}]"
+            )
+        for values, name in ((x, "x"), (d, "d")):
+            if not (np.abs(values) <= 1.0).all():
+                raise RefusedError(f"{name} holds {float(values[~(np.abs(values) <= 1.0)][0]):g}: values are −1 to 1")
+        if len(x):
+            checked.append(OuterProducts(one.block, x, d))
+    require_turns(spec, pulses)
+    return checked
+
+
+def require_turns(spec: ArraySpec, pulses: int) -> None:
+    """Refuse what is no number of turns of an outer-product update."""
     if isinstance(pulses, bool) or not (isinstance(pulses, int | np.integer) and pulses >= 1):
         raise RefusedError(f"pulses {pulses!r} is not a whole number of at least 1")
     spec.limits.check("count", int(pulses), channel="outer_update", unit="pulses")
-    return given[0], given[1], int(pulses)
 
 
 def checked_verify(spec: ArraySpec, request: VerifyRequest) -> VerifyRequest:

@@ -21,7 +21,8 @@ from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
 from .chip_facts import Facts
 from .giving import Giving
-from .wear_store import COUNTS, LAST_SIGN, PLANES, STRESSES, UNATTRIBUTED, Account, RunSession, WearStore, unreadable
+from .wear_counting import count_mixed, count_pulses, count_sweep
+from .wear_store import COUNTS, PLANES, STRESSES, UNATTRIBUTED, Account, RunSession, WearStore, unreadable
 from .wear_summary import stays, wear_maps, wear_summary
 
 if TYPE_CHECKING:
@@ -147,36 +148,34 @@ class WearLedger(NotCopied):
         with self._lock:
             given, sign = np.asarray(count, dtype=np.float64), np.asarray(volts, dtype=np.float64)
             largest = self._admit(block, given, limits)
-            total, at = self._total, block.slices
-            up, down = sign > 0.0, sign < 0.0
-            for counts, stress, mask in (("set_pulses", "set_stress", up), ("reset_pulses", "reset_stress", down)):
-                if mask.any():
-                    mine = np.where(mask, given, 0.0)
-                    total[counts][at] += mine
-                    np.maximum(total[stress][at], np.abs(sign) * (mine > 0.0), out=total[stress][at])
-            now = np.where(given > 0.0, np.sign(sign), 0.0)
-            last = total[LAST_SIGN][at]
-            # A part of a pulse that is expected makes no whole alternation.
-            total["alternations"][at] += np.where(now * last < 0.0, np.minimum(given, 1.0), 0.0)
-            last[...] = np.where(now != 0.0, now, last)
-            self._book(block, np.where(now != 0.0, given, 0.0), largest)
+            count_pulses(self._total, block.slices, sign, given)
+            self._book(block, np.where(sign != 0.0, given, 0.0), largest)
+
+    def add_mixed(
+        self,
+        block: Block,
+        up: NDArray[np.float64],
+        down: NDArray[np.float64],
+        volts: tuple[float, float],
+        limits: Limits,
+    ) -> None:
+        """Count SETs ``up`` and RESETs ``down`` per cell, about to be given in an order that is not known.
+
+        ``volts`` are the largest magnitudes (RESET, SET) [V].
+        """
+        with self._lock:
+            given = up + down
+            largest = self._admit(block, given, limits)
+            count_mixed(self._total, block.slices, up, down, volts)
+            self._book(block, given, largest)
 
     def add_sweep(self, row: int, col: int, volts: NDArray[np.float64], limits: Limits) -> None:
         """Count a sweep of one cell through ``volts`` [V] about to run: a pulse for every stay at a polarity."""
         block = Block(row, 1, col, 1)
         signs = stays(volts)
         with self._lock:
-            total = self._total
             largest = self._admit(block, np.full((1, 1), float(signs.size)), limits)
-            total["sweeps"][row, col] += 1.0
-            if signs.size:
-                total["set_pulses"][row, col] += float((signs > 0.0).sum())
-                total["reset_pulses"][row, col] += float((signs < 0.0).sum())
-                turned = signs[0] * total[LAST_SIGN][row, col] < 0.0
-                total["alternations"][row, col] += signs.size - 1 + float(turned)
-                total[LAST_SIGN][row, col] = signs[-1]
-                total["set_stress"][row, col] = max(total["set_stress"][row, col], float(volts.max()))
-                total["reset_stress"][row, col] = max(total["reset_stress"][row, col], -float(volts.min()))
+            count_sweep(self._total, (row, col), signs, volts)
             self._book(block, np.full((1, 1), float(signs.size)), largest)
 
     def hold(self, volts: NDArray[np.float64], begun: NDArray[np.bool_], limits: Limits) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,19 @@ from ..abilities import (
     UpdatesByOuterProduct,
     VerifiesOnBoard,
 )
-from ..capabilities import Delivered, IVTrace, Trace, Verified, VerifyRequest
+from ..capabilities import (
+    Cost,
+    Delivered,
+    IVTrace,
+    OuterProducts,
+    PulseDrive,
+    Trace,
+    Verified,
+    VerifyRequest,
+)
 from ..chip.requests import (
     checked_outer,
+    checked_products,
     checked_sweep,
     checked_vectors,
     checked_verify,
@@ -161,11 +172,11 @@ class JoinedUpdates:
     def __init__(self, boards: Boards) -> None:
         self._boards = boards
 
-    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int) -> Delivered:
+    def outer_update(self, x: ArrayLike, d: ArrayLike, *, pulses: int, drive: PulseDrive | None = None) -> Delivered:
         """Pulse cells in proportion to xᵢ·dⱼ, −1 to 1 each ([rows], [cols]), by coincidences on each board.
 
         Where row and column are of different boards there is no cell, and nothing happens. A board whose part of x or
-        d is 0 is left alone. The boards draw independently; each takes the drive from its own ``update_…`` parameters.
+        d is 0 is left alone. The boards draw independently; without ``drive`` each has its own parameters.
         """
         boards = self._boards
         xs, ds, turns = checked_outer(boards.spec, x, d, pulses)
@@ -176,8 +187,26 @@ class JoinedUpdates:
                 if xs[rows].any() and ds[cols].any():
                     with boards.after(done, at, board):
                         part = board.ability(UpdatesByOuterProduct)
-                        done.add(at, part.outer_update(xs[rows], ds[cols], pulses=turns))
+                        done.add(at, part.outer_update(xs[rows], ds[cols], pulses=turns, drive=drive))
         return done.delivered()
+
+    def outer_updates(self, products: Sequence[OuterProducts], *, pulses: int, drive: PulseDrive | None = None) -> Cost:
+        """Give every board what of the rectangles is on it, board after board."""
+        boards = self._boards
+        asked, spent = checked_products(boards.spec, products, pulses), Cost()
+        done = Done(boards.spec.whole)
+        with boards.lock:
+            for board, part in zip(boards.all, boards.spec.parts, strict=True):
+                shares = [share for one in asked if (share := one.share(part)) is not None]
+                if not shares:
+                    continue
+                mine = [replace(one, block=one.block.moved(-part.row0, -part.col0)) for one in shares]
+                with boards.after(done, part.slices, board):
+                    spent += board.ability(UpdatesByOuterProduct).outer_updates(mine, pulses=pulses, drive=drive)
+                for one in shares:
+                    expected = pulses * (np.abs(one.x).T @ np.abs(one.d))
+                    done.count[one.block.slices] += np.rint(expected).astype(np.int64)
+        return spent
 
 
 class JoinedVerifies:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from .base import FloatArray, IntArray
@@ -47,29 +48,81 @@ class StepModel(OhmicCells):
         p = self.parameters
         up = volts >= p.set_threshold
         acts = up | (volts <= -p.reset_threshold)
-        cells, up, left = cells[acts], up[acts], count[acts].copy()
+        if not acts.all():
+            cells, up, count = cells[acts], up[acts], count[acts]
         if not len(cells):
             return
-        sign = np.where(up, 1.0, -1.0)
-        step = np.maximum(0.0, self._step[cells] * (1.0 + sign * self._bias[cells]))
-        top, bottom = self._top[cells], self._bottom[cells]
-        w = self._to_weight(self._g[cells])
-        # Many equal small steps are taken together: their mean adds up, their noise adds in variance.
-        most = np.maximum(1, (_LARGEST_LUMP * (top - bottom) / np.maximum(step, 1e-12)).astype(np.int64))
-        rng = self._rng()
-        while left.any():
-            lump = np.minimum(left, most)
-            size = step * self._law(w, up, top, bottom)
-            noise = np.sqrt(lump) * p.dw_min_c2c * rng.standard_normal(len(w))
-            w = np.clip(w + sign * size * (lump + noise), bottom, top)
-            left -= lump
+        left, w = count.copy(), np.empty(len(cells))
+        step, most = np.empty(len(cells)), np.empty(len(cells), np.int64)
+        half = (p.G_min, p.G_max)
+        _begin(cells, up, self._g, self._step, self._bias, self._top, self._bottom, half, w, step, most)
+        rng, soft = self._rng(), p.law == "soft_bounds"
+        while True:
+            normal = rng.standard_normal(len(w))
+            size = step if soft else step * self._law(w, cells, up)
+            if not _move(cells, up, size, soft, self._top, self._bottom, most, p.dw_min_c2c, normal, w, left):
+                break
         self._g[cells] = self._from_weight(w)
 
-    def _law(self, w: FloatArray, up: NDArray[np.bool_], top: FloatArray, bottom: FloatArray) -> FloatArray:
+    def _law(self, w: FloatArray, cells: IntArray, up: NDArray[np.bool_]) -> FloatArray:
         p = self.parameters
         if p.law == "constant":
             return np.ones_like(w)
-        if p.law == "soft_bounds":
-            return np.where(up, 1.0 - w / top, 1.0 - w / bottom)
+        top, bottom = self._top[cells], self._bottom[cells]
         travelled = (w - bottom) / (top - bottom)
         return np.exp(-p.exponent * np.where(up, travelled, 1.0 - travelled))
+
+
+@njit(cache=True, error_model="numpy")
+def _begin(
+    cells: IntArray,
+    up: NDArray[np.bool_],
+    g: FloatArray,
+    steps: FloatArray,
+    bias: FloatArray,
+    top: FloatArray,
+    bottom: FloatArray,
+    range_: tuple[float, float],
+    w: FloatArray,
+    step: FloatArray,
+    most: IntArray,
+) -> None:
+    # weights of the cells, their step this way, and how many of them may be taken together
+    low, high = range_
+    for k in range(cells.size):
+        c = cells[k]
+        sign = 1.0 if up[k] else -1.0
+        step[k] = max(0.0, steps[c] * (1.0 + sign * bias[c]))
+        w[k] = 2.0 * (g[c] - low) / (high - low) - 1.0
+        most[k] = max(1, int(_LARGEST_LUMP * (top[c] - bottom[c]) / max(step[k], 1e-12)))
+
+
+@njit(cache=True, error_model="numpy")
+def _move(
+    cells: IntArray,
+    up: NDArray[np.bool_],
+    step: FloatArray,
+    soft: bool,
+    top: FloatArray,
+    bottom: FloatArray,
+    most: IntArray,
+    c2c: float,
+    normal: FloatArray,
+    w: FloatArray,
+    left: IntArray,
+) -> bool:
+    # one lump of equal steps of every cell: their mean adds up, their noise adds in variance; soft: a step is smaller
+    # the nearer its bound. Returns whether any pulses are left
+    more = False
+    for k in range(cells.size):
+        c = cells[k]
+        sign = 1.0 if up[k] else -1.0
+        lump = min(left[k], most[k])
+        size = step[k]
+        if soft:
+            size *= 1.0 - w[k] / (top[c] if up[k] else bottom[c])
+        noise = np.sqrt(lump) * c2c * normal[k]
+        w[k] = min(max(w[k] + sign * size * (lump + noise), bottom[c]), top[c])
+        left[k] -= lump
+        more = more or left[k] > 0
+    return more

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 from weakref import WeakSet
 
 import numpy as np
@@ -23,12 +23,13 @@ from .layers.array_layers import layers_of
 from .layers.array_weights import ArrayWeights, Float32Array, InputScale, ReadBack
 from .layers.from_torch import Taken, put_in_place, take
 from .layers.weight_mapping import FloorPlan, LayerRequest, Pairs, good_lines, in_copies, plan_floor
-from .rules.answers import require_answer
+from .rules.answers import measure_answer, require_answer
 from .rules.update_rules import TwoPulse, UpdateRule
 
 __all__ = ["Converted", "convert", "writer_of"]
 
 Lines = tuple[Sequence[int], Sequence[int]]
+T = TypeVar("T")
 Example = Tensor | tuple[Any, ...]
 
 # Ours: what of a rule's range the weights take at first, the rest is for them to grow into; below this a cell does not
@@ -99,6 +100,7 @@ def convert(
     pairs: Pairs = "interleaved",
     copies: int | Literal["fit"] = 1,
     layers: Mapping[str, Mapping[str, Any]] | None = None,
+    measure: bool = False,
 ) -> Converted:
     """Put the layers of ``model`` that an array can hold onto ``array``.
 
@@ -125,6 +127,8 @@ def convert(
     pairs : as in the floor plan
     copies : of every weight, averaged; "fit": as many as find room, up to 8
     layers : more about single layers: name -> arguments of ``LayerRequest`` (``copies_down``, ``row``, ``col`` …)
+    measure : measure how the chip answers the pulses of a rule by small steps, on a few cells that hold no weight where
+        there are any, when its account does not have it; otherwise the report says what that would take
 
     Raises
     ------
@@ -136,13 +140,13 @@ def convert(
     wanted = {name: matrix for one in found for name, matrix in one.matrices.items()}
     rule = rule if rule is not None else TwoPulse()
     rule.check(array.spec)
-    require_answer(array, rule)
     writer = writer_of(rule, array.spec) if program == "write" else None
-    floor = _floor(array.spec, wanted, pairs, copies, layers or {}, good_lines)
+    floor = _floor(array.spec, wanted, pairs, copies, layers or {}, good_lines, rule)
+    answer = (measure_answer if measure else require_answer)(array, rule, floor.used)
     span = float(cast("Any", getattr(writer or rule, "span", lambda: np.inf))())
     weights = ArrayWeights(
-        array, floor, siemens={name: _scale(matrix, siemens, span, scale) for name, matrix in wanted.items()},
-        read_back=read_back, largest_sum={name: _largest_sum(matrix) for name, matrix in wanted.items()},
+        array, floor, siemens=_of_all(floor, {n: _scale(matrix, siemens, span, scale) for n, matrix in wanted.items()}),
+        read_back=read_back, largest_sum=_of_all(floor, {n: _largest_sum(matrix) for n, matrix in wanted.items()}),
     )  # fmt: skip
     made = {one.module: one.build(weights) for one in found}
     if writer is not None:
@@ -167,7 +171,8 @@ def convert(
     done = {"write": "written and read back", "read": "read, not written", None: "neither written nor read"}[program]
     cells = f"{floor.weights} weights on {floor.cells} cells, {done}:"
     told = placed(weights, wanted, of, span, written=writer is not None)
-    return Converted(whole, weights, rule, ConversionReport(told, on_host(whole, made.values()), floor, cells))
+    report = ConversionReport(told, on_host(whole, made.values()), floor, cells, answer)
+    return Converted(whole, weights, rule, report)
 
 
 def writer_of(rule: UpdateRule, spec: ArraySpec) -> Any:
@@ -187,7 +192,7 @@ def writer_of(rule: UpdateRule, spec: ArraySpec) -> Any:
 
 def _floor(
     spec: ArraySpec, wanted: Mapping[str, Float32Array], pairs: Pairs, copies: int | Literal["fit"],
-    more: Mapping[str, Mapping[str, Any]], lines: NDArray[np.bool_] | Lines | None,
+    more: Mapping[str, Mapping[str, Any]], lines: NDArray[np.bool_] | Lines | None, rule: UpdateRule,
 ) -> FloorPlan:  # fmt: skip
     for name in more:
         if name not in wanted:
@@ -195,6 +200,7 @@ def _floor(
     requests = [
         LayerRequest(name, *matrix.shape, **{"pairs": pairs, **more.get(name, {})}) for name, matrix in wanted.items()
     ]
+    requests = cast("Any", getattr(rule, "with_layers", list))(requests)
     healthy = spec.healthy_mask(spec.whole) if lines is None else lines
     if isinstance(healthy, np.ndarray):
         if healthy.shape != (spec.rows, spec.cols):
@@ -216,6 +222,11 @@ def _scale(matrix: Float32Array, siemens: float, span: float, how: str | None) -
         return np.asarray(siemens)
     largest = np.abs(matrix).max(0 if how == "column" else None)
     return np.minimum(siemens, _ROOM * span / np.maximum(largest, 1e-30)).astype(np.float64)
+
+
+def _of_all(floor: FloorPlan, values: Mapping[str, T]) -> dict[str, T]:
+    """Return ``values`` of all layers of a floor plan: what a rule keeps beside a layer has the layer's."""
+    return {one.name: values[one.name if one.name in values else one.name.rsplit(".", 1)[0]] for one in floor.requests}
 
 
 def _largest_sum(matrix: Float32Array) -> float:

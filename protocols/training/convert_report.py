@@ -64,12 +64,14 @@ class ConversionReport:
     ----------
     floor : which cells are which weight
     written : what was done to the cells, in words
+    answer : how the chip answers the rule's pulses, or what it would take to know
     """
 
     layers: tuple[OnArray, ...]
     host: tuple[OnHost, ...]
     floor: FloorPlan
     written: str
+    answer: str = ""
 
     @property
     def clipped(self) -> int:
@@ -127,7 +129,8 @@ class ConversionReport:
         host = ", ".join(
             f"{o.name} ({o.kind}{f', {o.parameters} parameters' if o.parameters else ''})" for o in self.host
         )
-        return "\n".join([*lines, f"on the host: {host or 'nothing'}", str(self.floor)])
+        told = [self.answer] if self.answer else []
+        return "\n".join([*lines, f"on the host: {host or 'nothing'}", *told, str(self.floor)])
 
 
 def on_host(model: nn.Module, made: Iterable[nn.Module]) -> tuple[OnHost, ...]:

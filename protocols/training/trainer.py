@@ -17,7 +17,7 @@ from .convert import Converted
 from .layers.array_layers import ArrayLayer, array_layers
 from .layers.array_weights import REVERSE_OTHERWISE, ArrayWeights
 from .optimizer import ArrayOptimizer, TrainingError
-from .rules.answers import require_answer
+from .rules.answers import measure_answer, require_answer
 from .rules.update_rules import UpdateRule
 from .threads import one_thread
 
@@ -83,15 +83,19 @@ class ArrayTrainer:
         """How far every cell of the block [rows, cols] has been seen to move in all [S]."""
         return self.optimiser.travelled
 
-    def start(self) -> None:
+    def start(self, *, measure: bool = False) -> None:
         """Bring the cells to where training begins, and read them.
+
+        Parameters
+        ----------
+        measure : as of ``convert``
 
         Raises
         ------
         RefusedError
             Before any pulse, for a rule that needs steps which the account of this chip says it does not give.
         """
-        require_answer(self.weights.array, self.rule)
+        (measure_answer if measure else require_answer)(self.weights.array, self.rule, self.weights.used)
         self.optimiser.start(self.seed)
 
     def step(self, x: Tensor, y: Tensor, *, unless: float = -np.inf) -> float:

@@ -204,7 +204,7 @@ class RecordingBoard(fake.FakeBoard):
             n = self.points = len(payload) // 8
             judge.sweep(np.frombuffer(payload, "<f4", n), arguments[2], arguments[3])
             judge.inside("gate", np.frombuffer(payload, "<f4", n, 4 * n), 0.0, most.gate_max)
-        elif name == "UPD:OUT":
+        elif name in {"UPD:OUT", "UPD:OUT:TIL"}:
             slots, width, up, up_gate, down, down_gate = arguments
             judge.pulses([up, -down], width, slots, can["width"].get("edge"))
             judge.inside("gate", [up_gate, down_gate], 0.0, most.gate_max)

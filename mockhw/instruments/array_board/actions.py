@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ....common.arrays import FloatArray
 from ...scpi.device import Hold, Reply
 from .slots import SlotPlan
-from .spec import BoardSpec
 
 if TYPE_CHECKING:
     from ...chip.virtual_chip import VirtualChip
@@ -169,123 +166,6 @@ class MapAction(SlotAction):
         plan = self._plan
         plan.fire(self._chip, elapsed)
         self.slots_done, self.pulses_done, self.seconds_done = plan.slots_done, plan.pulses_done, plan.seconds_done
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class OuterProduct:
-    """One outer product on a rectangle: its corner, and update vectors −1…1 of its rows and its columns."""
-
-    row0: int
-    col0: int
-    x: FloatArray
-    d: FloatArray
-
-
-class OuterAction(SlotAction):
-    """``UPDate:OUTer`` and ``UPDate:OUTer:TILes``: per product and turn four phases, one for each pair of signs.
-
-    In each turn rows and columns fire at random, drawn when a product's first slot comes. Coincidences of one call
-    and product are handed to the chip as one train per cell, which lets cells of a row share its wire though they
-    need not have fired in the same turn.
-
-    Parameters
-    ----------
-    products : sequence of OuterProduct
-        One after the other.
-    turns : int
-        Of each product.
-    bits : Generator
-        Draws which lines fire.
-    raise_, lower : tuple of float
-        (volts [V], gate [V]) of the pulses that raise and lower the conductance.
-    width : float [s]
-    """
-
-    _PHASES: Final = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-
-    def __init__(
-        self,
-        chip: VirtualChip,
-        spec: BoardSpec,
-        start: float,
-        products: Sequence[OuterProduct],
-        turns: int,
-        bits: np.random.Generator,
-        raise_: tuple[float, float],
-        lower: tuple[float, float],
-        width: float,
-    ) -> None:
-        super().__init__("OUTER", start)
-        self._chip = chip
-        self._cols = spec.cols
-        self._products = products
-        self._turns = turns
-        self._bits = bits
-        self._drawn = -1
-        self._fires: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None
-        self._raise, self._lower = raise_, lower
-        self._width = width
-        self._slot_seconds = width + spec.slot_overhead
-        self.slots = 4 * turns * len(products)
-        self.seconds = self.slots * self._slot_seconds
-
-    def run_to(self, now: float) -> bool:
-        """Fire the slots that are over by ``now`` [s]."""
-        over = now >= self.ends_at
-        self._fire(self.slots if over else int((now - self.start) / self._slot_seconds + 1e-6))
-        return over
-
-    def cut(self, now: float) -> float:
-        """Finish the slot under way."""
-        slots = min(self.slots, int(np.ceil((now - self.start) / self._slot_seconds - 1e-6)))
-        self._fire(slots)
-        return max(now, self.start + slots * self._slot_seconds)
-
-    def _fire(self, upto: int) -> None:
-        each = 4 * self._turns
-        while self.slots_done < upto:
-            product, done = divmod(self.slots_done, each)
-            until = min(each, upto - product * each)
-            self._fire_product(product, done, until)
-            self.slots_done = product * each + until
-        self.seconds_done = self.slots_done * self._slot_seconds
-
-    def _fires_of(self, number: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return which rows and which columns of a product fire in which turn, [turns, lines]."""
-        if self._fires is None or self._drawn != number:
-            x, d = self._products[number].x, self._products[number].d
-            fires_x = self._bits.random((self._turns, x.size)) < np.abs(x)
-            fires_d = self._bits.random((self._turns, d.size)) < np.abs(d)
-            self._drawn, self._fires = number, (fires_x, fires_d)
-        return self._fires
-
-    def _fire_product(self, number: int, done: int, upto: int) -> None:
-        product = self._products[number]
-        x, d = product.x, product.d
-        fires_x, fires_d = self._fires_of(number)
-        count = np.zeros((x.size, d.size))
-        for phase, (x_sign, d_sign) in enumerate(self._PHASES):
-            turns = slice((done - phase + 3) // 4, (upto - phase + 3) // 4)
-            rows = fires_x[turns] & (np.sign(x) == x_sign)
-            cols = fires_d[turns] & (np.sign(d) == d_sign)
-            count += rows.T.astype(np.float64) @ cols.astype(np.float64)
-        row, col = np.nonzero(count)
-        if not row.size:
-            return
-        lower = x[row] * d[col] < 0.0
-        slot = 2 * row + lower
-        order = np.argsort(slot, kind="stable")
-        row, col, lower, slot = row[order], col[order], lower[order], slot[order]
-        times = count[row, col].astype(np.int64)
-        self.pulses_done += int(times.sum())
-        self._chip.pulse(
-            slot.astype(np.int64),
-            ((row + product.row0) * self._cols + col + product.col0).astype(np.int64),
-            np.where(lower, -self._lower[0], self._raise[0]),
-            np.full(row.size, self._width),
-            np.where(lower, self._lower[1], self._raise[1]),
-            times,
-        )
 
 
 class SweepAction(SlotAction):

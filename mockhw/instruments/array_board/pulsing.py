@@ -6,11 +6,11 @@ import numpy as np
 
 from ...scpi.arguments import Block, Integer, Number
 from ...scpi.tree import Command
-from .actions import MapAction, OuterAction, OuterProduct
+from .actions import MapAction
 from .core import BoardCore
+from .outer_products import OuterAction, OuterProduct, parse_tiles, parse_vector
 from .parameters import RECTANGLE
 from .slots import Rectangle, SlotPlan, parse_map
-from .tiles import parse_tiles, parse_vector
 
 
 class Pulsing:

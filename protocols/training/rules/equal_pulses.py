@@ -9,85 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....analysis.measurements.pulse_answer import PulsePair, StepNeeds
-from ....instruments.array_spec import ArraySpec
-from ....instruments.capabilities import FloatArray, PulseMap
-from ...plan import check_pulse
+from ....instruments.capabilities import FloatArray
 from ..layers.array_weights import ArrayWeights
 from ..layers.weight_mapping import FloorPlan
-from .memory import RuleMemory
-from .update_rules import Changes, Samples, StepCost, share_of
+from .small_steps import SmallSteps
+from .update_rules import Changes, Samples, StepCost
 
-# Ours: fewer steps over the range than this and every update swings a weight through a good part of what it can be;
-# smaller ones than a two-thousandth and a whole training moves no weight across it.
-STEPS_MIN, LEAST_STEP = 8, 5e-4
 # Ours, of writing given weights: reads and writes at most, conversions of each read, pulses of a cell in one write.
 _ROUNDS, _READS, _PULSES = 12, 4, 100
 
 
 @dataclass
-class EqualPulses(RuleMemory):
-    """Rules that count equal pulses: SETs where a cell must rise, RESETs where it must fall.
-
-    Attributes
-    ----------
-    step : float [S]
-        What one pulse moves a cell by, on average.
-    start_pulses : int
-        Largest number of pulses of a random start, either way.
-    """
-
-    step: float = 0.36e-6
-    set_volts: float = 1.2
-    reset_volts: float = 1.2
-    set_gate: float = 1.2
-    reset_gate: float = 5.0
-    width: float = 500e-9
-    start_pulses: int = 0
-    share: float = 0.5
+class EqualPulses(SmallSteps):
+    """Rules that count equal pulses: SETs where a cell must rise, RESETs where it must fall."""
 
     needs_samples = False
-
-    @classmethod
-    def settings(cls, plan: Any) -> dict[str, Any]:
-        """Return what of a training plan it is made with."""
-        return {
-            "step": plan.pulse_step,
-            "set_volts": plan.pulse_volts,
-            "reset_volts": plan.pulse_volts,
-            "set_gate": plan.pulse_gate,
-            "reset_gate": plan.reset_gate,
-            "width": plan.width,
-            "start_pulses": plan.start_pulses,
-            **share_of(plan),
-        }
-
-    @property
-    def volts_max(self) -> float:
-        """Largest |V| it gives, for the forecast."""
-        return max(self.set_volts, self.reset_volts)
-
-    def pulses(self, spec: ArraySpec) -> PulsePair:
-        """Return the two pulses it writes with."""
-        gates = spec.pulse_gate(self.set_gate), spec.pulse_gate(self.reset_gate)
-        return PulsePair(self.set_volts, gates[0], self.reset_volts, gates[1], self.width)
-
-    def needs(self) -> StepNeeds:
-        """Return which steps it can learn with."""
-        return StepNeeds(least=LEAST_STEP, most=1.0 / STEPS_MIN)
-
-    def check(self, spec: ArraySpec) -> None:
-        """Refuse pulses beyond the limits."""
-        name = type(self).__name__.lower()
-        gates = spec.pulse_gate(self.set_gate), spec.pulse_gate(self.reset_gate)
-        check_pulse(spec, volts=self.set_volts, width=self.width, gate=gates[0], channel=f"{name}.set_volts")
-        check_pulse(spec, volts=-self.reset_volts, width=self.width, gate=gates[1], channel=f"{name}.reset_volts")
-
-    def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
-        """Leave the cells as they are, or give each a random number of pulses."""
-        self._anew(weights)
-        if self.start_pulses:
-            self.pulse(weights, rng.integers(-self.start_pulses, self.start_pulses + 1, weights.block.shape))
 
     def program(self, weights: ArrayWeights, wanted: Changes) -> None:
         """Bring cells to given weights [inputs, outputs]: read, give the pulses that are missing, and again."""
@@ -95,24 +31,13 @@ class EqualPulses(RuleMemory):
         for _ in range(_ROUNDS):
             weights.read(_READS)
             missing = {layer: want - weights.weights(layer) for layer, want in wanted.items()}
-            pulses = np.rint(0.5 * weights.moves(missing) / self.step).astype(np.int64)
+            pulses = np.rint(0.5 * weights.moves(missing) / self.siemens).astype(np.int64)
             if not pulses.any():
                 break
             self.pulse(weights, np.clip(pulses, -_PULSES, _PULSES))
 
     def finish(self, weights: ArrayWeights) -> None:
         """Leave the weights as the last step did."""
-
-    def pulse(self, weights: ArrayWeights, signed: NDArray[np.integer]) -> None:
-        """Give every cell of the block ``signed`` pulses, positive ones SET; one transaction, none for none."""
-        spec = weights.array.spec
-        count = np.abs(signed) * weights.used[weights.block.slices]
-        if not count.any():
-            return
-        up = signed > 0
-        volts = np.where(up, self.set_volts, -self.reset_volts)
-        gate = np.where(up, spec.pulse_gate(self.set_gate), spec.pulse_gate(self.reset_gate))
-        weights.array.pulse(PulseMap(block=weights.block, volts=volts, width=self.width, gate=gate, count=count))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state; this rule has none."""
@@ -170,8 +95,8 @@ class MixedPrecision(EqualPulses):
         if not self.owed.size:
             self.owed = np.zeros(weights.block.shape)
         self.owed += self.share * weights.moves(changes)
-        pulses = np.clip(np.trunc(self.owed / self.step), -self.pulses_max, self.pulses_max)
-        self.owed -= pulses * self.step
+        pulses = np.clip(np.trunc(self.owed / self.siemens), -self.pulses_max, self.pulses_max)
+        self.owed -= pulses * self.siemens
         self.pulse(weights, pulses.astype(np.int64))
 
     def step_cost(self, floor: FloorPlan) -> StepCost:

@@ -1,4 +1,6 @@
-"""Rules that write by parallel outer products: stochastic pulsed SGD, Tiki-Taka, streaming batch eigenupdate.
+"""Rules that write by parallel outer products: stochastic pulsed SGD, streaming batch eigenupdate.
+
+Tiki-Taka, which stands on the first, is in ``tiki_taka``.
 
 They need an array that can pulse all rows and columns at once (``outer_update``), and what passed through the layers
 (inputs x and errors δ of every sample), not only the summed change.
@@ -6,8 +8,8 @@ They need an array that can pulse all rows and columns at once (``outer_update``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,21 +18,33 @@ from numpy.typing import NDArray
 from ....common.errors import RefusedError
 from ....instruments.abilities import UpdatesByOuterProduct
 from ....instruments.array_spec import ArraySpec
-from ....instruments.capabilities import FloatArray
+from ....instruments.block import Block
+from ....instruments.capabilities import FloatArray, OuterProducts, PulseDrive
 from ..layers.array_weights import ArrayWeights
 from ..layers.weight_mapping import FloorPlan, Tile
-from .memory import RuleMemory
-from .update_rules import Changes, Samples, StepCost, share_of
+from .small_steps import SmallSteps
+from .update_rules import Changes, Samples, StepCost
 
 OTHERWISE = "manhattan and mixed_precision do without"
 
 
+def on_cells(tile: Tile, x: FloatArray, d: FloatArray) -> OuterProducts:
+    """Return outer products on a tile's cells: ``x`` [n, inputs], ``d`` [n, outputs], turned round for the G⁻ cells."""
+    rows, cols = tile.rows, tile.cols
+    row0, col0 = int(rows[0]), int(cols[0])
+    block = Block(row0, int(rows[-1]) - row0 + 1, col0, int(cols[-1]) - col0 + 1)
+    xs, ds = np.zeros((len(x), block.nrows)), np.zeros((len(d), block.ncols))
+    xs[:, tile.plus_rows - row0], xs[:, tile.minus_rows - row0] = x, -x
+    ds[:, tile.plus_cols - col0] = d
+    return OuterProducts(block, xs, ds)
+
+
 @dataclass
-class OuterProduct(RuleMemory):
+class OuterProduct(SmallSteps):
     """Stochastic pulsed SGD (Gokmen & Vlasov 2016): ΔW = −rate·x·δᵀ by coincidences of random pulses, sample by sample.
 
     In each of ``turns`` row i fires with probability Cx·|x|, column j with Cd·|δ|; a coincidence is one pulse of
-    ``step`` [S]. Cx·Cd·turns·step = share·rate·siemens, so that each cell of a pair moves by share of the change on
+    ``step``. Cx·Cd·turns·step = share·rate·siemens, so that each cell of a pair moves by share of the change on
     average; Cx and Cd are balanced so that neither is cut before the other (update management).
 
     Attributes
@@ -38,31 +52,29 @@ class OuterProduct(RuleMemory):
     rate : float
         Learning rate of samples that are given as they passed. ``ArrayOptimizer`` gives them scaled, so that it is
         the optimiser's that holds: plain SGD, for any other would want changes that are no outer products.
-    step : float [S]
-        What one pulse moves a cell by.
     turns : int
         Length of the pulse train, 4 slots each.
     """
 
     rate: float = 0.01
-    step: float = 0.18e-6
     turns: int = 31
-    share: float = 0.5
 
     needs_samples = True
 
     @classmethod
     def settings(cls, plan: Any) -> dict[str, Any]:
         """Return what of a training plan it is made with."""
-        return {"rate": plan.outer_rate, "step": plan.pulse_step, **share_of(plan)}
+        return {**super().settings(plan), "rate": plan.outer_rate}
 
     def check(self, spec: ArraySpec) -> None:
-        """Refuse an array without outer-product updates."""
+        """Refuse an array without outer-product updates, and pulses beyond the limits."""
         spec.require(UpdatesByOuterProduct, otherwise=OTHERWISE)
+        super().check(spec)
 
     def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
-        """Leave the cells as they are."""
-        self.adopt(weights)
+        """Leave the cells as they are, or give each a random number of pulses."""
+        self._refuse_columns(weights)
+        super().start(weights, rng)
 
     def attach(self, weights: ArrayWeights) -> None:
         """Belong to ``weights``; refuse pairs over columns, which share their rows' pulses."""
@@ -85,36 +97,47 @@ class OuterProduct(RuleMemory):
         """Leave the weights as the last step did."""
 
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
-        """Give one outer product per sample and tile."""
+        """Give one outer product per sample and tile: tile by tile, in one update where the array can."""
         self._mine(weights)
-        for layer, batches in samples.items():
-            for x, error in batches:
-                for inputs, delta in zip(x, error, strict=True):
-                    self.give(weights, layer, inputs, -delta, self.rate)
+        products = [
+            product
+            for layer, batches in samples.items()
+            for x, error in batches
+            for product in self.products(weights, layer, x, -error, self.rate)
+        ]
+        self.give(weights, products)
 
-    def give(self, weights: ArrayWeights, layer: str, x: NDArray[Any], d: NDArray[Any], rate: float) -> None:
-        """Move ``layer`` by ``rate``·x·dᵀ on average; ``x`` [inputs], ``d`` [outputs]."""
-        d = np.asarray(d, dtype=np.float64) * weights.scale[layer]
-        largest_x, largest_d = float(np.abs(x).max()), float(np.abs(d).max())
-        if largest_x == 0.0 or largest_d == 0.0:
-            return
-        gain = self.share * rate / (self.turns * self.step)
-        balance = np.sqrt(gain * largest_d / largest_x)
-        rows = np.clip(np.asarray(x, dtype=np.float64) * balance, -1.0, 1.0)
-        cols = np.clip(d * gain / balance, -1.0, 1.0)
-        for tile in weights.plan.of(layer):
-            self._fire(weights, tile, rows[tile.inputs], cols[tile.outputs])
+    def products(
+        self, weights: ArrayWeights, layer: str, x: NDArray[Any], d: NDArray[Any], rate: float | FloatArray
+    ) -> list[OuterProducts]:
+        """Return what moves ``layer`` by ``rate``·x·dᵀ on average, for every ``x`` [n, inputs] and ``d`` [n, outputs].
 
-    def _fire(self, weights: ArrayWeights, tile: Tile, x: FloatArray, d: FloatArray) -> None:
-        rows, cols = np.zeros(weights.plan.rows), np.zeros(weights.plan.cols)
-        rows[tile.plus_rows], rows[tile.minus_rows] = x, -x
-        cols[tile.plus_cols] = d
-        weights.array.ability(UpdatesByOuterProduct).outer_update(rows, cols, pulses=self.turns)
+        ``rate`` is one for all, or [n].
+        """
+        x, d = np.asarray(x, dtype=np.float64), np.asarray(d, dtype=np.float64) * weights.scale[layer]
+        gain = np.broadcast_to(self.share * np.asarray(rate) / (self.turns * self.siemens), len(x))
+        largest_x, largest_d = np.abs(x).max(1), np.abs(d).max(1)
+        moves = (largest_x > 0.0) & (largest_d > 0.0) & (gain > 0.0)
+        x, d, gain, largest_x, largest_d = (one[moves] for one in (x, d, gain, largest_x, largest_d))
+        balance = np.sqrt(gain * largest_d / largest_x)[:, np.newaxis]
+        rows = np.clip(x * balance, -1.0, 1.0)
+        cols = np.clip(d * gain[:, np.newaxis] / balance, -1.0, 1.0)
+        return [on_cells(tile, rows[:, tile.inputs], cols[:, tile.outputs]) for tile in weights.plan.of(layer)]
+
+    def give(self, weights: ArrayWeights, products: Sequence[OuterProducts], turns: int | None = None) -> None:
+        """Give outer products with this rule's pulses."""
+        pair = self.pulses(weights.array.spec)
+        drive = PulseDrive(pair.set_volts, pair.set_gate, pair.reset_volts, pair.reset_gate, pair.width)
+        update = weights.array.ability(UpdatesByOuterProduct)
+        update.outer_updates(products, pulses=self.turns if turns is None else turns, drive=drive)
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
-        """Per sample: one transaction per tile, 4 slots per turn whatever the size, at most one pulse per turn."""
+        """Per sample: 4 slots per turn and tile whatever its size, at most one pulse per turn.
+
+        One transaction for all samples, on an array that takes them together.
+        """
         tiles = len(floor.tiles)
-        return StepCost(tiles, float(self.turns), 4.0 * self.turns * tiles / floor.rows)
+        return StepCost(1, float(self.turns), 4.0 * self.turns * tiles / floor.rows)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state; this rule has none."""
@@ -137,14 +160,15 @@ class StreamingEigenupdate(OuterProduct):
     def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
         """Give ``rank`` outer products per layer."""
         self._mine(weights)
+        products: list[OuterProducts] = []
         for layer, batches in samples.items():
             if not batches:
                 continue
             left, size, right = self.decompose(
                 np.concatenate([x for x, _ in batches]), np.concatenate([d for _, d in batches])
             )
-            for k in range(len(size)):
-                self.give(weights, layer, left[:, k], -right[:, k], self.rate * float(size[k]))
+            products += self.products(weights, layer, left.T, -right.T, self.rate * size)
+        self.give(weights, products)
 
     def decompose(self, x: NDArray[Any], d: NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return U [inputs, rank], S [rank], V [outputs, rank] of Σ x·dᵀ, samples taken in one by one."""
@@ -159,103 +183,6 @@ class StreamingEigenupdate(OuterProduct):
         return left, size, right
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
-        """Per batch: ``rank`` transactions per tile."""
+        """Per batch: ``rank`` outer products."""
         one = super().step_cost(floor)
-        return StepCost(self.rank * one.transactions, self.rank * one.pulses, self.rank * one.slots)
-
-
-@dataclass
-class TikiTaka(OuterProduct):
-    """Tiki-Taka, version 2 (Gokmen 2021): gradients on a fast array A, moved to C through a digital accumulator H.
-
-    Every sample writes A by an outer product. Every ``every`` samples one input line of A is read by a product, H of
-    that line grows by ``transfer_rate`` times it, and where |H| ≥ 1 the cells of C get one pulse by its sign and H
-    comes back by 1. Forward and backward use C alone.
-
-    Attributes
-    ----------
-    fast : mapping of str to str
-        Layer (C) -> the layer of the same size on the floor plan that is its A.
-    every, transfer_rate : int, float
-    """
-
-    fast: Mapping[str, str] = field(default_factory=dict[str, str])
-    every: int = 2
-    transfer_rate: float = 1.0
-    zero: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
-    owed: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
-    seen: dict[str, int] = field(default_factory=dict[str, int], repr=False)
-
-    def forget(self) -> None:
-        """Forget references, accumulators and positions."""
-        self.zero, self.owed, self.seen = {}, {}, {}
-
-    def adopt(self, weights: ArrayWeights) -> None:
-        """Take A as it stands, at its symmetry point, for zero."""
-        super().adopt(weights)
-        weights.read(16)
-        for layer, fast in self.fast.items():
-            size, other = ((r.inputs, r.outputs) for r in (weights.plan.request(layer), weights.plan.request(fast)))
-            if size != other:
-                raise RefusedError(f"layer {fast!r} is {other[0]} × {other[1]}, it stands in for {layer!r}: {size}")
-            self.zero[layer] = weights.weights(fast).astype(np.float64)
-            self.owed[layer], self.seen[layer] = np.zeros(size), 0
-
-    def apply(self, weights: ArrayWeights, changes: Changes, samples: Samples) -> None:
-        """Write A sample by sample, and move one line every so often."""
-        self._mine(weights)
-        if not self.zero:
-            self.adopt(weights)
-        for layer, fast in self.fast.items():
-            for x, error in samples.get(layer, []):
-                for inputs, delta in zip(x, error, strict=True):
-                    self.give(weights, fast, inputs, -delta, self.rate)
-                    self.seen[layer] += 1
-                    if self.seen[layer] % self.every == 0:
-                        self._transfer(weights, layer, fast)
-
-    def _transfer(self, weights: ArrayWeights, layer: str, fast: str) -> None:
-        owed = self.owed[layer]
-        line = self.seen[layer] // self.every % len(owed)
-        probe = np.zeros((1, len(owed)), np.float32)
-        probe[0, line] = 1.0
-        owed[line] += self.transfer_rate * (weights.multiply(fast, probe)[0] - self.zero[layer][line])
-        sign = np.sign(owed[line]) * (np.abs(owed[line]) >= 1.0)
-        if not sign.any():
-            return
-        owed[line] -= sign
-        rows, cols = np.zeros(weights.plan.rows), np.zeros(weights.plan.cols)
-        for tile in weights.plan.of(layer):
-            at = line - tile.inputs.start
-            if 0 <= at < len(tile.plus_rows):
-                rows[tile.plus_rows[at]], rows[tile.minus_rows[at]] = 1.0, -1.0
-                cols[tile.plus_cols] = sign[tile.outputs]
-                weights.array.ability(UpdatesByOuterProduct).outer_update(rows, cols, pulses=1)
-                rows[:], cols[:] = 0.0, 0.0
-
-    def step_cost(self, floor: FloorPlan) -> StepCost:
-        """Per sample: the outer product on A, and every ``every`` samples one product and one pulse on C."""
-        tiles = sum(len(floor.of(fast)) for fast in self.fast.values())
-        part = 1.0 / self.every
-        return StepCost(
-            tiles + int(np.ceil(2 * len(self.fast) * part)),
-            self.turns + part,
-            4.0 * (self.turns * tiles + part) / floor.rows,
-        )
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return accumulators, references and positions."""
-        kept: dict[str, NDArray[Any]] = {}
-        for layer in self.fast:
-            kept |= {f"owed/{layer}": self.owed[layer], f"zero/{layer}": self.zero[layer]}
-            kept[f"seen/{layer}"] = np.asarray(self.seen[layer])
-        return kept
-
-    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take them up."""
-        self.forget()
-        for layer in self.fast:
-            self.owed[layer], self.zero[layer] = (
-                np.array(arrays[f"{kind}/{layer}"], dtype=np.float64) for kind in ("owed", "zero")
-            )
-            self.seen[layer] = int(arrays[f"seen/{layer}"])
+        return StepCost(one.transactions, self.rank * one.pulses, self.rank * one.slots)

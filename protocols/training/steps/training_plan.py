@@ -19,7 +19,7 @@ from ....instruments.capabilities import CrossbarArray
 from ...plan import Forecast, Plan, RuleName
 from ..layers.array_weights import REVERSE_OTHERWISE, ReadBack
 from ..layers.weight_mapping import FloorPlan, LayerRequest, good_lines, plan_floor
-from ..rules.answers import require_answer
+from ..rules.answers import answer_plan, measured_first, require_answer, wants_small_steps
 from ..rules.by_name import make_rule
 from ..rules.update_rules import UpdateRule
 
@@ -80,11 +80,19 @@ class TrainingPlan(Plan):
     reset_volts: float = Field(default=1.7, gt=0, description="magnitude of a RESET [V]")
     reset_gate: float = Field(default=5.0, gt=0, description="gate voltage of a RESET [V]")
     width: float = Field(default=500e-9, gt=0, description="pulse width [s]")
-    pulse_step: float = Field(
-        default=0.36e-6, gt=0, description="what one pulse of the rules that count pulses moves a cell by [S]"
+    pulse_step: float | None = Field(
+        default=None,
+        gt=0,
+        description="what one pulse of rules by small steps moves a cell by [S]; by default what the chip was measured "
+        "to do",
     )
-    pulse_volts: float = Field(default=1.2, gt=0, description="magnitude of the pulses of rules that count them [V]")
-    pulse_gate: float = Field(default=1.2, gt=0, description="gate voltage of a SET of rules that count pulses [V]")
+    measure_answer: bool = Field(
+        default=True,
+        description="where the chip's account does not have how it answers the pulses of a rule by small steps, "
+        "measure that on a few cells before the first training pulse",
+    )
+    pulse_volts: float = Field(default=1.2, gt=0, description="magnitude of the pulses of rules by small steps [V]")
+    pulse_gate: float = Field(default=1.2, gt=0, description="gate voltage of a SET of rules by small steps [V]")
     start_pulses: int = Field(default=0, ge=0, description="largest number of pulses of a random start, either way")
     outer_rate: float = Field(
         default=0.01, gt=0, description="learning rate of rules by outer products, which take plain SGD on the array"
@@ -122,7 +130,8 @@ class TrainingPlan(Plan):
 
         Lines without a bad cell are tried first, then lines with more and more of them, up to ``bad_share``.
         """
-        place = partial(plan_floor, spec.rows, spec.cols, self.layers(), parts=spec.parts)
+        layers, more = self.layers(), getattr(self.update_rule(), "with_layers", None)
+        place = partial(plan_floor, spec.rows, spec.cols, layers if more is None else more(layers), parts=spec.parts)
         if not self.healthy_lines or healthy is None:
             return place()
         for share in _BAD_SHARES:
@@ -166,11 +175,22 @@ class TrainingPlan(Plan):
         )
         # Rules by outer products leave the amplitude to the array; one of somebody else's may not say it.
         volts = float(getattr(rule, "volts_max", self.pulse_volts if rule.needs_samples else math.nan))
-        return Forecast(plan.cells, volts, round(pulses * plan.cells), seconds)
+        forecast = Forecast(plan.cells, volts, round(pulses * plan.cells), seconds)
+        asked = answer_plan(rule, spec, plan.used) if self.measure_answer and wants_small_steps(rule) else None
+        if asked is None:
+            return forecast
+        own = asked.forecast(spec)
+        return Forecast(
+            forecast.cells + own.cells, max(volts, own.volts_max), forecast.pulses + own.pulses, seconds + own.seconds
+        )
 
     def known(self, array: CrossbarArray) -> str:
         """Say how the chip answers the rule's pulses; refuse a rule that it is known not to suit."""
-        return require_answer(array, self.update_rule())
+        rule = self.update_rule()
+        said = require_answer(array, rule, self.floor(array.spec).used)
+        if self.measure_answer and measured_first(array, rule):
+            return f"{said}; the training measures it first (measure_answer), and its forecast has these pulses in it"
+        return said
 
 
 def require_torch() -> None:

@@ -16,7 +16,7 @@ from ...keeping.dataset import Axis, Variable
 from ...keeping.run import Run
 from ...measure.read_array import map_axes
 from ..layers.weight_mapping import FloorPlan
-from ..rules.answers import require_answer
+from ..rules.answers import measure_answer, require_answer
 from .training_plan import TrainingPlan
 
 if TYPE_CHECKING:
@@ -225,7 +225,9 @@ def train_in_units(
         work.hold("history", history)
         losses[:] = history.losses.tolist()
         if begin("start"):
-            if told := require_answer(array, trainer.rule):
+            taken = trainer.weights.used | ~keep.chip.healthy_of(array)
+            ask = measure_answer if plan.measure_answer else require_answer
+            if told := ask(array, trainer.rule, taken):
                 keep.tell(told)
             trainer.start()
             work.done("", 0)

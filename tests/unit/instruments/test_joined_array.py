@@ -529,12 +529,14 @@ def test_outer_products_reach_the_board_of_each_piece(tmp_path: Path) -> None:
             board.update_reset_gate(5.0)
             board.seed_updates(1)
         weights = ArrayWeights(array, plan(LayerRequest("w", 16, 8, "stacked")))
-        rule = OuterProduct(rate=0.05, step=0.18e-6)
+        rule = OuterProduct(rate=0.05, step=0.18e-6, width=200e-9)
         weights.read(64)
         old = weights.weights("w")
         rng = np.random.default_rng(3)
         x, d = (rng.uniform(-1, 1, (40, n)).astype(np.float32) for n in (16, 8))
+        costs = [board.cost.transactions for board in array.boards]
         rule.apply(weights, {}, {"w": [(x, d)]})
+        assert [board.cost.transactions - cost for board, cost in zip(array.boards, costs, strict=True)] == [1, 1]
         weights.read(64)
         moved, wanted = weights.weights("w") - old, -0.05 * x.T @ d
         for tile in weights.plan.tiles:

@@ -294,9 +294,9 @@ def test_outer_products_take_the_optimisers_learning_rate_clipped_and_added_up(s
     given: list[tuple[str, float]] = []
 
     class Noted(OuterProduct):
-        def give(self, weights: Any, layer: str, x: Any, d: Any, rate: float) -> None:
-            given.append((layer, rate * np.outer(x, d)))
-            super().give(weights, layer, x, d, rate)
+        def products(self, weights: Any, layer: str, x: Any, d: Any, rate: Any) -> Any:
+            given.extend((layer, rate * np.outer(one, error)) for one, error in zip(x, d, strict=True))
+            return super().products(weights, layer, x, d, rate)
 
     converted = convert(small_network(), steps, rule=Noted(step=STEP), program="read")
     model = converted.model

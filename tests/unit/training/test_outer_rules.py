@@ -15,7 +15,8 @@ from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.errors import UnsupportedError
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor
-from xbarlab.protocols.training.rules.outer_rules import OuterProduct, StreamingEigenupdate, TikiTaka
+from xbarlab.protocols.training.rules.outer_rules import OuterProduct, StreamingEigenupdate
+from xbarlab.protocols.training.rules.tiki_taka import TikiTaka
 from xbarlab.runbooks.stations import open_bench
 
 STEP, SIEMENS = 0.002 * 90e-6, 100e-6
@@ -25,11 +26,6 @@ STEP, SIEMENS = 0.002 * 90e-6, 100e-6
 def array(tmp_path: Path) -> Iterator[Any]:
     with open_bench(write_bench(tmp_path, "soft_bounds_1t1r")) as bench:
         board: Any = bench.array
-        board.update_width(200e-9)
-        board.update_set_volts(1.2)
-        board.update_reset_volts(1.2)
-        board.update_set_gate(1.2)
-        board.update_reset_gate(5.0)
         board.seed_updates(1)
         yield board
 
@@ -59,7 +55,7 @@ def test_pulsed_sgd_moves_by_rate_times_x_times_error(array: Any) -> None:
     spread = 2 * STEP / SIEMENS * np.sqrt(40 * 31 * 0.05)
     assert weights.weights("w") - old == pytest.approx(wanted, abs=4 * spread)
     assert np.corrcoef((weights.weights("w") - old).ravel(), wanted.ravel())[0, 1] > 0.94
-    assert spent.transactions == 40 * rule.step_cost(weights.plan).transactions
+    assert spent.transactions == rule.step_cost(weights.plan).transactions == 1
     assert spent.slots == 40 * 4 * 31
 
 
@@ -78,7 +74,7 @@ def test_eigenupdate_is_the_best_of_its_rank_and_writes_per_batch(array: Any) ->
     weights.read(64)
     old, before = weights.weights("w"), array.cost
     rule.apply(weights, {}, {"w": [(x, d)]})
-    assert (array.cost - before).transactions == 2 == rule.step_cost(weights.plan).transactions
+    assert (array.cost - before).transactions == 1 == rule.step_cost(weights.plan).transactions
     weights.read(64)
     moved = weights.weights("w") - old
     wanted = -0.02 * left * size @ right.T
@@ -87,7 +83,9 @@ def test_eigenupdate_is_the_best_of_its_rank_and_writes_per_batch(array: Any) ->
 
 def test_tiki_taka_moves_c_by_what_gathers_on_a(array: Any) -> None:
     weights = on(array, LayerRequest("c", 4, 5, "stacked"), LayerRequest("a", 4, 5, "stacked"))
-    rule = TikiTaka(rate=0.1, step=STEP, fast={"c": "a"}, every=1, transfer_rate=20.0)
+    rule = TikiTaka(
+        rate=0.1, step=STEP, fast={"c": "a"}, every=1, pulses_max=1, transfer_rate=20.0 * 2.0 * STEP / SIEMENS
+    )
     rule.start(weights, np.random.default_rng(0))
     old = weights.weights("c")
     x, d = np.ones((60, 4), np.float32), np.array([[1, -1, 1, 0, -1]] * 60, np.float32)

@@ -22,9 +22,14 @@ from xbarlab.protocols.training.convert import convert  # noqa: E402
 from xbarlab.protocols.training.layers.array_layers import ArrayLinear  # noqa: E402
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor  # noqa: E402
-from xbarlab.protocols.training.rules.answers import answer_plan, require_answer  # noqa: E402
+from xbarlab.protocols.training.rules.answers import (  # noqa: E402
+    answer_plan,
+    measure_answer,
+    require_answer,
+)
 from xbarlab.protocols.training.rules.by_name import name_of  # noqa: E402
 from xbarlab.protocols.training.rules.equal_pulses import Manhattan  # noqa: E402
+from xbarlab.protocols.training.steps.train_convlstm_sequence import ConvLstmPlan  # noqa: E402
 from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402
 from xbarlab.runbooks.stations import open_bench  # noqa: E402
 
@@ -108,7 +113,61 @@ def test_names_of_rules() -> None:
 
 def test_a_rule_that_names_no_pulses_is_asked_nothing(tmp_path: Path) -> None:
     with open_bench(write_bench(tmp_path, "soft_bounds_1t1r")) as bench:
-        assert require_answer(bench.array, _made("outer_product")) == ""
+        assert require_answer(bench.array, object()) == ""
+
+
+@pytest.mark.parametrize("name", ["manhattan", "outer_product", "tiki_taka"])
+def test_a_training_measures_what_it_does_not_know_beside_its_weights(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XBARLAB_WEAR", str(tmp_path / "wear.sqlite"))
+    with open_bench(write_bench(tmp_path, "soft_bounds_1t1r")) as bench:
+        array, rule = bench.array, _made(name)
+        taken = np.zeros((16, 12), dtype=bool)
+        taken[:8] = True
+        before = array.cost.pulses
+        assert "not measured" in require_answer(array, rule, taken)
+        assert array.cost.pulses == before
+        assert rule.siemens == rule.usual_step
+        said = measure_answer(array, rule, taken)
+        assert f"rule {name}: one SET of 1.2 V" in said
+        spent = array.cost.pulses - before
+        plan = answer_plan(rule, array.spec, taken)
+        assert plan is not None
+        assert 0 < spent <= plan.forecast(array.spec).pulses
+        assert rule.siemens == pytest.approx(STEP, rel=0.1), "the step is what was measured"
+        maps = bench.wear.maps()
+        assert maps["pulses"][8:].sum() == spent
+        assert not maps["pulses"][:8].any(), "cells of weights are left alone"
+        before = array.cost.pulses
+        assert measure_answer(array, _made(name), taken) == said, "known: not measured again"
+        assert array.cost.pulses == before
+
+
+def test_convert_says_what_would_tell_and_measures_when_it_is_asked_to(tmp_path: Path) -> None:
+    with open_bench(write_bench(tmp_path, "soft_bounds_1t1r")) as bench:
+        pulses = bench.array.cost.pulses
+        told = convert(nn.Linear(3, 2), bench.array, rule=_made("manhattan"), program="read").report.answer
+        assert "is not measured: step pulse_answer with rule manhattan would tell, by " in told
+        assert bench.array.cost.pulses == pulses
+        rule = _made("manhattan")
+        told = convert(nn.Linear(3, 2), bench.array, rule=rule, program="read", measure=True).report.answer
+        assert "it can learn with these" in told
+        assert bench.array.cost.pulses > pulses
+        assert rule.siemens == pytest.approx(STEP, rel=0.1)
+
+
+def test_a_forecast_has_the_measuring_pulses(tmp_path: Path) -> None:
+    with open_bench(write_bench(tmp_path, "soft_bounds_1t1r", size=(128, 64))) as bench:
+        spec = bench.array.spec
+        plans = [ConvLstmPlan(rule="manhattan", measure_answer=measure) for measure in (True, False)]
+        asked, plain = (plan.forecast(spec) for plan in plans)
+        own = answer_plan(plans[0].update_rule(), spec)
+        assert own is not None
+        assert asked.pulses - plain.pulses == own.forecast(spec).pulses
+        assert "the training measures it first (measure_answer)" in plans[0].known(bench.array)
+        two_pulse = [ConvLstmPlan(measure_answer=measure).forecast(spec) for measure in (True, False)]
+        assert two_pulse[0] == two_pulse[1], "the gate sets how far its pulses go"
 
 
 RUNBOOK = """---

@@ -14,6 +14,7 @@ from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.training.rules.by_name import make_rule
 from xbarlab.protocols.training.rules.equal_pulses import Manhattan, MixedPrecision, RowParallel
 from xbarlab.protocols.training.rules.outer_rules import OuterProduct, StreamingEigenupdate
+from xbarlab.protocols.training.rules.tiki_taka import TikiTaka
 from xbarlab.protocols.training.rules.update_rules import TwoPulse
 from xbarlab.protocols.training.steps.training_plan import TrainingPlan
 
@@ -24,6 +25,7 @@ KINDS = {
     "row_parallel": RowParallel,
     "outer_product": OuterProduct,
     "streaming_eigenupdate": StreamingEigenupdate,
+    "tiki_taka": TikiTaka,
 }
 
 

@@ -15,7 +15,6 @@ torch = pytest.importorskip("torch")
 from support.training_bench import write_bench  # noqa: E402
 from xbarlab.common.errors import RefusedError  # noqa: E402
 from xbarlab.instruments.abilities import Multiplies  # noqa: E402
-from xbarlab.instruments.capabilities import PulseMap  # noqa: E402
 from xbarlab.instruments.errors import UnsupportedError  # noqa: E402
 from xbarlab.mockhw.bench.bench import bench_for  # noqa: E402
 from xbarlab.protocols.keeping.run import Run  # noqa: E402
@@ -236,6 +235,8 @@ def test_what_the_array_cannot_do_is_said(tmp_path: Path, wanted: dict[str, str]
             {"rule": "streaming_eigenupdate", "pulse_step": 0.18e-6},
             marks=pytest.mark.slow,  # takes a sample at a time through a decomposition
         ),
+        pytest.param("soft_bounds_1t1r", {"rule": "outer_product", "pulse_step": 0.18e-6}, marks=pytest.mark.slow),
+        pytest.param("soft_bounds_1t1r", {"rule": "tiki_taka", "pulse_step": 0.18e-6}, marks=pytest.mark.slow),
         ("gate_voltage_1t1r", {"rule": "two_pulse", "feedback": True, "start_spread": 0.1, "gate_start": 1.15}),
         ("gate_voltage_1t1r", {"rule": "two_pulse", "backward": "array", "start_spread": 0.1, "gate_start": 1.15}),
     ],
@@ -249,12 +250,6 @@ def test_every_rule_trains_by_its_name_in_the_step(tmp_path: Path, profile: str,
         **{"gate_start": 1.0, **wanted},
     )  # fmt: skip
     with open_bench(write_bench(tmp_path, profile, size=(128, 64))) as bench:
-        for name, value in (("width", 200e-9), ("set_volts", 1.2), ("reset_volts", 1.2), ("set_gate", 1.2)):
-            bench.array.parameters[f"update_{name}"](value)  # what outer products drive with; others do not care
-        bench.array.parameters["update_reset_gate"](5.0)
-        if wanted["rule"] == "streaming_eigenupdate":  # takes the cells as they are: here, all alike
-            count = np.random.default_rng(0).integers(0, 200, (128, 64))
-            bench.array.pulse(PulseMap(bench.array.spec.whole, 1.2, 200e-9, 1.2, count))
         result = train_convlstm_sequence(bench.array, plan, None)
     assert len(result.record.losses) == 20
     assert np.median(result.record.losses[-5:]) < np.median(result.record.losses[:5])

@@ -1,0 +1,85 @@
+"""How many equal steps a cell's range must hold for rules that count them: accuracy against the size of one step.
+
+    python tests/benchmarks/study_steps.py [--seeds 2] [--minutes 10] [--resume FILE]
+
+The 850-weight network of the runbook, 150 updates of eight examples, on simulated step devices of 30 % spread whose
+step is varied; the range is that of the shipped station, 180 µS. A case takes 3 to 10 s of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.training_bench import write_bench
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.training.steps.train_convlstm_sequence import ConvLstmPlan, train_convlstm_sequence
+from xbarlab.runbooks.stations import open_bench
+
+STEPS = (2, 4, 8, 16, 64, 250, 1000, 4000, 16000)
+RULES = {"manhattan": 0.005, "mixed_precision": 0.01}
+RANGE, HALF = 180e-6, 1.0  # of the shipped station: what it is in conductance, and half of it in weights
+
+
+def measure(rule: str, steps: int, seed: int) -> float:
+    """Return the accuracy on the test set."""
+    size = 2.0 * HALF / steps
+    changes = {"law": "soft_bounds", "dw_min": size, "dw_min_d2d": 0.3, "dw_min_c2c": 0.3, "w_max_d2d": 0.3,
+               "w_min_d2d": 0.3, "read_noise": 0.002}  # fmt: skip
+    plan = ConvLstmPlan(
+        rule=rule, rate=RULES[rule], epochs=1, train_examples=1200, batch=8, test_examples=500, evaluations=1,
+        twin=False, measure_answer=False, pulse_step=RANGE / steps, start_pulses=max(1, round(0.15 * steps)),
+        checkpoint_every=150,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        station = write_bench(Path(folder), "soft_bounds_1t1r", changes=changes, size=(128, 64))
+        with open_bench(station, seed=seed) as bench:
+            got = train_convlstm_sequence(bench.array, plan, Run(None, seed=seed, quiet=True))
+            return float(got.metrics()["test_accuracy"])
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=10.0, help="no case is begun after that")
+    parser.add_argument("--resume", type=Path, default=None, help="JSON lines that are kept, and gone on from")
+    asked = parser.parse_args()
+    resume: Path | None = asked.resume
+    done: dict[tuple[str, int, int], float] = {}
+    if resume is not None and resume.is_file():
+        for line in resume.read_text(encoding="utf-8").splitlines():
+            one: dict[str, Any] = json.loads(line)
+            done[one["rule"], one["steps"], one["seed"]] = one["accuracy"]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XBARLAB_WEAR"] = folder
+        for case in [(r, s, n) for n in range(1, asked.seeds + 1) for s in STEPS for r in RULES]:
+            if case in done or time.monotonic() - began > 60.0 * asked.minutes:
+                continue
+            done[case] = measure(*case)
+            if resume is not None:
+                with resume.open("a", encoding="utf-8") as file:
+                    rule, steps, seed = case
+                    kept = {"rule": rule, "steps": steps, "seed": seed, "accuracy": done[case]}
+                    file.write(json.dumps(kept) + "\n")
+    print("| steps over the range | step / range | " + " | ".join(RULES) + " |")
+    print("|---|---|" + "---|" * len(RULES))
+    for steps in STEPS:
+        found = [[done[r, steps, n] for n in range(1, asked.seeds + 1) if (r, steps, n) in done] for r in RULES]
+        told = (f"{np.median(one):.1%} ({min(one):.1%} … {max(one):.1%})" if one else "not run" for one in found)
+        print(f"| {steps:,} | {1.0 / steps:.2g} | {' | '.join(told)} |")
+
+
+if __name__ == "__main__":
+    main()
