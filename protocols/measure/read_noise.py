@@ -103,7 +103,7 @@ class ReadNoiseResult:
         cell = np.repeat(np.arange(len(self.cells)), self.time.shape[1])
         where = np.asarray(self.cells)
         floor = np.full(self.time.shape, np.nan)
-        points = min(floor.shape[1], self.traces.floor.shape[1])
+        points = min(self.time.shape[1], self.traces.floor.shape[1])
         floor[:, :points] = self.traces.floor[:, :points]
         return DataFrame(
             {

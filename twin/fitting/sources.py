@@ -47,8 +47,8 @@ def read_data(
     left_out = [one for one in found if one.kind not in REPLAYS]
     found = [one for one in found if one.kind in REPLAYS]
     if left_out and not found:
-        named = ", ".join(f"{one.id} ({one.kind})" for one in left_out)
-        raise RefusedError(f"no model does again what was measured: {named}; a fit takes {', '.join(REPLAYS)}")
+        told = ", ".join(f"{one.id} ({one.kind})" for one in left_out)
+        raise RefusedError(f"no model does again what was measured: {told}; a fit takes {', '.join(REPLAYS)}")
     if not found:
         raise RefusedError("there is no data to fit on: give a description file, or the folder of a run")
     taken: set[str] = set()

@@ -80,7 +80,8 @@ def numbers_of(plan: type[BaseModel], found: dict[str, Any]) -> dict[str, Any]:
 
 
 WITHOUT_UNIT = {
-    "noise", "bad_share", "factor", "share", "outer_rate", "rate", "rate_end", "momentum", "min_ratio", "drive", "symbol_rate",
+    "noise", "bad_share", "factor", "share", "outer_rate", "rate", "rate_end", "momentum", "min_ratio", "drive",
+    "symbol_rate",
 }  # fmt: skip
 
 
