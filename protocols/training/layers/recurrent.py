@@ -34,9 +34,9 @@ class Recurrence(nn.Module):
     def __init__(
         self,
         cell: RecurrentCell,
-        product: ArrayLinear,
+        product: ArrayLinear | nn.Linear,
         *,
-        of_state: ArrayLinear | None = None,
+        of_state: ArrayLinear | nn.Linear | None = None,
         projection: ArrayLinear | None = None,
         extra: ExtraInput | None = None,
         reverse: bool = False,
@@ -62,13 +62,13 @@ class Recurrence(nn.Module):
         state : tensors [sizes[0], size] of the cell, and those of ``extra`` behind them, which start anew if missing
         """
         batch = sizes[0]
-        if self.plain and sizes[-1] == batch:
+        if self.plain and sizes[-1] == batch and isinstance(self.product, ArrayLinear):
             x = data.reshape(len(sizes), batch, data.shape[1])
             out, last = unrolled_lstm(self.product, x.flip(0) if self.reverse else x, state[0], state[1])
             end = out[-1], last
             return (out.flip(0) if self.reverse else out).reshape(len(data), out.shape[2]), end
         state = self._whole(state)
-        given = self.product(data) if self.of_state is not None else None
+        given: Tensor | None = self.product(data) if self.of_state is not None else None
         starts = [0]
         for size in sizes:
             starts.append(starts[-1] + size)
@@ -151,7 +151,9 @@ class ArrayRecurrent(nn.Module):
     @property
     def product(self) -> ArrayLinear:
         """What multiplies the inputs, and the state unless the cell takes it apart."""
-        return self.recurrence.product
+        product = self.recurrence.product
+        assert isinstance(product, ArrayLinear)
+        return product
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return what goes out [steps, batch, hidden] and the last state of ``x`` [steps, batch, features]."""
@@ -159,11 +161,32 @@ class ArrayRecurrent(nn.Module):
             self.product.check_input(x)  # says what is wrong with it
         if x.ndim != 3 or x.shape[0] < 1 or x.shape[2] != self.features:
             raise RefusedError(f"layer {self.layer!r} takes [steps, batch, {self.features}], not {list(x.shape)}")
-        steps, batch = x.shape[:2]
-        if state is None:
-            state = self.recurrence.cell.start(batch, self.hidden)
-        out, last = self.recurrence(x.reshape(steps * batch, self.features), [batch] * steps, state)
-        return out.reshape(steps, batch, out.shape[1]), last
+        return _over_steps(self.recurrence, x, self.hidden, state)
+
+
+class TwinRecurrent(nn.Module):
+    """The float twin of :class:`ArrayRecurrent`: the same cell between products of ``nn.Linear``."""
+
+    def __init__(
+        self, features: int, hidden: int, *, bias: bool, cell: RecurrentCell, extra: ExtraInput | None = None
+    ) -> None:
+        super().__init__()
+        self.hidden, outputs = hidden, cell.outputs(hidden)
+        product = nn.Linear(features if cell.apart else features + hidden, outputs, bias=bias)
+        of_state = nn.Linear(hidden, outputs, bias=bias) if cell.apart else None
+        self.recurrence = Recurrence(cell, product, of_state=of_state, extra=extra)
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return what the layer on an array does."""
+        return _over_steps(self.recurrence, x, self.hidden, state)
+
+
+def _over_steps(recurrence: Recurrence, x: Tensor, hidden: int, state: State | None) -> tuple[Tensor, State]:
+    """Return what goes out [steps, batch, hidden] and the last state of ``x`` [steps, batch, features]."""
+    steps, batch, features = x.shape
+    start = recurrence.cell.start(batch, hidden) if state is None else state
+    out, last = recurrence(x.reshape(steps * batch, features), [batch] * steps, start)
+    return out.reshape(steps, batch, out.shape[1]), last
 
 
 @dataclass(frozen=True)
@@ -266,6 +289,7 @@ class TorchLikeRecurrent(_TorchLike):
     def _check(self, x: Any, dims: int | None) -> None:
         first = self.layers[0]
         assert isinstance(first, Recurrence)
+        assert isinstance(first.product, ArrayLinear)
         if not isinstance(x, Tensor) or x.dtype != torch.float32:
             first.product.check_input(x)  # says what is wrong with it
         if x.ndim not in ((2, 3) if dims is None else (dims,)) or x.shape[-1] != self.sizes.input_size:
@@ -297,6 +321,7 @@ class TorchLikeCell(_TorchLike):
         """Return the next state of ``input`` [batch, features] or [features]."""
         first = self.layers[0]
         assert isinstance(first, Recurrence)
+        assert isinstance(first.product, ArrayLinear)
         if not isinstance(input, Tensor) or input.dtype != torch.float32:  # pyright: ignore[reportUnnecessaryIsInstance]
             first.product.check_input(input)
         if input.ndim not in (1, 2) or input.shape[-1] != self.sizes.input_size:
