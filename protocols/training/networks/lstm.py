@@ -9,6 +9,8 @@ from ..layers.array_layers import ArrayLinear
 from ..layers.array_weights import ArrayWeights
 from ..layers.recurrent import ArrayRecurrent
 
+State = tuple[Tensor, Tensor]
+
 
 class LstmRegressor(nn.Module):
     """One LSTM and one output per step; a bias on both layers. ``sigmoid`` as published, otherwise linear.
@@ -48,9 +50,9 @@ class TwinLstm(nn.Module):
         self.bias = bias
         self.lstm = nn.LSTM(features + int(bias), hidden, bias=False)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Return what ``nn.LSTM`` does."""
-        return self.lstm(torch.cat([x, torch.ones_like(x[..., :1])], -1) if self.bias else x)
+        return self.lstm(torch.cat([x, torch.ones_like(x[..., :1])], -1) if self.bias else x, state)
 
 
 def array_regressor(weights: ArrayWeights, features: int, *, sigmoid: bool) -> LstmRegressor:

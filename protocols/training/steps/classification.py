@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +14,23 @@ from ....instruments.capabilities import CrossbarArray
 from ...keeping.run import Run
 from ..tasks.labelled import Examples, LabelledData
 from ..threads import one_thread
-from .training_plan import TrainingPlan, make_optimiser, outer_optimiser
-from .training_record import TrainingRecord, train_in_units
+from .batches import BatchPlan, train_in_batches
+from .training_record import TrainingRecord
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import Tensor, nn
 
     from ....analysis.report.report import Section
-    from ..layers.array_weights import ArrayWeights
 
 # Examples of one message at an evaluation, and those behind the curve and the training accuracy.
 _CHUNK, _CURVE, _TRAIN = 500, 1000, 10_000
 RIVALS = {"float_twin_accuracy": "its float twin", "majority_accuracy": "chance, the commonest class"}
 
 
-class ClassifierPlan(TrainingPlan):
+class ClassifierPlan(BatchPlan):
     """Epochs of batches; a softmax over the last layer."""
 
-    epochs: int = Field(default=2, ge=1, description="passes over the training set")
-    batch: int = Field(default=50, ge=1, description="examples per update")
-    optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="rmsprop", description="on the host")
-    rate: float = Field(default=0.01, gt=0, description="learning rate")
-    rate_end: float = Field(
-        default=1.0, gt=0, le=1, description="learning rate of the last step, as a share of the first; a straight line"
-    )
-    momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum of the host's RMSprop or SGD")
     train_examples: int | None = Field(default=None, ge=1, description="only the first so many train; all by default")
     test_examples: int | None = Field(default=None, ge=1, description="only the first so many test; all by default")
     evaluations: int = Field(default=3, ge=1, description="passes over the test set behind the accuracy, its median")
@@ -54,29 +44,9 @@ class ClassifierPlan(TrainingPlan):
         """Return the task's data, all of them."""
         raise NotImplementedError
 
-    def network(self, weights: ArrayWeights) -> nn.Module:
-        """Return the network on the array."""
-        raise NotImplementedError
-
-    def twin_network(self, seed: int) -> nn.Module:
-        """Return its float twin."""
-        raise NotImplementedError
-
-    def vectors_per_example(self) -> int:
-        """Return the products of one example."""
-        raise NotImplementedError
-
-    def steps_per_epoch(self) -> int:
-        """Return the updates of one epoch."""
-        return -(-len(self.data().train.first(self.train_examples)) // self.batch)
-
-    def steps_max(self) -> int:
-        """Return all updates."""
-        return self.epochs * self.steps_per_epoch()
-
-    def vectors_per_step(self) -> int:
-        """Return the vectors of one batch."""
-        return self.batch * self.vectors_per_example()
+    def examples(self) -> int:
+        """Return the training examples there are, or as many as are wanted."""
+        return len(self.data().train.first(self.train_examples))
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse missing data too."""
@@ -163,59 +133,27 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
     import torch
     from torch.nn import functional
 
-    from ..layers.array_weights import ArrayWeights
-    from ..trainer import ArrayTrainer
-
     keep, data = Run.of(run), plan.data()
     train, test = data.train.first(plan.train_examples), data.test.first(plan.test_examples)
     inputs, label = [torch.from_numpy(one) for one in train.inputs], torch.from_numpy(train.label)
-    per_epoch, total, losses = plan.steps_per_epoch(), plan.steps_max(), list[float]()
-
-    def loss(model: nn.Module, index: Tensor, wanted: Tensor) -> Tensor:
-        return functional.cross_entropy(model(*(one[index] for one in inputs)), wanted)
-
-    def batch_of(step: int) -> Tensor:
-        order = _order(keep.seed, step // per_epoch, len(train))
-        at = step % per_epoch * plan.batch
-        return torch.from_numpy(order[at : at + plan.batch])
-
-    def rate_of(step: int) -> float:
-        return plan.rate * (1.0 + (plan.rate_end - 1.0) * step / max(1, total - 1))
-
-    floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
-    weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
-    net = plan.network(weights)
-    make, rule = make_optimiser(plan.optimiser, plan.rate, plan.momentum), plan.update_rule()
-    trainer = ArrayTrainer(
-        net, weights, rule, outer_optimiser(plan.outer_rate) if rule.needs_samples else make, loss,
-        seed=keep.seed, read_average=plan.read_average, reverse=plan.backward == "array",
-    )  # fmt: skip
-
-    def advance(step: int) -> dict[str, float]:
-        share = rate_of(step) / plan.rate
-        trainer.optimiser.param_groups[0]["lr"] = share * (plan.outer_rate if rule.needs_samples else plan.rate)
-        index = batch_of(step)
-        losses.append(trainer.step(index, label[index]))
-        return {"train_loss": losses[-1]}
-
     seen = test.first(_CURVE)
+    passes = [f"pass {number}" for number in range(plan.evaluations)]
 
-    def twin() -> dict[str, Any]:
-        trained = _trained_twin(plan.twin_network(keep.seed), make, loss, total, batch_of, rate_of, label)
-        return {"accuracy": accuracy(trained, test)}
+    def loss(model: nn.Module, index: Tensor, step: int) -> Tensor:
+        del step
+        return functional.cross_entropy(model(*(one[index] for one in inputs)), label[index])
 
-    passes = {f"pass {number}": lambda: {"taken": classes(net, test)} for number in range(plan.evaluations)}
-    record = train_in_units(
-        keep, trainer, plan, advance, losses,
+    record = train_in_batches(
+        array, plan, keep, loss,
         curve_name="test_accuracy",
         curve_note=f"first {len(seen):,} of the test set" if len(seen) < len(test) else "",
         lines={"chance, the commonest class": data.majority_accuracy},
-        evaluate=lambda: accuracy(net, seen),
-        measure={
-            **passes,
+        evaluate=lambda net: accuracy(net, seen),
+        measure=lambda net: {
+            **{name: lambda: {"taken": classes(net, test)} for name in passes},
             "training set": lambda: {"accuracy": accuracy(net, train.first(_TRAIN))},
         },
-        compare={"twin": twin} if plan.twin else {},
+        measure_twin=lambda twin: {"accuracy": accuracy(twin, test)},
     )  # fmt: skip
     taken = [record.measured[name]["taken"] for name in passes]
     confusion = np.zeros((data.classes, data.classes), dtype=np.int64)
@@ -233,26 +171,6 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
     return ClassifierResult(title=title, record=record, data=data, confusion=confusion, figures=figures)
 
 
-def _trained_twin(
-    twin: nn.Module,
-    make: Callable[[list[Any]], Any],
-    loss: Callable[[nn.Module, Tensor, Tensor], Tensor],
-    total: int,
-    batch_of: Callable[[int], Tensor],
-    rate_of: Callable[[int], float],
-    label: Tensor,
-) -> nn.Module:
-    """Return the twin after the same steps on the host."""
-    optimiser = make(list(twin.parameters()))
-    for step in range(total):
-        optimiser.param_groups[0]["lr"] = rate_of(step)
-        index = batch_of(step)
-        optimiser.zero_grad()
-        loss(twin, index, label[index]).backward()  # pyright: ignore[reportUnknownMemberType]
-        optimiser.step()
-    return twin
-
-
 def classes(model: nn.Module, part: Examples) -> NDArray[np.int64]:
     """Return the class [examples] a model gives each example, multiplied on the array if that is where it is."""
     import torch
@@ -268,7 +186,3 @@ def classes(model: nn.Module, part: Examples) -> NDArray[np.int64]:
 def accuracy(model: nn.Module, part: Examples) -> float:
     """Return the fraction of examples a model recognises."""
     return float((classes(model, part) == part.label).mean())
-
-
-def _order(seed: int, epoch: int, size: int) -> NDArray[np.intp]:
-    return np.random.default_rng([seed, 0x0D, epoch]).permutation(size)

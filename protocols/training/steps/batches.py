@@ -1,0 +1,142 @@
+"""Train a network in situ by batches of examples, beside its float twin: the same whatever it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ....instruments.capabilities import CrossbarArray
+from ...keeping.run import Run
+from .training_plan import TrainingPlan, make_optimiser, outer_optimiser
+from .training_record import Measure, TrainingRecord, train_in_units
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..layers.array_weights import ArrayWeights
+
+BatchLoss = Callable[["nn.Module", "Tensor", int], "Tensor"]
+"""``(model, examples [batch] by their numbers, step) -> scalar``: of the network on the array and of its twin alike."""
+
+
+class BatchPlan(TrainingPlan):
+    """Epochs of batches."""
+
+    epochs: int = Field(default=2, ge=1, description="passes over the training set")
+    batch: int = Field(default=50, ge=1, description="examples per update")
+    optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="rmsprop", description="on the host")
+    rate: float = Field(default=0.01, gt=0, description="learning rate")
+    rate_end: float = Field(
+        default=1.0, gt=0, le=1, description="learning rate of the last step, as a share of the first; a straight line"
+    )
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum of the host's RMSprop or SGD")
+
+    def network(self, weights: ArrayWeights) -> nn.Module:
+        """Return the network on the array."""
+        raise NotImplementedError
+
+    def twin_network(self, seed: int) -> nn.Module:
+        """Return its float twin."""
+        raise NotImplementedError
+
+    def examples(self) -> int:
+        """Return how many examples an epoch has."""
+        raise NotImplementedError
+
+    def vectors_per_example(self) -> int:
+        """Return the products of one example."""
+        raise NotImplementedError
+
+    def steps_per_epoch(self) -> int:
+        """Return the updates of one epoch."""
+        return -(-self.examples() // self.batch)
+
+    def steps_max(self) -> int:
+        """Return all updates."""
+        return self.epochs * self.steps_per_epoch()
+
+    def vectors_per_step(self) -> int:
+        """Return the vectors of one batch."""
+        return self.batch * self.vectors_per_example()
+
+
+def train_in_batches(
+    array: CrossbarArray,
+    plan: BatchPlan,
+    keep: Run,
+    loss: BatchLoss,
+    *,
+    curve_name: str,
+    curve_note: str = "",
+    lines: Mapping[str, float] | None = None,
+    evaluate: Callable[[nn.Module], float],
+    measure: Callable[[nn.Module], Mapping[str, Measure]],
+    measure_twin: Callable[[nn.Module], Mapping[str, Any]],
+) -> TrainingRecord:
+    """Train a plan's network on the array, and its twin on the host; a unit of work is ``checkpoint_every`` steps.
+
+    Parameters
+    ----------
+    loss : of one batch
+    curve_name, curve_note, lines : as of ``train_in_units``
+    evaluate : gives of the network on the array what the curve shows
+    measure : names what is measured of the trained network on the array, a unit of work each
+    measure_twin : gives what is measured of the trained twin; the record has it as ``twin``
+    """
+    import torch
+
+    from ..layers.array_weights import ArrayWeights
+    from ..trainer import ArrayTrainer
+
+    examples, per_epoch, total = plan.examples(), plan.steps_per_epoch(), plan.steps_max()
+    losses = list[float]()
+
+    def batch_of(step: int) -> Tensor:
+        order = _order(keep.seed, step // per_epoch, examples)
+        at = step % per_epoch * plan.batch
+        return torch.from_numpy(order[at : at + plan.batch])
+
+    def rate_of(step: int) -> float:
+        return plan.rate * (1.0 + (plan.rate_end - 1.0) * step / max(1, total - 1))
+
+    floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
+    weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
+    net = plan.network(weights)
+    make, rule = make_optimiser(plan.optimiser, plan.rate, plan.momentum), plan.update_rule()
+    trainer = ArrayTrainer(
+        net, weights, rule, outer_optimiser(plan.outer_rate) if rule.needs_samples else make,
+        lambda model, index, step: loss(model, index, int(step)),
+        seed=keep.seed, read_average=plan.read_average, reverse=plan.backward == "array",
+    )  # fmt: skip
+
+    def advance(step: int) -> dict[str, float]:
+        share = rate_of(step) / plan.rate
+        trainer.optimiser.param_groups[0]["lr"] = share * (plan.outer_rate if rule.needs_samples else plan.rate)
+        losses.append(trainer.step(batch_of(step), torch.tensor(step)))
+        return {"train_loss": losses[-1]}
+
+    def twin() -> Mapping[str, Any]:
+        model = plan.twin_network(keep.seed)
+        optimiser = make(list(model.parameters()))
+        for step in range(total):
+            optimiser.param_groups[0]["lr"] = rate_of(step)
+            optimiser.zero_grad()
+            loss(model, batch_of(step), step).backward()  # pyright: ignore[reportUnknownMemberType]
+            optimiser.step()
+        return measure_twin(model)
+
+    return train_in_units(
+        keep, trainer, plan, advance, losses,
+        curve_name=curve_name, curve_note=curve_note, lines=lines,
+        evaluate=lambda: evaluate(net),
+        measure=measure(net),
+        compare={"twin": twin} if plan.twin else {},
+    )  # fmt: skip
+
+
+def _order(seed: int, epoch: int, size: int) -> NDArray[np.intp]:
+    return np.random.default_rng([seed, 0x0D, epoch]).permutation(size)
