@@ -30,4 +30,16 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "steps": (COUNT, "updates that training wrote into the array"),
     "transactions_per_step": ("", "messages that made the array act, per update with its products and read-back"),
     "pulses_per_step": ("", "pulses given to cells per update, all cells together"),
+    "slots_per_step": ("", "time slots of the array per update, its products, pulses and read-back"),
+    "products_per_step": (
+        "",
+        "input vectors multiplied by layers per update, forward and in a read-back by products",
+    ),
+    "steps_to_criterion": (COUNT, "updates at the first checkpoint whose test accuracy reached the plan's criterion"),
+    "float_twin_steps_to_criterion": (COUNT, "steps_to_criterion of the float twin"),
+    "retrieval_error": (
+        "",
+        "RMS error of a value read from the associative memory alone, over the RMS of those stored, one copy",
+    ),
+    "retrieval_exponent": ("", "slope of log retrieval error over log copies, 1 to 8; −0.5 is the law 1/√copies"),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ....common.errors import RefusedError
@@ -28,7 +29,7 @@ def bound(z: Tensor) -> Tensor:
 
 def complex_of(pairs: Tensor) -> Tensor:
     """Return [..., n] complex of [..., 2·n] real: real and imaginary part beside each other."""
-    return torch.view_as_complex(pairs.reshape(*pairs.shape[:-1], -1, 2))
+    return torch.view_as_complex(pairs.contiguous().reshape(*pairs.shape[:-1], -1, 2))
 
 
 def pairs_of(z: Tensor) -> Tensor:
@@ -42,7 +43,8 @@ class HolographicMemory(nn.Module):
     Parameters
     ----------
     size : complex numbers of a value
-    copies : each has the keys in a fixed order of its own, the first as they are
+    copies : each has the keys in a fixed order of its own, the first as they are. Up to ``size`` of them no two have a
+        number at the same place, so that what crosstalk adds to them is uncorrelated
     """
 
     orders: Tensor
@@ -54,7 +56,10 @@ class HolographicMemory(nn.Module):
         if size < 1:
             raise RefusedError(f"a memory of {size} complex numbers holds nothing: 1 or more")
         rng = np.random.default_rng(_ORDERS)
-        drawn = np.stack([np.arange(size), *(rng.permutation(size) for _ in range(copies - 1))])
+        ring = rng.permutation(size)
+        place = np.argsort(ring)
+        turned = [ring[(place + turn) % size] for turn in range(min(copies, size))]
+        drawn = np.stack([*turned, *(rng.permutation(size) for _ in range(copies - size))])
         self.size, self.copies = size, copies
         self.register_buffer("orders", torch.from_numpy(drawn), persistent=False)
 
@@ -68,7 +73,7 @@ class HolographicMemory(nn.Module):
         return kept + key[:, self.orders] * value[:, None]
 
     def read(self, trace: Tensor, key: Tensor) -> Tensor:
-        """Return [batch, size], averaged over the copies: a value comes back by the conjugate of what it was bound to."""
+        """Return [batch, size], averaged over the copies: the conjugate of a key gives back what was bound to it."""
         return (key[:, self.orders] * trace).mean(1)
 
 
@@ -103,6 +108,30 @@ class AssociativeCell(RecurrentCell):
         r_in, r_out, u = bound(complex_of(rest)).chunk(3, 1)
         trace = self.memory.written(state[1], r_in, i * u, f)
         return pairs_of(o * bound(self.memory.read(trace, r_out))), trace
+
+
+def retrieval_errors(size: int, copies: int, stored: int, draws: int, *, seed: int) -> NDArray[np.float64]:
+    """Return [draws]: RMS error of a value read from a memory alone, over the RMS of the values stored.
+
+    Values are normal, keys of modulus 1 at random angles; the value of the first key is read. Same values and keys for
+    every number of copies.
+
+    Parameters
+    ----------
+    stored : values in the memory
+    draws : memories
+    """
+    rng = np.random.default_rng([seed, 0xA5])
+    memory = HolographicMemory(size, copies)
+    angle = rng.uniform(0.0, 2.0 * np.pi, (stored, draws, size))
+    keys = torch.from_numpy(np.exp(1j * angle).astype(np.complex64))
+    parts = rng.standard_normal((2, stored, draws, size)) / np.sqrt(2.0)
+    values = torch.from_numpy((parts[0] + 1j * parts[1]).astype(np.complex64))
+    trace = memory.empty(draws)
+    for key, value in zip(keys, values, strict=True):
+        trace = memory.written(trace, key, value)
+    error = memory.read(trace, keys[0].conj()) - values[0]
+    return error.abs().square().mean(1).sqrt().numpy().astype(np.float64)
 
 
 class CopyNetwork(nn.Module):

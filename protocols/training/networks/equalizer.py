@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..layers.array_layers import ArrayLinear, ArrayLSTM
+from ..layers.array_layers import ArrayLinear
 from ..layers.array_weights import ArrayWeights
+from ..layers.recurrent import ArrayRecurrent
 from .lstm import State, TwinLstm
 
 SHARPNESS = 8.0
@@ -86,13 +87,11 @@ class FeedbackEqualizer(nn.Module):
 
 def array_equalizer(weights: ArrayWeights, window: int, decisions: int, levels: Tensor) -> FeedbackEqualizer:
     """Return the equalizer on layers ``lstm`` and ``dense`` of an array."""
-    lstm = ArrayLSTM(weights, "lstm", features=window + decisions, bias=True)
+    lstm = ArrayRecurrent(weights, "lstm", features=window + decisions, bias=True)
     return FeedbackEqualizer(lstm, ArrayLinear(weights, "dense", bias=True), levels, decisions)
 
 
 def twin_equalizer(window: int, decisions: int, hidden: int, levels: Tensor, *, seed: int) -> FeedbackEqualizer:
     """Return the equalizer's float twin, initialised at random."""
     torch.manual_seed(seed)
-    return FeedbackEqualizer(
-        TwinLstm(window + decisions, hidden, bias=True), nn.Linear(hidden, 1), levels, decisions
-    )
+    return FeedbackEqualizer(TwinLstm(window + decisions, hidden, bias=True), nn.Linear(hidden, 1), levels, decisions)

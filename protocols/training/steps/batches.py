@@ -76,6 +76,7 @@ def train_in_batches(
     evaluate: Callable[[nn.Module], float],
     measure: Callable[[nn.Module], Mapping[str, Measure]],
     measure_twin: Callable[[nn.Module], Mapping[str, Any]],
+    twin_curve: bool = False,
 ) -> TrainingRecord:
     """Train a plan's network on the array, and its twin on the host; a unit of work is ``checkpoint_every`` steps.
 
@@ -86,6 +87,7 @@ def train_in_batches(
     evaluate : gives of the network on the array what the curve shows
     measure : names what is measured of the trained network on the array, a unit of work each
     measure_twin : gives what is measured of the trained twin; the record has it as ``twin``
+    twin_curve : ``evaluate`` the twin at every checkpoint, too; ``twin`` then has ``curve`` and ``curve_step``
     """
     import torch
 
@@ -120,14 +122,17 @@ def train_in_batches(
         return {"train_loss": losses[-1]}
 
     def twin() -> Mapping[str, Any]:
-        model = plan.twin_network(keep.seed)
+        model, curve = plan.twin_network(keep.seed), list[tuple[int, float]]()
         optimiser = make(list(model.parameters()))
         for step in range(total):
             optimiser.param_groups[0]["lr"] = rate_of(step)
             optimiser.zero_grad()
             loss(model, batch_of(step), step).backward()  # pyright: ignore[reportUnknownMemberType]
             optimiser.step()
-        return measure_twin(model)
+            if twin_curve and ((step + 1) % plan.checkpoint_every == 0 or step + 1 == total):
+                curve.append((step + 1, evaluate(model)))
+        step_of, value = np.asarray(curve, dtype=np.float64).reshape(-1, 2).T
+        return {**measure_twin(model), "curve_step": step_of, "curve": value}
 
     return train_in_units(
         keep, trainer, plan, advance, losses,

@@ -102,7 +102,8 @@ class TrainingPlan(Plan):
 
     def measures(self) -> frozenset[str]:
         """Return what every training gives; tasks add theirs."""
-        return frozenset({"steps", "weights", "cells_used", "transactions_per_step", "pulses_per_step"})
+        cost = {"transactions_per_step", "slots_per_step", "pulses_per_step", "products_per_step"}
+        return frozenset({"steps", "weights", "cells_used", *cost})
 
     def layers(self) -> list[LayerRequest]:
         """Return the layers of the task's network."""

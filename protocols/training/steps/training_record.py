@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +41,7 @@ class TrainingRecord:
     conductance : [rows, cols] [S] of the block, as last read; ``travelled`` how far the cells moved in all [S].
     step_cost : what ``measured_steps`` steps cost, their products and read-back included.
     measured : what was measured after the last step, by unit of work.
+    products : vectors multiplied in the ``measured_steps``; not a number where it was not counted.
     """
 
     floor: FloorPlan
@@ -54,6 +56,13 @@ class TrainingRecord:
     step_cost: Cost
     measured_steps: int
     measured: dict[str, dict[str, NDArray[Any]]]
+    products: float = math.nan
+
+    @property
+    def twin_curve(self) -> tuple[FloatArray, FloatArray]:
+        """Updates [checkpoints] and what was measured of the float twin there; none where it was not."""
+        twin = self.measured.get("twin", {})
+        return np.asarray(twin.get("curve_step", np.empty(0))), np.asarray(twin.get("curve", np.empty(0)))
 
     def metrics(self) -> dict[str, float]:
         """Return what a step cost, and sizes."""
@@ -64,6 +73,8 @@ class TrainingRecord:
             "cells_used": float(self.floor.cells),
             "transactions_per_step": self.step_cost.transactions / n,
             "pulses_per_step": self.step_cost.pulses / n,
+            "slots_per_step": self.step_cost.slots / n,
+            "products_per_step": self.products / n,
         }
 
     def pictures(self, lines: Mapping[str, float]) -> list[tuple[str, Figure]]:
@@ -83,7 +94,8 @@ class TrainingRecord:
                 "Training loss before every update, and what was measured on the array at every checkpoint"
                 f"{', beside ' * bool(lines)}{' and '.join(lines)}.",
                 learning_curve(
-                    self.losses, self.curve_step, self.curve, name=self.curve_name, lines=lines, note=self.curve_note
+                    self.losses, self.curve_step, self.curve, name=self.curve_name, lines=lines, note=self.curve_note,
+                    twin=self.twin_curve,
                 ),
             ),
             ("Which cells hold which layer, and with which sign.", floor_plan_figure(
@@ -112,8 +124,14 @@ class TrainingRecord:
         cost = self.step_cost
         table = DataFrame(
             {
-                "per training step": ["transactions", "slots", "pulses", "chip time [ms]"],
-                "value": [cost.transactions / n, cost.slots / n, cost.pulses / n, 1e3 * cost.chip_seconds / n],
+                "per training step": ["transactions", "slots", "pulses", "vectors multiplied", "chip time [ms]"],
+                "value": [
+                    cost.transactions / n,
+                    cost.slots / n,
+                    cost.pulses / n,
+                    self.products / n,
+                    1e3 * cost.chip_seconds / n,
+                ],
             }
         )
         return "What one training step cost: products, pulses and the read-back.", table
@@ -131,9 +149,11 @@ class _History(ArrayState):
         self.since_best = 0
         self.spent: FloatArray = np.zeros(4)
         self.measured = 0
+        self.products = 0.0
 
-    def spend(self, cost: Cost) -> None:
-        """Take in what one step cost."""
+    def spend(self, cost: Cost, products: int) -> None:
+        """Take in what one step cost, and how many vectors it multiplied."""
+        self.products += products
         self.spent = self.spent + np.array([cost.transactions, cost.slots, cost.pulses, cost.chip_seconds])
         self.measured += 1
 
@@ -226,11 +246,11 @@ def train_in_units(
             if not begin(f"step {first}"):
                 continue
             for step in range(first, min(total, first + plan.checkpoint_every)):
-                before = array.cost
+                before, multiplied = array.cost, trainer.weights.products.total()
                 if advance(step) is None:
                     history.over = True
                     break
-                history.spend(array.cost - before)
+                history.spend(array.cost - before, trainer.weights.products.total() - multiplied)
                 work.moved(step + 1, f"loss {losses[-1]:.4g}{value_said}")
             last = len(losses)
             value = evaluate()
@@ -277,6 +297,7 @@ def train_in_units(
         step_cost=history.cost,
         measured_steps=history.measured,
         measured=measured,
+        products=history.products,
     )
 
 

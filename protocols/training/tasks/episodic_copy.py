@@ -33,8 +33,8 @@ def episodic_copy(*, symbols: int, items: int, delay: int, train: int, test: int
     """
     if symbols < 2 or items < 1 or delay < 0:
         raise RefusedError(
-            f"episodic copy of {items} items of {symbols} symbols over {delay} steps is nothing to learn: take 2 symbols "
-            "or more, 1 item or more, and a delay of 0 or more"
+            f"episodic copy of {items} items of {symbols} symbols over {delay} steps is nothing to learn: take 2 "
+            "symbols or more, 1 item or more, and a delay of 0 or more"
         )
     rng = np.random.default_rng([_DRAWN, symbols, items, delay])
     label = rng.integers(0, symbols, (train + test, items))
