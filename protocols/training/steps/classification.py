@@ -14,7 +14,7 @@ from ....instruments.capabilities import CrossbarArray, FloatArray
 from ...keeping.run import Run
 from ..tasks.labelled import Examples, LabelledData
 from ..threads import one_thread
-from .batches import BatchPlan, train_in_batches
+from .batches import BatchLoss, BatchPlan, train_in_batches, train_twin
 from .training_record import TrainingRecord
 
 if TYPE_CHECKING:
@@ -139,21 +139,13 @@ def train_classifier(array: CrossbarArray, plan: ClassifierPlan, run: Run | None
 
 
 def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: str) -> ClassifierResult:
-    import torch
-    from torch.nn import functional
-
     keep, data = Run.of(run), plan.data()
     train, test = data.train.first(plan.train_examples), data.test.first(plan.test_examples)
-    inputs, label = [torch.from_numpy(one) for one in train.inputs], torch.from_numpy(train.label)
     seen = test.first(_CURVE)
     passes = [f"pass {number}" for number in range(plan.evaluations)]
 
-    def loss(model: nn.Module, index: Tensor, step: int) -> Tensor:
-        del step
-        return functional.cross_entropy(model(*(one[index] for one in inputs)), label[index])
-
     record = train_in_batches(
-        array, plan, keep, loss,
+        array, plan, keep, _loss_of(train),
         curve_name="test_accuracy",
         curve_note=f"first {len(seen):,} of the test set" if len(seen) < len(test) else "",
         lines={"chance, the commonest class": data.majority_accuracy},
@@ -183,6 +175,29 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
         if plan.twin:
             figures["float_twin_steps_to_criterion"] = steps_to(plan.criterion, *record.twin_curve)
     return ClassifierResult(title=title, record=record, data=data, confusion=confusion, figures=figures)
+
+
+def learn_as_twin(plan: ClassifierPlan, seed: int) -> dict[str, FloatArray]:
+    """Train a plan's float twin alone; return its ``curve`` over ``curve_step``, as beside a training on the array."""
+    data = plan.data()
+    seen = data.test.first(plan.test_examples).first(_CURVE)
+    with one_thread():
+        loss = _loss_of(data.train.first(plan.train_examples))
+        return train_twin(plan, seed, loss, lambda twin: accuracy(twin, seen))[1]
+
+
+def _loss_of(train: Examples) -> BatchLoss:
+    """Return the cross entropy of a batch of ``train``."""
+    import torch
+    from torch.nn import functional
+
+    inputs, label = [torch.from_numpy(one) for one in train.inputs], torch.from_numpy(train.label)
+
+    def loss(model: nn.Module, index: Tensor, step: int) -> Tensor:
+        del step
+        return functional.cross_entropy(model(*(one[index] for one in inputs)), label[index])
+
+    return loss
 
 
 def steps_to(criterion: float, step: FloatArray, value: FloatArray) -> float:

@@ -40,8 +40,8 @@ class AssociativePlan(ClassifierPlan):
     tested: int = Field(default=500, ge=1, description="other sequences that are drawn to test on")
     optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="adam", description="on the host")
     rate: float = Field(default=0.03, gt=0, description="learning rate")
-    epochs: int = Field(default=10, ge=1, description="passes over the training set")
-    checkpoint_every: int = Field(default=40, ge=1, description="steps from one checkpoint to the next")
+    epochs: int = Field(default=7, ge=1, description="passes over the training set")
+    checkpoint_every: int = Field(default=20, ge=1, description="steps from one checkpoint to the next")
     criterion: float | None = Field(
         default=0.9, gt=0, le=1, description="test accuracy of a checkpoint from which on the task counts as learned"
     )
