@@ -108,6 +108,7 @@ def train_in_batches(
     measure: Callable[[nn.Module], Mapping[str, Measure]],
     measure_twin: Callable[[nn.Module], Mapping[str, Any]],
     twin_curve: bool = False,
+    compare: Mapping[str, Measure] | None = None,
 ) -> TrainingRecord:
     """Train a plan's network on the array, and its twin on the host; a unit of work is ``checkpoint_every`` steps.
 
@@ -119,6 +120,7 @@ def train_in_batches(
     measure : names what is measured of the trained network on the array, a unit of work each
     measure_twin : gives what is measured of the trained twin; the record has it as ``twin``
     twin_curve : ``evaluate`` the twin at every checkpoint, too; ``twin`` then has ``curve`` and ``curve_step``
+    compare : what else the host works out when the array is done with
     """
     import torch
 
@@ -151,7 +153,7 @@ def train_in_batches(
         curve_name=curve_name, curve_note=curve_note, lines=lines,
         evaluate=lambda: evaluate(net),
         measure=measure(net),
-        compare={"twin": twin} if plan.twin else {},
+        compare={**({"twin": twin} if plan.twin else {}), **(compare or {})},
     )  # fmt: skip
 
 

@@ -102,8 +102,8 @@ class TrainingPlan(Plan):
 
     def measures(self) -> frozenset[str]:
         """Return what every training gives; tasks add theirs."""
-        cost = {"transactions_per_step", "slots_per_step", "pulses_per_step", "products_per_step"}
-        return frozenset({"steps", "weights", "cells_used", *cost})
+        each = {f"{what}_per_step" for what in ("transactions", "slots", "reads", "pulses")}
+        return frozenset({"steps", "weights", "cells_used"}) | each
 
     def layers(self) -> list[LayerRequest]:
         """Return the layers of the task's network."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -40,8 +39,8 @@ class TrainingRecord:
     curve : [checkpoints], ``curve_step`` beside it; ``curve_name`` is the summary key of what, ``curve_note`` on what.
     conductance : [rows, cols] [S] of the block, as last read; ``travelled`` how far the cells moved in all [S].
     step_cost : what ``measured_steps`` steps cost, their products and read-back included.
+    step_reads : vectors the array multiplied in these steps, those of a read-back by products included.
     measured : what was measured after the last step, by unit of work.
-    products : vectors multiplied in the ``measured_steps``; not a number where it was not counted.
     """
 
     floor: FloorPlan
@@ -54,9 +53,9 @@ class TrainingRecord:
     travelled: FloatArray
     steps: int
     step_cost: Cost
+    step_reads: int
     measured_steps: int
     measured: dict[str, dict[str, NDArray[Any]]]
-    products: float = math.nan
 
     @property
     def twin_curve(self) -> tuple[FloatArray, FloatArray]:
@@ -72,9 +71,9 @@ class TrainingRecord:
             "weights": float(self.floor.weights),
             "cells_used": float(self.floor.cells),
             "transactions_per_step": self.step_cost.transactions / n,
-            "pulses_per_step": self.step_cost.pulses / n,
             "slots_per_step": self.step_cost.slots / n,
-            "products_per_step": self.products / n,
+            "reads_per_step": self.step_reads / n,
+            "pulses_per_step": self.step_cost.pulses / n,
         }
 
     def pictures(self, lines: Mapping[str, float]) -> list[tuple[str, Figure]]:
@@ -124,16 +123,13 @@ class TrainingRecord:
         cost = self.step_cost
         table = DataFrame(
             {
-                "per training step": ["transactions", "slots", "pulses", "vectors multiplied", "chip time [ms]"],
+                "per training step": ["transactions", "slots", "vectors multiplied", "pulses", "chip time [ms]"],
                 "value": [
-                    cost.transactions / n,
-                    cost.slots / n,
-                    cost.pulses / n,
-                    self.products / n,
+                    cost.transactions / n, cost.slots / n, self.step_reads / n, cost.pulses / n,
                     1e3 * cost.chip_seconds / n,
                 ],
             }
-        )
+        )  # fmt: skip
         return "What one training step cost: products, pulses and the read-back.", table
 
 
@@ -148,13 +144,13 @@ class _History(ArrayState):
         self.best = float("inf")
         self.since_best = 0
         self.spent: FloatArray = np.zeros(4)
+        self.reads = 0
         self.measured = 0
-        self.products = 0.0
 
-    def spend(self, cost: Cost, products: int) -> None:
-        """Take in what one step cost, and how many vectors it multiplied."""
-        self.products += products
+    def spend(self, cost: Cost, reads: int) -> None:
+        """Take in what one step cost."""
         self.spent = self.spent + np.array([cost.transactions, cost.slots, cost.pulses, cost.chip_seconds])
+        self.reads += reads
         self.measured += 1
 
     @property
@@ -246,11 +242,11 @@ def train_in_units(
             if not begin(f"step {first}"):
                 continue
             for step in range(first, min(total, first + plan.checkpoint_every)):
-                before, multiplied = array.cost, trainer.weights.products.total()
+                before, read = array.cost, trainer.weights.products.total()
                 if advance(step) is None:
                     history.over = True
                     break
-                history.spend(array.cost - before, trainer.weights.products.total() - multiplied)
+                history.spend(array.cost - before, trainer.weights.products.total() - read)
                 work.moved(step + 1, f"loss {losses[-1]:.4g}{value_said}")
             last = len(losses)
             value = evaluate()
@@ -295,9 +291,9 @@ def train_in_units(
         travelled=trainer.travelled.copy(),
         steps=trainer.steps,
         step_cost=history.cost,
+        step_reads=history.reads,
         measured_steps=history.measured,
         measured=measured,
-        products=history.products,
     )
 
 

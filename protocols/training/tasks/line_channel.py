@@ -126,9 +126,3 @@ def receive(
     clean = channel.clean(symbols, phase)
     samples = clean + channel.noise(snr) * rng.standard_normal(clean.shape)
     return Reception(symbols[:, reach : reach + n], samples)
-
-
-def windows(samples: FloatArray, window: int, ahead: int) -> FloatArray:
-    """Return the ``window`` samples [streams, n, window] that end ``ahead`` symbols after each; 0 beyond the ends."""
-    padded = np.pad(samples, ((0, 0), (window - 1 - ahead, ahead)))
-    return np.lib.stride_tricks.sliding_window_view(padded, window, axis=-1)
