@@ -97,7 +97,7 @@ def burst_lengths(lengths: Mapping[str, ArrayLike], *, quiet: int) -> Figure:
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, ax = new_figure(6.6, 4.2)
+    figure, ax = new_figure(9.6, 4.2)
     for n, (name, found) in enumerate(lengths.items()):
         each = np.asarray(found, dtype=np.int64)
         if not each.size:
@@ -113,5 +113,5 @@ def burst_lengths(lengths: Mapping[str, ArrayLike], *, quiet: int) -> Figure:
         xlabel=f"Symbols from the first wrong one to the last, ≤ {quiet} right ones between",
         ylabel="Share of bursts at least as long",
     )
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0)
     return figure

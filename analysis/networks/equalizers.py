@@ -65,14 +65,16 @@ def lms(
 ) -> LinearEqualizer:
     """Return an equalizer adapted by LMS, once through the streams [streams, n], with the symbols sent fed back.
 
-    The step is that of normalised LMS divided by the mean square of the inputs; it falls to a tenth along the way.
+    The step is that of normalised LMS by the mean square of the inputs; it falls to a tenth along the way. What comes
+    of it is the least square error, which makes levels smaller than they are; all weights are raised by that in the
+    end, so that outputs are on the scale of the levels.
     """
-    weights = _lms(
-        _padded(samples, forward, ahead), symbols, np.asarray(levels, dtype=np.float64), forward, feedback, step
-    )
-    return LinearEqualizer(
-        np.asarray(levels, dtype=np.float64), weights[:forward], weights[forward:-1], float(weights[-1]), ahead, step
-    )
+    heights, padded = np.asarray(levels, dtype=np.float64), _padded(samples, forward, ahead)
+    weights = _lms(padded, symbols, heights, forward, feedback, step)
+    found = _run(padded, symbols, heights, weights[:forward], weights[forward:-1], float(weights[-1]), True)
+    sent = heights[symbols]
+    raised = weights * float(np.mean(sent**2) / max(1e-12, np.mean(found * sent)))
+    return LinearEqualizer(heights, raised[:forward], raised[forward:-1], float(raised[-1]), ahead, step)
 
 
 def tuned_lms(
@@ -120,11 +122,13 @@ def most_likely(samples: Floats, states: Floats) -> Symbols:
         the channel need not be linear.
     """
     width, count = states.ndim, states.shape[0]
+    if width == 1:
+        return np.abs(samples[..., None] - states).argmin(-1).astype(np.int64)
     table = np.ascontiguousarray(states, dtype=np.float64).reshape(-1)
     reach = width // 2
     ends = _viterbi(np.ascontiguousarray(samples, dtype=np.float64), table, count)
     # What a step decides is the symbol ``reach`` after the sample's own.
-    first = ends[:, :1] // count ** np.arange(width - 1)[::-1] % count if width > 1 else ends[:, :0]
+    first = ends[:, :1] // count ** np.arange(width - 1)[::-1] % count
     whole = np.concatenate([first, ends[:, 1:] % count], axis=1)
     return whole[:, reach : reach + samples.shape[1]]
 

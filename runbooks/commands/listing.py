@@ -54,7 +54,8 @@ def _runbooks() -> list[str]:
 
 def _title(path: Path) -> Any:
     try:
-        return read_front_matter(path).data.get("title", "")
+        data = read_front_matter(path).data
+        return f"{data.get('title', '')} ({data['paper']})" if data.get("paper") else data.get("title", "")
     except RefusedError as error:
         return f"(cannot be read: {error})"
 

@@ -143,7 +143,7 @@ def _runbook() -> dict[str, Any]:
     """Return the schema of the front matter: the steps that anybody offers, each with its parameters."""
     from pydantic.json_schema import models_json_schema
 
-    from ..runner.expectations import LIMIT_KEYS
+    from ..runner.expectations import BETTER, HEADLINE_KEYS, LIMIT_KEYS
     from ..runner.schema import FORMAT
 
     steps = [step_kind(name) for name in plugins.names(plugins.STEPS)]
@@ -181,6 +181,14 @@ def _runbook() -> dict[str, Any]:
         "properties": {
             "format": {"type": "integer", "minimum": 1, "maximum": FORMAT},
             "title": {**text, "minLength": 1},
+            "paper": {**text, "minLength": 1, "description": "the publication whose system it runs"},
+            "headline": {
+                "type": "object",
+                "description": "the number it is to show, and beside which",
+                "properties": {**dict.fromkeys(HEADLINE_KEYS, text), "better": {"enum": list(BETTER)}},
+                "required": list(HEADLINE_KEYS),
+                "additionalProperties": False,
+            },
             "station": {**text, "description": "station file, from the runbook's folder, or a shipped station"},
             "plugin": {
                 "anyOf": [text, {"type": "array", "items": text}],

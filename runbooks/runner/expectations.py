@@ -1,4 +1,4 @@
-"""What a runbook expects: limits of metrics that its steps can give, checked before anything is sent."""
+"""What a runbook is to show and what it expects: metrics that its steps can give, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from .presets import EXPECT, Preset
 from .step import Step
 
 LIMIT_KEYS = ("min", "max")
+HEADLINE_KEYS = ("metric", "baseline", "better")
+BETTER = ("higher", "lower")
 RUN_KEYS = ("transactions", "slots", "pulses", "chip_seconds", "seconds", "seed", "steps_planned", "steps_done")
 
 
@@ -25,6 +27,46 @@ class Expectation:
     key: str
     minimum: float | None
     maximum: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Headline:
+    """The summary key that a run is to show, the one it is held against, and which way is better."""
+
+    metric: str
+    baseline: str
+    better: str
+
+    def entries(self) -> dict[str, str]:
+        """Return the text entries of ``summary.json`` that say how to read it."""
+        return {"headline": self.metric, "baseline": self.baseline, "better": self.better}
+
+
+TEXTS = ("headline", "baseline", "better")
+"""Entries of ``summary.json`` that are no numbers."""
+
+
+def read_headline(front: FrontMatter, steps: Sequence[Step]) -> Headline | None:
+    """Return what a runbook is to show; None where it does not say."""
+    given = front.data.get("headline")
+    if given is None:
+        return None
+    said = "{metric: test_accuracy, baseline: float_twin_accuracy, better: higher}"
+    if not isinstance(given, dict):
+        raise front.refuse(f"'headline' must be a map like '{said}'", "headline")
+    told = {str(key): value for key, value in cast("dict[Any, Any]", given).items()}
+    for key in told:
+        if key not in HEADLINE_KEYS:
+            raise front.refuse(f"headline: {unknown('key', key, HEADLINE_KEYS)}", "headline", key)
+    for key in HEADLINE_KEYS:
+        if not isinstance(told.get(key), str):
+            raise front.refuse(f"headline: {key!r} must be text, as in '{said}'", "headline")
+    for key in ("metric", "baseline"):
+        if (sentence := _impossible(told[key], steps)) is not None:
+            raise front.refuse(f"headline: {key} {told[key]!r}: {sentence}", "headline", key)
+    if told["better"] not in BETTER:
+        raise front.refuse(f"headline: {unknown('value of better', told['better'], BETTER)}", "headline", "better")
+    return Headline(**told)
 
 
 def read_expectations(front: FrontMatter, preset: Preset, steps: Sequence[Step]) -> tuple[Expectation, ...]:

@@ -27,7 +27,7 @@ from ...protocols.keeping.finished import FinishedStep, drawn
 from ...protocols.keeping.run import STATE, Result, Run, cost_fields
 from ...protocols.keeping.storage import json_text, replace_file, writing
 from .analyses import sections_of
-from .expectations import RUN_KEYS, Expectation, is_reached
+from .expectations import RUN_KEYS, TEXTS, Expectation, is_reached
 from .schema import Runbook
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ class RunRecord:
 
     def save(self) -> None:
         """Write ``summary.json`` in one move, so that a reader never meets half a file."""
-        replace_file(self.directory / "summary.json", (json_text(self.summary, indent=2) + "\n").encode())
+        texts = self.book.headline.entries() if self.book.headline is not None else {}
+        told = {**self.summary, **texts}
+        replace_file(self.directory / "summary.json", (json_text(told, indent=2) + "\n").encode())
 
     def write_report(self, failure: BaseException | str | None = None) -> Path:
         """Write ``figures/*.png`` and ``report.html``; after a failure, of the steps that were finished."""
@@ -234,11 +236,11 @@ def _value(expectation: Expectation, summary: Mapping[str, float], by_step: Mapp
 
 
 def summary_numbers(told: Any) -> dict[str, float]:
-    """Return what a ``summary.json`` holds; what is null there is no number."""
+    """Return the numbers that a ``summary.json`` holds; what is null there is no number."""
     if not isinstance(told, dict):
         raise RefusedError("summary.json holds no numbers by name: it was changed, or the disk is failing")
     numbers = cast("dict[str, Any]", told)
-    return {name: math.nan if value is None else float(value) for name, value in numbers.items()}
+    return {name: math.nan if value is None else float(value) for name, value in numbers.items() if name not in TEXTS}
 
 
 def missing_metrics(checks: Sequence[Check], summary: Mapping[str, float], step_ids: Sequence[str]) -> list[str]:

@@ -13,14 +13,14 @@ from ...common.plugin_files import PluginFile
 from ...protocols.plan import ParameterError
 from ...protocols.registry import step_kind, step_names
 from ..stations import find_station
-from .expectations import Expectation, read_expectations
+from .expectations import Expectation, Headline, read_expectations, read_headline
 from .front_matter import FrontMatter, read_front_matter
 from .parameters import Overrides, change, check_type
 from .plugin_grant import Ask, Files, grant, nobody
 from .presets import Change, Changes, chosen, read_presets, typed
 from .step import Step, define_metrics
 
-KEYS = ("format", "title", "station", "plugin", "steps", "presets", "expect")
+KEYS = ("format", "title", "paper", "station", "plugin", "steps", "presets", "headline", "expect")
 FORMAT = 1
 
 
@@ -33,6 +33,8 @@ class Runbook:
     path : the file.
     station : as written in the file; resolved from the file's folder.
     body : the Markdown an operator reads.
+    paper : the publication whose system it runs, "" for none.
+    headline : which number it is to show, and beside which; None where it does not say.
     preset : name of the preset whose values hold, "" for none.
     plugins : the plug-in files that were run for it.
     """
@@ -43,6 +45,8 @@ class Runbook:
     steps: tuple[Step, ...]
     expect: tuple[Expectation, ...]
     body: str
+    paper: str = ""
+    headline: Headline | None = None
     preset: str = ""
     plugins: tuple[PluginFile, ...] = ()
 
@@ -120,6 +124,8 @@ def load_runbook(
         steps=steps,
         expect=read_expectations(front, picked, steps),
         body=front.body,
+        paper=_text(front, "paper", required=False) or "",
+        headline=read_headline(front, steps),
         preset=preset,
         plugins=files,
     )
