@@ -44,9 +44,6 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "slots_per_step": ("", "pulse and read slots of the chip, per update with its products and read-back"),
     "reads_per_step": ("", "vectors the array multiplied per update, those of a read-back by products included"),
     "pulses_per_step": ("", "pulses given to cells per update, all cells together"),
-        "",
-        "input vectors multiplied by layers per update, forward and in a read-back by products",
-    ),
     "steps_to_criterion": (COUNT, "updates at the first checkpoint whose test accuracy reached the plan's criterion"),
     "float_twin_steps_to_criterion": (COUNT, "steps_to_criterion of the float twin"),
     "retrieval_error": (

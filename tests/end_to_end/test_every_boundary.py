@@ -38,6 +38,8 @@ SMALLER: dict[str, dict[str, Any]] = {
                              "digits.train_examples": 50, "digits.test_examples": 40, "persons.train_examples": 50,
                              "persons.test_examples": 40, "persons.epochs": 1},
     "train_cnn_mnist": {"cnn.train_examples": 300, "cnn.test_examples": 60},
+    "train_associative_lstm": {f"{arm}.{key}": value for arm in ("copies_1", "copies_2", "copies_4", "copies_8", "lstm")
+                               for key, value in (("sequences", 100), ("tested", 60))},
     "train_convlstm_sequence": {"convlstm.train_examples": 300, "convlstm.test_examples": 60},
 }  # fmt: skip
 OF_THE_RUN = {"seconds", "steps_done", "steps_planned", "transactions", "slots", "pulses", "chip_seconds"}
