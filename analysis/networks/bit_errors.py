@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -78,7 +79,9 @@ def bursts(wrong: NDArray[np.bool_], quiet: int) -> tuple[Symbols, Symbols]:
 
 
 def eye_opening(values: Floats, symbols: Symbols, levels: Floats, *, share: float = 0.01) -> float:
-    """Return the height of the worst eye over the mean distance of neighbouring levels' medians; below 0 it is closed.
+    """Return the height of the worst eye over the mean distance of neighbouring levels; below 0 it is closed.
+
+    Not a number where the highest level does not lie above the lowest.
 
     Parameters
     ----------
@@ -89,4 +92,4 @@ def eye_opening(values: Floats, symbols: Symbols, levels: Floats, *, share: floa
     parts = [values[symbols == n] for n in range(len(levels))]
     edges = [float(np.quantile(up, share) - np.quantile(low, 1.0 - share)) for low, up in pairwise(parts)]
     distance = float(np.median(parts[-1]) - np.median(parts[0])) / (len(levels) - 1)
-    return min(edges) / distance
+    return min(edges) / distance if distance > 0.0 else math.nan

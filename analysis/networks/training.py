@@ -147,11 +147,8 @@ def _value_panel(
         low, high = float(shown.min()), float(shown.max())
         room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
         ax.set_ylim(low - room, high + room)
-    ax.set(
-        title=f"{said[0].upper()}{said[1:]}",
-        xlabel="Update",
-        ylabel=f"{said[0].upper()}{said[1:]}{unit and f' ({unit})'}",
-    )
+    title = f"{said[0].upper()}{said[1:]}"
+    ax.set(title=title, xlabel="Update", ylabel=f"{title} ({unit})" if unit else title)
     if note:
         ax.set_title(note, loc="right", fontsize=8.5, fontweight="normal", color=FAINT)
     ax.set_xlim(0.0, max(steps, 1) * 1.02)

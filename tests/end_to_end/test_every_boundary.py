@@ -40,6 +40,9 @@ SMALLER: dict[str, dict[str, Any]] = {
     "train_cnn_mnist": {"cnn.train_examples": 300, "cnn.test_examples": 60},
     "train_associative_lstm": {f"{arm}.{key}": value for arm in ("copies_1", "copies_2", "copies_4", "copies_8", "lstm")
                                for key, value in (("sequences", 100), ("tested", 60))},
+    "train_equalizer": {f"{step}.{key}": value for step in ("nrz", "nrz_fast", "pam4", "pam4_fast")
+                        for key, value in (("train_examples", 128), ("epochs", 1), ("streams", 20), ("copies", 1),
+                                           ("stream_symbols", 50), ("sweep", []))},
     "train_convlstm_sequence": {"convlstm.train_examples": 300, "convlstm.test_examples": 60},
 }  # fmt: skip
 OF_THE_RUN = {"seconds", "steps_done", "steps_planned", "transactions", "slots", "pulses", "chip_seconds"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -284,7 +284,9 @@ def _decided(model: nn.Module, streams: Streams) -> NDArray[np.int64]:
     return _equalizer(model).operate(torch.from_numpy(streams.windows), torch.from_numpy(streams.known))[1].numpy()
 
 
-def _counted(decide: Any, plan: EqualizerPlan, received: Iterator[Streams]) -> Pieces:
+def _counted(
+    decide: Callable[[Streams], NDArray[np.int64]], plan: EqualizerPlan, received: Iterator[Streams]
+) -> Pieces:
     """Count wrong bits until there are enough, or no more streams; and how long their bursts last."""
     levels = len(plan.task().channel.levels)
     errors: list[NDArray[np.int64]] = []
@@ -318,7 +320,7 @@ def _baselines(plan: EqualizerPlan, seed: int, snr: float) -> Pieces:
     def filtered(equalizer: LinearEqualizer, streams: Streams) -> NDArray[np.int64]:
         return equalizer.decide(streams.samples, streams.sent)[:, MARGIN:-MARGIN]
 
-    decide = {
+    decide: dict[str, Callable[[Streams], NDArray[np.int64]]] = {
         **{name: partial(filtered, equalizer) for name, equalizer in tuned.items()},
         "mlse": lambda streams: most_likely(streams.samples, states)[:, MARGIN:-MARGIN],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ NRZ, PAM4 = np.array(LEVELS["nrz"]), np.array(LEVELS["pam4"])
     ("levels", "sigma", "wrong"), [(NRZ, 0.5, ndtr(-2.0)), (PAM4, 1.0 / 6.0, 2 * 3 / 4 * ndtr(-2.0))]
 )
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_errors_of_an_ideal_line_are_those_of_gaussian_noise(levels, sigma, wrong, seed: int) -> None:
+def test_the_errors_of_an_ideal_line_are_those_of_gaussian_noise(
+    levels: Any, sigma: float, wrong: float, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     symbols = rng.integers(len(levels), size=(50, 4000))
     samples = levels[symbols] + sigma * rng.standard_normal(symbols.shape)
@@ -53,7 +56,7 @@ def test_lms_comes_to_what_least_squares_finds(feedback: int) -> None:
 
 
 @pytest.mark.parametrize(("modulation", "symbol_rate", "n"), [("nrz", 1.0, 7), ("nrz", 1.25, 5), ("pam4", 1.0, 3)])
-def test_the_most_likely_sequence_is_the_best_of_all(modulation, symbol_rate: float, n: int) -> None:
+def test_the_most_likely_sequence_is_the_best_of_all(modulation: Any, symbol_rate: float, n: int) -> None:
     channel = LineChannel(modulation, symbol_rate, 0.8)
     reach = len(channel.taps()) // 2
     rng = np.random.default_rng(4)
@@ -71,7 +74,7 @@ def test_on_a_line_with_echoes_the_order_is_mlse_dfe_ffe(seed: int) -> None:
     training, validation, test = ((one.samples, one.symbols) for one in parts)
     inner = slice(32, -32)
 
-    def wrong(decided) -> float:
+    def wrong(decided: Any) -> float:
         return float((decided != test[1])[:, inner].mean())
 
     rates = [wrong(most_likely(test[0], channel.states()))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,7 @@ def test_taps_are_square_pulses_met_by_a_receiver_that_integrates_over_a_symbol(
         taps = channel.taps(phase)
         reach = len(taps) // 2
         for n, tap in zip(range(-reach, reach + 1), taps, strict=True):
-            wave = sum(echo * (np.abs(at - (k - 1) * symbol_rate + n) < 0.5) for k, echo in enumerate(ECHOES))
+            wave: Any = sum(echo * (np.abs(at - (k - 1) * symbol_rate + n) < 0.5) for k, echo in enumerate(ECHOES))
             assert tap == pytest.approx(wave[np.abs(at - phase) < 0.5].mean(), abs=4e-3)
         assert taps.sum() == pytest.approx(sum(ECHOES)), "no echo is cut off"
 
@@ -47,7 +49,7 @@ def test_the_receiver_saturates() -> None:
 
 
 @pytest.mark.parametrize("modulation", ["nrz", "pam4"])
-def test_noise_is_as_strong_as_the_ratio_says(modulation) -> None:
+def test_noise_is_as_strong_as_the_ratio_says(modulation: Any) -> None:
     channel = LineChannel(modulation, 1.25, 0.5)
     rng = np.random.default_rng(2)
     loud = receive(channel, 10.0, (20, 20_000), rng).samples
@@ -88,6 +90,6 @@ def test_a_window_holds_the_samples_around_its_symbol() -> None:
         (lambda: EqualizerTask(LineChannel(), decisions=-1), "-1 past decisions are outside"),
     ],
 )
-def test_what_no_line_has_is_refused_in_a_sentence(make, says: str) -> None:
+def test_what_no_line_has_is_refused_in_a_sentence(make: Any, says: str) -> None:
     with pytest.raises(RefusedError, match=says):
         make()
