@@ -1,0 +1,60 @@
+"""What a runbook is to show: its paper in the list, its headline in the summary, neither of them anything but text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from xbarlab.common.errors import RefusedError
+from xbarlab.runbooks.commands.listing import listing
+from xbarlab.runbooks.runner.expectations import TEXTS
+from xbarlab.runbooks.runner.record import summary_numbers
+from xbarlab.runbooks.runner.resume import resume_run
+from xbarlab.runbooks.runner.runner import run_runbook
+from xbarlab.runbooks.runner.schema import load_runbook
+
+GOOD = "{metric: g_read_median, baseline: g_read_median, better: higher}"
+
+
+def book(folder: Path, headline: str) -> Path:
+    path = folder / "own.md"
+    path.write_text(
+        "---\ntitle: A read\nstation: mock_ta_hfo2\nsteps:\n"
+        f'  - {{id: look, read_array: {{cells: "0:2,0:2"}}}}\nheadline: {headline}\n---\nText.\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_the_summary_says_how_to_read_it_and_is_read_again(tmp_path: Path) -> None:
+    result = run_runbook(load_runbook(book(tmp_path, GOOD)), out=tmp_path / "out", quiet=True)
+    told = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert {name: told[name] for name in TEXTS} == {
+        "headline": "g_read_median", "baseline": "g_read_median", "better": "higher",
+    }  # fmt: skip
+    assert not set(TEXTS) & set(result.summary)
+    assert summary_numbers(told) == pytest.approx(result.summary, nan_ok=True)
+    assert resume_run(tmp_path / "out", quiet=True).summary == pytest.approx(result.summary, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("headline", "says"),
+    [
+        ("yes", r"own\.md:6: 'headline' must be a map"),
+        ("{metric: g_read_median, better: higher}", r"own\.md:6: headline: 'baseline' must be text"),
+        (GOOD.replace("higher", "larger"), r"own\.md:6: headline: unknown value of better 'larger'.*higher"),
+        (GOOD.replace("g_read_median", "g_read_mean", 1), r"own\.md:6: headline: metric 'g_read_mean': no step"),
+        (GOOD.replace("better", "beter"), r"own\.md:6: headline: unknown key 'beter'.*better"),
+    ],
+)
+def test_a_headline_that_no_run_can_have_is_refused_with_its_line(tmp_path: Path, headline: str, says: str) -> None:
+    with pytest.raises(RefusedError, match=says):
+        load_runbook(book(tmp_path, headline))
+
+
+def test_the_list_names_the_paper() -> None:
+    line = next(line for line in listing("runbooks") if line.startswith("train_equalizer "))
+    assert "arXiv 2010.14009" in line
+    assert load_runbook("train_equalizer").paper in line
