@@ -48,6 +48,7 @@ _KINDS = {
     "Hz": _Kind("a frequency", "1e6, 1MHz or 50 Hz"),
     "K": _Kind("a temperature", "300 or 300K"),
     "eV": _Kind("an energy", "1.1, 1.1eV or 25 meV"),
+    "dB": _Kind("a ratio", "12 or 12 dB"),
     FRACTION: _Kind("a share", "0.95 or 95 %"),
 }
 _KINDS["ohm"] = _KINDS["Ω"]

@@ -43,14 +43,14 @@ class EqualizerPlan(BatchPlan):
     train_examples: int = Field(default=12_800, ge=1, description="training examples")
     own_feedback: float = Field(
         default=0.25, ge=0, le=1, description="share of the training in which the symbols sent are fed back; "
-        "from then on it learns with its own decisions"
+        "from then on it learns with its own decisions [fraction]"
     )  # fmt: skip
     streams: int = Field(default=250, ge=2, description="streams received at the same time in an evaluation")
     stream_symbols: int = Field(default=400, ge=8, description="symbols of each")
     passes_max: int = Field(
         default=10, ge=1, description="times that all streams are received, until 100 bit errors are seen"
     )
-    epochs: int = Field(default=4, ge=1, description="passes over the training set")
+    epochs: int = Field(default=7, ge=1, description="passes over the training set")
     batch: int = Field(default=64, ge=1, description="examples per update")
     optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="adam", description="on the host")
     rate: float = Field(default=0.02, gt=0, description="learning rate")

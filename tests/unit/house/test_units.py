@@ -79,7 +79,9 @@ def numbers_of(plan: type[BaseModel], found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-WITHOUT_UNIT = {"bad_share", "factor", "share", "outer_rate", "rate", "rate_end", "momentum", "min_ratio"}
+WITHOUT_UNIT = {
+    "bad_share", "factor", "share", "outer_rate", "rate", "rate_end", "momentum", "min_ratio", "drive", "symbol_rate",
+}  # fmt: skip
 
 
 def test_every_number_of_every_step_says_its_unit_or_has_none() -> None:
