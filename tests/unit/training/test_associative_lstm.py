@@ -12,7 +12,6 @@ torch = pytest.importorskip("torch")
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from pydantic import ValidationError  # noqa: E402
 
 from support.exact_cells import SIEMENS, ExactChip, exact_chip  # noqa: E402
 from xbarlab.analysis.networks.learning_speed import mean_effect, per_doubling  # noqa: E402
@@ -166,7 +165,7 @@ def test_sizes_are_matched_and_copies_cost_no_weights(chip: ExactChip) -> None:
 
 def test_bad_input_is_one_sentence(chip: ExactChip) -> None:
     before = chip.array.cost
-    with pytest.raises(ValidationError, match="memory_copies"):
+    with pytest.raises(RefusedError, match="parameter 'memory_copies' = 0 is refused"):
         AssociativePlan(memory_copies=0)
     with pytest.raises(RefusedError, match="a memory of 0 copies holds nothing: 1 or more"):
         HolographicMemory(4, 0)
