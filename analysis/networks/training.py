@@ -137,7 +137,7 @@ def _value_panel(
     ax.plot(at, measured, color=PALETTE[1], marker="o", ms=3.5, lw=1.3, label=last or "on the array")
     beside, its = np.asarray(twin or ([], []), dtype=np.float64)
     if its.size:
-        ax.plot(beside, its / factor, color=PALETTE[2], lw=1.3, label="float twin")
+        ax.plot(beside, its / factor, color=PALETTE[2], lw=1.3, label="float twin at checkpoints")
     for what, level in lines.items():
         goal = "twin" in what  # the goal is dashed, what needs no training is dotted, whichever of them there are
         label = f"{what}: {level / factor:.3g}{_tight(unit)}"
