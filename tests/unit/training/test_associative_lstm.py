@@ -171,7 +171,7 @@ def test_bad_input_is_one_sentence(chip: ExactChip) -> None:
         HolographicMemory(4, 0)
     with pytest.raises(RefusedError, match="7 hidden units are no pairs of real and imaginary parts"):
         AssociativeCell(7, 1)
-    with pytest.raises(RefusedError, match="does not find them free.*smaller layer"):
+    with pytest.raises(RefusedError, match=r"does not find them free.*smaller layer"):
         AssociativePlan(hidden=64).check(chip.array.spec)
     assert chip.array.cost == before
 
