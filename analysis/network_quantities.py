@@ -66,4 +66,11 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "programming_pulses_per_cell": (PULSES, "all pulses of writing a model over the cells that hold it"),
     "write_error_rest": ("S", "error of a pair of cells that was written to a weight of 0, at the age the plan says"),
     "write_error_share": ("", "part of that error that grows with the weight, over the weight's size"),
+    "steps_to_criterion": (COUNT, "updates at the first checkpoint whose test accuracy reached the plan's criterion"),
+    "float_twin_steps_to_criterion": (COUNT, "steps_to_criterion of the float twin"),
+    "retrieval_error": (
+        "",
+        "RMS error of a value read from the associative memory alone, over the RMS of those stored, one copy",
+    ),
+    "retrieval_exponent": ("", "slope of log retrieval error over log copies, 1 to 8; −0.5 is the law 1/√copies"),
 }

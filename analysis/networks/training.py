@@ -30,6 +30,7 @@ def learning_curve(
     lines: Mapping[str, float] | None = None,
     steps: int | None = None,
     note: str = "",
+    twin: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Figure:
     """Draw the training loss of every step, and a figure measured now and then.
 
@@ -41,10 +42,11 @@ def learning_curve(
     lines : what to compare with, name -> value: the float twin, chance
     steps : updates there will be in all, where training still lasts
     note : on what `value` was measured
+    twin : (updates, values) of the float twin
     """
     figure, (left, right) = new_figure(9.6, 4.6, 2)
     _loss_panel(left, np.asarray(loss, dtype=np.float64), steps)
-    _value_panel(right, step, value, name, lines or {}, steps or np.size(loss), note)
+    _value_panel(right, step, value, name, lines or {}, steps or np.size(loss), note, twin)
     return figure
 
 
@@ -111,7 +113,14 @@ def _loss_panel(ax: Axes, losses: Floats, steps: int | None) -> None:
 
 
 def _value_panel(
-    ax: Axes, step: ArrayLike, value: ArrayLike, name: str, lines: Mapping[str, float], steps: int, note: str
+    ax: Axes,
+    step: ArrayLike,
+    value: ArrayLike,
+    name: str,
+    lines: Mapping[str, float],
+    steps: int,
+    note: str,
+    twin: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> None:
     """Draw what was measured at checkpoints between what it is to be compared with."""
     from matplotlib.ticker import MaxNLocator
@@ -126,11 +135,14 @@ def _value_panel(
         else ""
     )
     ax.plot(at, measured, color=PALETTE[1], marker="o", ms=3.5, lw=1.3, label=last or "on the array")
+    beside, its = np.asarray(twin or ([], []), dtype=np.float64)
+    if its.size:
+        ax.plot(beside, its / factor, color=PALETTE[2], lw=1.3, label="float twin at checkpoints")
     for what, level in lines.items():
-        twin = "twin" in what  # the goal is dashed, what needs no training is dotted, whichever of them there are
+        goal = "twin" in what  # the goal is dashed, what needs no training is dotted, whichever of them there are
         label = f"{what}: {level / factor:.3g}{_tight(unit)}"
-        ax.axhline(level / factor, color=PALETTE[2] if twin else FAINT, ls="--" if twin else ":", lw=1.4, label=label)
-    shown = np.concatenate([measured[np.isfinite(measured)], np.array(list(lines.values())) / factor])
+        ax.axhline(level / factor, color=PALETTE[2] if goal else FAINT, ls="--" if goal else ":", lw=1.4, label=label)
+    shown = np.concatenate([measured[np.isfinite(measured)], its / factor, np.array(list(lines.values())) / factor])
     if shown.size:
         low, high = float(shown.min()), float(shown.max())
         room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0

@@ -20,8 +20,8 @@ torch = pytest.importorskip("torch")
 
 from xbarlab.instruments.station.station import load_station  # noqa: E402
 from xbarlab.protocols.forming.forming import FormingPlan, form  # noqa: E402
-from xbarlab.protocols.training.layers.array_layers import ArrayLSTM  # noqa: E402
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
+from xbarlab.protocols.training.layers.recurrent import ArrayRecurrent  # noqa: E402
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor  # noqa: E402
 from xbarlab.protocols.training.networks.lstm import array_regressor  # noqa: E402
 from xbarlab.protocols.training.rules.update_rules import TwoPulse  # noqa: E402
@@ -48,8 +48,8 @@ def test_lstm_step_forward_and_back(array: Any, benchmark: Any, batch: int) -> N
     weights = ArrayWeights(array, plan_floor(spec.rows, spec.cols, [LayerRequest("lstm", 63, 60, "stacked")]))
     TwoPulse().start(weights, np.random.default_rng(0))
     weights.read()
-    lstm = ArrayLSTM(weights, "lstm", features=48, bias=False)
-    lstm.refresh()
+    lstm = ArrayRecurrent(weights, "lstm", features=48, bias=False)
+    lstm.product.refresh()
     x = torch.rand(50, batch, 48)
 
     def step() -> None:

@@ -71,6 +71,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "train_cnn_mnist": {
         "cnn.train_examples": 300, "cnn.test_examples": 60,
     },
+    "train_associative_lstm": {
+        f"{arm}.{key}": value
+        for arm in ("copies_1", "copies_2", "copies_4", "copies_8", "lstm")
+        for key, value in (("sequences", 100), ("tested", 60))
+    },
     "train_equalizer": {
         f"{step}.{key}": value
         for step in ("nrz", "nrz_fast", "pam4", "pam4_fast")

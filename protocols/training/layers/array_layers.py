@@ -300,35 +300,9 @@ def unrolled_lstm(layer: ArrayLayer, x: Tensor, h0: Tensor, c0: Tensor) -> tuple
 
     ``layer`` multiplies [x, h(, 1)] into the gates i, f, g, o.
     """
+    layer.check_known()
     out, cell = _Unrolled.apply(x, h0, c0, layer.weight, layer)  # pyright: ignore[reportGeneralTypeIssues]
     return out, cell
-
-
-class ArrayLSTM(ArrayLayer):
-    """One ``nn.LSTM`` layer on an array; gates in torch's order i, f, g, o.
-
-    c = f·c + i·g, h = o·tanh(c), gates from one product of [x, h(, 1)] per step.
-    """
-
-    def __init__(self, weights: ArrayWeights, layer: str, *, features: int, bias: bool) -> None:
-        super().__init__(weights, layer, bias=bias)
-        self.hidden = self.outputs // 4
-        self.features = features
-        if self.outputs % 4 or features + self.hidden != self.inputs:
-            raise RefusedError(
-                f"layer {layer!r} has {self.inputs} inputs and {self.outputs} outputs: an LSTM of {features} features "
-                f"needs 4·hidden outputs and features + hidden inputs"
-            )
-        self.inputs = features  # what a caller gives; the state is the layer's own
-
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return hidden states [steps, batch, hidden] and the last (h, c) of ``x`` [steps, batch, features]."""
-        self.check_input(x)
-        if x.ndim != 3 or x.shape[0] < 1:
-            raise RefusedError(f"layer {self.layer!r} takes [steps, batch, {self.features}], not {list(x.shape)}")
-        h0, c0 = state if state is not None else (torch.zeros(x.shape[1], self.hidden),) * 2
-        out, cell = unrolled_lstm(self, x, h0, c0)
-        return out, (out[-1], cell)
 
 
 def array_layers(model: nn.Module) -> list[ArrayLayer]:

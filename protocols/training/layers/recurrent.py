@@ -1,4 +1,4 @@
-"""Recurrent layers on an array that are called and answer like torch's: RNN, GRU, LSTM and their single cells."""
+"""Recurrent layers on an array: one whose parts can be replaced, and those called like torch's RNN, GRU and LSTM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ....common.errors import RefusedError
 from .array_layers import ArrayLinear, unrolled_lstm
-from .recurrent_cells import LstmCell, RecurrentCell, State
+from .array_weights import ArrayWeights, InputScale
+from .recurrent_cells import ExtraInput, LstmCell, RecurrentCell, State
 from .refusals import RefusedAttributeError, is_torch_weight
 
 
@@ -26,21 +27,29 @@ class Recurrence(nn.Module):
     product : of [x, h(, 1)]; of [x(, 1)] for a cell that takes its products apart
     of_state : product of [h(, 1)] for a cell that takes its products apart
     projection : product that makes what goes out of h; None for none
+    extra : what is added to the gates before their activation; None for nothing
     reverse : from the last step to the first
     """
 
     def __init__(
         self,
         cell: RecurrentCell,
-        product: ArrayLinear,
+        product: ArrayLinear | nn.Linear,
         *,
-        of_state: ArrayLinear | None = None,
+        of_state: ArrayLinear | nn.Linear | None = None,
         projection: ArrayLinear | None = None,
+        extra: ExtraInput | None = None,
         reverse: bool = False,
     ) -> None:
         super().__init__()
         self.cell, self.product, self.of_state, self.projection = cell, product, of_state, projection
-        self.reverse = reverse
+        self.extra, self.reverse = extra, reverse
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is torch's LSTM, which is compiled."""
+        bare = self.projection is None and self.extra is None
+        return bare and isinstance(self.cell, LstmCell) and self.cell.plain
 
     def forward(self, data: Tensor, sizes: Sequence[int], state: State) -> tuple[Tensor, State]:
         """Return what goes out at every step, and the last state.
@@ -50,15 +59,16 @@ class Recurrence(nn.Module):
         data : [sum of ``sizes``, features]
             The vectors of step 0, then those of step 1 …
         sizes : vectors of each step, falling: sequences that are shorter come last
-        state : tensors [sizes[0], size]
+        state : tensors [sizes[0], size] of the cell, and those of ``extra`` behind them, which start anew if missing
         """
-        cell, batch = self.cell, sizes[0]
-        if isinstance(cell, LstmCell) and cell.plain and self.projection is None and sizes[-1] == batch:
+        batch = sizes[0]
+        if self.plain and sizes[-1] == batch and isinstance(self.product, ArrayLinear):
             x = data.reshape(len(sizes), batch, data.shape[1])
             out, last = unrolled_lstm(self.product, x.flip(0) if self.reverse else x, state[0], state[1])
             end = out[-1], last
             return (out.flip(0) if self.reverse else out).reshape(len(data), out.shape[2]), end
-        given = self.product(data) if self.of_state is not None else None
+        state = self._whole(state)
+        given: Tensor | None = self.product(data) if self.of_state is not None else None
         starts = [0]
         for size in sizes:
             starts.append(starts[-1] + size)
@@ -76,8 +86,107 @@ class Recurrence(nn.Module):
             products = (self.product(torch.cat([x, state[0]], 1)),)
         else:
             products = (self.product(x) if given is None else given, self.of_state(state[0]))
-        new = self.cell(products, state)
+        states, own = self.cell.states, ()
+        if self.extra is not None:
+            state = self._whole(state)
+            before, own = self.extra(products[0], state[:states], state[states:])
+            products = (before, *products[1:])
+        new = (*self.cell(products, state[:states]), *own)
         return new if self.projection is None else (self.projection(new[0]), *new[1:])
+
+    def _whole(self, state: State) -> State:
+        """Return a state with the tensors of ``extra``."""
+        if self.extra is None or len(state) > self.cell.states:
+            return state
+        return (*state, *self.extra.start(len(state[0]), state[0].shape[1]))
+
+
+class ArrayRecurrent(nn.Module):
+    """One recurrent layer on an array, made of a cell and what is added to its gates; an LSTM by default.
+
+    One product of [x, h(, 1)] per step; for a cell that takes its products apart one of [x(, 1)], of all steps, and
+    one of [h(, 1)] per step, on layers ``layer.input`` and ``layer.state``. torch's LSTM is compiled, other cells are
+    differentiated by torch.
+
+    Parameters
+    ----------
+    weights : the array it is on
+    layer : name in its floor plan
+    features : of x
+    bias : a last input that is always 1
+    cell, extra : as of :class:`Recurrence`
+    scale : how inputs become voltages
+
+    Attributes
+    ----------
+    hidden : what goes out at every step
+    """
+
+    def __init__(
+        self,
+        weights: ArrayWeights,
+        layer: str,
+        *,
+        features: int,
+        bias: bool,
+        cell: RecurrentCell | None = None,
+        extra: ExtraInput | None = None,
+        scale: InputScale = "fixed",
+    ) -> None:
+        super().__init__()
+        cell = LstmCell() if cell is None else cell
+        product = ArrayLinear(weights, f"{layer}.input" if cell.apart else layer, bias=bias, scale=scale)
+        of_state = ArrayLinear(weights, f"{layer}.state", bias=bias, scale=scale) if cell.apart else None
+        self.layer, self.features = layer, features
+        self.hidden = product.inputs - features if of_state is None else of_state.inputs
+        outputs = cell.outputs(self.hidden) if self.hidden > 0 else 0
+        wide = [one for one in (product, of_state) if one is not None and one.outputs != outputs]
+        if wide or (of_state is not None and product.inputs != features):
+            raise RefusedError(
+                f"layer {layer!r} has {product.inputs} inputs and {product.outputs} outputs: {type(cell).__name__} "
+                f"with {features} features and {self.hidden} units needs {outputs} outputs, and inputs for both"
+            )
+        self.recurrence = Recurrence(cell, product, of_state=of_state, extra=extra)
+
+    @property
+    def product(self) -> ArrayLinear:
+        """What multiplies the inputs, and the state unless the cell takes it apart."""
+        product = self.recurrence.product
+        assert isinstance(product, ArrayLinear)
+        return product
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return what goes out [steps, batch, hidden] and the last state of ``x`` [steps, batch, features]."""
+        if not isinstance(x, Tensor) or x.dtype != torch.float32:  # pyright: ignore[reportUnnecessaryIsInstance]
+            self.product.check_input(x)  # says what is wrong with it
+        if x.ndim != 3 or x.shape[0] < 1 or x.shape[2] != self.features:
+            raise RefusedError(f"layer {self.layer!r} takes [steps, batch, {self.features}], not {list(x.shape)}")
+        return _over_steps(self.recurrence, x, self.hidden, state)
+
+
+class TwinRecurrent(nn.Module):
+    """The float twin of :class:`ArrayRecurrent`: the same cell between products of ``nn.Linear``."""
+
+    def __init__(
+        self, features: int, hidden: int, *, bias: bool, cell: RecurrentCell, extra: ExtraInput | None = None
+    ) -> None:
+        super().__init__()
+        self.hidden, outputs = hidden, cell.outputs(hidden)
+        product = nn.Linear(features if cell.apart else features + hidden, outputs, bias=bias)
+        of_state = nn.Linear(hidden, outputs, bias=bias) if cell.apart else None
+        self.recurrence = Recurrence(cell, product, of_state=of_state, extra=extra)
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Return what the layer on an array does."""
+        return _over_steps(self.recurrence, x, self.hidden, state)
+
+
+def _over_steps(recurrence: Recurrence, x: Tensor, hidden: int, state: State | None) -> tuple[Tensor, State]:
+    """Return what goes out [steps, batch, hidden] and the last state of ``x`` [steps, batch, features]."""
+    steps, batch, features = x.shape
+    start = recurrence.cell.start(batch, hidden) if state is None else state
+    out, last = recurrence(x.reshape(steps * batch, features), [batch] * steps, start)
+    return out.reshape(steps, batch, out.shape[1]), last
 
 
 @dataclass(frozen=True)
@@ -180,6 +289,7 @@ class TorchLikeRecurrent(_TorchLike):
     def _check(self, x: Any, dims: int | None) -> None:
         first = self.layers[0]
         assert isinstance(first, Recurrence)
+        assert isinstance(first.product, ArrayLinear)
         if not isinstance(x, Tensor) or x.dtype != torch.float32:
             first.product.check_input(x)  # says what is wrong with it
         if x.ndim not in ((2, 3) if dims is None else (dims,)) or x.shape[-1] != self.sizes.input_size:
@@ -199,7 +309,7 @@ class TorchLikeRecurrent(_TorchLike):
             for n in range(k * ways, (k + 1) * ways):
                 out, end = self.layers[n](data, counts, tuple(one[n] for one in state))
                 outs.append(out)
-                last.append(end)
+                last.append(end[: self.sizes.states])
             data = outs[0] if ways == 1 else torch.cat(outs, 1)
         return data, tuple(torch.stack(one) for one in zip(*last, strict=True))
 
@@ -211,6 +321,7 @@ class TorchLikeCell(_TorchLike):
         """Return the next state of ``input`` [batch, features] or [features]."""
         first = self.layers[0]
         assert isinstance(first, Recurrence)
+        assert isinstance(first.product, ArrayLinear)
         if not isinstance(input, Tensor) or input.dtype != torch.float32:  # pyright: ignore[reportUnnecessaryIsInstance]
             first.product.check_input(input)
         if input.ndim not in (1, 2) or input.shape[-1] != self.sizes.input_size:
@@ -221,8 +332,9 @@ class TorchLikeCell(_TorchLike):
         batched = input.ndim == 2
         state = self._state(hx, (len(input),) if batched else ())
         if batched:
-            return _told(first.step(input, state))
-        return _told(tuple(one[0] for one in first.step(input[None], tuple(one[None] for one in state))))
+            return _told(first.step(input, state)[: self.sizes.states])
+        after = first.step(input[None], tuple(one[None] for one in state))
+        return _told(tuple(one[0] for one in after[: self.sizes.states]))
 
 
 def _told(state: State) -> Any:

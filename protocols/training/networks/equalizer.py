@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..layers.array_layers import ArrayLinear, ArrayLSTM
+from ..layers.array_layers import ArrayLinear
 from ..layers.array_weights import ArrayWeights
+from ..layers.recurrent import ArrayRecurrent
 from .lstm import State, TwinLstm
 
 SHARPNESS = 8.0
@@ -86,7 +87,7 @@ class FeedbackEqualizer(nn.Module):
 
 def array_equalizer(weights: ArrayWeights, window: int, decisions: int, levels: Tensor) -> FeedbackEqualizer:
     """Return the equalizer on layers ``lstm`` and ``dense`` of an array."""
-    lstm = ArrayLSTM(weights, "lstm", features=window + decisions, bias=True)
+    lstm = ArrayRecurrent(weights, "lstm", features=window + decisions, bias=True)
     return FeedbackEqualizer(lstm, ArrayLinear(weights, "dense", bias=True), levels, decisions)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..layers.array_layers import ArrayLinear, ArrayLSTM
+from ..layers.array_layers import ArrayLinear
 from ..layers.array_weights import ArrayWeights
+from ..layers.recurrent import ArrayRecurrent
+
+State = tuple[Tensor, Tensor]
 
 State = tuple[Tensor, Tensor]
 
@@ -56,7 +59,7 @@ class TwinLstm(nn.Module):
 
 def array_regressor(weights: ArrayWeights, features: int, *, sigmoid: bool) -> LstmRegressor:
     """Return the regressor on layers ``lstm`` and ``dense`` of an array."""
-    lstm = ArrayLSTM(weights, "lstm", features=features, bias=True)
+    lstm = ArrayRecurrent(weights, "lstm", features=features, bias=True)
     return LstmRegressor(lstm, ArrayLinear(weights, "dense", bias=True), sigmoid=sigmoid)
 
 
@@ -68,7 +71,7 @@ def twin_regressor(features: int, hidden: int, *, sigmoid: bool, seed: int) -> L
 
 def array_classifier(weights: ArrayWeights, features: int) -> LstmClassifier:
     """Return the classifier on layers ``lstm`` and ``dense`` of an array."""
-    lstm = ArrayLSTM(weights, "lstm", features=features, bias=False)
+    lstm = ArrayRecurrent(weights, "lstm", features=features, bias=False)
     return LstmClassifier(lstm, ArrayLinear(weights, "dense", bias=False))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -64,6 +65,36 @@ class BatchPlan(TrainingPlan):
         return self.batch * self.vectors_per_example()
 
 
+@dataclass(frozen=True)
+class _Schedule:
+    """Which examples and what learning rate a step has; worked out once, the data behind it are large."""
+
+    examples: int
+    batch: int
+    per_epoch: int
+    total: int
+    rate_end: float
+    seed: int
+
+    @classmethod
+    def of(cls, plan: BatchPlan, seed: int) -> _Schedule:
+        """Return the schedule of a plan."""
+        per_epoch = plan.steps_per_epoch()
+        return cls(plan.examples(), plan.batch, per_epoch, plan.epochs * per_epoch, plan.rate_end, seed)
+
+    def batch_of(self, step: int) -> Tensor:
+        """Return the examples of a step by their numbers, in an order that depends on seed and epoch alone."""
+        import torch
+
+        order = np.random.default_rng([self.seed, 0x0D, step // self.per_epoch]).permutation(self.examples)
+        at = step % self.per_epoch * self.batch
+        return torch.from_numpy(order[at : at + self.batch])
+
+    def share_of(self, step: int) -> float:
+        """Return what is left of the learning rate."""
+        return 1.0 + (self.rate_end - 1.0) * step / max(1, self.total - 1)
+
+
 def train_in_batches(
     array: CrossbarArray,
     plan: BatchPlan,
@@ -76,6 +107,7 @@ def train_in_batches(
     evaluate: Callable[[nn.Module], float],
     measure: Callable[[nn.Module], Mapping[str, Measure]],
     measure_twin: Callable[[nn.Module], Mapping[str, Any]],
+    twin_curve: bool = False,
     compare: Mapping[str, Measure] | None = None,
 ) -> TrainingRecord:
     """Train a plan's network on the array, and its twin on the host; a unit of work is ``checkpoint_every`` steps.
@@ -87,6 +119,7 @@ def train_in_batches(
     evaluate : gives of the network on the array what the curve shows
     measure : names what is measured of the trained network on the array, a unit of work each
     measure_twin : gives what is measured of the trained twin; the record has it as ``twin``
+    twin_curve : ``evaluate`` the twin at every checkpoint, too; ``twin`` then has ``curve`` and ``curve_step``
     compare : what else the host works out when the array is done with
     """
     import torch
@@ -94,17 +127,7 @@ def train_in_batches(
     from ..layers.array_weights import ArrayWeights
     from ..trainer import ArrayTrainer
 
-    examples, per_epoch, total = plan.examples(), plan.steps_per_epoch(), plan.steps_max()
-    losses = list[float]()
-
-    def batch_of(step: int) -> Tensor:
-        order = _order(keep.seed, step // per_epoch, examples)
-        at = step % per_epoch * plan.batch
-        return torch.from_numpy(order[at : at + plan.batch])
-
-    def rate_of(step: int) -> float:
-        return plan.rate * (1.0 + (plan.rate_end - 1.0) * step / max(1, total - 1))
-
+    losses, schedule = list[float](), _Schedule.of(plan, keep.seed)
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
     net = plan.network(weights)
@@ -116,20 +139,14 @@ def train_in_batches(
     )  # fmt: skip
 
     def advance(step: int) -> dict[str, float]:
-        share = rate_of(step) / plan.rate
+        share = schedule.share_of(step)
         trainer.optimiser.param_groups[0]["lr"] = share * (plan.outer_rate if rule.needs_samples else plan.rate)
-        losses.append(trainer.step(batch_of(step), torch.tensor(step)))
+        losses.append(trainer.step(schedule.batch_of(step), torch.tensor(step)))
         return {"train_loss": losses[-1]}
 
     def twin() -> Mapping[str, Any]:
-        model = plan.twin_network(keep.seed)
-        optimiser = make(list(model.parameters()))
-        for step in range(total):
-            optimiser.param_groups[0]["lr"] = rate_of(step)
-            optimiser.zero_grad()
-            loss(model, batch_of(step), step).backward()  # pyright: ignore[reportUnknownMemberType]
-            optimiser.step()
-        return measure_twin(model)
+        model, curve = train_twin(plan, keep.seed, loss, evaluate if twin_curve else None)
+        return {**measure_twin(model), **curve}
 
     return train_in_units(
         keep, trainer, plan, advance, losses,
@@ -140,5 +157,19 @@ def train_in_batches(
     )  # fmt: skip
 
 
-def _order(seed: int, epoch: int, size: int) -> NDArray[np.intp]:
-    return np.random.default_rng([seed, 0x0D, epoch]).permutation(size)
+def train_twin(
+    plan: BatchPlan, seed: int, loss: BatchLoss, evaluate: Callable[[nn.Module], float] | None = None
+) -> tuple[nn.Module, dict[str, NDArray[np.float64]]]:
+    """Return a plan's float twin after all steps on the host, and its ``curve`` over ``curve_step`` if evaluated."""
+    schedule, points = _Schedule.of(plan, seed), list[tuple[int, float]]()
+    model = plan.twin_network(seed)
+    optimiser = make_optimiser(plan.optimiser, plan.rate, plan.momentum)(list(model.parameters()))
+    for step in range(schedule.total):
+        optimiser.param_groups[0]["lr"] = plan.rate * schedule.share_of(step)
+        optimiser.zero_grad()
+        loss(model, schedule.batch_of(step), step).backward()  # pyright: ignore[reportUnknownMemberType]
+        optimiser.step()
+        if evaluate is not None and ((step + 1) % plan.checkpoint_every == 0 or step + 1 == schedule.total):
+            points.append((step + 1, evaluate(model)))
+    at, value = np.asarray(points, dtype=np.float64).reshape(-1, 2).T
+    return model, {} if evaluate is None else {"curve_step": at, "curve": value}

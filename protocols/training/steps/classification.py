@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ....instruments.array_spec import ArraySpec
-from ....instruments.capabilities import CrossbarArray
+from ....instruments.capabilities import CrossbarArray, FloatArray
 from ...keeping.run import Run
 from ..tasks.labelled import Examples, LabelledData
 from ..threads import one_thread
-from .batches import BatchPlan, train_in_batches
+from .batches import BatchLoss, BatchPlan, train_in_batches, train_twin
 from .training_record import TrainingRecord
 
 if TYPE_CHECKING:
@@ -34,11 +34,16 @@ class ClassifierPlan(BatchPlan):
     train_examples: int | None = Field(default=None, ge=1, description="only the first so many train; all by default")
     test_examples: int | None = Field(default=None, ge=1, description="only the first so many test; all by default")
     evaluations: int = Field(default=3, ge=1, description="passes over the test set behind the accuracy, its median")
+    criterion: float | None = Field(
+        default=None, gt=0, le=1, description="test accuracy of a checkpoint from which on the task counts as learned"
+    )
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
         found = super().measures() | {"test_accuracy", "train_accuracy", "majority_accuracy", "test_examples"}
-        return found | {"float_twin_accuracy", "accuracy_over_twin"} if self.twin else found
+        learned = {"steps_to_criterion"} if self.criterion is not None else set[str]()
+        twin = {"float_twin_accuracy", "accuracy_over_twin"} | {f"float_twin_{key}" for key in learned}
+        return found | learned | (twin if self.twin else set())
 
     def data(self) -> LabelledData:
         """Return the task's data, all of them."""
@@ -99,7 +104,7 @@ class ClassifierResult:
         )
         beside = " and ".join(f"{self.figures[key]:.2%} by {who}" for key, who in RIVALS.items() if key in self.figures)
         text = (
-            f"{self.figures['test_accuracy']:.2%} of {self.figures['test_examples']:,.0f} test examples recognised, "
+            f"{self.figures['test_accuracy']:.2%} {self._of_what()} recognised, "
             f"every one multiplied on the array; {beside}.\n\n"
             f"{self.data.about[0].upper()}{self.data.about[1:]}. Source: {self.data.source}, {self.data.licence}."
         )
@@ -118,6 +123,10 @@ class ClassifierResult:
             leads=True,
         )
 
+    def _of_what(self) -> str:
+        each = f"{self.figures['test_examples']:,.0f} test examples"
+        return f"of {each}" if self.data.test.label.ndim == 1 else f"of the {self.data.one}s of {each}"
+
     def __repr__(self) -> str:
         return f"<ClassifierResult {self.data.name}: {self.figures['test_accuracy']:.2%} of the test set>"
 
@@ -130,21 +139,13 @@ def train_classifier(array: CrossbarArray, plan: ClassifierPlan, run: Run | None
 
 
 def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: str) -> ClassifierResult:
-    import torch
-    from torch.nn import functional
-
     keep, data = Run.of(run), plan.data()
     train, test = data.train.first(plan.train_examples), data.test.first(plan.test_examples)
-    inputs, label = [torch.from_numpy(one) for one in train.inputs], torch.from_numpy(train.label)
     seen = test.first(_CURVE)
     passes = [f"pass {number}" for number in range(plan.evaluations)]
 
-    def loss(model: nn.Module, index: Tensor, step: int) -> Tensor:
-        del step
-        return functional.cross_entropy(model(*(one[index] for one in inputs)), label[index])
-
     record = train_in_batches(
-        array, plan, keep, loss,
+        array, plan, keep, _loss_of(train),
         curve_name="test_accuracy",
         curve_note=f"first {len(seen):,} of the test set" if len(seen) < len(test) else "",
         lines={"chance, the commonest class": data.majority_accuracy},
@@ -154,6 +155,7 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
             "training set": lambda: {"accuracy": accuracy(net, train.first(_TRAIN))},
         },
         measure_twin=lambda twin: {"accuracy": accuracy(twin, test)},
+        twin_curve=True,
     )  # fmt: skip
     taken = [record.measured[name]["taken"] for name in passes]
     confusion = np.zeros((data.classes, data.classes), dtype=np.int64)
@@ -168,11 +170,44 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
     if plan.twin:
         figures["float_twin_accuracy"] = float(record.measured["twin"]["accuracy"])
         figures["accuracy_over_twin"] = figures["test_accuracy"] / max(1e-9, figures["float_twin_accuracy"])
+    if plan.criterion is not None:
+        figures["steps_to_criterion"] = steps_to(plan.criterion, record.curve_step, record.curve)
+        if plan.twin:
+            figures["float_twin_steps_to_criterion"] = steps_to(plan.criterion, *record.twin_curve)
     return ClassifierResult(title=title, record=record, data=data, confusion=confusion, figures=figures)
 
 
+def learn_as_twin(plan: ClassifierPlan, seed: int) -> dict[str, FloatArray]:
+    """Train a plan's float twin alone; return its ``curve`` over ``curve_step``, as beside a training on the array."""
+    data = plan.data()
+    seen = data.test.first(plan.test_examples).first(_CURVE)
+    with one_thread():
+        loss = _loss_of(data.train.first(plan.train_examples))
+        return train_twin(plan, seed, loss, lambda twin: accuracy(twin, seen))[1]
+
+
+def _loss_of(train: Examples) -> BatchLoss:
+    """Return the cross entropy of a batch of ``train``."""
+    import torch
+    from torch.nn import functional
+
+    inputs, label = [torch.from_numpy(one) for one in train.inputs], torch.from_numpy(train.label)
+
+    def loss(model: nn.Module, index: Tensor, step: int) -> Tensor:
+        del step
+        return functional.cross_entropy(model(*(one[index] for one in inputs)), label[index])
+
+    return loss
+
+
+def steps_to(criterion: float, step: FloatArray, value: FloatArray) -> float:
+    """Return the updates at the first checkpoint whose value reached the criterion; not a number where none did."""
+    reached = np.flatnonzero(value >= criterion)
+    return float(step[reached[0]]) if reached.size else float("nan")
+
+
 def classes(model: nn.Module, part: Examples) -> NDArray[np.int64]:
-    """Return the class [examples] a model gives each example, multiplied on the array if that is where it is."""
+    """Return the class a model gives, shaped as the labels; multiplied on the array if that is where the model is."""
     import torch
 
     found: list[NDArray[np.int64]] = []
@@ -184,5 +219,5 @@ def classes(model: nn.Module, part: Examples) -> NDArray[np.int64]:
 
 
 def accuracy(model: nn.Module, part: Examples) -> float:
-    """Return the fraction of examples a model recognises."""
+    """Return the fraction of labels a model recognises."""
     return float((classes(model, part) == part.label).mean())

@@ -57,6 +57,12 @@ class TrainingRecord:
     measured_steps: int
     measured: dict[str, dict[str, NDArray[Any]]]
 
+    @property
+    def twin_curve(self) -> tuple[FloatArray, FloatArray]:
+        """Updates [checkpoints] and what was measured of the float twin there; none where it was not."""
+        twin = self.measured.get("twin", {})
+        return np.asarray(twin.get("curve_step", np.empty(0))), np.asarray(twin.get("curve", np.empty(0)))
+
     def metrics(self) -> dict[str, float]:
         """Return what a step cost, and sizes."""
         n = max(1, self.measured_steps)
@@ -87,7 +93,8 @@ class TrainingRecord:
                 "Training loss before every update, and what was measured on the array at every checkpoint"
                 f"{', beside ' * bool(lines)}{' and '.join(lines)}.",
                 learning_curve(
-                    self.losses, self.curve_step, self.curve, name=self.curve_name, lines=lines, note=self.curve_note
+                    self.losses, self.curve_step, self.curve, name=self.curve_name, lines=lines, note=self.curve_note,
+                    twin=self.twin_curve,
                 ),
             ),
             ("Which cells hold which layer, and with which sign.", floor_plan_figure(

@@ -13,7 +13,10 @@ from ....common.errors import RefusedError
 
 @dataclass(frozen=True)
 class Examples:
-    """Examples of one kind: ``inputs`` are what a network is called with, each [examples, …]; ``label`` [examples]."""
+    """Examples of one kind: ``inputs`` are what a network is called with, each [examples, …].
+
+    ``label`` is [examples], or [examples, items] where an example has several things to tell.
+    """
 
     inputs: tuple[NDArray[Any], ...]
     label: NDArray[np.int64]
@@ -64,5 +67,5 @@ class LabelledData:
     @property
     def majority_accuracy(self) -> float:
         """Fraction of the test set that the commonest training class is."""
-        commonest = np.bincount(self.train.label).argmax()
+        commonest = np.bincount(self.train.label.ravel()).argmax()
         return float((self.test.label == commonest).mean())

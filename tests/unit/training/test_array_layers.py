@@ -16,9 +16,10 @@ from support.training_bench import write_bench  # noqa: E402
 from xbarlab.common.errors import RefusedError  # noqa: E402
 from xbarlab.instruments.errors import UnsupportedError  # noqa: E402
 from xbarlab.protocols.training.convert import convert  # noqa: E402
-from xbarlab.protocols.training.layers.array_layers import ArrayConv2d, ArrayLinear, ArrayLSTM, refresh_layers  # noqa: E402
+from xbarlab.protocols.training.layers.array_layers import ArrayConv2d, ArrayLinear, refresh_layers  # noqa: E402
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
 from xbarlab.protocols.training.layers.lstm_cell import LstmPass  # noqa: E402
+from xbarlab.protocols.training.layers.recurrent import ArrayRecurrent  # noqa: E402
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor  # noqa: E402
 from xbarlab.protocols.training.rules.update_rules import TwoPulse  # noqa: E402
 from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402
@@ -114,12 +115,12 @@ def test_the_kernels_tanh_is_tanh_to_single_precision() -> None:
 
 def test_lstm_like_torch(array: Any) -> None:
     weights = on_array(array, LayerRequest("lstm", 3 + 5 + 1, 20, "stacked"))
-    lstm = ArrayLSTM(weights, "lstm", features=3, bias=True)
-    lstm.refresh()
+    lstm = ArrayRecurrent(weights, "lstm", features=3, bias=True)
+    lstm.product.refresh()
     twin = torch.nn.LSTM(4, 5, bias=False)
     with torch.no_grad():
-        twin.weight_ih_l0.copy_(lstm.weight[[0, 1, 2, 8]].T)
-        twin.weight_hh_l0.copy_(lstm.weight[3:8].T)
+        twin.weight_ih_l0.copy_(lstm.product.weight[[0, 1, 2, 8]].T)
+        twin.weight_hh_l0.copy_(lstm.product.weight[3:8].T)
     x = torch.rand(12, 4, 3) * 2 - 1
     own, same = x.clone().requires_grad_(), x.clone().requires_grad_()
     out, (h, c) = lstm(own)
@@ -133,11 +134,11 @@ def test_lstm_like_torch(array: Any) -> None:
     ((wanted * mask).sum() + c2.sum()).backward()
     for got, right in (
         (own.grad, same.grad),
-        (lstm.weight.grad[3:8].T, twin.weight_hh_l0.grad),
-        (lstm.weight.grad[[0, 1, 2, 8]].T, twin.weight_ih_l0.grad),
+        (lstm.product.weight.grad[3:8].T, twin.weight_hh_l0.grad),
+        (lstm.product.weight.grad[[0, 1, 2, 8]].T, twin.weight_ih_l0.grad),
     ):
         assert (got - right).abs().max() < 3 * CLOSE * right.abs().max()
-    lstm.reverse, own.grad = True, None
+    lstm.product.reverse, own.grad = True, None
     again, (_, c) = lstm(own)
     before = array.cost.transactions
     ((again * mask).sum() + c.sum()).backward()
@@ -151,12 +152,12 @@ def test_an_lstm_on_columns_with_gaps(array: Any) -> None:
     weights = ArrayWeights(array, plan_floor(64, 40, [LayerRequest("lstm", 8, 20)], good_cols=good))
     TwoPulse(**RULE).start(weights, np.random.default_rng(0))
     weights.read(4)
-    lstm = ArrayLSTM(weights, "lstm", features=3, bias=False)
-    lstm.refresh()
+    lstm = ArrayRecurrent(weights, "lstm", features=3, bias=False)
+    lstm.product.refresh()
     twin = torch.nn.LSTM(3, 5, bias=False)
     with torch.no_grad():
-        twin.weight_ih_l0.copy_(lstm.weight[:3].T)
-        twin.weight_hh_l0.copy_(lstm.weight[3:].T)
+        twin.weight_ih_l0.copy_(lstm.product.weight[:3].T)
+        twin.weight_hh_l0.copy_(lstm.product.weight[3:].T)
         x = torch.rand(6, 4, 3) * 2 - 1
         assert torch.allclose(lstm(x)[0], twin(x)[0], atol=2 * CLOSE)
 
@@ -229,8 +230,10 @@ def test_what_the_layers_refuse(array: Any) -> None:
         layer(torch.zeros(2, 4, dtype=torch.float64))
     with pytest.raises(RefusedError, match="layer 'w' was given inputs that are not finite"):
         layer(torch.full((2, 4), float("nan")))
-    with pytest.raises(RefusedError, match="5 inputs and 8 outputs: an LSTM of 4 features"):
-        ArrayLSTM(weights, "lstm", features=4, bias=False)
+    with pytest.raises(
+        RefusedError, match="5 inputs and 8 outputs: LstmCell with 4 features and 1 units needs 4 outputs"
+    ):
+        ArrayRecurrent(weights, "lstm", features=4, bias=False)
     with pytest.raises(RefusedError, match="cannot be copied"):
         copy.deepcopy(layer)
     with pytest.raises(RefusedError, match=r"unknown layer 'v'.*lstm"):

@@ -1,0 +1,146 @@
+"""Associative LSTM: copies against learning speed, for float twins over many seeds and on the array.
+
+    python tests/benchmarks/study_associative.py twin --seeds 5 --epochs 7 --keep twin.json   # 3 minutes of one core
+    python tests/benchmarks/study_associative.py array --seeds 1 --keep array.json            # 6 minutes of one core
+    python tests/benchmarks/study_associative.py show --keep twin.json array.json --figure curves.png
+
+Every training is kept as it ends; the same command goes on with what is missing. What is learned by float twins is
+theirs: it is printed and drawn apart from what the array learned.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xbarlab.analysis.networks.learning_speed import learning_curves, mean_effect, per_doubling
+from xbarlab.protocols.forming.forming import FormingPlan, form
+from xbarlab.protocols.keeping.run import Run
+from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
+from xbarlab.protocols.training.steps.classification import learn_as_twin, steps_to
+from xbarlab.protocols.training.steps.train_associative_lstm import AssociativePlan, train_associative_lstm
+from xbarlab.runbooks.runner.schema import load_runbook
+from xbarlab.runbooks.stations import open_bench
+
+COPIES = (1, 2, 4, 8)
+LSTM = "LSTM"
+
+
+def plan_of(arm: str, given: Mapping[str, Any]) -> AssociativePlan:
+    """Return the runbook's plan for an arm."""
+    book = load_runbook("train_associative_lstm", overrides=[])
+    shipped = next(step.plan for step in book.steps if isinstance(step.plan, AssociativePlan))
+    own = {"cell": "lstm"} if arm == LSTM else {"cell": "associative", "memory_copies": int(arm)}
+    return AssociativePlan(**{**shipped.model_dump(), **given, **own})
+
+
+def on_array(plan: AssociativePlan, seed: int) -> dict[str, Any]:
+    """Train on a fresh mock chip, formed and mapped; return curve and cost."""
+    with tempfile.TemporaryDirectory() as name, open_bench("mock_ta_hfo2", seed=seed) as bench:
+        run = Run(Path(name) / "run", quiet=True, seed=seed)
+        form(bench.array, FormingPlan(cells="all", start_volts=1.5, stop_volts=3.3, gate=1.3, width=10e-6), run)
+        yield_map(bench.array, YieldMapPlan(cells="all"), run)
+        with run.step("train", bench.array) as keep:
+            result = train_associative_lstm(bench.array, plan.model_copy(update={"twin": False}), keep)
+    record, figures = result.record, result.metrics()
+    cost = {key: figures[key] for key in figures if key.endswith("_per_step")}
+    return {
+        "curve_step": record.curve_step.tolist(),
+        "curve": record.curve.tolist(),
+        "test_accuracy": figures["test_accuracy"],
+        **cost,
+    }
+
+
+def learn(who: str, arms: Sequence[str], seeds: Sequence[int], keep: Path, given: Mapping[str, Any]) -> None:
+    """Train what is missing, and keep it."""
+    kept: dict[str, Any] = json.loads(keep.read_text(encoding="utf-8")) if keep.exists() else {}
+    for seed in seeds:
+        for arm in arms:
+            name = f"{who} {arm} {seed}"
+            plan, began = plan_of(arm, given), time.process_time()
+            if name in kept and kept[name]["curve_step"][-1] == plan.steps_max():
+                continue
+            if who == "twin":
+                found: dict[str, Any] = {key: value.tolist() for key, value in learn_as_twin(plan, seed).items()}
+            else:
+                found = on_array(plan, seed)
+            found["criterion"] = plan.criterion
+            kept[name] = found
+            keep.write_text(json.dumps(kept), encoding="utf-8")
+            reached = steps_to(found["criterion"], np.asarray(found["curve_step"]), np.asarray(found["curve"]))
+            print(
+                f"{who:5s} {arm:>4s} seed {seed}: {found['curve'][-1]:.1%} at the end, criterion after {reached:.0f}"
+                f"  ({time.process_time() - began:.0f} s of a core)",
+                flush=True,
+            )
+
+
+def show(files: Sequence[Path], figure: Path | None) -> None:
+    """Print steps to criterion and effects, and draw the curves."""
+    kept: dict[str, Any] = {}
+    for file in files:
+        kept |= json.loads(file.read_text(encoding="utf-8"))
+    panels: dict[str, dict[str, Any]] = {}
+    criterion = float(next(iter(kept.values()))["criterion"])
+    for who, title in (("twin", "Float twins (host, no array)"), ("array", "On the array (mock chip)")):
+        runs = {tuple(name.split()[1:]): one for name, one in kept.items() if name.startswith(who)}
+        if not runs:
+            continue
+        arms = [arm for arm in (*map(str, COPIES), LSTM) if any(arm == run[0] for run in runs)]
+        seeds = sorted({int(run[1]) for run in runs if all((arm, run[1]) in runs for arm in arms)})
+        print(f"\n{title}: seeds {seeds}; updates to {criterion:.0%} of the symbols")
+        steps = np.full((len(seeds), len(arms)), np.nan)
+        for n, arm in enumerate(arms):
+            curves = [runs[arm, str(seed)] for seed in seeds]
+            at = np.asarray(curves[0]["curve_step"])
+            values = np.asarray([one["curve"] for one in curves])
+            label = LSTM if arm == LSTM else f"{arm} cop{'y' if arm == '1' else 'ies'}"
+            panels.setdefault(title, {})[label] = (at, values)
+            steps[:, n] = [steps_to(criterion, at, one) for one in values]
+            missed = int(np.isnan(steps[:, n]).sum())
+            steps[np.isnan(steps[:, n]), n] = at[-1]
+            missed_said = f", {missed} never: counted at the end, which is a bound" if missed else ""
+            print(
+                f"  {label:9s} median {np.median(steps[:, n]):5.0f} ({steps[:, n].min():.0f} … {steps[:, n].max():.0f})"
+                f"{missed_said}; at the end {np.median(values[:, -1]):.1%}"
+            )
+        several = [n for n, arm in enumerate(arms) if arm != LSTM]
+        if len(seeds) > 1 and len(several) > 1:
+            effect = per_doubling([float(arms[n]) for n in several], steps[:, several])
+            print(f"  a doubling of the copies: {effect} updates{' (null: the interval holds 0)' * effect.is_null}")
+        if len(seeds) > 1 and LSTM in arms and several:
+            against = mean_effect(steps[:, several].mean(1) - steps[:, arms.index(LSTM)])
+            print(f"  Associative, mean of its arms, minus LSTM: {against}{' (null)' * against.is_null}")
+    if figure is not None and panels:
+        learning_curves(panels, criterion=criterion).savefig(figure, dpi=150)
+        print(f"drawn: {figure}")
+
+
+def main() -> None:
+    """Train, or show what was kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("twin", "array", "show"))
+    parser.add_argument("--seeds", type=int, default=5, help="how many, from 1")
+    parser.add_argument("--arms", nargs="+", default=[*map(str, COPIES), LSTM])
+    parser.add_argument("--epochs", type=int, help="passes over the training set; the runbook's by default")
+    parser.add_argument("--keep", type=Path, nargs="+", required=True, help="JSON file, several to show")
+    parser.add_argument("--figure", type=Path)
+    given = parser.parse_args()
+    if given.what == "show":
+        show(given.keep, given.figure)
+        return
+    more = {} if given.epochs is None else {"epochs": given.epochs}
+    learn(given.what, given.arms, range(1, given.seeds + 1), given.keep[0], more)
+    show(given.keep[:1], given.figure)
+
+
+if __name__ == "__main__":
+    main()
