@@ -83,5 +83,5 @@ def test_only_some_steps_are_run_with_what_they_can_meet(study: ModuleType) -> N
     wanted = {one.key for one in book.expect}
     assert "formed_fraction" in wanted
     assert "yield_fraction" not in wanted
-    with pytest.raises(RefusedError, match="there is no step id 'level'"):
+    with pytest.raises(RefusedError, match="unknown step id 'level'"):
         study.cut(load_runbook("characterise_tio2"), "", ["level"])
