@@ -65,6 +65,27 @@ def test_noise_of_the_set_belongs_to_the_transition_from_hrs(make_chip):
     assert from_lrs < 0.02
 
 
+def test_sets_fall_short_the_less_the_better_a_cell_conducts(make_chip):
+    """What every SET falls short by, in ln Gc: alike at two gates without the bend, less at the higher one with it."""
+
+    def falls_short(bend):
+        tail = {"cycle_noise__ptail": 1.0, "cycle_noise__ttail": 0.3, "cycle_noise__Gh": 1e-3}
+        short = []
+        for gate in (2.0, 2.6):
+            ends = []
+            for changes in ({}, {**tail, "cycle_noise__tail_bend": bend}):
+                chip = make_chip("hfo2_1t1r", 2 * CELLS, **{**STILL, **changes}).formed_at(10e-6)
+                chip.pulse(2.0, gate, 200e-9)
+                ends.append(chip.model.state()["y"])
+            short.append(float((ends[0] - ends[1]).mean()))
+        return short
+
+    low, high = falls_short(0.0)
+    assert low == pytest.approx(high, rel=0.05)
+    low, high = falls_short(1.0)
+    assert high < 0.5 * low
+
+
 def test_a_reset_draws_the_barrier_of_the_next_set_anew(make_chip):
     """One attempt keeps its barrier; of two with a RESET between them little is left in common."""
     changes = {**STILL, "cycle_noise__sigB": 0.2, "cycle_noise__rho": 0.05}
