@@ -156,6 +156,22 @@ def test_a_shallow_barrier_lets_one_pulse_go_deep_and_deep_lrs_reset_late(make_c
             assert half > 1.4
 
 
+def test_a_source_of_voltage_resets_gradually_and_a_source_of_current_runs_away(make_chip):
+    """Largest fall of the median ln G by one of the measured pulses, the gate rising by 50 mV: 0.41 measured."""
+    still = {name: 0.0 for name in STILL if name not in FIRST_FIT}
+
+    def steepest(**changes):
+        chip = make_chip("hfo2_1t1r_cycled", 64, **still | changes).formed_at(166e-6)
+        middle = []
+        for gate in np.arange(2.0, 3.5, 0.05):
+            chip.pulse(-2.8, gate, 200e-9)
+            middle.append(np.log(np.median(chip.read())))
+        return float(-np.diff(middle).min())
+
+    assert steepest() < 0.7
+    assert steepest(transistor__n=0.5, reset__UR=0.12) > 1.2
+
+
 def test_forming_has_a_low_tail(make_chip):
     def lows(**changes):
         chip = make_chip("hfo2_1t1r", 2000, **changes)
