@@ -1,7 +1,7 @@
 """Hold ``ta_hfo2_1t1r`` against the published facts of the 128×64 Ta/HfO2 array, and print the errors.
 
-Run from anywhere: ``python docs/validation/compare_ta_hfo2.py [--seeds 5]``; some seconds, no data. Measurements of that
-array are not public: what is held here are the numbers its publications state. Writes
+Run from anywhere: ``python docs/validation/compare_ta_hfo2.py [--seeds 5]``; some seconds, no data. Measurements of
+that array are not public: what is held here are the numbers its publications state. Writes
 ``docs/figures/ta_hfo2_1t1r.png``.
 """
 
