@@ -44,6 +44,7 @@ _HOMES = {
     "MultipliesReversed": "instruments.abilities",
     "UpdatesByOuterProduct": "instruments.abilities",
     "VerifiesOnBoard": "instruments.abilities",
+    "Saturates": "instruments.abilities",
     "Block": "instruments.block",
     "Run": "protocols.keeping.run",
     "joined": "protocols.keeping.joined",
