@@ -41,7 +41,7 @@ class ChipEntry(_Section):
         it, and not the seed, says what the chip is.
     changes : dict of str to dict
         What this chip has otherwise than its profile: dotted key of the profile (``wiring.row_segment``,
-        ``parameters.noise``) → value and source.
+        ``parameters.noise``, ``gate_axis``) → value and source.
     """
 
     profile: str

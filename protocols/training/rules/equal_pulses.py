@@ -116,12 +116,14 @@ class MixedPrecision(EqualPulses):
 class RowParallel(MixedPrecision):
     """At most one pulse per cell and step, given row by row: the columns of a row choose sign and take part or not.
 
-    A row's cells that must rise share one slot, those that must fall another, so a step takes 2 slots per row however
-    many columns there are (Liu, Zeng, Wunsch 2020). What is less than a pulse waits on the host.
+    Where columns carry the gates, a row's cells that must rise share one slot, those that must fall another: 2 slots
+    per row however many columns there are. Where rows carry them a slot has an amplitude for every column, so it is
+    one per row if SET and RESET have the same gate voltage (Liu, Zeng, Wunsch 2020). What is less than a pulse waits
+    on the host.
     """
 
     pulses_max: int = 1
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
-        """One map: one pulse per cell at most, two slots per row."""
+        """One map: one pulse per cell, two slots per row at most."""
         return StepCost(1, 1.0, 2.0)

@@ -71,7 +71,7 @@ class MbLstmPlan(ClassifierPlan):
         """Return what it gives."""
         found = super().measures() | {
             "ideal_activation_accuracy", "varied_accuracy", "varied_accuracy_ci95_low", "varied_accuracy_ci95_high",
-            "variation",
+            "conductance_variation",
         }  # fmt: skip
         if self.activation == "circuit":
             found |= {
@@ -205,7 +205,7 @@ class MbLstmResult(ClassifierResult):
         worst = int(np.argmax(self.variation))
         mean = mean_effect(table[worst])
         found |= {
-            "variation": float(self.variation[worst]),
+            "conductance_variation": float(self.variation[worst]),
             "varied_accuracy": mean.mean,
             "varied_accuracy_ci95_low": mean.low,
             "varied_accuracy_ci95_high": mean.high,
