@@ -108,7 +108,9 @@ class VerifiesOnBoard(Protocol):
         ...
 
 
-@ability("saturate", needs="output circuits that hold every column between two levels (ADC:SATurate, board-protocol §10.9)")
+@ability(
+    "saturate", needs="output circuits that hold every column between two levels (ADC:SATurate, board-protocol §10.9)"
+)
 class Saturates(Protocol):
     """Multiplies, and lets every column's output circuit saturate."""
 

@@ -295,12 +295,10 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
 
         Parameters
         ----------
-        volts : float [V]
-            Default ``spec.read_volts``.
+        volts, gate : float [V]
+            Default ``spec.read_volts``, ``spec.read_gate``.
         average : int
             Conversions per cell.
-        gate : float [V]
-            Default ``spec.read_gate``.
         """
         self.session  # noqa: B018
         return self._reads.read(cells, volts, average=average, gate=gate, scheme=scheme)

@@ -43,12 +43,14 @@ class BoardSettings:
         changes = {header: value for header, value in wanted.items() if self._known.get(header) != value}
         if not changes:
             return
-        command = ";:".join(f"{header} {value if isinstance(value, str) else sent(value)}" for header, value in changes.items())
+        command = ";:".join(
+            f"{header} {value if isinstance(value, str) else sent(value)}" for header, value in changes.items()
+        )
         self._guard.check(command)
         self._exchange.act(command)
         self._known.update(changes)
         for header, value in changes.items():
-            if header in self.parameters:
+            if header in self.parameters and not isinstance(value, str):
                 self.parameters[header].cache.set(value)
 
     def automatic_range(self) -> bool:

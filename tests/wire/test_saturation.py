@@ -57,7 +57,10 @@ def test_the_default_is_linear_without_a_bound_and_reset_puts_it_back() -> None:
     assert bench.ask(b"ADC:MODE?\n") == b"LIN\n"
     assert unblock(bench.ask(b"ADC:SAT:LEV?\n")) == none
     mine = levels([-1e-5] * COLS, [2e-5, 3e-5, INF, 1e-5])
-    assert bench.ask(b"ADC:MODE SAT;:ADC:SATURATE:LEVELS " + block(mine) + b";:ADC:MODE?;:SYST:ERR?\n") == b"SAT;" + OK + b"\n"
+    assert (
+        bench.ask(b"ADC:MODE SAT;:ADC:SATURATE:LEVELS " + block(mine) + b";:ADC:MODE?;:SYST:ERR?\n")
+        == b"SAT;" + OK + b"\n"
+    )
     assert unblock(bench.ask(b"ADC:SAT:LEV?\n")) == mine
     assert bench.ask(b"*RST;:ADC:MODE?;:SYST:ERR?\n") == b"LIN;" + OK + b"\n"
     assert unblock(bench.ask(b"ADC:SAT:LEV?\n")) == none
@@ -125,7 +128,7 @@ def test_a_product_under_way_keeps_the_circuits_it_was_started_with() -> None:
     message = b"VMM:FORW? 1," + block(codes) + b";:ADC:MODE LIN;:VMM:FORW? 1," + block(codes) + b"\n"
     reply = bench.ask(message)
     size = len(block(bytes(2 * COLS)))
-    first, second = (np.frombuffer(part, "<i2") for part in (reply[3 : size], reply[size + 4 : -1]))
+    first, second = (np.frombuffer(part, "<i2") for part in (reply[3:size], reply[size + 4 : -1]))
     assert first * (RANGE / 32767.0) == pytest.approx(1e-5, rel=0.02)
     assert second * (RANGE / 32767.0) == pytest.approx(6e-5, rel=0.02)
 
@@ -211,9 +214,7 @@ def product(codes: list[int], reply: list[int]) -> tuple[bytes, bytes]:
 
 def test_levels_and_mode_are_sent_once_and_a_linear_product_says_so(opened: Any) -> None:
     level = (b"ADC:SAT:LEV " + block(EXAMPLE) + b";:SYST:ERR?\n", OK + b"\n")
-    saturating, linear = (
-        (b"ADC:MODE %b;:SYST:ERR?\n" % mode, OK + b"\n") for mode in (b"SAT", b"LIN")
-    )
+    saturating, linear = ((b"ADC:MODE %b;:SYST:ERR?\n" % mode, OK + b"\n") for mode in (b"SAT", b"LIN"))
     first, second = product([1311, 0], [13107, 6553, -32768]), product([0, 1311], [1, 2, 3])
     board, resource = opened(
         ON, RANGED, level, saturating, first, second, linear, second, saturating, first
@@ -254,7 +255,9 @@ def test_a_chip_the_other_way_round_has_its_levels_turned(opened: Any) -> None:
         ({"low": -1e-5, "high": 1e-5, "full_scale": 9.0}, "full_scale 9 A is not above 0 and within the ranges"),
     ],
 )
-def test_levels_that_are_none_are_refused_before_anything_is_sent(opened: Any, bounds: dict[str, Any], says: str) -> None:
+def test_levels_that_are_none_are_refused_before_anything_is_sent(
+    opened: Any, bounds: dict[str, Any], says: str
+) -> None:
     board, resource = opened()
     with pytest.raises(RefusedError, match=says):
         board.ability(Saturates).vmm_saturated([0.1, 0.1], **bounds)

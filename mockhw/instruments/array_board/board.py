@@ -8,11 +8,11 @@ from ...scpi.device import Hold
 from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from .core import BoardCore
+from .outputs.saturation import Saturation
 from .periphery import Diagnosis, periphery_commands
 from .products import Products
 from .pulsing import Pulsing
 from .reading import Reading
-from .saturation import Saturation
 from .sweeping import Sweeping
 from .system import source_commands, system_commands
 from .verifying import Verifying

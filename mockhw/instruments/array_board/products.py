@@ -12,8 +12,8 @@ from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, number, setting
 from .adc import OVERFLOW, codes_to_volts
 from .core import CONVERTER_OVERFLOW, BoardCore
+from .outputs.saturation import Circuits
 from .requests import Product, Requests
-from .saturation import Circuits
 from .spec import block
 
 

@@ -139,7 +139,9 @@ class ArrayRecurrent(nn.Module):
         super().__init__()
         cell = LstmCell() if cell is None else cell
         if levels is not None and cell.apart:
-            raise RefusedError(f"layer {layer!r}: {type(cell).__name__} adds two products, which no circuit holds as one")
+            raise RefusedError(
+                f"layer {layer!r}: {type(cell).__name__} adds two products, which no circuit holds as one"
+            )
         name = f"{layer}.input" if cell.apart else layer
         product = (
             ArrayLinear(weights, name, bias=bias, scale=scale)

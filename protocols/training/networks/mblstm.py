@@ -7,7 +7,6 @@ is no product of the array, is the host's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -53,7 +52,7 @@ def cell_of(*, smooth: bool) -> LstmCell:
 
 
 class MeasuredCell(LstmCell):
-    """The cell behind circuits as they were measured, column by column: for a twin that computes what the array does."""
+    """The cell behind circuits as they were measured, each column's own: a twin computes what the array does."""
 
     def __init__(self, curves: SaturationCurves) -> None:
         super().__init__(clipped_tanh, clipped_sigmoid)
@@ -65,9 +64,7 @@ class MeasuredCell(LstmCell):
         return super().activated(torch.from_numpy(held.astype(np.float32)))
 
 
-def array_network(
-    weights: ArrayWeights, features: int, hidden: int, *, smooth: bool, circuits: bool
-) -> LstmClassifier:
+def array_network(weights: ArrayWeights, features: int, hidden: int, *, smooth: bool, circuits: bool) -> LstmClassifier:
     """Return the classifier on layers ``lstm`` and ``dense`` of an array, a bias on both.
 
     Parameters
@@ -107,5 +104,3 @@ def give_weights(network: nn.Module, matrices: dict[str, NDArray[np.float64]]) -
             matrix = torch.from_numpy(matrices[name].astype(np.float32))
             place.weight.copy_(matrix[:-1].T)
             place.bias.copy_(matrix[-1])
-
-

@@ -21,9 +21,24 @@ _ROUNDS, _READS, _PULSES = 12, 4, 100
 
 @dataclass
 class EqualPulses(SmallSteps):
-    """Rules that count equal pulses: SETs where a cell must rise, RESETs where it must fall."""
+    """Rules that count equal pulses: SETs where a cell must rise, RESETs where it must fall.
+
+    Attributes
+    ----------
+    balance : bool
+        Before a start all weights are brought to 0: on cells that an earlier training has left.
+    """
+
+    balance: bool = False
 
     needs_samples = False
+
+    def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
+        """Leave the cells as they are, or balance every pair; then a random number of pulses for each, if wanted."""
+        if self.balance:
+            shapes = {one.name: (one.inputs, one.outputs) for one in weights.plan.requests}
+            self.program(weights, {name: np.zeros(shape) for name, shape in shapes.items()})
+        super().start(weights, rng)
 
     def program(self, weights: ArrayWeights, wanted: Changes) -> None:
         """Bring cells to given weights [inputs, outputs]: read, give the pulses that are missing, and again."""

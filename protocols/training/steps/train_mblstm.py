@@ -53,7 +53,9 @@ class MbLstmPlan(ClassifierPlan):
         "'smooth': sigmoid and tanh on the host",
     )
     hidden: int = Field(default=12, ge=1, description="LSTM units")
-    rule: RuleName = Field(default="row_parallel", description="how changes of weights become pulses: xbarlab list rules")
+    rule: RuleName = Field(
+        default="row_parallel", description="how changes of weights become pulses: xbarlab list rules"
+    )
     optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="adam", description="on the host")
     siemens: float = Field(default=60e-6, gt=0, description="conductance difference of a weight of 1 [S]")
     rate: float = Field(default=0.01, gt=0, description="learning rate")
@@ -241,7 +243,7 @@ class MbLstmResult(ClassifierResult):
                 curves_figure(pair["linear"], pair["held"], self.curves),
             ))  # fmt: skip
         more.append((
-            "Cells that are off, computed by the host: the conductances last read, each multiplied by 1 + σ·N(0, 1), and "
+            "Cells that are off, computed by the host: conductances last read, each multiplied by 1 + σ·N(0, 1), and "
             "activations as measured or ideal. No cell was written for this.",
             variation_figure(
                 self.variation, self.varied, measured=self.figures["test_accuracy"],
@@ -250,7 +252,7 @@ class MbLstmResult(ClassifierResult):
         ))  # fmt: skip
         if (counted := measured.get(_SLOTS)) is not None:
             more.append((
-                "Pulse slots of an update that gives every cell of some rows and columns one pulse of a random sign, as "
+                "Pulse slots of an update that gives the cells of some rows and columns a pulse of a random sign, as "
                 "the array counted them.",
                 slots_figure(counted["rows"], counted["cols"], counted["slots"]),
             ))  # fmt: skip
@@ -302,7 +304,9 @@ def _computed(
         for draw in range(plan.draws):
             rng = np.random.default_rng([seed, 0x7A, draw])
             whole = np.zeros((floor.rows, floor.cols))
-            whole[floor.block.slices] = conductance * np.maximum(1.0 + sigma * rng.standard_normal(conductance.shape), 0.0)
+            whole[floor.block.slices] = conductance * np.maximum(
+                1.0 + sigma * rng.standard_normal(conductance.shape), 0.0
+            )
             matrices = {one.name: floor.differences(one.name, whole) / plan.siemens for one in floor.requests}
             for name, model in models.items():
                 give_weights(model, matrices)

@@ -126,7 +126,7 @@ def iris(folder: Path) -> Arrays:
 
 
 def digits_by_rows(folder: Path) -> Arrays:
-    """Return 1,797 handwritten digits of 8×8 pixels, 0 to 16, one row a step; every fourth of a digit is for testing."""
+    """Return 1,797 handwritten digits of 8×8 pixels, 0 to 16, a row a step; every fourth of a digit is for testing."""
     raw = gzip.decompress(_zipped(folder, "scikit_learn-*.whl", "sklearn/datasets/data/digits.csv.gz"))
     table = np.array([[int(float(value)) for value in line.split(",")] for line in raw.decode().split()])
     parts = _every(4, table[:, :64].reshape(-1, 8, 8).astype(np.uint8), table[:, 64].astype(np.int16))

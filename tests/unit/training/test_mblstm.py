@@ -11,12 +11,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from support.small_training import UntouchedArray  # noqa: E402
 from support.exact_cells import SIEMENS, ExactChip, exact_chip  # noqa: E402
 from support.training_bench import write_bench  # noqa: E402
 from xbarlab.analysis.networks.circuits import fit_curves, rapp  # noqa: E402
 from xbarlab.common.errors import RefusedError  # noqa: E402
 from xbarlab.protocols.keeping.run import Run  # noqa: E402
+from xbarlab.protocols.keeping.untouched import UntouchedArray  # noqa: E402
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
 from xbarlab.protocols.training.layers.held_columns import ArrayHeld  # noqa: E402
 from xbarlab.protocols.training.layers.recurrent import ArrayRecurrent  # noqa: E402
@@ -85,9 +85,7 @@ def test_outputs_that_are_sums_of_columns_are_refused(chip: ExactChip) -> None:
         ArrayHeld(weights, "held", bias=True, levels=(bad, bad))
     both = plan_floor(128, 64, [LayerRequest("g.input", 4, 9), LayerRequest("g.state", 4, 9)])
     with pytest.raises(RefusedError, match="adds two products, which no circuit holds as one"):
-        ArrayRecurrent(
-            ArrayWeights(chip.array, both), "g", features=3, bias=True, cell=GruCell(), levels=levels_of(3)
-        )
+        ArrayRecurrent(ArrayWeights(chip.array, both), "g", features=3, bias=True, cell=GruCell(), levels=levels_of(3))
 
 
 def test_the_activations_are_those_of_the_publication_s_approximation() -> None:

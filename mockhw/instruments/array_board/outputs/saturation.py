@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...scpi.arguments import Block
-from ...scpi.errors import ScpiError
-from ...scpi.tree import Command
-from .spec import block
+from ....scpi.arguments import Block
+from ....scpi.errors import ScpiError
+from ....scpi.tree import Command
+from ..spec import block
 
 if TYPE_CHECKING:
-    from .core import BoardCore
+    from ..core import BoardCore
 
 Float32Array = NDArray[np.float32]
 _ENTROPY: Final = 0x73_61_74
