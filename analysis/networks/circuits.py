@@ -151,7 +151,7 @@ def variation_figure(
     ax.axhline(100.0 * chance, color=FAINT, ls=":", lw=1.2, label="chance, the commonest class")
     ax.set(title="Cells that are off", xlabel="Variation of every conductance (%, 1 σ)", ylabel="Test accuracy (%)")
     ax.set_ylim(0.0, 104.0)
-    ax.legend(loc="lower left", fontsize=8)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=2, fontsize=8)
     return figure
 
 
@@ -173,7 +173,7 @@ def slots_figure(rows: ArrayLike, cols: ArrayLike, slots: ArrayLike) -> Figure:
         )  # fmt: skip
     line = np.array([0.0, high.max()])
     per = float(np.max(count / high))
-    ax.plot(line, per * line, color=FAINT, lw=1.2, label=f"{per:g} slots per row")
+    ax.plot(line, per * line, color=FAINT, lw=1.2, label=f"slots per row: {per:g}")
     ax.plot(line, wide.max() * line, color=FAINT, lw=1.2, ls=":", label=f"cell by cell, {wide.max():.0f} columns")
     ax.set(title="Update, row by row", xlabel="Rows", ylabel="Pulse slots", xlim=(0.0, None))
     ax.set_ylim(0.0, 2.0 * float(count.max()))

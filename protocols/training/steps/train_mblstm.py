@@ -65,7 +65,7 @@ class MbLstmPlan(ClassifierPlan):
     variation: list[Annotated[float, Field(ge=0, le=1)]] = Field(
         default=[0.0, 0.05, 0.1, 0.15, 0.2],
         min_length=1,
-        description="standard deviations that every conductance is put off by, over itself",
+        description="standard deviations that every conductance is put off by, over itself [fraction]",
     )
     draws: int = Field(default=20, ge=2, description="draws of every variation")
 
