@@ -73,4 +73,23 @@ NETWORKS: dict[str, tuple[str, str]] = {
         "RMS error of a value read from the associative memory alone, over the RMS of those stored, one copy",
     ),
     "retrieval_exponent": ("", "slope of log retrieval error over log copies, 1 to 8; −0.5 is the law 1/√copies"),
+    "activation_error": (
+        "",
+        "RMS distance of the output circuits from the ideal clip, over the level they are held at, all columns",
+    ),
+    "activation_gain_spread": ("", "standard deviation over columns of an output circuit's fitted gain"),
+    "activation_offset_spread": ("", "standard deviation over columns of its fitted offset, over the level"),
+    "computed_accuracy": (
+        FRACTION,
+        "test_accuracy as the host computes it from conductances last read and circuits as measured",
+    ),
+    "ideal_activation_accuracy": (FRACTION, "computed_accuracy with the ideal activations"),
+    "varied_accuracy": (
+        FRACTION,
+        "computed_accuracy with every conductance off by conductance_variation, mean over draws",
+    ),
+    "conductance_variation": (FRACTION, "standard deviation over itself that conductances are put off by, the largest"),
+    "update_slots": (COUNT, "pulse slots of an update of all weights at random signs, counted by the array"),
+    "update_rows": (COUNT, "rows of that update"),
+    "update_slots_per_row": ("", "update_slots over update_rows, the largest of updates of several sizes"),
 }

@@ -12,6 +12,7 @@ from ..wire.wire_text import block_header
 from .codec import largest_code
 from .placing import placed
 from .session import BoardSession
+from .spec import SATURATE
 
 _CODE = np.dtype("<i2")
 
@@ -28,6 +29,7 @@ class BoardProducts:
         self._head = b"VMM:REV? %d," if reverse else b"VMM:FORW? %d,"
         lines = mount.lines
         self._reverse = reverse
+        self._has_modes = SATURATE in mount.spec.supports and not reverse
         self._in_size, self._out_size = (can.cols, can.rows) if reverse else (can.rows, can.cols)
         self._in_lines = None if lines is None else lines.cols if reverse else lines.rows
         self._out_lines = None if lines is None else lines.rows if reverse else lines.cols
@@ -37,6 +39,10 @@ class BoardProducts:
 
         One vector in gives one vector out. An overflow of the converter is NaN: choose a larger ``full_scale`` [A].
         """
+        return self.currents(volts, full_scale, None)
+
+    def currents(self, volts: ArrayLike, full_scale: float | None, levels: bytes | None) -> NDArray[np.float32]:
+        """Return what :meth:`vmm` does; with ``levels``, those of ``ADC:SATurate:LEVels``, held between them."""
         session, mount = self._session, self._session.mount
         encode, decode = self._codec or self._load_codec()
         given = checked_vectors(mount.spec, volts, reverse=self._reverse)
@@ -48,7 +54,7 @@ class BoardProducts:
         if self._in_lines is not None:
             codes = placed(codes, self._in_lines, self._in_size)
         wanted = None if full_scale is None else vmm_range(mount.spec, full_scale)
-        raw, range_amps = session.repeated(lambda: self._multiplied(codes, wanted))
+        raw, range_amps = session.repeated(lambda: self._multiplied(codes, wanted, levels))
         if self._out_lines is not None:
             raw = raw[:, self._out_lines]
         current = np.empty(raw.shape, np.float32)
@@ -62,12 +68,16 @@ class BoardProducts:
         self._codec = encode, decode
         return self._codec
 
-    def _multiplied(self, codes: NDArray[np.int16], wanted: float | None) -> tuple[NDArray[np.int16], float]:
+    def _multiplied(
+        self, codes: NDArray[np.int16], wanted: float | None, levels: bytes | None
+    ) -> tuple[NDArray[np.int16], float]:
         """Return the codes of all vectors, and the range they were converted in [A]."""
         session, most = self._session, self._session.mount.can.vmm_batch_max
         with session.acting():
             if wanted is not None:
                 session.settings.set_full_scale(wanted)
+            if self._has_modes:
+                session.settings.use_outputs(levels)
             amps = session.settings.full_scale()
             if len(codes) <= most:
                 return self._chunk(codes), amps

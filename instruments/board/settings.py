@@ -30,24 +30,27 @@ class BoardSettings:
         self._guard = guard
         self._known: dict[str, float | str] = {}
         self._full_scale: float | None = None
+        self._levels: bytes | None = None
         self.parameters: dict[str, Parameter[float, Any]] = {}
 
     def forget(self) -> None:
         """Forget what somebody else may have set."""
         self._known.clear()
-        self._full_scale = None
+        self._full_scale = self._levels = None
 
-    def configure(self, wanted: Mapping[str, float]) -> None:
+    def configure(self, wanted: Mapping[str, float | str]) -> None:
         """Send the settings that differ from what the board has, in one message."""
         changes = {header: value for header, value in wanted.items() if self._known.get(header) != value}
         if not changes:
             return
-        command = ";:".join(f"{header} {sent(value)}" for header, value in changes.items())
+        command = ";:".join(
+            f"{header} {value if isinstance(value, str) else sent(value)}" for header, value in changes.items()
+        )
         self._guard.check(command)
         self._exchange.act(command)
         self._known.update(changes)
         for header, value in changes.items():
-            if header in self.parameters:
+            if header in self.parameters and not isinstance(value, str):
                 self.parameters[header].cache.set(value)
 
     def automatic_range(self) -> bool:
@@ -72,6 +75,15 @@ class BoardSettings:
         if self._full_scale != chosen:
             self.configure({"SENS:VMM:RANG": chosen})
             self._full_scale = chosen
+
+    def use_outputs(self, levels: bytes | None) -> None:
+        """Let forward products be linear, or held between ``levels`` (a block of ``ADC:SATurate:LEVels``)."""
+        if levels is not None and self._levels != levels:
+            self._exchange.write_block(b"ADC:SAT:LEV ", levels)
+            self._levels = levels
+        mode = "LIN" if levels is None else "SAT"
+        if self._known.get("ADC:MODE") != mode:
+            self.configure({"ADC:MODE": mode})
 
 
 def read_range(reply: str) -> float | str:

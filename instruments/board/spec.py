@@ -11,7 +11,7 @@ from ..array_spec import ArraySpec
 from ..errors import InstrumentError, UnsupportedError
 from ..limits import COUNT_MAX, Limits
 
-LONG_COUNTS, OUTER_TILES = "long_counts", "outer_tiles"
+LONG_COUNTS, OUTER_TILES, SATURATE = "long_counts", "outer_tiles", "saturate"
 REVISION_1, REVISION_2 = "xbarlab-board/1", "xbarlab-board/2"
 READ_VOLTS_DEFAULT = 0.2
 # What the counts of revision 1 hold; those of the feature long_counts are COUNT_MAX.
@@ -207,7 +207,9 @@ class BoardCapability:
         """
         lacks = set[str]() if polarity > 0 else {"onboard_verify"}
         if "vmm" not in self.supports:
-            lacks.add("reverse")  # the record's group vmm says what both may be given
+            lacks |= {"reverse", SATURATE}  # the record's group vmm says what they may be given
+        if self.protocol != REVISION_2:
+            lacks.add(SATURATE)  # a name that revision 1 does not know
         return self.supports - lacks
 
     def spec(

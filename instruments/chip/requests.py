@@ -211,6 +211,23 @@ def refuse_vectors(spec: ArraySpec, vectors: NDArray[np.floating]) -> None:
     spec.limits.check("vmm_volts", vectors, channel="vmm input ")
 
 
+def checked_levels(spec: ArraySpec, low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
+    """Return the levels [2, cols] A that the columns of a product are held between."""
+    levels = np.empty((2, spec.cols), dtype=np.float32)
+    for at, (values, name) in enumerate(((low, "low"), (high, "high"))):
+        given = numbers(values, name, channel="vmm_saturated")
+        if given.shape not in {(), (spec.cols,)}:
+            raise RefusedError(f"{name} has shape {given.shape}: give one level, or {spec.cols}, one for each column")
+        levels[at] = given
+    bad = np.flatnonzero(~(levels[0] < levels[1]))
+    if bad.size:
+        at = int(bad[0])
+        raise RefusedError(
+            f"column {at} would be held between {levels[0, at]:g} A and {levels[1, at]:g} A: low must be below high"
+        )
+    return levels
+
+
 def vmm_range(spec: ArraySpec, wanted: float) -> float:
     """Return the least range of the product's converters that holds ``wanted`` [A]."""
     wanted = scalar(wanted, "full_scale", channel=f"vmm of {spec.name}")

@@ -76,6 +76,11 @@ SMALL: dict[str, dict[str, Any]] = {
         for arm in ("copies_1", "copies_2", "copies_4", "copies_8", "lstm")
         for key, value in (("sequences", 100), ("tested", 60))
     },
+    "train_mblstm": {
+        f"{step}.{key}": value
+        for step in ("iris", "digits", "digits_clipped", "digits_smooth", "digits_copies", "vowels")
+        for key, value in (("train_examples", 60), ("test_examples", 40), ("epochs", 1), ("draws", 2), ("hidden", 4))
+    },
     "train_equalizer": {
         f"{step}.{key}": value
         for step in ("nrz", "nrz_fast", "pam4", "pam4_fast")

@@ -13,6 +13,7 @@ from .parameters import RECTANGLE
 
 _DIAGNOSIS_SECONDS: Final = 1e-3
 _RAMP: Final = Integer("ramp")
+_MODES: Final = {"RAMP": "ramp", "SAT": "saturate"}
 _COMMANDS: Final[dict[str, dict[str, tuple[Parameter, ...]]]] = {
     "decay": {
         "UPDate:DECay": (
@@ -27,7 +28,6 @@ _COMMANDS: Final[dict[str, dict[str, tuple[Parameter, ...]]]] = {
         "FETCh:DECay?": (),
     },
     "adc_bits": {"ADC:BITS": (Integer("bits"),), "ADC:BITS?": ()},
-    "saturate": {"ADC:SATurate:LEVels": (Block("levels"),), "ADC:SATurate:LEVels?": ()},
     "ramp": {
         "ADC:RAMP:DEFine": (
             _RAMP,
@@ -70,17 +70,21 @@ class Diagnosis:
 
     def commands(self) -> list[Command]:
         """Return the commands of diagnosis."""
+        board = self._board
 
         def mode(word: str) -> None:
-            if word != "LIN":
-                raise ScpiError(-241, f"converter mode {word}: this board has linear converters only")
+            needed = _MODES.get(word)
+            if word != "LIN" and needed not in board.spec.supports:
+                others = [mode for mode, feature in _MODES.items() if feature in board.spec.supports]
+                raise ScpiError(-241, f"converter mode {word}: this board has {', '.join(['LIN', *others])} only")
+            board.adc_mode = word
 
         return [
             Command("DIAGnostic:OFFSet?", self.offset),
             Command("DIAGnostic:REFerence?", self.reference),
             Command("DIAGnostic:OPEN?", self.open),
             Command("ADC:MODE", mode, (Choice("mode", ("LINear", "RAMP", "SATurate"), unknown=-241),)),
-            Command("ADC:MODE?", lambda: "LIN"),
+            Command("ADC:MODE?", lambda: board.adc_mode),
         ]
 
     def offset(self) -> Hold:

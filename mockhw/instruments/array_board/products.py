@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...scpi.arguments import Block, Integer, Number
@@ -10,15 +12,21 @@ from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, number, setting
 from .adc import OVERFLOW, codes_to_volts
 from .core import CONVERTER_OVERFLOW, BoardCore
+from .outputs.saturation import Circuits
 from .requests import Product, Requests
 from .spec import block
 
 
 class Products:
-    """What ``VMM`` does."""
+    """What ``VMM`` does.
 
-    def __init__(self, board: BoardCore) -> None:
-        self._board = board
+    Parameters
+    ----------
+    circuits : what forward products go through before they are converted; None for nothing
+    """
+
+    def __init__(self, board: BoardCore, circuits: Callable[[], Circuits | None]) -> None:
+        self._board, self._circuits = board, circuits
 
     def commands(self) -> list[Command]:
         """Return the commands of products."""
@@ -69,9 +77,12 @@ class Products:
             raise ScpiError(-222, f"volts {value:.6g} beyond {spec.vmm_volts_max:g} at {place}")
         gate, index = self._board.vmm_gate, self._board.vmm_index
         saturate = self._board.suffers("overflow")
+        circuits = None if reverse else self._circuits()
 
         def work() -> bytes:
             mean, variance = self._board.chip.vmm_moments(volts.reshape(batch, inputs), gate, reverse=reverse)
+            if circuits is not None:
+                mean, variance = circuits.hold(mean, variance)
             codes, over = self._board.reads.vmm.codes(mean, variance, index)
             if saturate:
                 codes[:] = OVERFLOW
@@ -88,14 +99,15 @@ class Products:
         board.may_begin()
         products = requests.products(payload, board.vmm_index, board.vmm_code_max)
         gate, saturate = board.vmm_gate, board.suffers("overflow")
+        circuits = self._circuits()
 
         def work() -> bytes:
-            return block(b"".join([self._one(product, gate, saturate=saturate) for product in products]))
+            return block(b"".join([self._one(product, gate, circuits, saturate=saturate) for product in products]))
 
         vectors = sum(product.batch for product in products)
         return board.measure("VMM", vectors * spec.vmm_slot, vectors, work)
 
-    def _one(self, product: Product, gate: float, *, saturate: bool) -> bytes:
+    def _one(self, product: Product, gate: float, circuits: Circuits | None, *, saturate: bool) -> bytes:
         board = self._board
         reverse = product.reverse
         inputs, outputs = (product.cols, product.rows) if reverse else (product.rows, product.cols)
@@ -103,6 +115,8 @@ class Products:
         volts[:, inputs] = product.volts
         lines = product.cols if board.spec.gate_axis == "col" else product.rows
         mean, variance = board.chip.vmm_moments(volts, gate, reverse=reverse, lines=lines)
+        if circuits is not None and not reverse:
+            mean, variance = circuits.hold(mean, variance)
         codes = board.reads.vmm.codes(mean, variance, product.index)[0][:, outputs]
         if saturate:
             codes[:] = OVERFLOW

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from ....common.errors import RefusedError
 from .array_layers import ArrayLinear, unrolled_lstm
 from .array_weights import ArrayWeights, InputScale
+from .held_columns import ArrayHeld, HoldLevels
 from .recurrent_cells import ExtraInput, LstmCell, RecurrentCell, State
 from .refusals import RefusedAttributeError, is_torch_weight
 
@@ -49,7 +50,7 @@ class Recurrence(nn.Module):
     def plain(self) -> bool:
         """Whether this is torch's LSTM, which is compiled."""
         bare = self.projection is None and self.extra is None
-        return bare and isinstance(self.cell, LstmCell) and self.cell.plain
+        return bare and isinstance(self.cell, LstmCell) and self.cell.plain and not isinstance(self.product, ArrayHeld)
 
     def forward(self, data: Tensor, sizes: Sequence[int], state: State) -> tuple[Tensor, State]:
         """Return what goes out at every step, and the last state.
@@ -116,6 +117,7 @@ class ArrayRecurrent(nn.Module):
     bias : a last input that is always 1
     cell, extra : as of :class:`Recurrence`
     scale : how inputs become voltages
+    levels : what the columns' output circuits hold the product between (:class:`.ArrayHeld`); None for linear ones
 
     Attributes
     ----------
@@ -132,10 +134,20 @@ class ArrayRecurrent(nn.Module):
         cell: RecurrentCell | None = None,
         extra: ExtraInput | None = None,
         scale: InputScale = "fixed",
+        levels: HoldLevels | None = None,
     ) -> None:
         super().__init__()
         cell = LstmCell() if cell is None else cell
-        product = ArrayLinear(weights, f"{layer}.input" if cell.apart else layer, bias=bias, scale=scale)
+        if levels is not None and cell.apart:
+            raise RefusedError(
+                f"layer {layer!r}: {type(cell).__name__} adds two products, which no circuit holds as one"
+            )
+        name = f"{layer}.input" if cell.apart else layer
+        product = (
+            ArrayLinear(weights, name, bias=bias, scale=scale)
+            if levels is None
+            else ArrayHeld(weights, name, bias=bias, levels=levels)
+        )
         of_state = ArrayLinear(weights, f"{layer}.state", bias=bias, scale=scale) if cell.apart else None
         self.layer, self.features = layer, features
         self.hidden = product.inputs - features if of_state is None else of_state.inputs
