@@ -35,6 +35,8 @@ class SmallSteps(RuleMemory):
         nothing ``usual_step``.
     start_pulses : int
         Largest number of pulses of a random start, either way.
+    weight_range : float [S]
+        What a cell moves by when its weight goes from -1 to 1, both cells of a pair moving alike.
     measured : float [S], optional
         What the account has.
     """
@@ -47,6 +49,7 @@ class SmallSteps(RuleMemory):
     width: float = 500e-9
     share: float = 0.5
     start_pulses: int = 0
+    weight_range: float = 100e-6
     measured: float | None = field(default=None, repr=False)
 
     usual_step = 0.36e-6
@@ -62,6 +65,7 @@ class SmallSteps(RuleMemory):
             "reset_gate": plan.reset_gate,
             "width": plan.width,
             "start_pulses": plan.start_pulses,
+            "weight_range": plan.siemens,
             **share_of(plan),
         }
 
@@ -71,7 +75,10 @@ class SmallSteps(RuleMemory):
         return self.step or self.measured or self.usual_step
 
     def use_answer(self, answer: AnswerSummary) -> None:
-        """Take from what the chip was measured to do what one pulse moves a cell by: the mean of both directions."""
+        """Take from what the chip was measured to do what one pulse moves a cell by: the mean of both directions.
+
+        Where nothing is known of a direction, nothing is taken.
+        """
         step = 0.5 * (abs(answer.up.value) + abs(answer.down.value)) * (answer.high - answer.low)
         self.measured = step if step > 0.0 else None
 
@@ -87,7 +94,7 @@ class SmallSteps(RuleMemory):
 
     def needs(self) -> StepNeeds:
         """Return which steps it can learn with."""
-        return StepNeeds(least=LEAST_STEP, most=1.0 / STEPS_MIN)
+        return StepNeeds(least=LEAST_STEP, most=1.0 / STEPS_MIN, span=self.weight_range)
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse pulses beyond the limits."""
