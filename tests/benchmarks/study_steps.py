@@ -1,6 +1,6 @@
 """How many equal steps a cell's range must hold for rules that count them: accuracy against the size of one step.
 
-    python tests/benchmarks/study_steps.py [--seeds 2] [--rules …] [--minutes 20] [--resume FILE]
+    python tests/benchmarks/study_steps.py [--seeds 2] [--rules …] [--steps …] [--minutes 20] [--resume FILE]
 
 The 850-weight network of the runbook, 150 updates of eight examples, on simulated step devices of 30 % spread whose
 step is varied; the range is that of the shipped station, 180 µS. A case takes 3 to 10 s of one core, of rules by outer products up to a minute.
@@ -57,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rules", nargs="+", default=list(RULES), choices=list(RULES))
+    parser.add_argument("--steps", nargs="+", type=int, default=list(STEPS), help="over the range")
     parser.add_argument("--minutes", type=float, default=20.0, help="no case is begun after that")
     parser.add_argument("--resume", type=Path, default=None, help="JSON lines that are kept, and gone on from")
     asked = parser.parse_args()
@@ -69,7 +70,7 @@ def main() -> None:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XBARLAB_WEAR"] = folder
-        for case in [(r, s, n) for n in range(1, asked.seeds + 1) for s in STEPS for r in asked.rules]:
+        for case in [(r, s, n) for n in range(1, asked.seeds + 1) for s in asked.steps for r in asked.rules]:
             if case in done or time.monotonic() - began > 60.0 * asked.minutes:
                 continue
             done[case] = measure(*case)
@@ -80,7 +81,7 @@ def main() -> None:
                     file.write(json.dumps(kept) + "\n")
     print("| steps over the range | step / range | " + " | ".join(asked.rules) + " |")
     print("|---|---|" + "---|" * len(asked.rules))
-    for steps in STEPS:
+    for steps in asked.steps:
         found = [[done[r, steps, n] for n in range(1, asked.seeds + 1) if (r, steps, n) in done] for r in asked.rules]
         told = (f"{np.median(one):.1%} ({min(one):.1%} … {max(one):.1%})" if one else "not run" for one in found)
         print(f"| {steps:,} | {1.0 / steps:.2g} | {' | '.join(told)} |")

@@ -127,6 +127,7 @@ def test_a_killed_loop_goes_on_with_learning_rate_weights_and_accuracy(tmp_path:
             goes_on_as_it_was(before, found[len(before)])
             steps = [line["step"] for line in found[len(before) + 1 : -1]]
             assert steps == list(range(found[len(before)]["resumed"] + 1, EPOCHS * PER_EPOCH + 1))
+    print("ENDED", seed, ended)
     assert ended["whole"] > 0.85
     assert ended["killed"] > ended["whole"] - 0.1
 
