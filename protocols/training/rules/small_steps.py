@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from ..layers.array_weights import ArrayWeights
 
-# From a study of ours (docs/validation/rules.md): with fewer steps over the range than STEPS_MIN accuracy breaks down.
-# LEAST_STEP is ours, untested: smaller steps move no weight across its range in a whole training.
-STEPS_MIN, LEAST_STEP = 8, 5e-4
-
 
 @dataclass
 class SmallSteps(RuleMemory):
@@ -53,6 +49,9 @@ class SmallSteps(RuleMemory):
     measured: float | None = field(default=None, repr=False)
 
     usual_step = 0.36e-6
+    # How many steps the range must hold, and may hold, as measured by tests/benchmarks/study_steps.py
+    # (docs/validation/rules.md): with fewer accuracy breaks down, with more 150 updates take no weight anywhere.
+    steps_min, steps_max = 64, 2000
 
     @classmethod
     def settings(cls, plan: Any) -> dict[str, Any]:
@@ -94,7 +93,7 @@ class SmallSteps(RuleMemory):
 
     def needs(self) -> StepNeeds:
         """Return which steps it can learn with."""
-        return StepNeeds(least=LEAST_STEP, most=1.0 / STEPS_MIN, span=self.weight_range)
+        return StepNeeds(least=1.0 / self.steps_max, most=1.0 / self.steps_min, span=self.weight_range)
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse pulses beyond the limits."""

@@ -90,7 +90,7 @@ def test_what_is_missing_is_left_out_and_told() -> None:
     empty = summarise(PulseAnswer(LOW, HIGH, nothing, nothing, nothing), PAIR)
     assert empty.cells == 0
     assert np.isnan(empty.up.value)
-    assert "no cell could be brought" in judge(empty, NEEDS).failing[0]
+    assert "nothing is known of the SET step" in judge(empty, NEEDS).unsure[0]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from xbarlab.analysis.measurements.pulse_answer import PulseAnswer, summarise  # noqa: E402
+from xbarlab.analysis.measurements.pulse_answer import PulseAnswer, PulsePair, judge, summarise  # noqa: E402
 from xbarlab.cli import main  # noqa: E402
 from xbarlab.common.errors import RefusedError  # noqa: E402
 from xbarlab.protocols.measure.pulse_answer import PulseAnswerPlan, known_answer, pulse_answer  # noqa: E402
@@ -142,6 +142,20 @@ def test_shipped_chips_are_refused_for_what_their_pulses_do(
                 require_answer(bench.array, rule)
             instead = "mixed_precision" if name == "two_pulse" else "two_pulse"
             assert instead in str(refused.value).rpartition(";")[2]
+
+
+@pytest.mark.parametrize(
+    ("steps", "fit"),
+    [(4, ""), (16, "mixed_precision row_parallel"), (250, "manhattan mixed_precision row_parallel"),
+     (3000, "mixed_precision"), (16000, "")],
+)  # fmt: skip
+def test_every_counting_rule_has_a_need_of_its_own(steps: int, fit: str) -> None:
+    reads = np.full((2, 1, 1, 8), 50e-6)
+    moved = reads + np.array([1.0, -1.0])[:, None, None, None] * 100e-6 / steps
+    rules = {name: _made(name) for name in ("manhattan", "mixed_precision", "row_parallel")}
+    for name, rule in rules.items():
+        summary = summarise(PulseAnswer(20e-6, 120e-6, reads, reads, moved), PulsePair(1.2, 1.2, 1.2, 5.0, 5e-7))
+        assert judge(summary, rule.needs()).works == (name in fit.split()), name
 
 
 @pytest.mark.parametrize("kept", ["both", "RESET"])
