@@ -102,7 +102,8 @@ class PulseAnswerPlan(Plan):
         low, high = np.quantile(known, _INNER).tolist()
         width = max(self.span, (1.0 + 2.0 * _MARGIN) * (high - low))
         low = max(0.0, 0.5 * (low + high - width))
-        return BandPlan(**{**self.within.model_dump(), "low": low, "high": low + width})
+        chosen: dict[str, Any] = {**self.within.model_dump(), "low": low, "high": low + width}
+        return BandPlan(**chosen)
 
     def bands(self, whole: BandPlan) -> list[BandPlan]:
         """Return the places: parts of the range, evenly spaced."""
