@@ -269,9 +269,7 @@ def pulse_answer(array: CrossbarArray, plan: PulseAnswerPlan, run: Run | None = 
     def pulse(way: int, cells: NDArray[np.bool_]) -> None:
         volts, gate = (pulses.set_volts, pulses.set_gate) if way == UP else (-pulses.reset_volts, pulses.reset_gate)
         count = cells.astype(np.int64)
-        array.pulse(
-            PulseMap(block=block, volts=volts, width=pulses.width, gate=gate, count=count, scheme=plan.scheme)
-        )
+        array.pulse(PulseMap(block=block, volts=volts, width=pulses.width, gate=gate, count=count, scheme=plan.scheme))
 
     def seen() -> FloatArray:
         reads = [_read(array, block, plan)]

@@ -3,7 +3,8 @@
     python tests/benchmarks/study_steps.py [--seeds 2] [--rules …] [--steps …] [--minutes 20] [--resume FILE]
 
 The 850-weight network of the runbook, 150 updates of eight examples, on simulated step devices of 30 % spread whose
-step is varied; the range is that of the shipped station, 180 µS. A case takes 3 to 10 s of one core, of rules by outer products up to a minute.
+step is varied; the range is that of the shipped station, 180 µS. A case takes 3 to 10 s of one core, of rules by outer
+products up to a minute.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def measure(rule: str, steps: int, seed: int) -> float:
     changes = {"law": "soft_bounds", "dw_min": size, "dw_min_d2d": 0.3, "dw_min_c2c": 0.3, "w_max_d2d": 0.3,
                "w_min_d2d": 0.3, "read_noise": 0.002}  # fmt: skip
     plan = ConvLstmPlan(
-        rule=rule, rate=RULES[rule], outer_rate=RULES[rule], epochs=1, train_examples=1200, batch=8, test_examples=500, evaluations=1,
-        twin=False, measure_answer=False, pulse_step=RANGE / steps, start_pulses=max(1, round(0.15 * steps)),
+        rule=rule, rate=RULES[rule], outer_rate=RULES[rule], epochs=1, train_examples=1200, batch=8,
+        test_examples=500, evaluations=1, twin=False, measure_answer=False,
+        pulse_step=RANGE / steps, start_pulses=max(1, round(0.15 * steps)),
         checkpoint_every=150,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:

@@ -95,7 +95,9 @@ class TrainingPlan(Plan):
     pulse_gate: float = Field(default=1.2, gt=0, description="gate voltage of a SET of rules by small steps [V]")
     start_pulses: int = Field(default=0, ge=0, description="largest number of pulses of a random start, either way")
     outer_rate: float = Field(
-        default=0.01, gt=0, description="learning rate of rules by outer products, which take plain SGD; so does the float twin then"
+        default=0.01,
+        gt=0,
+        description="learning rate of rules by outer products, which take plain SGD; the twin has it too",
     )
     read_average: int = Field(default=1, ge=1, description="conversions per cell of the read after every step")
     evaluations: int = Field(default=5, ge=1, description="passes over the data behind a reported figure, its median")
