@@ -258,7 +258,7 @@ def checked_products(spec: ArraySpec, products: Sequence[OuterProducts], pulses:
     for one in products:
         require_cells(spec, one.block)
         x, d = (numbers(values, name, channel="outer_updates") for values, name in ((one.x, "x"), (one.d, "d")))
-        if x.shape != (len(d), one.block.nrows) or d.shape != (len(x), one.block.ncols):
+        if x.shape != (*d.shape[:1], one.block.nrows) or d.shape != (*x.shape[:1], one.block.ncols):
             raise RefusedError(
                 f"outer products of cells {one.block}: x has shape {x.shape}, d {d.shape}; needed are [products, "
                 f"{one.block.nrows}] and [products, {one.block.ncols}]"

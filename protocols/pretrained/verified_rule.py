@@ -75,7 +75,7 @@ class Verified(RuleMemory):
 
     def needs(self) -> StepNeeds:
         """Return that its pulses must move cells, as far as they like: what they did is read."""
-        return StepNeeds(least=0.05, most=float("inf"), wrong_most=0.5)
+        return StepNeeds(least=0.05, most=float("inf"), span=self.span(), wrong_most=0.5)
 
     def span(self) -> float:
         """Return the largest difference of a pair's conductances that it writes [S]."""

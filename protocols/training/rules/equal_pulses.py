@@ -100,6 +100,8 @@ class MixedPrecision(EqualPulses):
     pulses_max: int = 10
     owed: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
 
+    steps_min, steps_max = 8, 4000
+
     def forget(self) -> None:
         """Owe nothing."""
         self.owed = np.empty(0)
@@ -138,6 +140,7 @@ class RowParallel(MixedPrecision):
     """
 
     pulses_max: int = 1
+    steps_min, steps_max = 8, 2000
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
         """One map: one pulse per cell, two slots per row at most."""

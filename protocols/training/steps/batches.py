@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ....instruments.capabilities import CrossbarArray
 from ...keeping.run import Run
-from .training_plan import TrainingPlan, make_optimiser, outer_optimiser
+from .training_plan import TrainingPlan, host_optimiser
 from .training_record import Measure, TrainingRecord, train_in_units
 
 if TYPE_CHECKING:
@@ -131,16 +131,14 @@ def train_in_batches(
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
     net = plan.network(weights)
-    make, rule = make_optimiser(plan.optimiser, plan.rate, plan.momentum), plan.update_rule()
+    make, rate = host_optimiser(plan, plan.optimiser, plan.rate, plan.momentum)
     trainer = ArrayTrainer(
-        net, weights, rule, outer_optimiser(plan.outer_rate) if rule.needs_samples else make,
-        lambda model, index, step: loss(model, index, int(step)),
+        net, weights, plan.update_rule(), make, lambda model, index, step: loss(model, index, int(step)),
         seed=keep.seed, read_average=plan.read_average, reverse=plan.backward == "array",
     )  # fmt: skip
 
     def advance(step: int) -> dict[str, float]:
-        share = schedule.share_of(step)
-        trainer.optimiser.param_groups[0]["lr"] = share * (plan.outer_rate if rule.needs_samples else plan.rate)
+        trainer.optimiser.param_groups[0]["lr"] = rate * schedule.share_of(step)
         losses.append(trainer.step(schedule.batch_of(step), torch.tensor(step)))
         return {"train_loss": losses[-1]}
 
@@ -163,9 +161,10 @@ def train_twin(
     """Return a plan's float twin after all steps on the host, and its ``curve`` over ``curve_step`` if evaluated."""
     schedule, points = _Schedule.of(plan, seed), list[tuple[int, float]]()
     model = plan.twin_network(seed)
-    optimiser = make_optimiser(plan.optimiser, plan.rate, plan.momentum)(list(model.parameters()))
+    make, rate = host_optimiser(plan, plan.optimiser, plan.rate, plan.momentum)
+    optimiser = make(list(model.parameters()))
     for step in range(schedule.total):
-        optimiser.param_groups[0]["lr"] = plan.rate * schedule.share_of(step)
+        optimiser.param_groups[0]["lr"] = rate * schedule.share_of(step)
         optimiser.zero_grad()
         loss(model, schedule.batch_of(step), step).backward()  # pyright: ignore[reportUnknownMemberType]
         optimiser.step()

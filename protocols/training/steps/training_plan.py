@@ -95,7 +95,9 @@ class TrainingPlan(Plan):
     pulse_gate: float = Field(default=1.2, gt=0, description="gate voltage of a SET of rules by small steps [V]")
     start_pulses: int = Field(default=0, ge=0, description="largest number of pulses of a random start, either way")
     outer_rate: float = Field(
-        default=0.01, gt=0, description="learning rate of rules by outer products, which take plain SGD on the array"
+        default=0.01,
+        gt=0,
+        description="learning rate of rules by outer products, which take plain SGD; the twin has it too",
     )
     read_average: int = Field(default=1, ge=1, description="conversions per cell of the read after every step")
     evaluations: int = Field(default=5, ge=1, description="passes over the data behind a reported figure, its median")
@@ -214,6 +216,13 @@ def make_optimiser(name: str, rate: float, momentum: float) -> Callable[[list[nn
     return make
 
 
-def outer_optimiser(rate: float) -> Callable[[list[nn.Parameter]], Optimizer]:
-    """Return what makes the only optimiser that rules by outer products can follow."""
-    return make_optimiser("sgd", rate, 0.0)
+def host_optimiser(
+    plan: TrainingPlan, name: str, rate: float, momentum: float
+) -> tuple[Callable[[list[nn.Parameter]], Optimizer], float]:
+    """Return what makes the optimiser of the network on the array and of its twin alike, and its learning rate.
+
+    The one named, except under rules by outer products: those can follow plain SGD only, at the plan's ``outer_rate``.
+    """
+    if plan.update_rule().needs_samples:
+        name, rate, momentum = "sgd", plan.outer_rate, 0.0
+    return make_optimiser(name, rate, momentum), rate

@@ -20,10 +20,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def shown(page: str) -> str:
-    """Return the one block of a page that makes an ``ArrayOptimizer``."""
+    """Return the first block of a page that makes an ``ArrayOptimizer``."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
-    (block,) = [block for block in blocks if "ArrayOptimizer(" in block]
-    return block
+    return next(block for block in blocks if "ArrayOptimizer(" in block)
 
 
 def test_the_loop_of_the_readme_learns() -> None:
