@@ -11,6 +11,7 @@ from ...common.arrays import BoolArray
 from ...instruments.capabilities import FloatArray
 from ..training.layers.array_weights import ArrayWeights
 
+LOWEST = True
 _DEAR = 10.0
 """What a weight still lacks counts so many times as much as how far its cell ends from where it was to stand."""
 
@@ -63,7 +64,7 @@ def mended(
         asked = seen.flat[cells] + sign * error
         ends = np.clip(asked, low, high)
         lacks = np.abs(asked - ends)
-        cost = _DEAR * lacks + np.abs(ends - home.flat[cells])
+        cost = _DEAR * lacks + (ends if LOWEST else np.abs(ends - home.flat[cells]))
         cost = np.where(leave.flat[cells] | (lacks > 0.9 * np.abs(error)), np.inf, cost)
         chosen = cost.argmin(0)[np.newaxis]
         found = off & np.isfinite(np.take_along_axis(cost, chosen, 0)[0])

@@ -24,6 +24,7 @@ class ProgramPlan(ProgrammingPlan):
     reverify_rounds: int = Field(default=1, ge=0, description="delayed re-verifications of the first programming")
     corrections: int = Field(default=6, ge=0, description="rounds in which weights that are off are corrected")
     settle: float = Field(default=30.0, ge=0, description="wait before each of these rounds [s]")
+    settle_growth: float = Field(default=1.0, ge=1, description="each of these waits is so many times the one before")
     least: float = Field(
         default=3e-6, gt=0, description="error of a weight, per copy, up to which it is left alone [S]"
     )

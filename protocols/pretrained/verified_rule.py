@@ -135,7 +135,7 @@ class Verified(RuleMemory):
                 if not work.begin(name):
                     continue
                 if number:
-                    array.clock.wait(plan.settle)
+                    array.clock.wait(plan.settle * plan.settle_growth ** (number - 1))
                 seen = self._look(weights)
                 if number == total:
                     did = dict.fromkeys(_COUNTED, 0.0)
