@@ -230,15 +230,15 @@ def test_drift_is_taken_back_by_one_factor_of_a_layer(array: Any, monkeypatch: p
 
 def test_a_few_large_weights_are_cut_so_that_the_others_use_the_range() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(400, 3), nn.LayerNorm(3))
+    large, norm = nn.Linear(400, 3), nn.LayerNorm(3)
     with torch.no_grad():
-        model[0].weight[1, 7] = 50.0
-    column = torch.cat([model[0].weight[1], model[0].bias[1:2]]).detach()
-    before = model[0].weight[0].clone()
-    bound_weights(model, 2.0)
-    assert float(model[0].weight[1, 7].detach()) == pytest.approx(2.0 * float(column.square().mean().sqrt()), rel=1e-4)
-    assert torch.equal(model[0].weight[0], before)  # evenly spread ones stay: √3 root mean squares at most
-    assert torch.equal(model[1].weight, torch.ones(3))
+        large.weight[1, 7] = 50.0
+    column = torch.cat([large.weight[1], large.bias[1:2]]).detach()
+    before = large.weight[0].clone()
+    bound_weights(nn.Sequential(large, norm), 2.0)
+    assert float(large.weight[1, 7].detach()) == pytest.approx(2.0 * float(column.square().mean().sqrt()), rel=1e-4)
+    assert torch.equal(large.weight[0], before)  # evenly spread ones stay: √3 root mean squares at most
+    assert torch.equal(norm.weight, torch.ones(3))
 
 
 def test_a_report_says_which_model_is_written_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
