@@ -56,6 +56,7 @@ class Verified(RuleMemory):
     rounds: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
 
     needs_samples = False
+    room = 1.0
 
     def __post_init__(self) -> None:
         self._staircase: PlanningStaircase | None = None
@@ -135,7 +136,7 @@ class Verified(RuleMemory):
                 if not work.begin(name):
                     continue
                 if number:
-                    array.clock.wait(plan.settle)
+                    array.clock.wait(plan.wait(min(number, plan.corrections)))
                 seen = self._look(weights)
                 if number == total:
                     did = dict.fromkeys(_COUNTED, 0.0)

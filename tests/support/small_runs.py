@@ -87,6 +87,12 @@ SMALL: dict[str, dict[str, Any]] = {
         for key, value in (("train_examples", 128), ("epochs", 1), ("streams", 20), ("copies", 1),
                            ("stream_symbols", 50), ("sweep", []))
     },
+    "infer_after_a_day": {
+        f"{step}.{key}": value
+        for step in ("cnn", "lstm")
+        for key, value in (("train_examples", 100), ("test_examples", 40), ("epochs", 1), ("copies", 1),
+                           ("program.corrections", 1), ("program.iterations_max", 10), ("program.look_average", 1))
+    },
     "train_convlstm_sequence": {
         "convlstm.train_examples": 300, "convlstm.test_examples": 60,
     },
