@@ -123,6 +123,8 @@ _HOMES = {
     "AssociativePlan": "protocols.training.steps.train_associative_lstm",
     "AssociativeResult": "protocols.training.steps.train_associative_lstm",
     "train_associative_lstm": "protocols.training.steps.train_associative_lstm",
+    "FastWeightsPlan": "protocols.training.steps.train_fast_weights",
+    "train_fast_weights": "protocols.training.steps.train_fast_weights",
     "EqualizerPlan": "protocols.training.steps.equalizer_plan",
     "EqualizerResult": "protocols.training.steps.train_equalizer",
     "train_equalizer": "protocols.training.steps.train_equalizer",

@@ -76,6 +76,12 @@ SMALL: dict[str, dict[str, Any]] = {
         for arm in ("copies_1", "copies_2", "copies_4", "copies_8", "lstm")
         for key, value in (("sequences", 100), ("tested", 60))
     },
+    "train_fast_weights": {
+        f"{arm}_{task}.{key}": value
+        for arm in ("lstm", "rnn", "fast")
+        for task in ("2", "4", "8", "mart")
+        for key, value in (("sequences", 100), ("tested", 60))
+    },
     "train_equalizer": {
         f"{step}.{key}": value
         for step in ("nrz", "nrz_fast", "pam4", "pam4_fast")
