@@ -16,6 +16,7 @@ from ..layers.recurrent_cells import ExtraInput, LstmCell, RecurrentCell, RnnCel
 Arm = Literal["lstm", "fast_rnn", "fast_lstm"]
 _CANDIDATE = 2
 """Part of an LSTM's gates i, f, g, o that is read into."""
+_INPUT_SPREAD, _BEFORE = 0.5, 0.25
 
 
 class RetrievalNetwork(nn.Module):
@@ -54,8 +55,17 @@ def array_retriever(weights: ArrayWeights, features: int, arm: Arm, keep: float,
 def twin_retriever(
     features: int, hidden: int, values: int, arm: Arm, keep: float, learn: float, *, seed: int
 ) -> RetrievalNetwork:
-    """Return the network's float twin, initialised at random."""
+    """Return the network's float twin: at random, and what was before is shown to the units that show what is now.
+
+    The part that A is read into begins with inputs of ``_INPUT_SPREAD`` and ``_BEFORE`` times the identity for the
+    state, so that r holds a key beside its value from the start. Same for every arm.
+    """
     torch.manual_seed(seed)
     cell, extra = parts_of(arm, keep, learn)
     recurrent = TwinRecurrent(features, hidden, bias=True, cell=cell, extra=extra)
+    part = 0 if arm == "fast_rnn" else _CANDIDATE
+    weight = recurrent.recurrence.product.weight
+    with torch.no_grad():
+        weight[part * hidden : (part + 1) * hidden, :features] = _INPUT_SPREAD * torch.randn(hidden, features)
+        weight[part * hidden : (part + 1) * hidden, features:] = _BEFORE * torch.eye(hidden)
     return RetrievalNetwork(recurrent, nn.Linear(hidden, values))

@@ -42,6 +42,9 @@ class FastWeightsPlan(ClassifierPlan):
     tested: int = Field(default=500, ge=1, description="other sequences that are drawn to test on")
     optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="adam", description="on the host")
     rate: float = Field(default=0.02, gt=0, description="learning rate")
+    start_weights: Literal["rule", "twin"] = Field(
+        default="twin", description="weights of the first step: as the rule starts, or the float twin's, written first"
+    )
     epochs: int = Field(default=10, ge=1, description="passes over the training set")
     checkpoint_every: int = Field(default=20, ge=1, description="steps from one checkpoint to the next")
     criterion: float | None = Field(
