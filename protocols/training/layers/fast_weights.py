@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ....common.errors import RefusedError
+from .passes import Float32Array
 from .recurrent_cells import ExtraInput, State
+from .scratch import ScratchMemory
 
 
 def normed_relu(x: Tensor) -> Tensor:
@@ -47,7 +49,40 @@ class FastWeights(ExtraInput):
         hidden = own[0].shape[1]
         first, last = self.part * hidden, (self.part + 1) * hidden
         given = products[:, first:last]
-        r = normed_relu(given)
+        read, a = self.added(normed_relu(given), own)
+        return torch.cat([products[:, :first], given + read, products[:, last:]], 1), (a,)
+
+    def added(self, r: Tensor, own: State) -> tuple[Tensor, Tensor]:
+        """Return A·r [batch, hidden], and A, both after ``r`` was written."""
         a = self.keep * own[0] + self.learn * r[:, :, None] * r[:, None]
-        read = given + (a @ r[:, :, None])[:, :, 0]
-        return torch.cat([products[:, :first], read, products[:, last:]], 1), (a,)
+        return (a @ r[:, :, None])[:, :, 0], a
+
+
+class ScratchFastWeights(FastWeights):
+    """Fast weights whose A is on cells: outer products write it, pulses decay it, products read it.
+
+    One sequence at a time, and nothing is differentiated through it: it is for networks that have learned. What A
+    would be on the host is carried along, and ``reads`` holds (A·r of the cells, A·r of the host) of every step.
+    """
+
+    def __init__(self, memory: ScratchMemory, keep: float = 0.95, learn: float = 0.5, part: int = 0) -> None:
+        super().__init__(keep, learn, part)
+        self.memory = memory
+        self.reads: list[tuple[Float32Array, Float32Array]] = []
+
+    def start(self, batch: int, hidden: int) -> State:
+        """Clear the cells."""
+        if batch != 1:
+            raise RefusedError(f"fast weights on scratch cells are of one sequence: give 1, not a batch of {batch}")
+        self.memory.clear()
+        return super().start(batch, hidden)
+
+    def added(self, r: Tensor, own: State) -> tuple[Tensor, Tensor]:
+        """Return A·r as the cells have it, and what A would be on the host."""
+        wanted, a = super().added(r, own)
+        given = r.numpy()
+        self.memory.decay(self.keep)
+        self.memory.add(given, given, self.learn)
+        read = self.memory.read(given)
+        self.reads.append((read, wanted.numpy()))
+        return torch.from_numpy(read), a

@@ -47,6 +47,10 @@ class BatchPlan(TrainingPlan):
         """Return its float twin."""
         raise NotImplementedError
 
+    def layer_siemens(self) -> Mapping[str, float]:
+        """Return the conductance difference of a weight of 1, of layers that have one of their own [S]."""
+        return {}
+
     def examples(self) -> int:
         """Return how many examples an epoch has."""
         raise NotImplementedError
@@ -136,7 +140,8 @@ def train_in_batches(
 
     losses, schedule = list[float](), _Schedule.of(plan, keep.seed)
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
-    weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
+    scale = {request.name: plan.siemens for request in floor.requests} | plan.layer_siemens()
+    weights = ArrayWeights(array, floor, siemens=scale, read_back=plan.read_back)
     net = plan.network(weights)
     make, rule = make_optimiser(plan.optimiser, plan.rate, plan.momentum), plan.update_rule()
     trainer = ArrayTrainer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from ...keeping.run import Run
 from ..tasks.labelled import Examples, LabelledData
 from ..threads import one_thread
 from .batches import BatchLoss, BatchPlan, train_in_batches, train_twin
-from .training_record import TrainingRecord
+from .training_record import Measure, TrainingRecord
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,6 +49,10 @@ class ClassifierPlan(BatchPlan):
     def data(self) -> LabelledData:
         """Return the task's data, all of them."""
         raise NotImplementedError
+
+    def more_measures(self, net: nn.Module, test: Examples, seed: int) -> Mapping[str, Measure]:
+        """Return what else is measured of the trained network on the array, a unit of work each."""
+        return {}
 
     def examples(self) -> int:
         """Return the training examples there are, or as many as are wanted."""
@@ -153,6 +158,7 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
         measure=lambda net: {
             **{name: lambda: {"taken": classes(net, test)} for name in passes},
             "training set": lambda: {"accuracy": accuracy(net, train.first(_TRAIN))},
+            **plan.more_measures(net, test, keep.seed),
         },
         measure_twin=lambda twin: {"accuracy": accuracy(twin, test)},
         twin_curve=True,
