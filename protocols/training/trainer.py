@@ -174,7 +174,11 @@ def _matrices(first: nn.Module, layers: Sequence[ArrayLayer]) -> dict[str, Float
     """Return weights [inputs, outputs], a bias as the last input, of a network's ``nn.Linear`` for each layer."""
     linear = [one for one in first.modules() if isinstance(one, nn.Linear)]
     found = [
-        torch.cat([one.weight.detach().T, *([] if one.bias is None else [one.bias.detach()[None]])]).double().numpy()
+        torch.cat(
+            [value.detach().reshape(-1, one.out_features) for value in (one.weight.T, *list(one.parameters())[1:])]
+        )
+        .double()
+        .numpy()
         for one in linear
     ]
     if [one.shape for one in found] != [tuple(layer.weight.shape) for layer in layers]:

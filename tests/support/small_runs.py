@@ -82,6 +82,10 @@ SMALL: dict[str, dict[str, Any]] = {
         for task in ("2", "4", "8", "mart")
         for key, value in (("sequences", 100), ("tested", 60))
     },
+    "train_fast_weights_scratch": {
+        "scratch.sequences": 100, "scratch.tested": 60, "scratch.epochs": 1, "scratch.evaluations": 1,
+        "scratch.scratch": 2,
+    },
     "train_equalizer": {
         f"{step}.{key}": value
         for step in ("nrz", "nrz_fast", "pam4", "pam4_fast")

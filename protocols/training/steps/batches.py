@@ -140,7 +140,7 @@ def train_in_batches(
 
     losses, schedule = list[float](), _Schedule.of(plan, keep.seed)
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
-    scale = {request.name: plan.siemens for request in floor.requests} | plan.layer_siemens()
+    scale = {**{request.name: plan.siemens for request in floor.requests}, **plan.layer_siemens()}
     weights = ArrayWeights(array, floor, siemens=scale, read_back=plan.read_back)
     net = plan.network(weights)
     make, rule = make_optimiser(plan.optimiser, plan.rate, plan.momentum), plan.update_rule()
