@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....common.errors import RefusedError
-from ....instruments.capabilities import FloatArray, PulseMap
+from ....instruments.capabilities import PulseMap
 from ..rules.outer_rules import OuterProduct
 from .array_weights import ArrayWeights, Float32Array
 
@@ -58,10 +58,10 @@ class ScratchMemory:
         self.zero = self._products(np.eye(self.inputs, dtype=np.float32))
 
     def calibrate(self, cycles: int, *, seed: int) -> float:
-        """Measure how much of what is to be added is there afterwards, and what share a cycle of two pulses leaves of it.
+        """Measure how much of an addition arrives, and what share of it a cycle of two pulses leaves; return the latter.
 
-        A random pattern, rectified as activations are, is written, read, decayed by ``cycles`` and read again; the memory holds it afterwards. Later
-        additions are scaled by the first; the second is returned.
+        A random pattern, rectified as activations are, is written, read, decayed by ``cycles`` and read again; the
+        memory holds it afterwards. Later additions are scaled by what arrived.
         """
         rng = np.random.default_rng([seed, 0x5C])
         size = self.inputs, self.zero.shape[1]
@@ -104,7 +104,7 @@ class ScratchMemory:
 
     def read(self, x: Float32Array) -> Float32Array:
         """Return [n, outputs]: what is held, times ``x`` [n, inputs]; every vector is scaled, none is cut."""
-        return self._products(x) - x @ self.zero
+        return (self._products(x) - x @ self.zero).astype(np.float32)
 
     def held(self) -> Float32Array:
         """Return [inputs, outputs], by products that drive one input at a time."""
@@ -118,7 +118,7 @@ class ScratchMemory:
             return
         weights = self.weights
         pair = self.rule.pulses(weights.array.spec)
-        each: FloatArray = count * self._cells
+        each = count * self._cells.astype(np.int64)
         for volts, gate in ((pair.set_volts, pair.set_gate), (-pair.reset_volts, pair.reset_gate)):
-            pulses = PulseMap(weights.block, volts, pair.width, gate, each.astype(np.int64))
+            pulses = PulseMap(weights.block, volts, pair.width, gate, each)
             weights.array.pulse(pulses)

@@ -77,13 +77,15 @@ def twin_retriever(
     cell, extra = parts_of(arm, keep, learn)
     recurrent = TwinRecurrent(features, hidden, bias=True, cell=cell, extra=extra)
     product = recurrent.recurrence.product
+    bias = product.bias
+    assert bias is not None
     with torch.no_grad():
         if extra is not None:
             part = slice(extra.part * hidden, (extra.part + 1) * hidden)
             product.weight[part, :features] = _INPUT_SPREAD[arm] * torch.randn(hidden, features)
             product.weight[part, features:] = _BEFORE * torch.eye(hidden)
         for n, start in enumerate(_GATES[arm]):
-            product.bias[n * hidden : (n + 1) * hidden] += start
+            bias[n * hidden : (n + 1) * hidden] += start
     return RetrievalNetwork(recurrent, nn.Linear(hidden, values))
 
 

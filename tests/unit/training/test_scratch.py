@@ -36,7 +36,7 @@ def scratch() -> Iterator[ScratchMemory]:
 
 
 def test_a_scratch_memory_is_cleared_written_decayed_and_read(scratch: ScratchMemory) -> None:
-    """What is added is there as well as random trains tell, other layers' cells stay, and a decay leaves about what it is to leave."""
+    """What is added is there as well as random trains tell, others' cells stay, and a decay leaves what it should."""
     with pytest.raises(RefusedError, match="is not calibrated: calibrate"):
         scratch.decay(0.5)
     array, others = scratch.weights.array, scratch.weights.cells_of(["other"])
