@@ -127,6 +127,8 @@ _HOMES = {
     "MbLstmPlan": "protocols.training.steps.train_mblstm",
     "MbLstmResult": "protocols.training.steps.train_mblstm",
     "train_mblstm": "protocols.training.steps.train_mblstm",
+    "FastWeightsPlan": "protocols.training.steps.train_fast_weights",
+    "train_fast_weights": "protocols.training.steps.train_fast_weights",
     "EqualizerPlan": "protocols.training.steps.equalizer_plan",
     "EqualizerResult": "protocols.training.steps.train_equalizer",
     "train_equalizer": "protocols.training.steps.train_equalizer",

@@ -72,6 +72,13 @@ NETWORKS: dict[str, tuple[str, str]] = {
         "",
         "RMS error of a value read from the associative memory alone, over the RMS of those stored, one copy",
     ),
+    "scratch_accuracy": (FRACTION, "fraction of scratch_tested sequences recognised with A on scratch cells"),
+    "host_memory_accuracy": (FRACTION, "the same sequences and weights, A on the host"),
+    "scratch_tested": (COUNT, "sequences that were asked one by one with A on scratch cells"),
+    "scratch_slope": ("", "A·r of the scratch cells over A·r of the host, least squares through 0"),
+    "scratch_correlation": ("", "correlation of A·r of the scratch cells with A·r of the host"),
+    "scratch_transactions": (COUNT, "transactions of one step of a sequence with A on scratch cells"),
+    "scratch_pulses": (COUNT, "pulses of one step of a sequence with A on scratch cells, its part of a clearing too"),
     "retrieval_exponent": ("", "slope of log retrieval error over log copies, 1 to 8; −0.5 is the law 1/√copies"),
     "activation_error": (
         "",

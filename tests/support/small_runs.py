@@ -81,6 +81,16 @@ SMALL: dict[str, dict[str, Any]] = {
         for step in ("iris", "digits", "digits_clipped", "digits_smooth", "digits_copies", "vowels")
         for key, value in (("train_examples", 60), ("test_examples", 40), ("epochs", 1), ("draws", 2), ("hidden", 4))
     },
+    "train_fast_weights": {
+        f"{arm}_{task}.{key}": value
+        for arm in ("lstm", "rnn", "fast")
+        for task in ("2", "4", "8", "mart")
+        for key, value in (("sequences", 100), ("tested", 60))
+    },
+    "train_fast_weights_scratch": {
+        "scratch.sequences": 100, "scratch.tested": 60, "scratch.epochs": 1, "scratch.evaluations": 1,
+        "scratch.scratch": 2,
+    },
     "train_equalizer": {
         f"{step}.{key}": value
         for step in ("nrz", "nrz_fast", "pam4", "pam4_fast")

@@ -35,6 +35,9 @@ class BatchPlan(TrainingPlan):
         default=1.0, gt=0, le=1, description="learning rate of the last step, as a share of the first; a straight line"
     )
     momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum of the host's RMSprop or SGD")
+    start_weights: Literal["rule", "twin"] = Field(
+        default="rule", description="weights of the first step: as the rule starts, or the float twin's, written first"
+    )
 
     def network(self, weights: ArrayWeights) -> nn.Module:
         """Return the network on the array."""
@@ -44,6 +47,10 @@ class BatchPlan(TrainingPlan):
         """Return its float twin."""
         raise NotImplementedError
 
+    def layer_siemens(self) -> Mapping[str, float]:
+        """Return the conductance difference of a weight of 1, of layers that have one of their own [S]."""
+        return {}
+
     def examples(self) -> int:
         """Return how many examples an epoch has."""
         raise NotImplementedError
@@ -51,6 +58,10 @@ class BatchPlan(TrainingPlan):
     def vectors_per_example(self) -> int:
         """Return the products of one example."""
         raise NotImplementedError
+
+    def starts(self) -> int:
+        """Return how often all cells are written before the first step."""
+        return 1 if self.start_weights == "rule" else 2
 
     def steps_per_epoch(self) -> int:
         """Return the updates of one epoch."""
@@ -129,12 +140,14 @@ def train_in_batches(
 
     losses, schedule = list[float](), _Schedule.of(plan, keep.seed)
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
-    weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
+    scale = {**{request.name: plan.siemens for request in floor.requests}, **plan.layer_siemens()}
+    weights = ArrayWeights(array, floor, siemens=scale, read_back=plan.read_back)
     net = plan.network(weights)
     make, rate = host_optimiser(plan, plan.optimiser, plan.rate, plan.momentum)
     trainer = ArrayTrainer(
         net, weights, plan.update_rule(), make, lambda model, index, step: loss(model, index, int(step)),
         seed=keep.seed, read_average=plan.read_average, reverse=plan.backward == "array",
+        first=plan.twin_network(keep.seed) if plan.start_weights == "twin" else None,
     )  # fmt: skip
 
     def advance(step: int) -> dict[str, float]:

@@ -50,9 +50,8 @@ class ClassifierPlan(BatchPlan):
         """Return the task's data, all of them."""
         raise NotImplementedError
 
-    def looks(self, net: nn.Module, seed: int) -> Mapping[str, Measure]:
-        """Return what else is measured of the trained network on the array, a unit of work each; nothing by default."""
-        del net, seed
+    def more_measures(self, net: nn.Module, test: Examples, seed: int) -> Mapping[str, Measure]:
+        """Return what else is measured of the trained network on the array, a unit of work each."""
         return {}
 
     def examples(self) -> int:
@@ -159,7 +158,7 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
         measure=lambda net: {
             **{name: lambda: {"taken": classes(net, test)} for name in passes},
             "training set": lambda: {"accuracy": accuracy(net, train.first(_TRAIN))},
-            **plan.looks(net, keep.seed),
+            **plan.more_measures(net, test, keep.seed),
         },
         measure_twin=lambda twin: {"accuracy": accuracy(twin, test)},
         twin_curve=True,

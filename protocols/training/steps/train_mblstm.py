@@ -20,7 +20,7 @@ from ...plan import RuleName
 from ..layers.floor_plan import FloorPlan
 from ..layers.weight_mapping import LayerRequest
 from ..rules.small_steps import SmallSteps
-from ..tasks.labelled import LabelledData
+from ..tasks.labelled import Examples, LabelledData
 from ..tasks.sequences import SequenceTask, load_sequences
 from ..threads import one_thread
 from .classification import ClassifierPlan, ClassifierResult, classes, train_classifier
@@ -129,8 +129,9 @@ class MbLstmPlan(ClassifierPlan):
                     f"cannot saturate as one; a smaller hidden, fewer copies, or {OTHERWISE}"
                 )
 
-    def looks(self, net: nn.Module, seed: int) -> Mapping[str, Measure]:
+    def more_measures(self, net: nn.Module, test: Examples, seed: int) -> Mapping[str, Measure]:
         """Return the circuits' curves, and the slots of updates of several sizes, which disturb the weights."""
+        del test
         found: dict[str, Measure] = {}
         if self.activation == "circuit":
             found[_CIRCUITS] = lambda: _circuits(net)

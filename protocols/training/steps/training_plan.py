@@ -121,6 +121,10 @@ class TrainingPlan(Plan):
         """Return the most update steps there can be."""
         raise NotImplementedError
 
+    def starts(self) -> int:
+        """Return how often all cells are written before the first step."""
+        return 1
+
     def vectors_per_step(self) -> int:
         """Return the most vectors one step multiplies."""
         raise NotImplementedError
@@ -164,16 +168,17 @@ class TrainingPlan(Plan):
         plan, steps, rule = self.floor(spec), self.steps_max(), self.update_rule()
         block, cost = plan.block, rule.step_cost(plan)
         each_pulses = cost.pulses * (self.vectors_per_step() if rule.needs_samples else 1)
-        # The start counts as a step; what feedback writes and reads beyond one round of a step comes on top.
+        # Every start counts as a step; what feedback writes and reads beyond one round of a step comes on top.
         two_pulse = self.rule == "two_pulse"
         last = self.final_rounds if two_pulse and self.feedback else 0
-        reads = (steps + 1) * (self.rounds if two_pulse and self.feedback else 1) + last
-        pulses = each_pulses * (steps + 1) + 2.0 * last
+        written = steps + self.starts()
+        reads = written * (self.rounds if two_pulse and self.feedback else 1) + last
+        pulses = each_pulses * written + 2.0 * last
         alone = sum(r.inputs for r in plan.requests) * self.read_average if self.read_back == "products" else 0
         seconds = (
             pulses * spec.pulse_seconds(block, self.width)
             + reads * (spec.read_seconds(block, self.read_average) + alone * spec.vmm_slot_seconds)
-            + (steps + 1) * self.vectors_per_step() * spec.vmm_slot_seconds
+            + written * self.vectors_per_step() * spec.vmm_slot_seconds
         )
         # Rules by outer products leave the amplitude to the array; one of somebody else's may not say it.
         volts = float(getattr(rule, "volts_max", self.pulse_volts if rule.needs_samples else math.nan))
