@@ -12,6 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from ..faults import FaultPlan
@@ -251,6 +252,8 @@ class MessageExecution(ABC):
                 continue
             if isinstance(reply, Hold):
                 self._hold = reply
+                if reply.again:  # what struck it once does not strike it again
+                    self._units, self._at = (replace(unit, command=None), *units[self._at :]), 0
                 return
             self._replies.append(reply)
             if not len(self._replies) & 15 and sum(map(_size, self._replies)) > self.limits.reply:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from ...scpi.device import Hold, Reply
 from ...scpi.errors import ScpiError
+from ..script import Run
 from .buffer import DEFAULT_BUFFERS, ReadingBuffer
 from .core import SourceMeterCore
-from .runs import Run, readings_script
+from .runs import readings_script
 
 
 class Readings:

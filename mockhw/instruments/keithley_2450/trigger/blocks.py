@@ -14,7 +14,8 @@ from ....scpi.errors import ScpiError
 from ..buffer import DEFAULT_BUFFERS
 from ..core import SourceMeterCore
 from ..readings import Readings
-from ..runs import Script, measure_script
+from ...script import Script
+from ..runs import measure_script
 from .config_lists import ConfigLists
 
 Step = Generator[float, None, int | None]

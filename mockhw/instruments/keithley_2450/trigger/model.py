@@ -8,7 +8,8 @@ from typing import Final
 from ....scpi.errors import ScpiError
 from ..core import SourceMeterCore
 from ..readings import Readings
-from ..runs import LoopPlan, Run, Script, SweepPlan, loop_script, sweep_script
+from ...script import Run, Script
+from ..runs import LoopPlan, SweepPlan, loop_script, sweep_script
 from . import blocks as make
 from .blocks import MOST_BLOCKS, Block, BlockRun, blocks_script
 from .config_lists import ConfigLists
