@@ -322,12 +322,10 @@ class Keithley2400Smu(GuardedInstrument, Keithley2400):
         if compliance is None:
             return level
         self._check_compliance(compliance)
-        if compliance == self._compliance:
-            return f"SENS:CURR:PROT {sent(compliance)};:{level}"
-        unknown = self._compliance is None
-        lower = not unknown and compliance < self._compliance  # pyright: ignore[reportOptionalOperand]
-        first = self._limit(compliance, from_lowest=unknown or not self._on, from_own=lower).removeprefix(";:")
-        return f"{first};:{level}"
+        known = self._compliance
+        lowest = known is None or not self._on
+        first = self._limit(compliance, from_lowest=lowest, from_own=known is not None and compliance < known)
+        return f"{first.removeprefix(';:')};:{level}"
 
     @staticmethod
     def _limit(compliance: float, *, from_lowest: bool = False, from_own: bool = False) -> str:

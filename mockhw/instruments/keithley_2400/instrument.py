@@ -25,7 +25,7 @@ from .core import SourceMeterCore
 from .measure import measure_commands
 from .sense import sense_commands
 from .settings import Settings
-from .source import flag, kept, source_commands
+from .source import flag, kept, nothing, source_commands
 
 if TYPE_CHECKING:
     from ...probe_circuit.circuit import ProbeCircuit
@@ -133,12 +133,12 @@ class Keithley2400(SourceMeterCore):
             Command("SYSTem:RSENse", four_wire, (Boolean("state"),)),
             Command("SYSTem:RSENse?", lambda: flag(self.settings.four_wire)),
             *kept(self, "SYSTem:RCMode", Choice("mode", ("SINGle", "MULTiple")), "range_change", str),
-            Command("SYSTem:BEEPer:STATe", lambda _: None, (Boolean("state"),)),
+            Command("SYSTem:BEEPer:STATe", nothing, (Boolean("state"),)),
             Command("SYSTem:TIME:RESet", lambda: None),
             Command("SYSTem:LOCal", lambda: None),
             Command("SYSTem:REMote", lambda: None),
-            Command("DISPlay:ENABle", lambda _: None, (Boolean("state"),)),
-            Command("DISPlay:DIGits", lambda _: None, (Integer("digits", low=4, high=7),)),
+            Command("DISPlay:ENABle", nothing, (Boolean("state"),)),
+            Command("DISPlay:DIGits", nothing, (Integer("digits", low=4, high=7),)),
             Command("ROUTe:TERMinals", terminals, (Choice("terminals", ("FRONt", "REAR")),)),
             Command("ROUTe:TERMinals?", lambda: self.settings.terminals),
         ]

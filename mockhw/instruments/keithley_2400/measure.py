@@ -9,10 +9,12 @@ from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, setting
 from .cycles import begin
 from .settings import BUFFER_LENGTH, ELEMENTS
-from .source import kept
+from .source import kept, nothing
 from .specs import scientific
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...scpi.device import Hold, Reply
     from .core import SourceMeterCore
 
@@ -97,13 +99,13 @@ def _format(smu: SourceMeterCore) -> list[Command]:
     return [
         Command(root, elements, (Choice("element", _WORDS),), repeat=len(ELEMENTS) - 1),
         Command(f"{root}?", told),
-        Command("FORMat[:DATA]", lambda _: None, (Choice("type", ("ASCii",)),)),
+        Command("FORMat[:DATA]", nothing, (Choice("type", ("ASCii",)),)),
         Command("FORMat[:DATA]?", lambda: "ASC"),
     ]
 
 
 def _trigger(smu: SourceMeterCore) -> list[Command]:
-    def counted(name: str, other: str) -> object:
+    def counted(name: str, other: str) -> Callable[[int], None]:
         def put(count: int) -> None:
             if count * getattr(smu.settings, other) > BUFFER_LENGTH:
                 raise ScpiError(-221, f"arm times trigger count above {BUFFER_LENGTH}")
@@ -118,6 +120,6 @@ def _trigger(smu: SourceMeterCore) -> list[Command]:
         *setting("ARM:COUNt", count, lambda: str(smu.settings.arm_count), counted("arm_count", "trigger_count")),
         *kept(smu, "TRIGger:DELay", seconds, "trigger_delay", scientific),
         Command("TRIGger:CLEar", lambda: None),
-        Command("TRIGger:SOURce", lambda _: None, (Choice("source", ("IMMediate",)),)),
-        Command("ARM:SOURce", lambda _: None, (Choice("source", ("IMMediate",)),)),
+        Command("TRIGger:SOURce", nothing, (Choice("source", ("IMMediate",)),)),
+        Command("ARM:SOURce", nothing, (Choice("source", ("IMMediate",)),)),
     ]  # fmt: skip

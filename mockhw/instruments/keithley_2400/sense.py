@@ -9,7 +9,7 @@ from ...scpi.arguments import Boolean, Choice, Integer, Number, Quoted, Token
 from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, setting
 from .settings import SenseSettings
-from .source import WORDS, flag, kept
+from .source import WORDS, flag, kept, nothing
 from .specs import RANGES, range_for, scientific
 
 if TYPE_CHECKING:
@@ -162,5 +162,5 @@ def _protection(smu: SourceMeterCore, function: str) -> list[Command]:
     return [
         *setting(f"{root}[:LEVel]", limit, lambda: scientific(smu.settings.source[other].limit), put),
         Command(f"{root}:TRIPped?", tripped),
-        Command(f"{root}:RSYNchronize", lambda _: None, (Boolean("state"),)),
+        Command(f"{root}:RSYNchronize", nothing, (Boolean("state"),)),
     ]

@@ -43,7 +43,14 @@ def flag(on: bool) -> str:
     return str(int(on))
 
 
+def nothing(*_: object) -> None:
+    """Take what changes nothing here."""
+
+
 def _output(smu: SourceMeterCore) -> list[Command]:
+    def switch(on: bool) -> None:
+        smu.set_output(on=on)
+
     def select(function: str) -> None:
         if function != smu.settings.source_function:
             smu.set_output(on=False)
@@ -52,7 +59,7 @@ def _output(smu: SourceMeterCore) -> list[Command]:
 
     modes = Choice("mode", ("HIMPedance", "NORMal", "ZERO", "GUARd"))
     return [
-        Command("OUTPut[1][:STATe]", lambda on: smu.set_output(on=on), (Boolean("state"),)),
+        Command("OUTPut[1][:STATe]", switch, (Boolean("state"),)),
         Command("OUTPut[1][:STATe]?", lambda: flag(smu.output)),
         Command("OUTPut[1]:ENABle:TRIPped?", lambda: "1"),
         *kept(smu, "OUTPut[1]:SMODe", modes, "off_mode", str),
@@ -98,7 +105,7 @@ def _sweep(smu: SourceMeterCore) -> list[Command]:
         *kept(smu, f"{root}:RANGing", Choice("ranging", ("BEST", "AUTO", "FIXed")), "sweep_ranging", str),
         *kept(smu, f"{root}:CABort", Choice("abort", ("NEVer", "EARLy", "LATE")), "abort_at_limit", str),
         *kept(smu, f"{root}:POINts", Integer("points", low=2, high=LIST_LENGTH, default=LIST_LENGTH), "sweep_points", str),
-        Command(f"{root}:SPACing", lambda _: None, (Choice("spacing", ("LINear",)),)),
+        Command(f"{root}:SPACing", nothing, (Choice("spacing", ("LINear",)),)),
         Command(f"{root}:SPACing?", lambda: "LIN"),
     ]  # fmt: skip
 

@@ -14,6 +14,7 @@ from .buffer import ReadingBuffer
 if TYPE_CHECKING:
     from .core import SourceMeterCore
 
+
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
     """A sweep as the trigger model has it.

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ....scpi.errors import ScpiError
+from ...script import Script
 from ..buffer import DEFAULT_BUFFERS
 from ..core import SourceMeterCore
 from ..readings import Readings
-from ...script import Script
 from ..runs import measure_script
 from .config_lists import ConfigLists
 

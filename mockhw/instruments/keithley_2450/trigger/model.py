@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Final
 
 from ....scpi.errors import ScpiError
+from ...script import Run, Script
 from ..core import SourceMeterCore
 from ..readings import Readings
-from ...script import Run, Script
 from ..runs import LoopPlan, SweepPlan, loop_script, sweep_script
 from . import blocks as make
 from .blocks import MOST_BLOCKS, Block, BlockRun, blocks_script
