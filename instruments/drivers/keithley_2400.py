@@ -135,8 +135,7 @@ class Keithley2400Smu(GuardedInstrument, Keithley2400):
         current_range_min : float [A]
             The lowest range it chooses by itself, 1 µA to 100 µA.
         source_range : float [V]
-            Fixed range, 0.2 V to 210 V; None takes the smallest that holds the limits, so that no sweep changes range on
-            the way.
+            Fixed range, 0.2 V to 210 V; None takes the smallest that holds the limits, so that no sweep changes range.
         terminals : "front", "rear"
         off_state : "normal", "high-impedance"
             0 V with little current, or the output relay open (which wears it: not for maps).

@@ -10,7 +10,7 @@ FIELDS = 3
 """How many numbers a reading has: ``FORM:ELEM VOLT,CURR,STAT``."""
 
 _OVERFLOW = 9.9e37
-# Status word (manual, page 18-50; bits 3 and 16 are from memory): made in over-range, at the limit, at the end of a range.
+# Status word (manual, page 18-50; bits 3 and 16 from memory): in over-range, at the limit, at the end of a range.
 _STATUS_OVERFLOW, _STATUS_LIMIT, _STATUS_RANGE_LIMIT = 1, 1 << 3, 1 << 16
 
 

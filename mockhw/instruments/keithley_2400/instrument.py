@@ -4,8 +4,8 @@ Not built: log sweeps, source memory, trigger link and bus triggers, math and li
 ``MEASure?`` and ``CONFigure``, calibration, contact check, digital lines. Two words cannot be refused that do nothing:
 ``RSYNchronize`` and the moving filter, which averages like the repeating one.
 
-Out of idle a 2400 puts off most commands until its source-measure operations are done (manual, page 11-13). So does this
-one, but for the common commands and the error queue.
+Out of idle a 2400 puts off most commands until its source-measure operations are done (manual, page 11-13). So does
+this one, but for the common commands and the error queue.
 """
 
 from __future__ import annotations

@@ -116,7 +116,9 @@ def _trigger(smu: SourceMeterCore) -> list[Command]:
     count = Integer("count", low=1, high=BUFFER_LENGTH, default=1)
     seconds = Number("delay", low=0.0, high=999.9999, default=0.0)
     return [
-        *setting("TRIGger:COUNt", count, lambda: str(smu.settings.trigger_count), counted("trigger_count", "arm_count")),
+        *setting(
+            "TRIGger:COUNt", count, lambda: str(smu.settings.trigger_count), counted("trigger_count", "arm_count")
+        ),
         *setting("ARM:COUNt", count, lambda: str(smu.settings.arm_count), counted("arm_count", "trigger_count")),
         *kept(smu, "TRIGger:DELay", seconds, "trigger_delay", scientific),
         Command("TRIGger:CLEar", lambda: None),

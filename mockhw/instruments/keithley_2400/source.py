@@ -101,10 +101,11 @@ def _delay(smu: SourceMeterCore) -> list[Command]:
 
 def _sweep(smu: SourceMeterCore) -> list[Command]:
     root = "SOURce[1]:SWEep"
+    points = Integer("points", low=2, high=LIST_LENGTH, default=LIST_LENGTH)
     return [
         *kept(smu, f"{root}:RANGing", Choice("ranging", ("BEST", "AUTO", "FIXed")), "sweep_ranging", str),
         *kept(smu, f"{root}:CABort", Choice("abort", ("NEVer", "EARLy", "LATE")), "abort_at_limit", str),
-        *kept(smu, f"{root}:POINts", Integer("points", low=2, high=LIST_LENGTH, default=LIST_LENGTH), "sweep_points", str),
+        *kept(smu, f"{root}:POINts", points, "sweep_points", str),
         Command(f"{root}:SPACing", nothing, (Choice("spacing", ("LINear",)),)),
         Command(f"{root}:SPACing?", lambda: "LIN"),
     ]  # fmt: skip
@@ -142,6 +143,7 @@ def _level(smu: SourceMeterCore, function: str) -> list[Command]:
         )
 
     level = Number("level", low=-top, high=top, default=0.0)
+    span = Number("range", low=-top, high=top)
     return [
         *setting(
             f"{root}[:LEVel][:IMMediate][:AMPLitude]",
@@ -149,7 +151,7 @@ def _level(smu: SourceMeterCore, function: str) -> list[Command]:
             lambda: scientific(mine().level),
             lambda value: smu.set_level(function, value),
         ),
-        *setting(f"{root}:RANGe", Number("range", low=-top, high=top), lambda: scientific(mine().on_range.top), put_range),
+        *setting(f"{root}:RANGe", span, lambda: scientific(mine().on_range.top), put_range),
         Command(f"{root}:RANGe:AUTO", auto, (Boolean("state"),)),
         Command(f"{root}:RANGe:AUTO?", lambda: flag(mine().autorange)),
         Command(f"{root}:MODE", mode, (Choice("mode", ("FIXed", "LIST", "SWEep")),)),
