@@ -24,6 +24,7 @@ from ..wire.wire_text import sent
 from .allowed import ALLOWED_2400, RULES_2400
 from .applied_level import AppliedLevel
 from .carried_limits import ChipLimits, carried
+from .current_limit import LOWEST_RANGE, current_limit
 from .memory_sweep import LEVELS_MAX, MemorySweep
 from .roles import MeterFacts
 from .smu_readings import Point
@@ -33,7 +34,6 @@ from .stress import Stress, Unheard
 
 _COMPLIANCE_MAX = 1.05
 _COMPLIANCE_DEFAULT = 1.05e-4
-_LOWEST_RANGE = 1e-6
 _DELAY_MIN, _DELAY_MAX = 1e-4, 999.9999
 _RANGE_MIN, _RANGE_MAX = 0.2, 210.0
 _PROTECTIONS = (20, 40, 60, 80, 100, 120, 160)
@@ -117,7 +117,7 @@ class Keithley2400Smu(GuardedInstrument, Keithley2400):
         nplc: float = 1.0,
         average: int = 1,
         autozero: Literal["once", "on"] = "once",
-        current_range_min: float = _LOWEST_RANGE,
+        current_range_min: float = LOWEST_RANGE,
         source_range: float | None = None,
         terminals: Literal["front", "rear"] = "front",
         off_state: Literal["normal", "high-impedance"] = "normal",
@@ -147,7 +147,7 @@ class Keithley2400Smu(GuardedInstrument, Keithley2400):
         }  # fmt: skip
         refuse_bad_number("nplc", nplc, 0.01, 10.0, "cycles", channel=where)
         refuse_bad_number("average", average, 1, 100, "readings", channel=where)
-        refuse_bad_number("current_range_min", current_range_min, _LOWEST_RANGE, 1.05e-4, "A", channel=where)
+        refuse_bad_number("current_range_min", current_range_min, LOWEST_RANGE, 1.05e-4, "A", channel=where)
         volts = max(self.bounds.source_volts_max, _RANGE_MIN) if source_range is None else source_range
         refuse_bad_number("source_range", volts, _RANGE_MIN, _RANGE_MAX, "V", channel=where)
         averaging = "AVER OFF" if average == 1 else f"AVER:TCON REP;:SENS:AVER:COUN {average};:SENS:AVER ON"
@@ -213,7 +213,7 @@ class Keithley2400Smu(GuardedInstrument, Keithley2400):
     def _held_current(self) -> str:
         """Our own current limit where the default one is above it: an output switched on by hand would have that."""
         most = max(self.bounds.now.current_max, COMPLIANCE_MIN)
-        return self._limit(most, from_lowest=True) if most < _COMPLIANCE_DEFAULT else ""
+        return current_limit(most, from_lowest=True) if most < _COMPLIANCE_DEFAULT else ""
 
     # -- what is known of it ------------------------------------------------------------------------------------------
 
@@ -323,21 +323,8 @@ class Keithley2400Smu(GuardedInstrument, Keithley2400):
         self._check_compliance(compliance)
         known = self._compliance
         lowest = known is None or not self._on
-        first = self._limit(compliance, from_lowest=lowest, from_own=known is not None and compliance < known)
+        first = current_limit(compliance, from_lowest=lowest, from_own=known is not None and compliance < known)
         return f"{first.removeprefix(';:')};:{level}"
-
-    @staticmethod
-    def _limit(compliance: float, *, from_lowest: bool = False, from_own: bool = False) -> str:
-        """Return the commands of a current limit.
-
-        It may be no smaller than a thousandth of the measurement range (+822), and no range larger than that of the
-        limit (+824): so the range comes down first, to the lowest, or with the output on to the limit's own.
-        """
-        limit = f";:SENS:CURR:PROT {sent(compliance)}"
-        if not from_lowest and not from_own:
-            return limit
-        span = _LOWEST_RANGE if from_lowest else compliance
-        return f";:SENS:CURR:RANG {span:.6g}{limit};:SENS:CURR:RANG:AUTO ON"
 
     def _check_compliance(self, compliance: float) -> None:
         self.bounds.now.one("current", compliance, channel=self.name, unit="A")
@@ -390,7 +377,7 @@ class Keithley2400Smu(GuardedInstrument, Keithley2400):
         self.bounds.now.check_points(levels, compliance, dwell + self.point_seconds, channel=f"{self.name} point ")
         try:
             sweep = MemorySweep(self.wire, self._readings, seconds=dwell + self.point_seconds)
-            sweep.load(levels, self._limit(compliance, from_lowest=True), dwell, most=self.bounds.largest)
+            sweep.load(levels, current_limit(compliance, from_lowest=True), dwell, most=self.bounds.largest)
             self._applied.sweep(levels)
             sweep.run(wait or self.clock.wait)
             result = sweep.fetch()

@@ -20,18 +20,19 @@ class Hold:
         Simulated time it waits for; None: until the instrument has finished what it does.
     finish : callable, optional
         Makes the reply when the wait is over; None in place of a reply means there is none.
-    again : bool
-        Whether the command that was held is executed only then.
     """
 
-    __slots__ = ("again", "finish", "until")
+    __slots__ = ("finish", "until")
 
-    def __init__(
-        self, until: float | None = None, finish: Callable[[], Reply | None] | None = None, *, again: bool = False
-    ) -> None:
+    def __init__(self, until: float | None = None, finish: Callable[[], Reply | None] | None = None) -> None:
         self.until = until
         self.finish = finish
-        self.again = again
+
+
+class PutOff(Hold):
+    """The parser waits, and the command that was held is executed only then."""
+
+    __slots__ = ()
 
 
 class Device(Protocol):

@@ -18,7 +18,7 @@ from typing import Any, Final
 from ..faults import FaultPlan
 from ..sim_clock import SimClock
 from .arguments import BlockRef
-from .device import Device, Hold, Reply
+from .device import Device, Hold, PutOff, Reply
 from .errors import ScpiError
 from .framing import Blocks
 from .ieee488 import OPERATION_COMPLETE, StatusModel
@@ -252,7 +252,7 @@ class MessageExecution(ABC):
                 continue
             if isinstance(reply, Hold):
                 self._hold = reply
-                if reply.again:  # what struck it once does not strike it again
+                if isinstance(reply, PutOff):  # what struck it once does not strike it again
                     self._units, self._at = (replace(unit, command=None), *units[self._at :]), 0
                 return
             self._replies.append(reply)

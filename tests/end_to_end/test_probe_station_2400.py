@@ -84,6 +84,7 @@ def test_a_loop_is_a_dozen_messages_and_ends_safe(opened: tuple[Any, MockBench])
 
 def test_ctrl_c_while_it_sweeps_by_itself(opened: tuple[Any, MockBench]) -> None:
     bench, mock = opened
+    started = 0.0
     with pytest.raises(KeyboardInterrupt), bench:  # noqa: PT012
         array: Any = bench.array
         started = mock.clock.now
@@ -105,11 +106,14 @@ def test_a_host_that_dies_in_a_sweep_leaves_0_v_when_the_list_is_through(opened:
     with bench:
         array: Any = bench.array
 
+        def unheard(**_: object) -> None:
+            return
+
         class Died(BaseException):
             """Nothing of the driver runs after this."""
 
         def die(_: float) -> None:
-            array.row_smu.idle = lambda **_: None
+            array.row_smu.idle = unheard
             raise Died
 
         array.row_smu.off()

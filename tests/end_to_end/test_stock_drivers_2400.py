@@ -19,10 +19,14 @@ from xbarlab.mockhw.instruments.keithley_2400.instrument import Keithley2400 as 
 
 @pytest.fixture(params=["tcp", "in process"])
 def smu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    bench = resistor_bench.ResistorBench(1e4, kind=Simulated)
+    bench: Any = resistor_bench.ResistorBench(1e4, kind=Simulated)
+
+    def here(_: object) -> object:
+        return bench
+
     address = resistor_bench.ADDRESSES[0]
     if request.param == "in process":
-        monkeypatch.setattr(visa_library, "bench_for", lambda _: bench)
+        monkeypatch.setattr(visa_library, "bench_for", here)
         smu = Keithley2400("smu", address, visalib="resistor.bench.yaml@xbarlab")
         yield smu
         smu.close()

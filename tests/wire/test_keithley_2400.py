@@ -263,7 +263,10 @@ def test_what_is_outside_is_refused_before_a_byte(on: tuple[Any, Any], call: Cal
         "SENS:CURR:PROT 0.01", ":CURR:PROT:LEV 1.1E-3", "SENS:VOLT:PROT 20", "SOUR:LIST:VOLT 0.1,2.6",
         "SOUR:LIST:VOLT:APP 2.6", "SOUR:VOLT:MODE LIST", "SOUR:VOLT:MODE SWE", "SOUR:VOLT:STAR 5", "SOUR:VOLT:STOP 1",
         "SOUR:VOLT:TRIG 5", "SOUR:FUNC CURR", "SOUR:CURR 1E-3", "SOUR:LIST:CURR 1", "SOUR:MEM:REC 1",
-        "SOUR:CLE:AUTO ON",        "SOUR:VOLT:PROT 210", "SYST:PRES", "SYST:RSEN ON", "*RCL 1", "*RST", "*SAV 1", "CAL:PROT:UNL", "SYST:POS RST",
+        "SOUR:CLE:AUTO ON",        "SOUR:VOLT:PROT 210",
+        "SYST:PRES",
+        "SYST:RSEN ON",
+        "*RCL 1", "*RST", "*SAV 1", "CAL:PROT:UNL", "SYST:POS RST",
         "CONF:CURR", "OUTP OFF;:CONF:CURR",
     ],
 )  # fmt: skip

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ...instrument import BenchLog, SimulatedInstrument
+from ...probe_circuit.meter import Range, Unit
 from ...scpi.errors import ScpiError
 from ...sim_clock import SimClock
-from ..meter import Range, Unit
 from .settings import Settings, Trace
 from .specs import AMPS, OVERFLOW, VOLTS, range_for, scientific
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...probe_circuit.script import Run, Script
 from ...scpi.errors import ScpiError
-from ..script import Run, Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ...instrument import Action, BenchLog
 from ...scpi.arguments import Boolean, Choice, Integer
-from ...scpi.device import Hold
+from ...scpi.device import Hold, PutOff
 from ...scpi.errors import TEXTS
 from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command, number
@@ -105,7 +105,7 @@ class Keithley2400(SourceMeterCore):
 
     def _put_off(self, handler: Callable[..., Any]) -> Callable[..., Any]:
         def when_idle(*arguments: Any) -> Any:
-            return Hold(again=True) if self.busy else handler(*arguments)
+            return PutOff() if self.busy else handler(*arguments)
 
         return when_idle
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..meter import Range
+from ...probe_circuit.meter import Range
 from .specs import AMPS, VOLTS
 
 ELEMENTS: Final = ("VOLT", "CURR", "RES", "TIME", "STAT")

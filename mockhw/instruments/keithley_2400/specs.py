@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ...probe_circuit.meter import Range
 from ...scpi.errors import ScpiError
-from ..meter import Range
 
 OVERFLOW: Final = 9.91e37
 """What a reading beyond its range returns, and what stands where nothing is measured."""

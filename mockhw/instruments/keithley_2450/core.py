@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from ...instrument import BenchLog, SimulatedInstrument
+from ...probe_circuit.meter import Range, Unit
 from ...scpi.errors import ScpiError
 from ...sim_clock import SimClock
-from ..meter import Range, Unit
 from .buffer import (
     DEFAULT_BUFFERS,
     DEFAULT_SIZE,

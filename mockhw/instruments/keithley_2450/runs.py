@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count as counting
 from typing import TYPE_CHECKING
 
-from ..script import Script
+from ...probe_circuit.script import Script
 from .buffer import ReadingBuffer
 
 if TYPE_CHECKING:

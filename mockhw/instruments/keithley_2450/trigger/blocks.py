@@ -10,8 +10,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final
 
+from ....probe_circuit.script import Script
 from ....scpi.errors import ScpiError
-from ...script import Script
 from ..buffer import DEFAULT_BUFFERS
 from ..core import SourceMeterCore
 from ..readings import Readings

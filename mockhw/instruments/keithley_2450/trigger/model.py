@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from ....probe_circuit.script import Run, Script
 from ....scpi.errors import ScpiError
-from ...script import Run, Script
 from ..core import SourceMeterCore
 from ..readings import Readings
 from ..runs import LoopPlan, SweepPlan, loop_script, sweep_script
