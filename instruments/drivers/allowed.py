@@ -27,6 +27,23 @@ RULES_2450 = (
     Rule("[:SENSe[1]]:RESistance:RSENse", only=("OFF", "0")),
     Rule(":SCRipt:*", refusal="what a script does cannot be checked: use the driver's methods"),
 )
+_LIST_BY_HAND = "a list that text begins is not counted as wear, and is left with its last level: use sweep()"
+RULES_2400 = (
+    Rule(":SOURce[1]:VOLTage[:LEVel][:IMMediate][:AMPLitude]", {0: _VOLTS}),
+    Rule("[:SENSe[1]]:CURRent[:DC]:PROTection[:LEVel]", {0: ("current", "A")}),
+    Rule(":SOURce[1]:LIST:VOLTage", every=_VOLTS),
+    Rule(":SOURce[1]:LIST:VOLTage:APPend", every=_VOLTS),
+    Rule(":SOURce[1]:VOLTage:MODE", only=("FIXed",), why=_LIST_BY_HAND),
+    Rule(":SOURce[1]:FUNCtion[:MODE]", only=("VOLTage",)),
+    Rule(":SOURce[1]:CURRent:*", refusal=_NO_CURRENT),
+    Rule(":SOURce[1]:LIST:CURRent:*", refusal=_NO_CURRENT),
+    Rule(":SOURce[1]:MEMory:*", refusal="what its memory holds cannot be checked: use sweep()"),
+    Rule(":SOURce[1]:CLEar:AUTO", only=("OFF", "0"), why="the output would go on with every reading: use on()"),
+    Rule(":SOURce[1]:VOLTage:PROTection:*", refusal="it stands a little above the limits: narrow those instead"),
+    Rule("[:SENSe[1]]:VOLTage[:DC]:PROTection:*", refusal=_NO_CURRENT),
+    Rule(":SYSTem:PRESet", refusal="it puts back defaults that know nothing of the limits: use reset()"),
+    Rule(":SYSTem:RSENse", only=("OFF", "0")),
+)
 
 _TIMES: dict[int, tuple[str, str]] = {0: ("edge", "s")}
 _SWITCHED_ON = "only pulses() knows width, count and base of what it gives: use pulses()"
@@ -69,6 +86,13 @@ RULES_B2201A = (
 _OF_ALL = (
     "STATus:*", "DISPlay:*", "FORMat:*", "SYSTem:BEEPer:*", "SYSTem:CLEar", "SYSTem:DATE", "SYSTem:TIME",
     "SYSTem:LOCal", "SYSTem:REMote", "SYSTem:RWLock", "ABORt", "SIMulation:CLOCk:ADVance",
+)  # fmt: skip
+ALLOWED_2400 = (
+    *_OF_ALL,
+    "OUTPut[1]:*", ":SOURce[1]:VOLTage:RANGe:*", ":SOURce[1]:DELay:*", "[:SENSe[1]]:CURRent:*",
+    "[:SENSe[1]]:VOLTage:*", "[:SENSe[1]]:RESistance:*", "[:SENSe[1]]:FUNCtion:*", "[:SENSe[1]]:AVERage:*", "TRACe:*",
+    "ROUTe:TERMinals", "INITiate[:IMMediate]", "TRIGger:COUNt", "TRIGger:DELay", "TRIGger:CLEar", "ARM:COUNt",
+    "SYSTem:AZERo:*", "SYSTem:RCMode",
 )  # fmt: skip
 ALLOWED_2450 = (
     *_OF_ALL,

@@ -126,8 +126,8 @@ class ArrayBoardEntry(_Section):
     saturation: SaturationSettings = SaturationSettings()
 
 
-class Keithley2450Entry(_Section):
-    """A simulated Keithley 2450.
+class SourceMeterEntry(_Section):
+    """A simulated source-measure unit.
 
     Attributes
     ----------
@@ -139,11 +139,24 @@ class Keithley2450Entry(_Section):
         How late the current limit acts: the charge of the cable (assumed 100 pF behind 200 Ω).
     """
 
-    kind: Literal["keithley_2450"]
     name: str
     address: str
-    serial: str = "SIM02450"
+    serial: str = "SIM"
     limit_delay: Annotated[float, InUnit("s")] = Field(20e-9, ge=0.0, le=1e-3)
+
+
+class Keithley2400Entry(SourceMeterEntry):
+    """A simulated Keithley 2400."""
+
+    kind: Literal["keithley_2400"]
+    serial: str = "SIM02400"
+
+
+class Keithley2450Entry(SourceMeterEntry):
+    """A simulated Keithley 2450."""
+
+    kind: Literal["keithley_2450"]
+    serial: str = "SIM02450"
 
 
 class Keysight33622AEntry(_Section):
@@ -166,7 +179,8 @@ class KeysightB2201AEntry(_Section):
 
 
 InstrumentEntry = Annotated[
-    ArrayBoardEntry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry, Field(discriminator="kind")
+    ArrayBoardEntry | Keithley2400Entry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry,
+    Field(discriminator="kind"),
 ]
 
 
@@ -218,6 +232,7 @@ class BenchFile(_Section):
 
 _INSTRUMENTS: dict[str, type[_Section]] = {
     "array_board": ArrayBoardEntry,
+    "keithley_2400": Keithley2400Entry,
     "keithley_2450": Keithley2450Entry,
     "keysight_33622a": Keysight33622AEntry,
     "keysight_b2201a": KeysightB2201AEntry,

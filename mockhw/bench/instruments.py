@@ -11,13 +11,22 @@ from ..instrument import BenchLog, SimulatedInstrument
 from ..instruments.array_board.spec import block
 from ..probe_circuit.circuit import GROUND, ProbeCircuit
 from ..sim_clock import SimClock
-from .file import ArrayBoardEntry, BenchFileError, Keithley2450Entry, Keysight33622AEntry, KeysightB2201AEntry, Wiring
+from .file import (
+    ArrayBoardEntry,
+    BenchFileError,
+    Keithley2400Entry,
+    Keithley2450Entry,
+    Keysight33622AEntry,
+    KeysightB2201AEntry,
+    SourceMeterEntry,
+    Wiring,
+)
 
 if TYPE_CHECKING:
     from ..chip.virtual_chip import VirtualChip
     from ..passive_chip.chip import PassiveChip
 
-ProbeEntry = Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry
+ProbeEntry = Keithley2400Entry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry
 _PULSER_OHMS = 50.0
 
 
@@ -57,7 +66,7 @@ def make_circuit(
         )
     terminals = [GROUND]
     for entry in entries:
-        if isinstance(entry, Keithley2450Entry):
+        if isinstance(entry, SourceMeterEntry):
             terminals.append(entry.name)
         elif isinstance(entry, Keysight33622AEntry):
             terminals += [f"{entry.name}.1", f"{entry.name}.2"]
@@ -83,6 +92,13 @@ def make_probe_instrument(
 ) -> SimulatedInstrument:
     """Return one instrument of a probe station, its terminals tied into ``circuit``."""
     info = _info(circuit.chip, profile)
+    if isinstance(entry, Keithley2400Entry):
+        from ..instruments.keithley_2400.instrument import Keithley2400
+
+        terminal = circuit.terminal(entry.name, delay=entry.limit_delay)
+        return Keithley2400(
+            address, clock, log, circuit=circuit, terminal=terminal, serial=entry.serial, seed=seed, info=info
+        )
     if isinstance(entry, Keithley2450Entry):
         from ..instruments.keithley_2450.instrument import Keithley2450
 

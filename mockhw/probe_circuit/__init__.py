@@ -1,4 +1,4 @@
-"""Cables, relays and sources around a passive chip.
+"""Cables, relays and sources around a passive chip, and what source-measure units of every make share.
 
-Imports instrument and passive_chip/; imported by the simulated probe instruments.
+Imports instrument, scpi/ and passive_chip/; imported by the simulated probe instruments.
 """

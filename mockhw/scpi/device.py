@@ -29,6 +29,12 @@ class Hold:
         self.finish = finish
 
 
+class PutOff(Hold):
+    """The parser waits, and the command that was held is executed only then."""
+
+    __slots__ = ()
+
+
 class Device(Protocol):
     """What a session asks of the instrument it speaks for."""
 

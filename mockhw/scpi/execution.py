@@ -12,12 +12,13 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from ..faults import FaultPlan
 from ..sim_clock import SimClock
 from .arguments import BlockRef
-from .device import Device, Hold, Reply
+from .device import Device, Hold, PutOff, Reply
 from .errors import ScpiError
 from .framing import Blocks
 from .ieee488 import OPERATION_COMPLETE, StatusModel
@@ -251,6 +252,8 @@ class MessageExecution(ABC):
                 continue
             if isinstance(reply, Hold):
                 self._hold = reply
+                if isinstance(reply, PutOff):  # what struck it once does not strike it again
+                    self._units, self._at = (replace(unit, command=None), *units[self._at :]), 0
                 return
             self._replies.append(reply)
             if not len(self._replies) & 15 and sum(map(_size, self._replies)) > self.limits.reply:

@@ -389,8 +389,8 @@ def unsafe(mock: MockBench) -> Iterator[str]:
         at: Any = thing
         if kind == "array_board" and at.output:
             yield f"board {address} is still connected"
-        elif kind == "keithley_2450" and (at.output or abs(at.terminal.volts) > ZERO):
-            yield f"2450 {address} is {'on' if at.output else 'off'} at {at.terminal.volts:.3g} V"
+        elif kind.startswith("keithley_") and (at.output or abs(at.terminal.volts) > ZERO):
+            yield f"{kind} {address} is {'on' if at.output else 'off'} at {at.terminal.volts:.3g} V"
         elif kind == "keysight_33622a" and any(channel.output for channel in at.channels):
             yield f"33622A {address} is on"
         if instrument.clients:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xbarlab.mockhw.instrument import BenchLog
+from xbarlab.mockhw.instruments.keithley_2400.instrument import Keithley2400
 from xbarlab.mockhw.instruments.keithley_2450.instrument import Keithley2450
 from xbarlab.mockhw.passive_chip.chip import Bias, Solution
 from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit
@@ -53,7 +54,12 @@ class ResistorBench:
     """SMUs on the ends of a resistor; with one SMU the other end is grounded."""
 
     def __init__(
-        self, ohms: float = 1e4, *, smus: int = 1, seed: int = 5, kind: type[Keithley2450] = Keithley2450
+        self,
+        ohms: float = 1e4,
+        *,
+        smus: int = 1,
+        seed: int = 5,
+        kind: type[Keithley2400 | Keithley2450] = Keithley2450,
     ) -> None:
         self.clock = SimClock()
         self.log = BenchLog()
@@ -83,7 +89,7 @@ class ResistorBench:
         self.smu, self.other = next(iter(self.instruments.values())), list(self.instruments.values())[-1]
         self.circuit.switch(0.0, close=[(1, 1), (2, 2)])
 
-    def ask(self, *messages: str, smu: Keithley2450 | None = None) -> str:
+    def ask(self, *messages: str, smu: Keithley2400 | Keithley2450 | None = None) -> str:
         """Send messages and return all replies, letting time pass for them."""
         instrument = smu or self.smu
         out = b""

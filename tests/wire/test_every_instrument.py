@@ -12,6 +12,7 @@ from xbarlab.mockhw.instrument import SimulatedInstrument
 STATIONS = Path(__file__).parents[2] / "runbooks" / "stations"
 NUMBERS = {
     "array_board": ("SENS:AVER {};AVER?", "{}"),
+    "keithley_2400": ("TRIG:COUN {};COUN?", "{}"),
     "keithley_2450": ("SENS:COUN {};COUN?", "{}"),
     "keysight_33622a": ("BURS:NCYC {};NCYC?", "+{}.0"),
     "keysight_b2201a": ("*SRE {};*SRE?", "{}"),
@@ -20,7 +21,7 @@ NUMBERS = {
 
 @pytest.fixture(params=NUMBERS)
 def box(request: pytest.FixtureRequest) -> SimulatedInstrument:
-    name = "mock_ta_hfo2" if request.param == "array_board" else "mock_tio2"
+    name = {"array_board": "mock_ta_hfo2", "keithley_2400": "mock_tio2_2400"}.get(request.param, "mock_tio2")
     bench = fresh_bench(STATIONS / f"{name}.bench.yaml")
     return next(box for box in bench.instruments.values() if box.kind == request.param)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal
 
 from ...instrument import BenchLog, SimulatedInstrument
+from ...probe_circuit.meter import Range, Unit
 from ...scpi.errors import ScpiError
 from ...sim_clock import SimClock
 from .buffer import (
@@ -24,7 +25,7 @@ from .buffer import (
     Record,
 )
 from .settings import SenseSettings, Settings
-from .specs import AMPS, OVERFLOW, UNITS, VOLTS, Range, Unit, range_for
+from .specs import AMPS, OVERFLOW, UNITS, VOLTS, range_for
 
 if TYPE_CHECKING:
     from ...probe_circuit.circuit import Measured, ProbeCircuit
@@ -55,7 +56,7 @@ class SourceMeterCore(SimulatedInstrument):
         self.circuit = circuit
         self.terminal = terminal
         self.line_hertz = line_hertz
-        self.unit = Unit(seed)
+        self.unit = Unit(seed, (*VOLTS, *AMPS), overflow=OVERFLOW)
         self.settings = Settings()
         self.buffers = {name: ReadingBuffer(name, DEFAULT_SIZE, continuous=True) for name in DEFAULT_BUFFERS}
         self.output = False

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ...probe_circuit.script import Run
 from ...scpi.device import Hold, Reply
 from ...scpi.errors import ScpiError
 from .buffer import DEFAULT_BUFFERS, ReadingBuffer
 from .core import SourceMeterCore
-from .runs import Run, readings_script
+from .runs import readings_script
 
 
 class Readings:

@@ -3,69 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count as counting
 from typing import TYPE_CHECKING
 
-from ...scpi.device import Hold, Reply
+from ...probe_circuit.script import Script
 from .buffer import ReadingBuffer
 
 if TYPE_CHECKING:
     from .core import SourceMeterCore
-
-Script = Generator[float, None, None]
-"""Yields the simulated time [s] at which it wants to go on."""
-
-
-class Run(Hold):
-    """A script on its way: at once what keeps the instrument busy and what the parser may wait for.
-
-    Parameters
-    ----------
-    kind : str
-        What the instrument says it is doing.
-    script : Script
-    start : float [s]
-        When it begins.
-    finish : callable, optional
-        Makes the reply when it is over.
-    """
-
-    def __init__(
-        self, kind: str, script: Script, start: float, finish: Callable[[], Reply | None] | None = None
-    ) -> None:
-        super().__init__(finish=None if finish is None else self._deliver)
-        self.kind = kind
-        self.next_event = start
-        self.complete = False
-        self._script = script
-        self._reply = finish
-        self._at = start
-
-    @property
-    def ends_at(self) -> float:
-        """When it ended, once it has; how far it has got before that [s]."""
-        return self._at
-
-    def run_to(self, now: float) -> bool:
-        """Go on as far as ``now`` [s]."""
-        while self.next_event <= now:
-            self._at = self.next_event
-            try:
-                self.next_event = next(self._script)
-            except StopIteration:
-                self.complete = True
-                return True
-        return False
-
-    def cut(self, now: float) -> float:
-        """Leave the rest undone; what the source does stays as it is."""
-        self._script.close()
-        return now
-
-    def _deliver(self) -> Reply | None:
-        return self._reply() if self.complete and self._reply is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from .specs import AMPS, OHMS, VOLTS, Range
+from ...probe_circuit.meter import Range
+from .specs import AMPS, OHMS, VOLTS
 
 DEFAULT_CURRENT_LIMIT: Final = 1.05e-4
 DEFAULT_VOLTAGE_LIMIT: Final = 21.0

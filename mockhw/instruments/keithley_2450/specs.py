@@ -1,4 +1,4 @@
-"""Ranges, resolution and accuracy of a Keithley 2450, and the errors of one unit of it.
+"""Ranges, resolution and accuracy of a Keithley 2450.
 
 Sources: datasheet SPEC-2450 Rev. A / July 2013, page 2 (accuracy, resolution, source noise < 10 Hz) and
 Reference Manual 2450-901-01 Rev. B, page 2-111 (automatic source delays). The datasheet gives no noise of
@@ -7,60 +7,13 @@ readings: it is assumed to equal the source noise of the range at 1 PLC and to f
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from ...probe_circuit.meter import Range
 from ...scpi.errors import ScpiError
 
 OVERFLOW: Final = 9.9e37
 """What a reading beyond its range returns."""
-
-OVERRANGE: Final = 1.05
-"""Ranges reach to 105 % of their name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """One range.
-
-    Attributes
-    ----------
-    full_scale : float [V, A or Ω]
-    gain, offset : float [1; V or A]
-        Accuracy of readings, one year, ± (gain · reading + offset).
-    source_gain, source_offset : float [1; V or A]
-        The same of the source.
-    step : float [V or A]
-        Resolution of the source.
-    noise : float [V or A]
-        RMS at 1 PLC.
-    delay, slow_delay : float [s]
-        Automatic delay of a voltage source that measures on this current range; with high capacitance.
-    """
-
-    full_scale: float
-    gain: float
-    offset: float
-    source_gain: float = 0.0
-    source_offset: float = 0.0
-    step: float = 0.0
-    noise: float = 0.0
-    delay: float = 1e-3
-    slow_delay: float = 5e-3
-
-    @property
-    def top(self) -> float:
-        """The largest value on the range."""
-        return self.full_scale * OVERRANGE
-
-    @property
-    def resolution(self) -> float:
-        """Of readings: six and a half digits."""
-        return self.full_scale * 1e-6
-
 
 VOLTS: Final = (
     Range(0.02, 0.1e-2, 150e-6, 0.1e-2, 200e-6, 500e-9, 1e-6),
@@ -100,39 +53,3 @@ def range_for(function: str, value: float) -> Range:
         if size <= each.top:
             return each
     raise ScpiError(-222, f"{value:.6g} above {RANGES[function][-1].top:.6g}")
-
-
-class Unit:
-    """What is particular about one instrument: its gain and offset errors, and its noise.
-
-    Errors stay within half of the one-year accuracy, as they do on a unit within its calibration interval (assumed).
-
-    Parameters
-    ----------
-    seed : int
-    """
-
-    def __init__(self, seed: int) -> None:
-        draw = random.Random(seed)
-        ranges: Iterable[Range] = (*VOLTS, *AMPS)
-        self._reading = {each: (_half(draw) * each.gain, _half(draw) * each.offset) for each in ranges}
-        ranges = (*VOLTS, *AMPS)
-        self._source = {each: (_half(draw) * each.source_gain, _half(draw) * each.source_offset) for each in ranges}
-        self._gauss = random.Random(draw.getrandbits(64)).gauss
-
-    def reading(self, true: float, on: Range, nplc: float) -> float:
-        """Return what the converter makes of ``true`` [V or A] on a range; beyond it :data:`OVERFLOW`."""
-        if abs(true) > on.top * (1.0 + 1e-9):
-            return OVERFLOW
-        gain, offset = self._reading[on]
-        value = true * (1.0 + gain) + offset + self._gauss(0.0, on.noise / math.sqrt(nplc))
-        return round(value / on.resolution) * on.resolution
-
-    def sourced(self, level: float, on: Range) -> float:
-        """Return what comes out [V or A] for a programmed ``level`` on a range."""
-        gain, offset = self._source[on]
-        return round(level / on.step) * on.step * (1.0 + gain) + offset
-
-
-def _half(draw: random.Random) -> float:
-    return draw.uniform(-0.5, 0.5)

@@ -15,6 +15,7 @@ from qcodes.instrument_drivers.Keithley import Keithley2450
 from xbarlab.common import plugins
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
+from xbarlab.instruments.drivers.keithley_2400 import Keithley2400Smu
 from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu
 from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser
 from xbarlab.instruments.drivers.keysight_b2201a import KeysightB2201AMatrix
@@ -26,6 +27,7 @@ from xbarlab.runbooks import stations
 SHIPPED = Path(stations.__file__).parent
 SHORT = {
     "CrossbarBoard": CrossbarBoard,
+    "Keithley2400": Keithley2400Smu,
     "Keithley2450": Keithley2450Smu,
     "Keysight33622A": Keysight33622APulser,
     "KeysightB2201A": KeysightB2201AMatrix,

@@ -10,11 +10,12 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Final
 
+from ....probe_circuit.script import Script
 from ....scpi.errors import ScpiError
 from ..buffer import DEFAULT_BUFFERS
 from ..core import SourceMeterCore
 from ..readings import Readings
-from ..runs import Script, measure_script
+from ..runs import measure_script
 from .config_lists import ConfigLists
 
 Step = Generator[float, None, int | None]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from ....probe_circuit.script import Run, Script
 from ....scpi.errors import ScpiError
 from ..core import SourceMeterCore
 from ..readings import Readings
-from ..runs import LoopPlan, Run, Script, SweepPlan, loop_script, sweep_script
+from ..runs import LoopPlan, SweepPlan, loop_script, sweep_script
 from . import blocks as make
 from .blocks import MOST_BLOCKS, Block, BlockRun, blocks_script
 from .config_lists import ConfigLists
