@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ....common.errors import RefusedError
-from ...measured_data.measures import to_si
+from ...measured_data.measures import LONG_TIMES, to_si
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,7 +24,7 @@ def unit_in(header: str) -> tuple[str, str]:
     if found is None:
         return header, ""
     text = (found["round"] or found["square"] or found["bare"]).strip().replace("Ohm", "ohm").replace("OHM", "ohm")
-    if _dimension(text) is None or not found["name"]:
+    if _dimension(text) is None or not found["name"] or (found["bare"] in LONG_TIMES):  # G_min is a smallest G
         return header, ""
     return found["name"], text
 
