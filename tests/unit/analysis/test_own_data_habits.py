@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import xarray
 
 from xbarlab import analyse
 from xbarlab.analysis.own_data.finding import Finding
@@ -97,3 +99,21 @@ def test_lifetimes_are_found_and_dead_cells_are_no_spread() -> None:
         spreads.append(found["off_c2c_std_ci95_low"] <= 0.3 <= found["off_c2c_std_ci95_high"])
     assert sum(shapes) >= 8
     assert sum(spreads) >= 8
+
+
+@pytest.mark.parametrize("ending", [".nc", ".h5"])
+def test_units_beside_an_array_count(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"loop{ending}"
+    loop = _loop()
+    volts, amps = loop["V (V)"].to_numpy() * 1e3, loop["I (µA)"].to_numpy()
+    if ending == ".nc":
+        arrays = {"U": ("point", volts, {"units": "mV"}), "I": ("point", amps, {"units": "uA"})}
+        xarray.Dataset(arrays).to_netcdf(path, engine="h5netcdf")
+    else:
+        with h5py.File(path, "w") as file:
+            for name, values, unit in (("U", volts, "mV"), ("I", amps, "uA")):
+                file[name] = values
+                file[name].attrs["units"] = unit
+    assert _of(analyse.iv(path, volts="U", amps="I")).metrics()["v_set_mean"] == pytest.approx(0.9, abs=0.01)
+    with pytest.raises(RefusedError, match="in volts, and amperes are needed"):
+        analyse.iv(path, volts="I:V", amps="U")
