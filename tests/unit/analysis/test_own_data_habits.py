@@ -53,7 +53,7 @@ def test_loops_that_open_the_other_way_are_called_so() -> None:
 
 
 def _last(found: Finding) -> float:
-    return float(found.frame["time"].max())
+    return float(found.frame["time"].to_numpy(np.float64).max())
 
 
 def _bake(column: str, times: object) -> pd.DataFrame:
