@@ -23,14 +23,22 @@ OWN_DATA: dict[str, tuple[str, str]] = {
     "window_worst_cycles": ("", "R_off/R_on that 99 of 100 cycles of all cells exceed"),
     "on_c2c_std": (
         "",
-        "standard deviation of ln R after SET within a cell, cycle to cycle (one-way random-effects model)",
+        "standard deviation of ln R after SET within a cell, cycle to cycle, before it fails (one-way random-effects "
+        "model)",
     ),
-    "on_d2d_std": ("", "standard deviation of ln R after SET between cells (one-way random-effects model)"),
+    "on_d2d_std": (
+        "",
+        "standard deviation of ln R after SET between cells, before they fail (one-way random-effects model)",
+    ),
     "off_c2c_std": (
         "",
-        "standard deviation of ln R after RESET within a cell, cycle to cycle (one-way random-effects model)",
+        "standard deviation of ln R after RESET within a cell, cycle to cycle, before it fails (one-way random-effects "
+        "model)",
     ),
-    "off_d2d_std": ("", "standard deviation of ln R after RESET between cells (one-way random-effects model)"),
+    "off_d2d_std": (
+        "",
+        "standard deviation of ln R after RESET between cells, before they fail (one-way random-effects model)",
+    ),
     "cycles_measured": (COUNT, "cycles every cell was measured over"),
     "failed_cell_fraction": (
         FRACTION,

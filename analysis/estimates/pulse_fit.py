@@ -17,6 +17,8 @@ from .estimates import Floats
 
 MIN_POINTS = 5
 STEEPEST_BEND = 34.0  # |α·ln(G(N)/G(0))|: exp of more is lost in double precision
+FLAT = 1e-12
+"""Of a bend: below it the limit is taken; a solver's step of 1e-8 from 0 must be seen."""
 BENT = -20.0  # N/A of a train whose steps grow, at most
 FORM = 0.1  # deviations up to about this share of the swing count by their square, larger ones less
 CLEAR = 3.0  # a swing must exceed the noise of a single point by this factor
@@ -56,7 +58,7 @@ class PulseFit:
 
 def saturating(share: Floats, nonlinearity: float) -> Floats:
     """Return (1 − exp(−ν·x))/(1 − exp(−ν)): from 0 to 1, a straight line for ν = 0."""
-    if abs(nonlinearity) < 1e-6:
+    if abs(nonlinearity) < FLAT:
         return share
     return np.expm1(-nonlinearity * share) / np.expm1(-nonlinearity)
 
@@ -68,7 +70,7 @@ def alpha_form(share: Floats, first: float, last: float, alpha: float) -> Floats
 
 def _bent(share: Floats, log_first: float, log_last: float, bend: float) -> Floats:
     """Return the α form by its bend α·ln(G(N)/G(0)), which stays of order one where α does not."""
-    if abs(bend) < 1e-6:
+    if abs(bend) < FLAT:
         return np.exp(log_first + (log_last - log_first) * share)
     return np.exp(log_first + (log_last - log_first) / bend * np.log1p(np.expm1(bend) * share))
 

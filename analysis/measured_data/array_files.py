@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NETCDF, HDF5, DATABASE = (".nc", ".cdf"), (".h5", ".hdf5", ".hdf"), (".db",)
 ARRAY_SUFFIXES = (*NETCDF, *HDF5, *DATABASE)
+UNITS = "units"
+"""Key of a table's ``attrs``: units that the file has beside its arrays, by column."""
 _LISTED = 12
 
 
@@ -62,7 +64,9 @@ def _netcdf(path: Path, dataset: str | None) -> DataFrame:
         cells = int(np.prod([size for size in opened.sizes.values()] or [0]))
         if cells * max(len(opened.variables), 1) * 8 > ARRAYS_MAX:
             raise RefusedError(f"{path}: a table of {cells:,} lines is too large: give a part of it")
-        return opened.to_dataframe().reset_index()
+        frame = opened.to_dataframe().reset_index()
+        frame.attrs[UNITS] = {str(name): str(one.attrs.get("units", "")) for name, one in opened.variables.items()}
+        return frame
 
 
 def _hdf5(path: Path, dataset: str | None) -> DataFrame:
@@ -80,14 +84,22 @@ def _hdf5(path: Path, dataset: str | None) -> DataFrame:
         if name not in tables:
             raise RefusedError(f"{path}: {unknown('dataset', dataset, tables)}")
         columns: dict[str, Any] = {}
+        units: dict[str, str] = {}
         for key in tables[name]:
             values: Any = file[f"{name}/{key}" if name else key]
+            units[key] = _text_of(values.attrs.get("units", values.attrs.get("unit", "")))
             values = values[()]
             if values.dtype.names:  # a compound table, as of pandas or PyTables
                 columns.update({field: values[field] for field in values.dtype.names})
             else:
                 columns[key] = values
-        return DataFrame({key: _plain(values) for key, values in columns.items() if np.ndim(values) == 1})
+        frame = DataFrame({key: _plain(values) for key, values in columns.items() if np.ndim(values) == 1})
+        frame.attrs[UNITS] = units
+        return frame
+
+
+def _text_of(value: Any) -> str:
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _plain(values: Any) -> Any:
@@ -129,5 +141,7 @@ def _qcodes(path: Path, dataset: str | None) -> DataFrame:
     from qcodes.dataset import connect, load_by_id
 
     with closing(connect(path, read_only=True)) as connection:
-        frame: Any = load_by_id(int(named[0]), connection).to_pandas_dataframe()
-    return frame.reset_index()
+        loaded: Any = load_by_id(int(named[0]), connection)
+        frame: Any = loaded.to_pandas_dataframe().reset_index()
+        frame.attrs[UNITS] = {one.name: str(one.unit or "") for one in loaded.get_parameters()}
+    return frame

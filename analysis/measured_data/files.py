@@ -112,6 +112,33 @@ def _unpacked(content: bytes, path: Path) -> bytes:
     return found
 
 
+_CALLED = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+def _utf8(content: bytes) -> bytes:
+    """Return text as UTF-8: that of a spreadsheet may be UTF-16, which begins with a mark, or Windows-1252."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16").encode()
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace").encode()
+    return content
+
+
+def _refuse_another_separator(content: bytes, separator: str, entry: Entry, path: Path) -> None:
+    """Refuse text whose first line has none of the separator its name stands for, and some of another."""
+    first = next(iter(content.split(b"\n")[entry.skip : entry.skip + 1]), b"").decode("utf-8", errors="replace")
+    if separator in first:
+        return
+    other = next((one for one in _CALLED if one in first), None)
+    if other is None or (other == "," and entry.decimal == ","):
+        return
+    said = {"\t": "'\\t'"}.get(other, repr(other))
+    decimal = ", and decimal ',' if numbers are like 0,5" if other == ";" else ""
+    raise RefusedError(f"{path}: its columns stand between {_CALLED[other]}: say separator {said}{decimal}")
+
+
 def _parquet(content: bytes, path: Path) -> DataFrame:
     import pandas as pd
 
@@ -133,6 +160,9 @@ def _text(content: bytes, suffix: str, entry: Entry, path: Path) -> DataFrame:
     if separator is None:
         known = ", ".join([*_SEPARATORS, ".parquet", *ARRAY_SUFFIXES])
         raise RefusedError(f"{path}: say its separator: its name ends in none of {known}")
+    content = _utf8(content)
+    if entry.separator is None:
+        _refuse_another_separator(content, separator, entry, path)
     read: Any = pd.read_csv
     frame: DataFrame = read(
         BytesIO(content),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +112,8 @@ def _quantity(frame: DataFrame, name: str, column: Column, place: _Place) -> Any
     if quantity.holds == "flags":
         return _flags(found, where)
     values = _numbers(found)
+    if name == "time" and len(found) and np.isnan(values).all():
+        _refuse_dates(found, where)
     if column.minus is not None:
         values = values - _numbers(_raw(frame, column.minus, place))
     return column.times * _si(values, name, column, quantity, place, where)
@@ -157,6 +160,12 @@ def _numbers(found: Any) -> NDArray[np.float64]:
     from pandas import to_numeric
 
     return np.asarray(to_numeric(found, errors="coerce"), np.float64)
+
+
+def _refuse_dates(found: Any, where: str) -> None:
+    first = str(found.iloc[0]).strip()
+    if re.fullmatch(r"[\dT:./\s+-]+(?:[Zz]|[ap]m)?", first, re.IGNORECASE) and re.search(r"\d\D\d", first):
+        raise RefusedError(f"{where}: {first!r} is a date or a time of day: give seconds since the first reading")
 
 
 def _cells(found: Any) -> Any:

@@ -27,9 +27,12 @@ _COLUMN_UNITS = {
     "V": "V, mV",
     "A": "A, mA, uA, nA",
     "S": "S, mS, uS, nS, ohm, kohm, Mohm",
-    "s": "s, ms, us, ns",
+    "s": "s, ms, us, ns, min, h, d",
     "K": "K, °C",
 }
+
+LONG_TIMES = {"min": 60.0, "h": 3600.0, "d": 86_400.0}
+"""Units of time [s] that a column may be in beside those of SI: what bakes are logged in."""
 
 
 def read_measure(text: str, unit: str) -> float:
@@ -118,6 +121,8 @@ def to_si(column_unit: str, unit: str, *, where: str) -> Callable[[NDArray[Any]]
                            f"of {_COLUMN_UNITS[unit]} it is in")  # fmt: skip
     if unit == "K" and column_unit.strip() in _CELSIUS_UNITS:
         return _from_celsius
+    if unit == "s" and column_unit.strip() in LONG_TIMES:
+        return partial(_scaled, LONG_TIMES[column_unit.strip()])
     with_ohm = ("S", "Ω") if unit == "S" else (unit,)
     for kind in with_ohm:
         try:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...common.errors import RefusedError
 from ..estimates.estimates import Estimate, fraction_estimate, median_estimate, random_effects
+from ..estimates.lifetimes import WeibullLife, weibull_life
 from .finding import Finding
 from .pictures.distributions import resistance_cdf, states_over_cycles
 
@@ -32,15 +33,18 @@ def analyse_endurance(measured: Measured) -> Finding:
         "window_median": median_estimate(_of_cells(window)),
         "window_worst_cycles": float(np.nanpercentile(window, 1.0)),
     }
-    for name, ohms in (("on", on), ("off", off)):
-        effects = random_effects(np.log(ohms))
-        numbers |= {f"{name}_c2c_std": effects.c2c_std, f"{name}_d2d_std": effects.d2d_std}
     failures = first_failures(window, numbered)
+    alive = ~(numbered >= failures[:, None])
+    for name, ohms in (("on", on), ("off", off)):
+        effects = random_effects(np.log(np.where(alive, ohms, np.nan)))
+        numbers |= {f"{name}_c2c_std": effects.c2c_std, f"{name}_d2d_std": effects.d2d_std}
     known = failures[np.isfinite(failures)]
     numbers["cycles_measured"] = float(_cycles_of_all(window))
     numbers["endurance_cycles"] = _last_cycle(window, numbered, failures)
     numbers["endurance_first_failure"] = float(known.min()) if known.size else float("nan")
     numbers["failed_cell_fraction"] = fraction_estimate(int(known.size), len(cells))
+    life = _life(window, numbered, failures)
+    numbers |= {"endurance_weibull_shape": life.shape, "endurance_weibull_scale": life.scale}
     below = float((window[np.isfinite(window)] < FAILED).mean())
     every = {
         "after SET, every cycle": on, "after SET, median of each cell": _of_cells(on),
@@ -52,8 +56,10 @@ def analyse_endurance(measured: Measured) -> Finding:
         title="Endurance",
         text=(
             f"{count}. Spreads are of ln R, so that 0.1 is about 10 %; within cells (cycle to cycle) and between them "
-            f"(device to device) by a one-way random-effects model. {below:.2%} of single cycles have a window below "
+            f"(device to device) by a one-way random-effects model, over the cycles before a cell fails. "
+            f"{below:.2%} of single cycles have a window below "
             f"{FAILED:g}; a failure is {IN_A_ROW} in a row."
+            f"{_of_life(life)}"
         ),
         remarks=_remarks(table, window, int(known.size)),
         numbers=numbers,
@@ -86,6 +92,25 @@ def first_failures(window: Floats, cycles: Any) -> Floats:
         if at.size:
             found[cell] = float(cycles[at[0]])
     return found
+
+
+def _life(window: Floats, cycles: Any, failures: Floats) -> WeibullLife:
+    """Return the law of cycles to failure of the cells that had a window when they were first read."""
+    read = np.isfinite(window)
+    good = read & ~(cycles >= failures[:, None])
+    had = good.any(axis=1)
+    last = np.array([float(cycles[np.flatnonzero(one)[-1]]) for one in good[had]])
+    return weibull_life(last, failures[had])
+
+
+def _of_life(life: WeibullLife) -> str:
+    """Return what to say of the law of lifetimes, where there is one."""
+    if not np.isfinite(life.shape.value):
+        return ""
+    return (
+        f" Cycles to failure follow a Weibull law: {life.failures} of {life.n} cells failed, each between the two "
+        "reads around it; the others count to their last read."
+    )
 
 
 def _grids(table: Any, where: str) -> tuple[Floats, Floats, NDArray[Any], NDArray[Any]]:

@@ -41,13 +41,16 @@ def analyse_iv(measured: Measured) -> Finding:
     numbers["forming_loops"] = float(table["forming"].sum())
     numbers["set_opening"] = _opening(table, "g_after_set", "g_before_set")
     numbers["reset_opening"] = _opening(table, "g_before_reset", "g_after_reset")
+    remarks = _remarks(table)
+    if opened := _opened_other_way(numbers["set_opening"], numbers["reset_opening"], rule.min_ratio):
+        remarks.append(opened)
     numbers["loop_area_share"] = mean_estimate(_area_share(loops))
     table["cell"] = loops.cells[table["cell"].to_numpy()]
     return Finding(
         id=measured.id,
         title="I–V loops",
         text=_text(loops, read, across),
-        remarks=_remarks(table),
+        remarks=remarks,
         numbers=numbers,
         frame=table,
         figures=_figures(loops, table, protocol, across, _names(measured, loops)),
@@ -144,6 +147,17 @@ def _remarks(table: Any) -> list[str]:
             kinds = ", ".join(f"{(status == kind).sum():,} {kind}" for kind in COUNTED[1:] if (status == kind).any())
             said.append(f"no switching found, {branch}: of {int(counted.sum()):,} loops {kinds}")
     return said
+
+
+def _opened_other_way(at_set: Estimate, at_reset: Estimate, window: float) -> str:
+    """Return what to say of loops that switch off where they are expected to switch on, "" where they do not."""
+    if not (at_set.value < 1.0 / window and at_reset.value < 1.0 / window):
+        return ""
+    return (
+        f"the loops open the other way, by a factor of {1.0 / at_set.value:.3g}: cells go off at positive voltages and "
+        "on at negative ones; volts are positive where they SET, so turn the signs of volts and current, or the order "
+        "of the lines if they run back in time"
+    )
 
 
 def _names(measured: Measured, loops: Loops) -> list[str]:

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ....common.errors import RefusedError
-from ...measured_data.measures import to_si
+from ...measured_data.array_files import UNITS
+from ...measured_data.measures import LONG_TIMES, to_si
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,13 +25,13 @@ def unit_in(header: str) -> tuple[str, str]:
     if found is None:
         return header, ""
     text = (found["round"] or found["square"] or found["bare"]).strip().replace("Ohm", "ohm").replace("OHM", "ohm")
-    if _dimension(text) is None or not found["name"]:
+    if _dimension(text) is None or not found["name"] or (found["bare"] in LONG_TIMES):  # G_min is a smallest G
         return header, ""
     return found["name"], text
 
 
 def unit_of_column(column: str | int, unit: str, frame: DataFrame, where: str) -> str:
-    """Return the unit the header of a column has, "" where it has none.
+    """Return the unit the header of a column has, or the file beside the column; "" where there is none.
 
     Raises
     ------
@@ -38,7 +39,8 @@ def unit_of_column(column: str | int, unit: str, frame: DataFrame, where: str) -
         It is a unit of something else than ``unit``.
     """
     header = str(frame.columns[column - 1]) if isinstance(column, int) else column
-    _, said = unit_in(header)
+    beside = str(frame.attrs.get(UNITS, {}).get(header, "")).strip().replace("Ohm", "ohm")
+    said = unit_in(header)[1] or (beside if _dimension(beside) else "")
     dimension = _dimension(said) if said else None
     if dimension is None or dimension == unit:
         return said if dimension is not None else ""

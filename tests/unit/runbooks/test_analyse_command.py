@@ -101,7 +101,7 @@ def test_a_file_of_several_tables_is_asked_which(table: pd.DataFrame, tmp_path: 
     [
         (TWO, ["--volts", "U", "--amps", "amps"], "unknown column 'U': choose from amps, volts"),
         (TWO, ["--volts", "volts:mA", "--amps", "amps"], "unknown unit 'mA': choose from V, mV"),
-        ("volts,amps\n0,1\n0.5,1\n1,1\n", COLUMNS, "current is constant"),
+        ("volts,amps\n0,1e-3\n0.5,1e-3\n1,1e-3\n", COLUMNS, "current is constant"),
         ("volts,amps\n0,1\n0.5,\n1,2\n", COLUMNS, "current in line 3 is empty"),
         ("", COLUMNS, "a.csv is empty"),
         ("volts,amps\n", COLUMNS, "holds no line of numbers"),
