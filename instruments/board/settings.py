@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from ..abilities import ConvertsByRamp
+from ..array_spec import ability_of
 from ..wire.wire_text import sent
 
 if TYPE_CHECKING:
@@ -30,12 +32,21 @@ class BoardSettings:
         self._guard = guard
         self._known: dict[str, float | str] = {}
         self._full_scale: float | None = None
+        self._ramping = ability_of(ConvertsByRamp).name in mount.spec.supports
+        self._mode: str | None = None
+        self._ramps: dict[int, str] = {}
+        self._assigned = b""
+        self.forget()
         self.parameters: dict[str, Parameter[float, Any]] = {}
 
     def forget(self) -> None:
         """Forget what somebody else may have set."""
         self._known.clear()
         self._full_scale = None
+        # A board without ramps has linear converters, whatever anybody set.
+        self._mode = None if self._ramping else "LIN"
+        self._ramps.clear()
+        self._assigned = b""
 
     def configure(self, wanted: Mapping[str, float]) -> None:
         """Send the settings that differ from what the board has, in one message."""
@@ -72,6 +83,24 @@ class BoardSettings:
         if self._full_scale != chosen:
             self.configure({"SENS:VMM:RANG": chosen})
             self._full_scale = chosen
+
+    def set_converters(self, mode: Literal["LIN", "RAMP"]) -> None:
+        """Let products be converted by linear converters, or by comparing with ramps."""
+        if self._mode != mode:
+            self._exchange.act(f"ADC:MODE {mode}")
+            self._mode = mode
+
+    def set_ramp(self, number: int, wanted: str) -> None:
+        """Define a ramp: ``<column>,<first row>,<steps>,<start>,<slope>``."""
+        if self._ramps.get(number) != wanted:
+            self._exchange.act(f"ADC:RAMP:DEF {number},{wanted}")
+            self._ramps[number] = wanted
+
+    def assign_ramps(self, wanted: bytes) -> None:
+        """Give every column of the board its ramp, 255 for none."""
+        if self._assigned != wanted:
+            self._exchange.write_block(b"ADC:RAMP:ASS ", wanted)
+            self._assigned = wanted
 
 
 def read_range(reply: str) -> float | str:

@@ -26,9 +26,9 @@ def make_board(
 ) -> SimulatedInstrument:
     """Return an array board with ``chip`` in its socket."""
     from ..instruments.array_board.board import ArrayBoard
-    from ..instruments.array_board.spec import BoardSpec, ConverterErrors, supported
+    from ..instruments.array_board.spec import BoardSpec, ConverterErrors, RampErrors, supported
 
-    converters = entry.converters
+    converters, ramp = entry.converters, entry.ramp
 
     spec = BoardSpec(
         rows=chip.rows,
@@ -39,6 +39,7 @@ def make_board(
         vmm_bits=converters.bits,
         vmm_ranges=converters.ranges,
         converters=ConverterErrors(converters.noise, converters.gain_spread, converters.offset_spread),
+        ramp_errors=RampErrors(ramp.comparator_noise, ramp.comparator_offset_spread, ramp.ramp_noise),
     )
     if spec.read_gate > spec.gate_max:
         spec = replace(spec, read_gate=spec.gate_max)

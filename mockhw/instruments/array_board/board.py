@@ -8,7 +8,7 @@ from ...scpi.device import Hold
 from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from .core import BoardCore
-from .periphery import Diagnosis, periphery_commands
+from .periphery import Diagnosis, Ramps, periphery_commands
 from .products import Products
 from .pulsing import Pulsing
 from .reading import Reading
@@ -23,15 +23,17 @@ class ArrayBoard(BoardCore):
     def commands(self) -> Sequence[Command]:
         """Return the command table, in the order of the protocol page's §4."""
         self._reading, self._sweeping, self._verifying = Reading(self), Sweeping(self), Verifying(self)
+        self._ramps = Ramps(self)
         return [
             *system_commands(self),
             *source_commands(self),
             *self._reading.commands(),
             *Pulsing(self).commands(),
             *self._sweeping.commands(),
-            *Products(self).commands(),
+            *Products(self, self._ramps).commands(),
             *self._verifying.commands(),
             *Diagnosis(self).commands(),
+            *self._ramps.commands(),
             *periphery_commands(self),
             *simulation_commands(self.clock, self.advance, self.info),
         ]
@@ -39,6 +41,6 @@ class ArrayBoard(BoardCore):
     def reset(self) -> Hold | None:
         """Do ``*RST``: abort, OFF, defaults."""
         hold = super().reset()
-        for part in (self._reading, self._sweeping, self._verifying):
+        for part in (self._reading, self._sweeping, self._verifying, self._ramps):
             part.forget()
         return hold
