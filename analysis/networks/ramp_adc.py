@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from scipy.special import expit
 
 from ...common.arrays import FloatArray
 from ...common.errors import RefusedError, alternatives
-
 from ..plots.plots import INK, PALETTE, new_figure, styled
 
 if TYPE_CHECKING:
@@ -241,4 +240,18 @@ def ramp_figure(design: RampDesign, before: FloatArray, after: FloatArray) -> Fi
         axis.axhline(0.0, color=INK, lw=0.6)
         axis.set(xlabel="Code", ylabel=f"{what} (LSB), 5 % to 95 % and median", title=f"{what}, {len(after)} ramps")
     axes[1].legend(loc="best")
+    return figure
+
+
+@styled
+def accuracy_figure(bits: Sequence[int], accuracy: Mapping[str, Sequence[float]], *, exact: float) -> Figure:
+    """Draw test accuracies over the bits of ``ramp`` and ``ideal`` converters, and that of the function itself."""
+    figure, ax = new_figure(6.4, 4.0)
+    names = {"ramp": ("ramps of cells", PALETTE[0], "o"), "ideal": ("ideal converters", PALETTE[1], "s")}
+    for what, (name, colour, marker) in names.items():
+        ax.plot(bits, 100 * np.asarray(accuracy[what]), color=colour, marker=marker, label=name)
+    ax.axhline(100 * exact, color=INK, ls="--", lw=1.0, label="the functions on the host")
+    ax.set(title="The same weights, other converters", xlabel="Bits of the converters", ylabel="Test accuracy (%)")
+    ax.set_xticks(list(bits))
+    ax.legend(loc="best")
     return figure

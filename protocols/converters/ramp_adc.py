@@ -43,7 +43,9 @@ class RampAdcPlan(Plan):
     bits: tuple[int, ...] = Field(default=(3, 4, 5), min_length=1, description="resolutions, one ramp each")
     amps: float = Field(default=14e-6, gt=0, description="current of an input of 1 [A]")
     programmings: int = Field(default=100, ge=2, description="ramps of each resolution that are programmed, at least")
-    copies_max: int = Field(default=64, ge=1, description="ramps of each resolution that are programmed at once, at most")
+    copies_max: int = Field(
+        default=64, ge=1, description="ramps of each resolution that are programmed at once, at most"
+    )
     average: int = Field(default=64, ge=1, description="conversions per cell when thresholds are measured")
     settle: float = Field(default=10.0, ge=0, description="wait before thresholds are measured [s]")
     program: RampCellsPlan = Field(default=RampCellsPlan(), description="how the cells are programmed")

@@ -116,6 +116,7 @@ class ArrayRecurrent(nn.Module):
     bias : a last input that is always 1
     cell, extra : as of :class:`Recurrence`
     scale : how inputs become voltages
+    made_of : what multiplies, such as a layer whose converters are the activation
 
     Attributes
     ----------
@@ -132,11 +133,12 @@ class ArrayRecurrent(nn.Module):
         cell: RecurrentCell | None = None,
         extra: ExtraInput | None = None,
         scale: InputScale = "fixed",
+        made_of: type[ArrayLinear] = ArrayLinear,
     ) -> None:
         super().__init__()
         cell = LstmCell() if cell is None else cell
-        product = ArrayLinear(weights, f"{layer}.input" if cell.apart else layer, bias=bias, scale=scale)
-        of_state = ArrayLinear(weights, f"{layer}.state", bias=bias, scale=scale) if cell.apart else None
+        product = made_of(weights, f"{layer}.input" if cell.apart else layer, bias=bias, scale=scale)
+        of_state = made_of(weights, f"{layer}.state", bias=bias, scale=scale) if cell.apart else None
         self.layer, self.features = layer, features
         self.hidden = product.inputs - features if of_state is None else of_state.inputs
         outputs = cell.outputs(self.hidden) if self.hidden > 0 else 0

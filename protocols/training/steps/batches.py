@@ -109,6 +109,7 @@ def train_in_batches(
     measure_twin: Callable[[nn.Module], Mapping[str, Any]],
     twin_curve: bool = False,
     compare: Mapping[str, Measure] | None = None,
+    network: Callable[[ArrayWeights], nn.Module] | None = None,
 ) -> TrainingRecord:
     """Train a plan's network on the array, and its twin on the host; a unit of work is ``checkpoint_every`` steps.
 
@@ -121,6 +122,7 @@ def train_in_batches(
     measure_twin : gives what is measured of the trained twin; the record has it as ``twin``
     twin_curve : ``evaluate`` the twin at every checkpoint, too; ``twin`` then has ``curve`` and ``curve_step``
     compare : what else the host works out when the array is done with
+    network : makes the network, instead of the plan
     """
     import torch
 
@@ -130,7 +132,7 @@ def train_in_batches(
     losses, schedule = list[float](), _Schedule.of(plan, keep.seed)
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
-    net = plan.network(weights)
+    net = (network or plan.network)(weights)
     make, rule = make_optimiser(plan.optimiser, plan.rate, plan.momentum), plan.update_rule()
     trainer = ArrayTrainer(
         net, weights, rule, outer_optimiser(plan.outer_rate) if rule.needs_samples else make,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,14 @@ from ...keeping.run import Run
 from ..tasks.labelled import Examples, LabelledData
 from ..threads import one_thread
 from .batches import BatchLoss, BatchPlan, train_in_batches, train_twin
-from .training_record import TrainingRecord
+from .training_record import Measure, TrainingRecord
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import Tensor, nn
 
     from ....analysis.report.report import Section
+    from ..layers.array_weights import ArrayWeights
 
 # Examples of one message at an evaluation, and those behind the curve and the training accuracy.
 _CHUNK, _CURVE, _TRAIN = 500, 1000, 10_000
@@ -131,14 +133,35 @@ class ClassifierResult:
         return f"<ClassifierResult {self.data.name}: {self.figures['test_accuracy']:.2%} of the test set>"
 
 
-def train_classifier(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: str) -> ClassifierResult:
-    """Train a plan's network on the array; a unit of work is ``checkpoint_every`` steps."""
+def train_classifier(
+    array: CrossbarArray,
+    plan: ClassifierPlan,
+    run: Run | None,
+    title: str,
+    *,
+    network: Callable[[ArrayWeights], nn.Module] | None = None,
+    also: Callable[[nn.Module, Examples], Mapping[str, Measure]] | None = None,
+) -> ClassifierResult:
+    """Train a plan's network on the array; a unit of work is ``checkpoint_every`` steps.
+
+    Parameters
+    ----------
+    network : makes the network, instead of the plan
+    also : names what else is measured of the trained network and the test examples; the record has it
+    """
     plan.check(array.spec)
     with one_thread():
-        return _train(array, plan, run, title)
+        return _train(array, plan, run, title, network, also)
 
 
-def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: str) -> ClassifierResult:
+def _train(
+    array: CrossbarArray,
+    plan: ClassifierPlan,
+    run: Run | None,
+    title: str,
+    network: Callable[[ArrayWeights], nn.Module] | None,
+    also: Callable[[nn.Module, Examples], Mapping[str, Measure]] | None,
+) -> ClassifierResult:
     keep, data = Run.of(run), plan.data()
     train, test = data.train.first(plan.train_examples), data.test.first(plan.test_examples)
     seen = test.first(_CURVE)
@@ -153,9 +176,11 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
         measure=lambda net: {
             **{name: lambda: {"taken": classes(net, test)} for name in passes},
             "training set": lambda: {"accuracy": accuracy(net, train.first(_TRAIN))},
+            **({} if also is None else also(net, test)),
         },
         measure_twin=lambda twin: {"accuracy": accuracy(twin, test)},
         twin_curve=True,
+        network=network,
     )  # fmt: skip
     taken = [record.measured[name]["taken"] for name in passes]
     confusion = np.zeros((data.classes, data.classes), dtype=np.int64)
