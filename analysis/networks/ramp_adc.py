@@ -178,9 +178,9 @@ def _inverse(function: Activation, y: float) -> float:
 
 @dataclass(frozen=True)
 class CodeErrors:
-    """How far the codes of ramps are off, in LSB of the output: ``inl`` [ramps, codes − 1], ``dnl`` [ramps, codes − 2].
+    """How far the codes of ramps are off, in LSB of the output: ``inl`` [ramps, codes − 1], ``dnl`` one fewer.
 
-    INL is where a code changes, less where it should; nothing is fitted or taken off. DNL is how wide a code is, less 1.
+    INL is where a code changes, less where it should; nothing is fitted or taken off. DNL is a code's width, less 1.
     """
 
     inl: FloatArray

@@ -43,9 +43,7 @@ class RampAdcPlan(Plan):
     bits: tuple[int, ...] = Field(default=(3, 4, 5), min_length=1, description="resolutions, one ramp each")
     amps: float = Field(default=14e-6, gt=0, description="current of an input of 1 [A]")
     programmings: int = Field(default=100, ge=2, description="ramps of each resolution that are programmed, at least")
-    copies_max: int = Field(
-        default=64, ge=1, description="ramps of each resolution that are programmed at once, at most"
-    )
+    copies_max: int = Field(default=64, ge=1, description="ramps of each resolution at once, at most")
     average: int = Field(default=64, ge=1, description="conversions per cell when thresholds are measured")
     settle: float = Field(default=10.0, ge=0, description="wait before thresholds are measured [s]")
     program: RampCellsPlan = Field(default=RampCellsPlan(), description="how the cells are programmed")
@@ -217,9 +215,8 @@ def ramp_adc(array: CrossbarArray, plan: RampAdcPlan, run: Run | None = None) ->
                 continue
             done = program_ramps(array, cells, target, erase=True)
             array.clock.wait(plan.settle)
-            wanted = np.isfinite(target)
             pieces: dict[str, FloatArray] = {
-                "pulses": np.array(float(done.pulses)), "accepted": np.array(float(done.accepted[wanted].mean()))
+                "pulses": np.array(float(done.pulses)), "accepted": np.array(done.accepted)
             }  # fmt: skip
             for n, row in enumerate(ramps):
                 before = [one.inputs(array, plan.average) for one in row]

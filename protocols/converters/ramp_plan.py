@@ -33,9 +33,9 @@ class RampCellsPlan(ProgrammingPlan):
     levels: Levels = Field(
         default=Levels(count=2, low=8e-6, high=150e-6), description="lowest and highest conductance of a step"
     )
-    tolerance: float | None = Field(default=2.5e-6, gt=0, description="half-width of the window [S]")
+    tolerance: float | None = Field(default=4e-6, gt=0, description="half-width of the window [S]")
     average: int = Field(default=8, ge=1, description="conversions per cell in the loop's reads")
-    reverify_rounds: int = Field(default=2, ge=0, description="delayed re-verifications")
+    reverify_rounds: int = Field(default=1, ge=0, description="delayed re-verifications")
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse an array without ramps, and what says where cells are: ramps find that themselves."""
@@ -130,9 +130,9 @@ def target_map(shape: tuple[int, int], ramps: Sequence[PlacedRamp], low: float, 
 
 @dataclass(frozen=True)
 class Programmed:
-    """What programming came to: ``accepted`` and ``conductance`` [rows, cols] of the array, pulses of all cells."""
+    """What programming came to: share of cells ``accepted``, ``conductance`` [rows, cols], pulses of all cells."""
 
-    accepted: BoolArray
+    accepted: float
     conductance: FloatArray
     pulses: int
 
@@ -160,4 +160,5 @@ def program_ramps(array: CrossbarArray, plan: RampCellsPlan, target: FloatArray,
         loop.go_on()
     state.close()
     seen = array.read(block, average=plan.reverify_average).conductance
-    return Programmed(state.verdict == Verdict.ACCEPTED, seen, array.cost.pulses - before)
+    accepted = (state.verdict == Verdict.ACCEPTED)[wanted].mean()
+    return Programmed(float(accepted), seen, array.cost.pulses - before)
