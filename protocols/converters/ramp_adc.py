@@ -15,7 +15,7 @@ from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..measure.read_array import map_axes
 from ..plan import Forecast, Plan, with_intervals
-from .ramp_plan import PlacedRamp, RampCellsPlan, program_ramps, room_for, target_map
+from .ramp_plan import PlacedRamp, RampCellsPlan, check_bits, program_ramps, room_for, target_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ...analysis.networks.ramp_adc import CodeErrors, RampDesign
     from ...analysis.report.report import Section
 
-BITS_MOST = 6
 _SHARES = {"inl": "largest_inl", "dnl": "largest_dnl"}
 
 
@@ -63,8 +62,7 @@ class RampAdcPlan(Plan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse a function that is not monotonic, and ramps that this array cannot make."""
-        if len(set(self.bits)) < len(self.bits) or not all(2 <= n <= BITS_MOST for n in self.bits):
-            raise RefusedError(f"bits {list(self.bits)}: choose different whole numbers of 2 to {BITS_MOST}")
+        check_bits(self.bits)
         designs = self.designs()
         self.program.check(spec)
         spec.check_average(self.average, channel="ramp_adc.average")

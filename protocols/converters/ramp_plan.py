@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 OTHERWISE = "products with linear converters and the function on the host do without"
 
 
+BITS = (3, 4, 5)
+
+
+def check_bits(bits: Sequence[int]) -> None:
+    """Refuse resolutions that no quantity is defined for."""
+    if len(set(bits)) < len(bits) or not set(bits) <= set(BITS):
+        raise RefusedError(f"bits {list(bits)}: choose from {', '.join(map(str, BITS))}, each once")
+
+
 class RampCellsPlan(ProgrammingPlan):
     """How the cells of ramps are programmed: the widest step has ``levels.high``, none may be below ``levels.low``."""
 

@@ -21,7 +21,7 @@ from ..training.steps.classification import ClassifierResult, classes, train_cla
 from ..training.steps.train_lstm_sequences import SequencesPlan
 from ..training.tasks.labelled import Examples
 from ..training.tasks.sequences import SequenceTask
-from .ramp_plan import PlacedRamp, RampCellsPlan, program_ramps, room_for, target_map
+from .ramp_plan import PlacedRamp, RampCellsPlan, check_bits, program_ramps, room_for, target_map
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ..training.layers.converted import Converter
     from ..training.steps.training_record import Measure
 
-BITS_MOST = 6
 Function = Literal["sigmoid", "tanh", "softsign"]
 
 
@@ -45,7 +44,7 @@ class NonlinearAdcPlan(SequencesPlan):
     bits: tuple[int, ...] = Field(
         default=(3, 4, 5), min_length=1, description="resolutions that are compared after training"
     )
-    train_bits: int = Field(default=5, ge=2, le=BITS_MOST, description="resolution that is trained with; one of bits")
+    train_bits: int = Field(default=5, ge=1, description="resolution that is trained with; one of bits")
     train_with: Literal["ideal", "ramp", "exact"] = Field(
         default="ideal",
         description="what activates during training: ideal codes on the host, the ramps of cells, or the functions",
@@ -90,8 +89,7 @@ class NonlinearAdcPlan(SequencesPlan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse, besides what training would, ramps that this array cannot make."""
-        if len(set(self.bits)) < len(self.bits) or not all(2 <= n <= BITS_MOST for n in self.bits):
-            raise RefusedError(f"bits {list(self.bits)}: choose different whole numbers of 2 to {BITS_MOST}")
+        check_bits(self.bits)
         if self.train_bits not in self.bits:
             raise RefusedError(f"train_bits {self.train_bits} is not one of bits {list(self.bits)}: add it there")
         self.program.check(spec)
