@@ -51,6 +51,9 @@ class NonlinearAdcPlan(SequencesPlan):
     )
     average: int = Field(default=64, ge=1, description="conversions per cell when thresholds are measured")
     settle: float = Field(default=10.0, ge=0, description="wait between programming and the first calibration [s]")
+    rest: float = Field(
+        default=10.0, ge=0, description="wait between training and the looks that are compared, as cells relax [s]"
+    )
     program: RampCellsPlan = Field(default=RampCellsPlan(), description="how the cells of ramps are programmed")
 
     def measures(self) -> frozenset[str]:
@@ -284,6 +287,8 @@ class _Looks:
 
         def thresholds(bits: int) -> Measure:
             def measure() -> dict[str, FloatArray]:
+                if bits == self._plan.bits[0]:
+                    self._array.clock.wait(self._plan.rest)
                 placed, before = self._calibrated(bits)
                 found = {f"before {k}": seen for k, seen in enumerate(before)}
                 return found | {
@@ -295,9 +300,9 @@ class _Looks:
         found: dict[str, Measure] = {}
         for n in self._plan.bits:
             found[_unit(n)] = thresholds(n)
-            for k in range(self._plan.evaluations):
+        for k in range(self._plan.evaluations):
+            for n in self._plan.bits:
                 found[f"{n} bits by ramp, pass {k}"] = look("ramp", n)
                 found[f"{n} bits ideal, pass {k}"] = look("ideal", n)
-        for k in range(self._plan.evaluations):
             found[f"exact, pass {k}"] = look("exact", self._plan.train_bits)
         return found

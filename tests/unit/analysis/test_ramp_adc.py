@@ -57,7 +57,7 @@ def test_a_function_that_falls_has_codes_too() -> None:
 def test_what_is_not_monotonic_is_refused_with_the_reason() -> None:
     with pytest.raises(RefusedError, match=r"'sine' is not monotonic: it rises at .* and falls at .*one interval"):
         Activation("sine", np.sin, -3.0, 3.0)
-    with pytest.raises(RefusedError, match="points.*not monotonic"):
+    with pytest.raises(RefusedError, match=r"points.*not monotonic"):
         activation("points", None, [(0, 0), (1, 1), (2, 0.5)])
     assert Activation("sine", np.sin, -1.5, 1.5).sign == 1.0
 
