@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq
 from scipy.special import expit
@@ -149,7 +150,7 @@ class RampDesign:
         """Return the ramp's voltage per conductance [V] when an input of 1 is ``amps`` [A]."""
         return amps * float(np.diff(self.thresholds).max()) / high
 
-    def codes(self, inputs: FloatArray) -> FloatArray:
+    def codes(self, inputs: NDArray[np.floating]) -> NDArray[np.intp]:
         """Return what an ideal converter of these bits gives."""
         return np.searchsorted(self.thresholds, inputs, side="right")
 
@@ -173,7 +174,8 @@ def _inverse(function: Activation, y: float) -> float:
     def off(x: float) -> float:
         return float(function.of(np.array([x]))[0]) - y
 
-    return float(brentq(off, function.low, function.high, xtol=1e-12))
+    root: Any = brentq(off, function.low, function.high, xtol=1e-12)
+    return float(root)
 
 
 @dataclass(frozen=True)

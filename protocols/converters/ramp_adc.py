@@ -171,7 +171,7 @@ class RampAdcResult:
                     },
                     "ramps within 1 LSB": f"{m[f'ramp_true_{one.bits}bit']:.1%}",
                 }
-                for n, one in enumerate(self.designs)
+                for one in self.designs
             ]
         )  # fmt: skip
         text = (

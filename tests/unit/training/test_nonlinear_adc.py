@@ -43,8 +43,9 @@ def designs(bits: int = 5) -> list[Any]:
 
 def ramps(chip: ExactChip) -> list[CellRamp]:
     """Make two columns hold the ideal ramps of the designs."""
-    made, simulated = [], bench_for(chip.bench_file).chip
-    cells = simulated.model._g.reshape(simulated.rows, simulated.cols)  # pyright: ignore
+    made: list[CellRamp] = []
+    simulated: Any = bench_for(chip.bench_file).chip
+    cells = simulated.model._g.reshape(simulated.rows, simulated.cols)
     for n, one in enumerate(designs()):
         where = Block(0, one.steps, 60 + n, 1)
         cells[where.slices] = one.conductances(8e-6, HIGH)[:, None]
@@ -62,7 +63,7 @@ def network(chip: ExactChip, seed: int = 0) -> tuple[Any, Any, ArrayWeights]:
     ]
     weights = ArrayWeights(chip.array, plan_floor(spec.rows, spec.cols, requests), siemens=SIEMENS)
     net = converted_classifier(weights, FEATURES)
-    twin = twin_of_converted(FEATURES, HIDDEN, CLASSES, gate="sigmoid", candidate="tanh", seed=seed)
+    twin: Any = twin_of_converted(FEATURES, HIDDEN, CLASSES, gate="sigmoid", candidate="tanh", seed=seed)
     lstm = twin.lstm.recurrence.product.weight.detach().numpy().T
     chip.set(weights, {"lstm": lstm, "dense": twin.dense.weight.detach().numpy().T})
     return net, twin, weights
