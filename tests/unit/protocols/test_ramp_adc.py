@@ -26,6 +26,10 @@ CELLS = RampCellsPlan(tolerance=4e-6)
 SMALL: dict[str, Any] = {"bits": (3, 4), "programmings": 6, "copies_max": 3, "settle": 1.0, "program": CELLS}
 
 
+def small(change: dict[str, Any] | None = None) -> RampAdcPlan:
+    return RampAdcPlan(**{**SMALL, **(change or {})})
+
+
 class RampArray(FakeArray):
     """A SET leads up to a conductance that rises with its gate, a RESET down to one that falls; its ramps are exact."""
 
@@ -86,7 +90,7 @@ def test_targets_are_proportional_to_the_steps_of_the_thresholds() -> None:
 
 
 def test_ramps_are_programmed_measured_and_calibrated(array: Any) -> None:
-    plan = RampAdcPlan(**SMALL)
+    plan = small()
     result = ramp_adc(array, plan, Run(None, seed=1))
     found = result.metrics()
     assert set(found) == plan.measures()
@@ -106,13 +110,13 @@ def test_every_programming_begins_anew(array: Any) -> None:
     pulses = []
     for n in (3, 6):
         before = array.cost.pulses
-        ramp_adc(array, RampAdcPlan(**(SMALL | {"bits": (3,), "programmings": n})), Run(None, seed=1))
+        ramp_adc(array, small({"bits": (3,), "programmings": n}), Run(None, seed=1))
         pulses.append(array.cost.pulses - before)
     assert pulses[1] > 1.5 * pulses[0]
 
 
 def test_a_forecast_is_an_upper_bound(array: Any) -> None:
-    plan = RampAdcPlan(**(SMALL | {"bits": (3,)}))
+    plan = small({"bits": (3,)})
     said, before = plan.forecast(array.spec), array.cost
     ramp_adc(array, plan, Run(None, seed=1))
     assert said.cells == 3 * 6
@@ -134,7 +138,7 @@ def test_a_forecast_is_an_upper_bound(array: Any) -> None:
 def test_what_is_refused_before_anything_is_sent(array: Any, change: dict[str, Any], sentence: str) -> None:
     before = array.cost
     with pytest.raises(RefusedError, match=sentence):
-        ramp_adc(array, RampAdcPlan(**(SMALL | change)))
+        ramp_adc(array, small(change))
     assert array.cost == before
 
 
@@ -144,6 +148,6 @@ def test_where_ramps_are_not_it_says_what_it_would_take(tmp_path: Path) -> None:
     text = bench_file.read_text(encoding="utf-8")
     bench_file.write_text(text.replace("serial: MOCK-0009", "serial: MOCK-0009\n  lacks: [ramp]"), encoding="utf-8")
     with open_bench(station) as bench, pytest.raises(UnsupportedError, match="comparators on all columns"):
-        ramp_adc(bench.array, RampAdcPlan(**SMALL))
+        ramp_adc(bench.array, small())
     with open_bench("mock_tio2") as bench, pytest.raises(UnsupportedError, match="comparators on all columns"):
-        ramp_adc(bench.array, RampAdcPlan(**SMALL))
+        ramp_adc(bench.array, small())
