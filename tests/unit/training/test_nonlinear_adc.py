@@ -82,7 +82,8 @@ def test_the_functions_themselves_give_the_float_twin_and_its_gradient(chip: Exa
     assert out.detach().numpy() == pytest.approx(wanted.detach().numpy(), abs=5e-3)
     out.square().sum().backward()
     wanted.square().sum().backward()
-    found = converted_layer(net).weight.grad.numpy()
+    given: Any = converted_layer(net).weight.grad
+    found = given.numpy()
     assert found == pytest.approx(
         twin.lstm.recurrence.product.weight.grad.numpy().T, abs=0.02 * float(np.abs(found).max())
     )
@@ -116,7 +117,8 @@ def test_errors_go_back_by_the_slope_of_each_code(chip: ExactChip) -> None:
     out.sum().backward()
     y = out.detach().numpy()
     slope = np.where(which == 0, y * (1 - y), 1 - y**2)
-    assert layer.weight.grad.numpy() == pytest.approx(x.numpy().T @ slope, rel=0.02, abs=1e-3)
+    found: Any = layer.weight.grad
+    assert found.numpy() == pytest.approx(x.numpy().T @ slope, rel=0.02, abs=1e-3)
 
 
 def test_a_layer_whose_outputs_are_sums_of_columns_is_refused(chip: ExactChip) -> None:
