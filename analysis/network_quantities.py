@@ -72,6 +72,13 @@ NETWORKS: dict[str, tuple[str, str]] = {
         "",
         "RMS error of a value read from the associative memory alone, over the RMS of those stored, one copy",
     ),
+    "scratch_accuracy": (FRACTION, "fraction of scratch_tested sequences recognised with A on scratch cells"),
+    "host_memory_accuracy": (FRACTION, "the same sequences and weights, A on the host"),
+    "scratch_tested": (COUNT, "sequences that were asked one by one with A on scratch cells"),
+    "scratch_slope": ("", "A·r of the scratch cells over A·r of the host, least squares through 0"),
+    "scratch_correlation": ("", "correlation of A·r of the scratch cells with A·r of the host"),
+    "scratch_transactions": (COUNT, "transactions of one step of a sequence with A on scratch cells"),
+    "scratch_pulses": (COUNT, "pulses of one step of a sequence with A on scratch cells, its part of a clearing too"),
     **{
         f"ramp_{what}_{when}_{bits}bit": (
             "LSB",
@@ -103,4 +110,23 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "ramp_pulses_per_cell": (PULSES, "all pulses of programming ramps over the cells programmed"),
     "ramp_conversions_per_example": (COUNT, "currents compared with a ramp for one test example"),
     "retrieval_exponent": ("", "slope of log retrieval error over log copies, 1 to 8; −0.5 is the law 1/√copies"),
+    "activation_error": (
+        "",
+        "RMS distance of the output circuits from the ideal clip, over the level they are held at, all columns",
+    ),
+    "activation_gain_spread": ("", "standard deviation over columns of an output circuit's fitted gain"),
+    "activation_offset_spread": ("", "standard deviation over columns of its fitted offset, over the level"),
+    "computed_accuracy": (
+        FRACTION,
+        "test_accuracy as the host computes it from conductances last read and circuits as measured",
+    ),
+    "ideal_activation_accuracy": (FRACTION, "computed_accuracy with the ideal activations"),
+    "varied_accuracy": (
+        FRACTION,
+        "computed_accuracy with every conductance off by conductance_variation, mean over draws",
+    ),
+    "conductance_variation": (FRACTION, "standard deviation over itself that conductances are put off by, the largest"),
+    "update_slots": (COUNT, "pulse slots of an update of all weights at random signs, counted by the array"),
+    "update_rows": (COUNT, "rows of that update"),
+    "update_slots_per_row": ("", "update_slots over update_rows, the largest of updates of several sizes"),
 }

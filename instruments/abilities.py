@@ -126,8 +126,25 @@ class ConvertsByRamp(Protocol):
         ...
 
 
+@ability(
+    "saturate", needs="output circuits that hold every column between two levels (ADC:SATurate, board-protocol §10.9)"
+)
+class Saturates(Protocol):
+    """Multiplies, and lets every column's output circuit saturate."""
+
+    def vmm_saturated(
+        self, volts: ArrayLike, *, low: ArrayLike, high: ArrayLike, full_scale: float | None = None
+    ) -> NDArray[np.float32]:
+        """Return currents [batch, cols] A for row voltages [batch, rows] V, held between ``low`` and ``high`` [A].
+
+        Levels are one for all columns or [cols]; an infinite one is no bound on that side. Circuits round the corners
+        and have gains and offsets of their own; no current leaves its levels by more than 5 % of their span.
+        """
+        ...
+
+
 SHIPPED: tuple[type, ...] = (
-    Sweeps, Samples, Multiplies, MultipliesReversed, UpdatesByOuterProduct, VerifiesOnBoard, ConvertsByRamp
+    Sweeps, Samples, Multiplies, MultipliesReversed, UpdatesByOuterProduct, VerifiesOnBoard, ConvertsByRamp, Saturates
 )  # fmt: skip
 """The kinds of ability arrays of this package may have."""
 

@@ -80,7 +80,7 @@ _TECHNOLOGY = (
     Coordinate("cycle_noise.sigB", 0.004, 0.6),
     Coordinate("cycle_noise.gS", 0.003, 0.3),
     Coordinate("cycle_noise.ptail", 0.003, 0.6),
-    Coordinate("cycle_noise.ttail", 0.1, 2.5),
+    Coordinate("cycle_noise.ttail", 0.1, 6.0),
     Coordinate("cycle_noise.sigH", 0.08, 1.8),
     Coordinate("cycle_noise.lam", 0.004, 0.8),
     Coordinate("cycle_noise.d0", 0.15, 3.0),

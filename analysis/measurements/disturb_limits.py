@@ -87,6 +87,7 @@ def safe_volts(grid: StressGrid) -> SafeVolts:
     The least of both states and polarities. Of each: the amplitude at which the median cell moves by the level
     (interpolated in the logarithm of the change), less 2.33 standard deviations of where single cells begin to stand
     out from cells left alone (a probit fit). Cells are taken as normal about their median, also for the interval.
+    None is given where that interval reaches 0 V.
     """
     limits = [
         (
@@ -111,6 +112,11 @@ def safe_volts(grid: StressGrid) -> SafeVolts:
     if math.isinf(least.value):
         top = Estimate(float(grid.volts[-1]), math.nan, math.nan, least.n)
         return SafeVolts(top, True, "")
+    if least.low <= 0.0:
+        most = f"at most {least.high:.2g} V, and 0 V is in the interval"
+        return SafeVolts(
+            _unknown(), False, which, f"{which}: 99 % of the cells bear {most}; one in a hundred moves at any"
+        )
     return SafeVolts(least, False, which)
 
 

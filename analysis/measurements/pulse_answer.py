@@ -221,6 +221,8 @@ class StepNeeds:
     ----------
     least, most : float
         Step of the median cell over the range; ``most`` is one over the least number of steps that must fit.
+    span : float [S]
+        Width of the range that its weights take of a cell: an answer is of a range at least as wide.
     wrong_most : float
         Share of steps that go the wrong way beyond the noise of the reads, above which learning is in doubt: with
         enough of them the mean step still counts, so it is no reason to refuse.
@@ -228,6 +230,7 @@ class StepNeeds:
 
     least: float
     most: float
+    span: float
     wrong_most: float = 0.25
 
 
@@ -248,14 +251,14 @@ def judge(summary: AnswerSummary, needs: StepNeeds) -> Verdict:
     """Hold an answer against what a rule needs.
 
     Something is failing when the whole interval says so (the value, where there is no interval), and unsure when a part
-    of it does.
+    of it does, or when nothing could be measured.
     """
     failing: list[str] = []
     unsure: list[str] = []
     for way, step, wrong in ((UP, summary.up, summary.up_wrong), (DOWN, summary.down, summary.down_wrong)):
         name = NAMES[way]
         if not np.isfinite(step.value):
-            failing.append(f"no cell could be brought into the range for a {name}")
+            unsure.append(f"nothing is known of the {name} step, before which no cell was in the range")
             continue
         low, high = _ends(step)
         for certain, possible, what in (
@@ -283,18 +286,20 @@ def what_it_gives(summary: AnswerSummary) -> str:
     for way, step, sign in ((UP, summary.up, 1.0), (DOWN, summary.down, -1.0)):
         moved = step.scaled(sign * span)
         between = f" ({_us(moved.low)} to {_us(moved.high)})" if np.isfinite(moved.low) else ""
-        parts.append(f"one {summary.pulses.said(way)} moves the median cell by {_us(moved.value)} µS{between}")
-    return (
-        f"{parts[0]}, {parts[1]}, pulses of {summary.pulses.width * 1e9:g} ns, {summary.cells} cells; "
-        f"two reads differ by {summary.noise.value * span * 1e6:.2g} µS (1 σ) without a pulse"
-    )
+        moves = f"moves the median cell by {_us(moved.value)} µS{between}"
+        found = moves if np.isfinite(moved.value) else "was given to no cell, as none was in the range"
+        parts.append(f"one {summary.pulses.said(way)} {found}")
+    told = f"{parts[0]}, {parts[1]}, pulses of {summary.pulses.width * 1e9:g} ns, {summary.cells} cells"
+    if not np.isfinite(summary.noise.value):
+        return told
+    return f"{told}; two reads differ by {summary.noise.value * span * 1e6:.2g} µS (1 σ) without a pulse"
 
 
 def what_is_needed(summary: AnswerSummary, needs: StepNeeds) -> str:
     """Return, in words, which steps a rule needs on the range of this answer."""
     span = (summary.high - summary.low) * 1e6
     most = f" to {needs.most * span:.3g}" if np.isfinite(needs.most) else " or more"
-    ends = f"{summary.low * 1e6:g} to {summary.high * 1e6:g} µS"
+    ends = f"{summary.low * 1e6:.3g} to {summary.high * 1e6:.3g} µS"
     return f"SETs and RESETs that move a cell by {needs.least * span:.2g}{most} µS in a range of {ends}"
 
 

@@ -34,7 +34,7 @@ def accuracy_over_time(
         share = np.asarray(values, dtype=np.float64)
         error = np.sqrt(share * (1.0 - share) / max(1, examples))
         axes.errorbar(
-            at * 1.03**number, 100.0 * share, yerr=100.0 * error, marker="os"[number % 2], ms=5, lw=1.5, capsize=2,
+            at * 1.12**number, 100.0 * share, yerr=100.0 * error, marker="os"[number % 2], ms=5, lw=1.5, capsize=2,
             color=PALETTE[number], label=name,
         )  # fmt: skip
     for number, (name, value) in enumerate(lines.items()):

@@ -58,13 +58,19 @@ def per_doubling(levels: Sequence[float], steps: ArrayLike) -> Effect:
 
 
 @styled
-def learning_curves(panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, criterion: float) -> Figure:
+def learning_curves(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]],
+    *,
+    criterion: float,
+    what: str = "Symbols said right (%)",
+) -> Figure:
     """Draw accuracy against updates, a panel for who computes, a line for each network: medians, seeds behind them.
 
     Parameters
     ----------
     panels : title -> name -> (updates [points], accuracies [seeds, points])
     criterion : accuracy that counts as learned
+    what : label of the accuracies
     """
     figure, found = new_figure(4.9 * len(panels), 4.4, len(panels))
     axes = np.atleast_1d(np.asarray(found, dtype=object)).tolist()
@@ -75,6 +81,6 @@ def learning_curves(panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike
                 ax.plot(at, one, color=PALETTE[n], lw=0.6, alpha=0.25)
             ax.plot(at, np.median(table, axis=0), color=PALETTE[n], lw=1.8, label=f"{name} ({len(table)} seeds)")
         ax.axhline(100.0 * criterion, color=FAINT, ls=":", lw=1.2, label=f"criterion {criterion:.0%}")
-        ax.set(title=title, xlabel="Update", ylabel="Symbols said right (%)", ylim=(0.0, 104.0), xlim=(0.0, None))
+        ax.set(title=title, xlabel="Update", ylabel=what, ylim=(0.0, 104.0), xlim=(0.0, None))
         ax.legend(loc="lower right", fontsize=8)
     return figure

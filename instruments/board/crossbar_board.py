@@ -18,6 +18,7 @@ from ..abilities import (
     MultipliesReversed,
     Parts,
     Samples,
+    Saturates,
     Sweeps,
     UpdatesByOuterProduct,
     VerifiesOnBoard,
@@ -41,6 +42,7 @@ from .pulses import BoardPulses
 from .ramps import BoardRamps
 from .reads import BoardReads, BoardSamples
 from .rules import ALLOWED, RULES
+from .saturation import BoardSaturation
 from .session import BoardSession
 from .spec import READ_VOLTS_DEFAULT, REVISION_2, BoardCapability, Diagnosis
 from .sweeps import BoardSweeps
@@ -162,6 +164,7 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
             UpdatesByOuterProduct: lambda session: BoardUpdates(session, self.parameters),
             VerifiesOnBoard: BoardVerifies,
             ConvertsByRamp: BoardRamps,
+            Saturates: BoardSaturation,
         }
         offered = can.abilities(1 if chip is None else chip.polarity)
         kinds = {kind: make for kind, make in makers.items() if ability_of(kind).name in offered}
@@ -285,12 +288,10 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
 
         Parameters
         ----------
-        volts : float [V]
-            Default ``spec.read_volts``.
+        volts, gate : float [V]
+            Default ``spec.read_volts``, ``spec.read_gate``.
         average : int
             Conversions per cell.
-        gate : float [V]
-            Default ``spec.read_gate``.
         """
         self.session  # noqa: B018
         return self._reads.read(cells, volts, average=average, gate=gate, scheme=scheme)

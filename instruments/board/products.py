@@ -37,12 +37,16 @@ class BoardProducts:
 
         One vector in gives one vector out. An overflow of the converter is NaN: choose a larger ``full_scale`` [A].
         """
+        return self.currents(volts, full_scale, None)
+
+    def currents(self, volts: ArrayLike, full_scale: float | None, levels: bytes | None) -> NDArray[np.float32]:
+        """Return what :meth:`vmm` does; with ``levels``, those of ``ADC:SATurate:LEVels``, held between them."""
         session, mount = self._session, self._session.mount
         decode = (self._codec or self._load_codec())[1]
         given = checked_vectors(mount.spec, volts, reverse=self._reverse)
         codes = self.encoded(given)
         wanted = None if full_scale is None else vmm_range(mount.spec, full_scale)
-        raw, range_amps = session.repeated(lambda: self._multiplied(codes, wanted))
+        raw, range_amps = session.repeated(lambda: self._multiplied(codes, wanted, levels))
         if self._out_lines is not None:
             raw = raw[:, self._out_lines]
         current = np.empty(raw.shape, np.float32)
@@ -67,14 +71,18 @@ class BoardProducts:
         self._codec = encode, decode
         return self._codec
 
-    def _multiplied(self, codes: NDArray[np.int16], wanted: float | None) -> tuple[NDArray[np.int16], float]:
+    def _multiplied(
+        self, codes: NDArray[np.int16], wanted: float | None, levels: bytes | None
+    ) -> tuple[NDArray[np.int16], float]:
         """Return the codes of all vectors, and the range they were converted in [A]."""
         session = self._session
         with session.acting():
-            if not self._reverse:
-                session.settings.set_converters("LIN")
             if wanted is not None:
                 session.settings.set_full_scale(wanted)
+            if levels is not None:
+                session.settings.set_levels(levels)
+            if not self._reverse:
+                session.settings.set_converters("LIN" if levels is None else "SAT")
             amps = session.settings.full_scale()
             return self.converted(codes, session.mount.spec.vmm_slot_seconds), amps
 

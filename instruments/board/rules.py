@@ -17,12 +17,11 @@ RULES = (
     Rule("UPDate:OUTer", method="outer_update()"),
     Rule("UPDate:OUTer:TILes", method="outer_updates()"),
     Rule("PROGram:VERify", method="program_verify()"),
-    # A mode set by hand would let codes of the one kind be taken for the other.
-    Rule("ADC:MODE", method="vmm() or convert()"),
     Rule("ADC:RAMP:*", method="convert()"),
+    Rule("ADC:SATurate:LEVels", method="vmm_saturated()"),
 )
 # Commands of revision 2 with a block, which no method checks yet, are on no list.
 ALLOWED = (
     "SOURce:ZERO", "SENSe:RANGe", "SENSe:AVERage", "SENSe:VMM:RANGe", "OUTPut[:STATe]", "ABORt", "SYSTem:WATChdog:*",
-    "UPDate:SEED", "STATus:*", "ADC:BITS", "SIMulation:CLOCk:ADVance",
+    "UPDate:SEED", "STATus:*", "ADC:MODE", "ADC:BITS", "SIMulation:CLOCk:ADVance",
 )  # fmt: skip

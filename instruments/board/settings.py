@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..abilities import ConvertsByRamp
+from ..abilities import ConvertsByRamp, Saturates
 from ..array_spec import ability_of
 from ..wire.wire_text import sent
 
@@ -32,33 +32,32 @@ class BoardSettings:
         self._guard = guard
         self._known: dict[str, float | str] = {}
         self._full_scale: float | None = None
-        self._ramping = ability_of(ConvertsByRamp).name in mount.spec.supports
-        self._mode: str | None = None
+        offered = mount.spec.supports
+        self._has_modes = any(ability_of(kind).name in offered for kind in (ConvertsByRamp, Saturates))
+        self._levels: bytes | None = None
         self._ramps: dict[int, str] = {}
-        self._assigned = b""
-        self.forget()
+        self._assigned: bytes | None = None
         self.parameters: dict[str, Parameter[float, Any]] = {}
 
     def forget(self) -> None:
         """Forget what somebody else may have set."""
         self._known.clear()
-        self._full_scale = None
-        # A board without ramps has linear converters, whatever anybody set.
-        self._mode = None if self._ramping else "LIN"
+        self._full_scale = self._levels = self._assigned = None
         self._ramps.clear()
-        self._assigned = b""
 
-    def configure(self, wanted: Mapping[str, float]) -> None:
+    def configure(self, wanted: Mapping[str, float | str]) -> None:
         """Send the settings that differ from what the board has, in one message."""
         changes = {header: value for header, value in wanted.items() if self._known.get(header) != value}
         if not changes:
             return
-        command = ";:".join(f"{header} {sent(value)}" for header, value in changes.items())
+        command = ";:".join(
+            f"{header} {value if isinstance(value, str) else sent(value)}" for header, value in changes.items()
+        )
         self._guard.check(command)
         self._exchange.act(command)
         self._known.update(changes)
         for header, value in changes.items():
-            if header in self.parameters:
+            if header in self.parameters and not isinstance(value, str):
                 self.parameters[header].cache.set(value)
 
     def automatic_range(self) -> bool:
@@ -84,11 +83,19 @@ class BoardSettings:
             self.configure({"SENS:VMM:RANG": chosen})
             self._full_scale = chosen
 
-    def set_converters(self, mode: Literal["LIN", "RAMP"]) -> None:
-        """Let products be converted by linear converters, or by comparing with ramps."""
-        if self._mode != mode:
-            self._exchange.act(f"ADC:MODE {mode}")
-            self._mode = mode
+    def set_converters(self, mode: Literal["LIN", "RAMP", "SAT"]) -> None:
+        """Let forward products be linear, compared with ramps, or held between levels.
+
+        A board without either has linear converters, whatever anybody set, and is told nothing.
+        """
+        if self._has_modes:
+            self.configure({"ADC:MODE": mode})
+
+    def set_levels(self, wanted: bytes) -> None:
+        """Set the levels that columns are held between: a block of ``ADC:SATurate:LEVels``."""
+        if self._levels != wanted:
+            self._exchange.write_block(b"ADC:SAT:LEV ", wanted)
+            self._levels = wanted
 
     def set_ramp(self, number: int, wanted: str) -> None:
         """Define a ramp: ``<column>,<first row>,<steps>,<start>,<slope>``."""

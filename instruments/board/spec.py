@@ -11,7 +11,7 @@ from ..array_spec import ArraySpec, RampSpec
 from ..errors import InstrumentError, UnsupportedError
 from ..limits import COUNT_MAX, Limits
 
-LONG_COUNTS, OUTER_TILES, RAMP = "long_counts", "outer_tiles", "ramp"
+LONG_COUNTS, OUTER_TILES, RAMP, SATURATE = "long_counts", "outer_tiles", "ramp", "saturate"
 REVISION_1, REVISION_2 = "xbarlab-board/1", "xbarlab-board/2"
 READ_VOLTS_DEFAULT = 0.2
 # What the counts of revision 1 hold; those of the feature long_counts are COUNT_MAX.
@@ -209,10 +209,10 @@ class BoardCapability:
             be turned around, so they are not offered then.
         """
         lacks = set[str]() if polarity > 0 else {"onboard_verify", RAMP}
-        if self.ramp is None:
-            lacks.add(RAMP)  # a name that a board of revision 1 does not know
+        if self.protocol != REVISION_2:
+            lacks |= {RAMP, SATURATE}  # names that revision 1 does not know
         if "vmm" not in self.supports:
-            lacks |= {"reverse", RAMP}  # the record's group vmm says what both may be given
+            lacks |= {"reverse", RAMP, SATURATE}  # the record's group vmm says what they may be given
         return self.supports - lacks
 
     def spec(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...common.errors import RefusedError
+from ...common.numbers import scalar
 from ..capabilities import Cost, Delivered, OuterProducts, PulseDrive
 from ..chip.requests import check_drive, checked_outer, checked_products
 from ..limits import refuse_bad_number
@@ -109,6 +111,10 @@ class BoardUpdates:
         session, mount = self._session, self._session.mount
         before = session.total
         asked, given = checked_products(mount.spec, products, pulses), self._checked(drive)
+        expected = np.zeros(mount.spec.whole.shape)
+        for one in asked:
+            expected[one.block.slices] += int(pulses) * (np.abs(one.x).T @ np.abs(one.d))
+        session.wear.require(mount.spec.whole, expected, mount.limits)
         if not mount.can.update_tiles_max:
             for one in asked:
                 for x, d in zip(one.x, one.d, strict=True):
@@ -200,6 +206,7 @@ class BoardUpdates:
             width, up, down = (float(self._parameters[needed].cache.get()) for needed in NEEDS)
             set_gate, reset_gate = (float(self._parameters[gate].cache.get() or 0.0) for gate in MAY_HAVE)
             given = PulseDrive(up, set_gate, down, reset_gate, width)
+        given = PulseDrive(*(scalar(value, what, channel="outer_update") for what, value in asdict(given).items()))
         limits = mount.limits
         limits.check("width", given.width, channel="update_width", unit="s")
         if min(given.set_volts, given.reset_volts) < 0.0:

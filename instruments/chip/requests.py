@@ -211,6 +211,23 @@ def refuse_vectors(spec: ArraySpec, vectors: NDArray[np.floating]) -> None:
     spec.limits.check("vmm_volts", vectors, channel="vmm input ")
 
 
+def checked_levels(spec: ArraySpec, low: ArrayLike, high: ArrayLike) -> NDArray[np.float32]:
+    """Return the levels [2, cols] A that the columns of a product are held between."""
+    levels = np.empty((2, spec.cols), dtype=np.float32)
+    for at, (values, name) in enumerate(((low, "low"), (high, "high"))):
+        given = numbers(values, name, channel="vmm_saturated")
+        if given.shape not in {(), (spec.cols,)}:
+            raise RefusedError(f"{name} has shape {given.shape}: give one level, or {spec.cols}, one for each column")
+        levels[at] = given
+    bad = np.flatnonzero(~(levels[0] < levels[1]))
+    if bad.size:
+        at = int(bad[0])
+        raise RefusedError(
+            f"column {at} would be held between {levels[0, at]:g} A and {levels[1, at]:g} A: low must be below high"
+        )
+    return levels
+
+
 def vmm_range(spec: ArraySpec, wanted: float) -> float:
     """Return the least range of the product's converters that holds ``wanted`` [A]."""
     wanted = scalar(wanted, "full_scale", channel=f"vmm of {spec.name}")
@@ -241,7 +258,7 @@ def checked_products(spec: ArraySpec, products: Sequence[OuterProducts], pulses:
     for one in products:
         require_cells(spec, one.block)
         x, d = (numbers(values, name, channel="outer_updates") for values, name in ((one.x, "x"), (one.d, "d")))
-        if x.shape != (len(d), one.block.nrows) or d.shape != (len(x), one.block.ncols):
+        if x.shape != (*d.shape[:1], one.block.nrows) or d.shape != (*x.shape[:1], one.block.ncols):
             raise RefusedError(
                 f"outer products of cells {one.block}: x has shape {x.shape}, d {d.shape}; needed are [products, "
                 f"{one.block.nrows}] and [products, {one.block.ncols}]"

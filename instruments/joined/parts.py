@@ -13,6 +13,7 @@ from ..abilities import (
     MultipliesReversed,
     Parts,
     Samples,
+    Saturates,
     Sweeps,
     UpdatesByOuterProduct,
     VerifiesOnBoard,
@@ -28,6 +29,7 @@ from ..capabilities import (
     VerifyRequest,
 )
 from ..chip.requests import (
+    checked_levels,
     checked_outer,
     checked_products,
     checked_sweep,
@@ -51,6 +53,7 @@ def joined_abilities(boards: Boards) -> Parts:
         MultipliesReversed: products,
         UpdatesByOuterProduct: JoinedUpdates(boards),
         VerifiesOnBoard: JoinedVerifies(boards),
+        Saturates: JoinedSaturation(boards, products),
     }
     return Parts(boards.spec.name, {kind: part for kind, part in made.items() if boards.spec.can(kind)})
 
@@ -120,7 +123,7 @@ class JoinedProducts:
         forward, back = (boards.spec.can(kind) for kind in (Multiplies, MultipliesReversed))
         self._forward = tuple(board.ability(Multiplies).vmm for board in boards.all if forward)
         self._back = tuple(board.ability(MultipliesReversed).vmm_reversed for board in boards.all if back)
-        self._full_scale: float | None = None
+        self.full_scale: float | None = None
 
     def vmm(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
         """Return currents [batch, cols] [A] for row voltages [batch, rows] [V].
@@ -129,30 +132,30 @@ class JoinedProducts:
         as they are driven; None keeps what was asked for last.
         """
         spec = self._boards.spec
-        vectors, lone = self._checked(volts, full_scale, reverse=False)
+        vectors, lone = self.checked(volts, full_scale, reverse=False)
         current = np.zeros((len(vectors), spec.cols), dtype=np.float32)
         with self._boards.lock:
             for multiply, part in zip(self._forward, spec.parts, strict=True):
                 rows, cols = part.slices
                 mine = vectors[:, rows]
                 if mine.any():
-                    current[:, cols] = multiply(mine, full_scale=self._full_scale)
+                    current[:, cols] = multiply(mine, full_scale=self.full_scale)
         return current[0] if lone else current
 
     def vmm_reversed(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
         """Return currents [batch, rows] [A] for column voltages [batch, cols] [V]; else as :meth:`vmm`."""
         spec = self._boards.spec
-        vectors, lone = self._checked(volts, full_scale, reverse=True)
+        vectors, lone = self.checked(volts, full_scale, reverse=True)
         current = np.zeros((len(vectors), spec.rows), dtype=np.float32)
         with self._boards.lock:
             for multiply, part in zip(self._back, spec.parts, strict=True):
                 rows, cols = part.slices
                 mine = vectors[:, cols]
                 if mine.any():
-                    current[:, rows] = multiply(mine, full_scale=self._full_scale)
+                    current[:, rows] = multiply(mine, full_scale=self.full_scale)
         return current[0] if lone else current
 
-    def _checked(
+    def checked(
         self, volts: ArrayLike, full_scale: float | None, *, reverse: bool
     ) -> tuple[NDArray[np.floating], bool]:
         """Return the vectors [batch, lines] and whether one alone was given."""
@@ -162,8 +165,34 @@ class JoinedProducts:
         if not np.abs(vectors).max() <= spec.limits.vmm_volts_max:
             refuse_vectors(spec, vectors)
         if full_scale is not None:
-            self._full_scale = vmm_range(spec, full_scale)
+            self.full_scale = vmm_range(spec, full_scale)
         return vectors, given.ndim == 1
+
+
+class JoinedSaturation:
+    """Multiplies with all boards, each column held between its levels by the board that has it."""
+
+    def __init__(self, boards: Boards, products: JoinedProducts) -> None:
+        self._boards, self._products = boards, products
+
+    def vmm_saturated(
+        self, volts: ArrayLike, *, low: ArrayLike, high: ArrayLike, full_scale: float | None = None
+    ) -> NDArray[np.float32]:
+        """Return currents [batch, cols] [A] for row voltages [batch, rows] [V], held between ``low`` and ``high`` [A].
+
+        Every board is driven: a circuit's offset is there without an input, too.
+        """
+        spec = self._boards.spec
+        levels = checked_levels(spec, low, high)
+        vectors, lone = self._products.checked(volts, full_scale, reverse=False)
+        current = np.zeros((len(vectors), spec.cols), dtype=np.float32)
+        with self._boards.lock:
+            for board, part in zip(self._boards.all, spec.parts, strict=True):
+                rows, cols = part.slices
+                current[:, cols] = board.ability(Saturates).vmm_saturated(
+                    vectors[:, rows], low=levels[0, cols], high=levels[1, cols], full_scale=self._products.full_scale
+                )
+        return current[0] if lone else current
 
 
 class JoinedUpdates:

@@ -41,7 +41,7 @@ class ChipEntry(_Section):
         it, and not the seed, says what the chip is.
     changes : dict of str to dict
         What this chip has otherwise than its profile: dotted key of the profile (``wiring.row_segment``,
-        ``parameters.noise``) → value and source.
+        ``parameters.noise``, ``gate_axis``) → value and source.
     """
 
     profile: str
@@ -97,6 +97,22 @@ class RampSettings(_Section):
     ramp_noise: float = Field(default=_BOARD.ramp_errors.ramp_noise, ge=0.0, le=1.0)
 
 
+class SaturationSettings(_Section):
+    """A board's output circuits that saturate, what each column's has of its own.
+
+    Attributes
+    ----------
+    gain_spread, offset_spread : float [1]
+        Standard deviation over the columns; the offset in halves of the span between a column's levels.
+    sharpness : float [1]
+        Exponent of the corner: 1 is round, 100 all but sharp.
+    """
+
+    gain_spread: float = Field(default=_BOARD.saturation.gain_spread, ge=0.0, le=0.5)
+    offset_spread: float = Field(default=_BOARD.saturation.offset_spread, ge=0.0, le=0.5)
+    sharpness: float = Field(default=_BOARD.saturation.sharpness, ge=1.0, le=1000.0)
+
+
 class ArrayBoardEntry(_Section):
     """An array board.
 
@@ -111,6 +127,7 @@ class ArrayBoardEntry(_Section):
         Capabilities this board does not have.
     converters : ConverterSettings
     ramp : RampSettings
+    saturation : SaturationSettings
     """
 
     kind: Literal["array_board"]
@@ -120,12 +137,13 @@ class ArrayBoardEntry(_Section):
     lacks: tuple[
         Literal[
             "sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify",
-            "long_counts", "outer_tiles", "products", "ramp",
+            "long_counts", "outer_tiles", "products", "ramp", "saturate",
         ],
         ...,
     ] = ()  # fmt: skip
     converters: ConverterSettings = ConverterSettings()
     ramp: RampSettings = RampSettings()
+    saturation: SaturationSettings = SaturationSettings()
 
 
 class Keithley2450Entry(_Section):
@@ -290,6 +308,8 @@ def _sentence(item: dict[str, Any]) -> str:
             model = ConverterSettings
         if "ramp" in path[:-1]:
             model = RampSettings
+        if "saturation" in path[:-1]:
+            model = SaturationSettings
         names = list(model.model_fields)
         close = difflib.get_close_matches(path[-1], names, 1)
         return f"unknown key {where!r}{f', did you mean {close[0]!r}' if close else ''}; known here: {', '.join(names)}"

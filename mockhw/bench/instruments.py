@@ -26,9 +26,9 @@ def make_board(
 ) -> SimulatedInstrument:
     """Return an array board with ``chip`` in its socket."""
     from ..instruments.array_board.board import ArrayBoard
-    from ..instruments.array_board.spec import BoardSpec, ConverterErrors, RampErrors, supported
+    from ..instruments.array_board.spec import BoardSpec, CircuitErrors, ConverterErrors, RampErrors, supported
 
-    converters, ramp = entry.converters, entry.ramp
+    converters, ramp, circuits = entry.converters, entry.ramp, entry.saturation
 
     spec = BoardSpec(
         rows=chip.rows,
@@ -40,6 +40,7 @@ def make_board(
         vmm_ranges=converters.ranges,
         converters=ConverterErrors(converters.noise, converters.gain_spread, converters.offset_spread),
         ramp_errors=RampErrors(ramp.comparator_noise, ramp.comparator_offset_spread, ramp.ramp_noise),
+        saturation=CircuitErrors(circuits.gain_spread, circuits.offset_spread, circuits.sharpness),
     )
     if spec.read_gate > spec.gate_max:
         spec = replace(spec, read_gate=spec.gate_max)

@@ -193,6 +193,9 @@ def _changed(raw: dict[str, Any], changes: Mapping[str, Mapping[str, Any]], wher
             raise ProfileError(
                 f"{where}: change of {key!r} needs value and source, not {', '.join(wanted) or 'nothing'}"
             )
+        if f"{key}_source" in raw:  # a word with a source of its own, as the gate axis
+            raw |= {key: wanted["value"], f"{key}_source": wanted["source"]}
+            continue
         here: Any = raw
         for part in key.split("."):
             if not isinstance(here, dict) or part not in here:

@@ -266,11 +266,25 @@ class VirtualChip:
         current = self.model.sample(self._flat(row, col), volts, gate, rate, count, self.now)
         return current if volts == 0.0 else current / (1.0 + current / volts * self._series(row, col))
 
-    def sweep(self, row: int, col: int, volts: FloatArray, dwell: float, gate: float, compliance: float) -> FloatArray:
-        """Step one cell through ``volts`` [V], ``dwell`` [s] each, at most ``compliance`` [A]; return currents [A]."""
+    def sweep(
+        self,
+        row: int,
+        col: int,
+        volts: FloatArray,
+        dwell: float,
+        gate: float,
+        compliance: float,
+        *,
+        began: float | None = None,
+    ) -> FloatArray:
+        """Step one cell through ``volts`` [V], ``dwell`` [s] each, at most ``compliance`` [A]; return currents [A].
+
+        ``began`` [s] is when the first step began, on the clock of the bench; now, where it is not told.
+        """
         cell = self._flat(row, col)
         self._moved()
-        return self.model.sweep(cell, volts, dwell, gate, compliance, self._series(row, col), self.now)
+        start = self.now if began is None else began + self._born_before
+        return self.model.sweep(cell, volts, dwell, gate, compliance, self._series(row, col), start)
 
     def truth(self) -> dict[str, NDArray[np.generic]]:
         """Return what the model knows of each cell, [rows, cols]; for tests, never for instruments."""

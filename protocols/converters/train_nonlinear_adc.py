@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from ...common.errors import RefusedError
 from ...instruments.array_spec import ArraySpec
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from ...analysis.networks.ramp_adc import RampDesign
     from ...analysis.report.report import Section
     from ..training.layers.array_weights import ArrayWeights
-    from ..training.layers.converted import Converter
+    from ..training.layers.converted import ArrayConverted, Converter
     from ..training.steps.training_record import Measure
 
 Function = Literal["sigmoid", "tanh", "softsign"]
+Activates = Literal["ideal", "ramp", "exact"]
 
 
 class NonlinearAdcPlan(SequencesPlan):
@@ -45,7 +47,7 @@ class NonlinearAdcPlan(SequencesPlan):
         default=(3, 4, 5), min_length=1, description="resolutions that are compared after training"
     )
     train_bits: int = Field(default=5, ge=1, description="resolution that is trained with; one of bits")
-    train_with: Literal["ideal", "ramp", "exact"] = Field(
+    train_with: Activates = Field(
         default="ideal",
         description="what activates during training: ideal codes on the host, the ramps of cells, or the functions",
     )
@@ -55,6 +57,13 @@ class NonlinearAdcPlan(SequencesPlan):
         default=10.0, ge=0, description="wait between training and the looks that are compared, as cells relax [s]"
     )
     program: RampCellsPlan = Field(default=RampCellsPlan(), description="how the cells of ramps are programmed")
+    _placed: dict[int, list[PlacedRamp]] = PrivateAttr(default_factory=dict[int, list[PlacedRamp]])
+
+    def placed_at(self, ramps: dict[int, list[PlacedRamp]]) -> NonlinearAdcPlan:
+        """Return this plan for ramps that are programmed, those of each resolution."""
+        mine = self.model_copy()
+        mine._placed = ramps
+        return mine
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
@@ -102,10 +111,30 @@ class NonlinearAdcPlan(SequencesPlan):
         self.ramps(spec, self.floor(spec), spec.healthy_mask(spec.whole))
 
     def network(self, weights: ArrayWeights) -> nn.Module:
-        """Return the network on the array, not yet converted."""
-        from ..training.networks.nonlinear_adc import converted_classifier
+        """Return the network on the array, activated as in training; not yet converted where no ramps are placed."""
+        from ..training.networks.nonlinear_adc import converted_classifier, converted_layer
 
-        return converted_classifier(weights, self.data().train.x.shape[2])
+        net = converted_classifier(weights, self.data().train.x.shape[2])
+        if self._placed:
+            layer = converted_layer(net)
+            layer.converter = _converter(self.train_with, layer, self._placed[self.train_bits])
+        return net
+
+    def more_measures(self, net: nn.Module, test: Examples, seed: int) -> Mapping[str, Measure]:
+        """Return the test set through each converter; ramps are calibrated at one point before each."""
+        from ..training.networks.nonlinear_adc import converted_layer
+
+        layer = converted_layer(net)
+        found: dict[str, Measure] = {}
+        for n in self.bits:
+            found[_unit(n)] = partial(_thresholds, self, layer, self._placed[n], first=n == self.bits[0])
+        for k in range(self.evaluations):
+            for n in self.bits:
+                found[f"{n} bits by ramp, pass {k}"] = partial(_look, self, net, test, "ramp", self._placed[n])
+                found[f"{n} bits ideal, pass {k}"] = partial(_look, self, net, test, "ideal", self._placed[n])
+            exact = self._placed[self.train_bits]
+            found[f"exact, pass {k}"] = partial(_look, self, net, test, "exact", exact)
+        return found
 
     def twin_network(self, seed: int) -> nn.Module:
         """Return its float twin, with the functions themselves."""
@@ -198,11 +227,8 @@ def train_nonlinear_adc(array: CrossbarArray, plan: NonlinearAdcPlan, run: Run |
     keep = Run.of(run)
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     placed = _programmed(array, plan, keep, plan.ramps(array.spec, floor, keep.chip.healthy_of(array)))
-    looks = _Looks(array, plan, placed)
     what = f"{plan.gate} and {plan.candidate} in the converters, {plan.task.replace('_', ' ')}"
-    result = train_classifier(
-        array, plan, keep, f"LSTM trained on the array: {what}", network=looks.network, also=looks.measures
-    )
+    result = train_classifier(array, plan.placed_at(placed), keep, f"LSTM trained on the array: {what}")
     measured = result.record.measured
     inputs = {
         n: [(measured[_unit(n)][f"before {k}"], measured[_unit(n)][f"after {k}"]) for k in range(2)] for n in plan.bits
@@ -235,74 +261,51 @@ def _programmed(
     return {n: [moved[k] for k in (2 * at, 2 * at + 1)] for at, n in enumerate(ramps)}
 
 
-class _Looks:
-    """The network with its converter in training, and the test set through each converter."""
+def _converter(kind: Activates, layer: ArrayConverted, placed: list[PlacedRamp]) -> Converter:
+    """Return what activates a layer: an LSTM's gates by the first of ``placed``, its candidate by the second."""
+    from ..training.layers.converted import Exact, IdealCodes, RampCodes
+    from ..training.networks.nonlinear_adc import gate_or_candidate
 
-    def __init__(self, array: CrossbarArray, plan: NonlinearAdcPlan, placed: dict[int, list[PlacedRamp]]) -> None:
-        from ..training.networks.nonlinear_adc import gate_or_candidate
+    designs, which = [one.design for one in placed], gate_or_candidate(layer.outputs // 4)
+    if kind == "ramp":
+        return RampCodes(layer.array_weights.array, designs, which, [one.ramp for one in placed])
+    return (Exact if kind == "exact" else IdealCodes)(designs, which)
 
-        self._array, self._plan, self._placed = array, plan, placed
-        self._which = gate_or_candidate(plan.hidden)
 
-    def network(self, weights: ArrayWeights) -> nn.Module:
-        """Return the network with what activates it in training."""
-        from ..training.networks.nonlinear_adc import converted_layer
+def _calibrated(
+    plan: NonlinearAdcPlan, layer: ArrayConverted, placed: list[PlacedRamp]
+) -> tuple[list[PlacedRamp], list[FloatArray]]:
+    """Return ramps calibrated now, and their thresholds before."""
+    inputs = [one.inputs(layer.array_weights.array, plan.average) for one in placed]
+    return [one.calibrated(seen) for one, seen in zip(placed, inputs, strict=True)], inputs
 
-        net = self._plan.network(weights)
-        placed = self._placed[self._plan.train_bits]
-        converted_layer(net).converter = self._converter(self._plan.train_with, placed)
-        return net
 
-    def _converter(self, kind: str, placed: list[PlacedRamp]) -> Converter:
-        from ..training.layers.converted import Exact, IdealCodes, RampCodes
+def _thresholds(
+    plan: NonlinearAdcPlan, layer: ArrayConverted, placed: list[PlacedRamp], *, first: bool
+) -> dict[str, FloatArray]:
+    """Return the thresholds of ramps before and after calibration; before the ``first`` look the cells rest."""
+    array = layer.array_weights.array
+    if first:
+        array.clock.wait(plan.rest)
+    moved, before = _calibrated(plan, layer, placed)
+    after = [one.inputs(array, plan.average) for one in moved]
+    return {
+        f"{when} {k}": seen for when, all_of in (("before", before), ("after", after)) for k, seen in enumerate(all_of)
+    }
 
-        designs = [one.design for one in placed]
-        if kind == "ramp":
-            return RampCodes(self._array, designs, self._which, [one.ramp for one in placed])
-        return (Exact if kind == "exact" else IdealCodes)(designs, self._which)
 
-    def _calibrated(self, bits: int) -> tuple[list[PlacedRamp], list[FloatArray]]:
-        """Return a resolution's ramps calibrated now, and their thresholds before."""
-        inputs = [one.inputs(self._array, self._plan.average) for one in self._placed[bits]]
-        return [one.calibrated(seen) for one, seen in zip(self._placed[bits], inputs, strict=True)], inputs
+def _look(
+    plan: NonlinearAdcPlan, net: nn.Module, test: Examples, kind: Activates, placed: list[PlacedRamp]
+) -> dict[str, NDArray[np.generic]]:
+    """Return the classes that a converter gives, and how many currents it compared with a ramp."""
+    from ..training.networks.nonlinear_adc import converted_layer
 
-    def measures(self, net: nn.Module, test: Examples) -> Mapping[str, Measure]:
-        """Return the looks, each a unit of work; ramps are calibrated at one point before each."""
-        from ..training.networks.nonlinear_adc import converted_layer
-
-        layer = converted_layer(net)
-
-        def look(kind: str, bits: int) -> Measure:
-            def measure() -> dict[str, NDArray[np.generic]]:
-                placed = self._calibrated(bits)[0] if kind == "ramp" else self._placed[bits]
-                before, layer.converter = layer.converter, self._converter(kind, placed)
-                try:
-                    taken = classes(net, test)
-                    conversions = getattr(layer.converter, "conversions", 0)
-                finally:
-                    layer.converter = before
-                return {"taken": taken, "conversions": np.array(conversions)}
-
-            return measure
-
-        def thresholds(bits: int) -> Measure:
-            def measure() -> dict[str, FloatArray]:
-                if bits == self._plan.bits[0]:
-                    self._array.clock.wait(self._plan.rest)
-                placed, before = self._calibrated(bits)
-                found = {f"before {k}": seen for k, seen in enumerate(before)}
-                return found | {
-                    f"after {k}": one.inputs(self._array, self._plan.average) for k, one in enumerate(placed)
-                }
-
-            return measure
-
-        found: dict[str, Measure] = {}
-        for n in self._plan.bits:
-            found[_unit(n)] = thresholds(n)
-        for k in range(self._plan.evaluations):
-            for n in self._plan.bits:
-                found[f"{n} bits by ramp, pass {k}"] = look("ramp", n)
-                found[f"{n} bits ideal, pass {k}"] = look("ideal", n)
-            found[f"exact, pass {k}"] = look("exact", self._plan.train_bits)
-        return found
+    layer = converted_layer(net)
+    now = _calibrated(plan, layer, placed)[0] if kind == "ramp" else placed
+    before, layer.converter = layer.converter, _converter(kind, layer, now)
+    try:
+        taken = classes(net, test)
+        conversions = getattr(layer.converter, "conversions", 0)
+    finally:
+        layer.converter = before
+    return {"taken": taken, "conversions": np.array(conversions)}

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from ...analysis.measurements.pulse_answer import (
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 FACT = "pulse_answer"
 """What an answer is called in a chip's account."""
+# Ours: of what cells were seen at, the part that a range is laid around, and the room it has on either side.
+_INNER, _MARGIN = (0.05, 0.95), 0.05
 
 
 class PulseAnswerPlan(Plan):
@@ -59,6 +62,12 @@ class PulseAnswerPlan(Plan):
     within: BandPlan = Field(
         default=BandPlan(low=20e-6, high=120e-6),
         description="range of conductance, and the staircases that bring a cell to a place in it",
+    )
+    span: float | None = Field(
+        default=None,
+        gt=0,
+        description="width of a range that begins and ends where the cells are, instead of within.low and within.high: "
+        "as far as one RESET and one SET take them, and at least this wide [S]",
     )
     starts: int = Field(default=4, ge=1, le=50, description="places in the range that pulses are given from")
     repeats: int = Field(default=2, ge=1, le=1000, description="pulses of a cell, place and direction")
@@ -85,10 +94,21 @@ class PulseAnswerPlan(Plan):
             )
         return cast("PulsePair", pulses(spec))
 
-    def bands(self) -> list[BandPlan]:
+    def around(self, seen: FloatArray) -> BandPlan:
+        """Return the range: ``within``, or with ``span`` around what cells were ``seen`` at [S]."""
+        known = seen[np.isfinite(seen)]
+        if self.span is None or not known.size:
+            return self.within
+        low, high = np.quantile(known, _INNER).tolist()
+        width = max(self.span, (1.0 + 2.0 * _MARGIN) * (high - low))
+        low = max(0.0, 0.5 * (low + high - width))
+        chosen: dict[str, Any] = {**self.within.model_dump(), "low": low, "high": low + width}
+        return BandPlan(**chosen)
+
+    def bands(self, whole: BandPlan) -> list[BandPlan]:
         """Return the places: parts of the range, evenly spaced."""
-        edges = np.linspace(self.within.low, self.within.high, self.starts + 1).tolist()
-        return [BandPlan(**{**self.within.model_dump(), "low": low, "high": high}) for low, high in pairwise(edges)]
+        edges = np.linspace(whole.low, whole.high, self.starts + 1).tolist()
+        return [BandPlan(**{**whole.model_dump(), "low": low, "high": high}) for low, high in pairwise(edges)]
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
@@ -114,10 +134,12 @@ class PulseAnswerPlan(Plan):
         """Return the cost when every cell takes all attempts to reach every place."""
         block, pulses = Block.parse(self.cells, spec), self.pulses(spec)
         points = 2 * self.repeats * self.starts
-        reads = 3 * spec.read_seconds(block, self.average)
-        one = self.within.seconds(spec, block) + spec.pulse_seconds(block, pulses.width) + reads
+        read, pulse = spec.read_seconds(block, self.average), spec.pulse_seconds(block, pulses.width)
+        one = self.within.seconds(spec, block) + pulse + 3 * read
         largest = max(pulses.set_volts, pulses.reset_volts, self.within.volts_max)
-        return Forecast(block.size, largest, points * block.size * (1 + self.within.attempts), points * one)
+        ends = 0 if self.span is None else 2
+        number = (points * (1 + self.within.attempts) + ends) * block.size
+        return Forecast(block.size, largest, number, points * one + ends * (pulse + read) + (read if ends else 0.0))
 
     def known(self, array: CrossbarArray) -> str:
         """Say it where the chip's account has an answer to these pulses already."""
@@ -184,8 +206,8 @@ class PulseAnswerResult:
 
         summary = self.summary
         text = (
-            f"Cells were brought to {self.answer.step.shape[2]} places between {summary.low * 1e6:g} and "
-            f"{summary.high * 1e6:g} µS, read twice, pulsed once and read. {what_it_gives(summary)[0].upper()}"
+            f"Cells were brought to {self.answer.step.shape[2]} places between {summary.low * 1e6:.3g} and "
+            f"{summary.high * 1e6:.3g} µS, read twice, pulsed once and read. {what_it_gives(summary)[0].upper()}"
             f"{what_it_gives(summary)[1:]}. Pulses before which a cell was outside the range: {summary.missed:.1%}; "
             "they are left out. A step counts as of the wrong sign when it goes the wrong way by more than two "
             "standard deviations of the difference of two reads. "
@@ -222,6 +244,8 @@ def _keep(array: CrossbarArray, summary: AnswerSummary) -> bool:
 def pulse_answer(array: CrossbarArray, plan: PulseAnswerPlan, run: Run | None = None) -> PulseAnswerResult:
     """Measure what one SET and one RESET do to the cells of a block, from places all over a range of conductance.
 
+    With ``span`` the range is laid around where the cells are, and where one RESET and one SET take them.
+
     A unit of work is one pulse of all cells with what brings them to its place; one that may have been cut is done
     again. Order is random, so that what ageing does falls on no place and no direction. A cell that cannot be brought
     to its place takes part from where it is, as long as that is inside the range. The numbers are kept in the chip's
@@ -233,7 +257,6 @@ def pulse_answer(array: CrossbarArray, plan: PulseAnswerPlan, run: Run | None = 
     mask = array.spec.healthy_mask(block) & keep.chip.healthy_of(array)[block.slices]
     if not mask.any():
         raise RefusedError(f"pulse_answer: all cells of {block} are known to be bad: choose others")
-    bands = plan.bands()
     points = list(np.ndindex(2, plan.repeats, plan.starts))
     axes = [Axis("direction", "SET 0, RESET 1"), Axis("repeat", "Repeat"), Axis("start", "Place"), *map_axes(block)]
     variables = [
@@ -243,21 +266,31 @@ def pulse_answer(array: CrossbarArray, plan: PulseAnswerPlan, run: Run | None = 
     ]
     meta = {"set_volts": pulses.set_volts, "reset_volts": pulses.reset_volts, "width": pulses.width}
 
+    def pulse(way: int, cells: NDArray[np.bool_]) -> None:
+        volts, gate = (pulses.set_volts, pulses.set_gate) if way == UP else (-pulses.reset_volts, pulses.reset_gate)
+        count = cells.astype(np.int64)
+        array.pulse(PulseMap(block=block, volts=volts, width=pulses.width, gate=gate, count=count, scheme=plan.scheme))
+
+    def seen() -> FloatArray:
+        reads = [_read(array, block, plan)]
+        for way in (DOWN, UP):
+            pulse(way, mask)
+            reads.append(_read(array, block, plan))
+        return np.stack(reads)[:, mask]
+
     def one(way: int, band: BandPlan) -> dict[str, FloatArray]:
         bring_into(array, block, mask, band, plan.scheme)
         first, before = _read(array, block, plan), _read(array, block, plan)
-        ready = mask & plan.within.inside(first)
-        volts, gate = (pulses.set_volts, pulses.set_gate) if way == UP else (-pulses.reset_volts, pulses.reset_gate)
-        array.pulse(
-            PulseMap(
-                block=block, volts=volts, width=pulses.width, gate=gate, count=ready.astype(np.int64),
-                scheme=plan.scheme,
-            )
-        )  # fmt: skip
+        ready = mask & whole.inside(first)
+        pulse(way, ready)
         reads = {"first": first, "before": before, "after": _read(array, block, plan)}
         return {name: np.where(ready, g, np.nan) for name, g in reads.items()}
 
-    with keep.work("pulse_answer", axes, variables, meta, label="pulses", total=len(points) + 1) as work:
+    with keep.work("pulse_answer", axes, variables, meta, label="pulses", total=len(points) + 2) as work:
+        if work.begin("range"):
+            work.done("range", seen=seen() if plan.span is not None else np.empty(0))
+        whole = plan.around(work.piece("range", "seen"))
+        bands = plan.bands(whole)
         for number in keep.rng("order").permutation(len(points)).tolist():
             way, repeat, start = points[number]
             if not work.begin(_unit(way, repeat, start)):
@@ -270,7 +303,7 @@ def pulse_answer(array: CrossbarArray, plan: PulseAnswerPlan, run: Run | None = 
                              for r in range(plan.repeats)] for way in (UP, DOWN)], dtype=np.float64)
             for name in ("first", "before", "after")
         }  # fmt: skip
-        answer = PulseAnswer(plan.within.low, plan.within.high, **found)
+        answer = PulseAnswer(whole.low, whole.high, **found)
         # A unit of its own: what was measured once is not kept again, with a later date, by whoever looks at it.
         if work.begin("account"):
             work.done("kept", kept=_keep(array, summarise(answer, pulses)))

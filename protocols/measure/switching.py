@@ -84,7 +84,7 @@ def bring(
 class BandPlan(Plan):
     """A band of conductance, and the staircases of pulses that bring a cell into it from either side."""
 
-    low: float = Field(gt=0, description="lower end of the band [S]")
+    low: float = Field(ge=0, description="lower end of the band [S]; of 0, no cell is below it")
     high: float = Field(gt=0, description="upper end of the band [S]")
     set_volts: float = Field(default=0.8, gt=0, description="first SET of a cell below the band [V]")
     set_gate: float = Field(default=1.6, ge=0, description="gate of the SETs [V], where there are gates")
@@ -103,7 +103,7 @@ class BandPlan(Plan):
 
     def inside(self, conductance: FloatArray) -> NDArray[np.bool_]:
         """Return where a conductance [S] is in the band."""
-        return (conductance >= self.low) & (conductance <= self.high)
+        return ((conductance >= self.low) | (self.low == 0.0)) & (conductance <= self.high)
 
     @property
     def volts_max(self) -> float:

@@ -56,7 +56,7 @@ class ChipNoise:
         before: list[tuple[Tensor, Tensor]] = []
         try:
             with torch.no_grad():
-                for columns in _columns(model):
+                for columns in columns_of(model):
                     largest = (
                         torch.stack([w.abs().reshape(len(w), -1).amax(1) for w in columns]).amax(0).clamp_min(1e-12)
                     )
@@ -123,7 +123,7 @@ def measure_noise(
     )  # fmt: skip
 
 
-def _columns(model: nn.Module) -> Iterable[list[Tensor]]:
+def columns_of(model: nn.Module) -> Iterable[list[Tensor]]:
     """Yield the parameters that make one matrix on an array: their first axis are its columns."""
     for module in model.modules():
         if placement(type(module), parameters=True).place != "array":

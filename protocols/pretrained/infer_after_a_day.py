@@ -176,7 +176,7 @@ def _infer(array: CrossbarArray, plan: InferencePlan, keep: Run) -> InferenceRes
             array.idle()  # the host is busy with itself for a while
             train_on_host(
                 model, train, epochs=plan.epochs, batch=plan.batch, rate=plan.rate, seed=keep.seed,
-                noise=None if noise is None else noise.times(plan.noise),
+                noise=None if noise is None else noise.times(plan.noise), bound=plan.bound,
             )  # fmt: skip
             reached = accuracy(model, test)
             work.add({"epochs": plan.epochs}, float_accuracy=reached)

@@ -36,6 +36,9 @@ class InferencePlan(Plan):
         default=1.0, ge=0, description="trained with so many times the error that this chip writes with; 0: without"
     )
     noise_age: float = Field(default=3600.0, ge=0, description="age at which that error is measured [s]")
+    bound: float | None = Field(
+        default=2.0, gt=0, description="weights are cut at so many root mean squares of their column; null: never"
+    )
     train_examples: int | None = Field(default=None, ge=1, description="only the first so many train; all by default")
     test_examples: int | None = Field(default=None, ge=1, description="only the first so many test; all by default")
     copies: int | None = Field(default=None, ge=1, description="of every weight; as many as find room by default")
@@ -92,5 +95,6 @@ class InferencePlan(Plan):
         one = self.program.forecast(spec)
         test = len(self.data().test.first(self.test_examples))
         vectors = 2 * len(self.times) * test * self.of.vectors_per_example()
-        waits = self.times[-1] + self.program.corrections * self.program.settle + self.noise_age
+        rounds = sum(self.program.wait(number) for number in range(1, self.program.corrections + 1))
+        waits = self.times[-1] + (1 + bool(self.noise)) * rounds + self.noise_age
         return Forecast(one.cells, one.volts_max, one.pulses, one.seconds + waits + vectors * spec.vmm_slot_seconds)

@@ -12,7 +12,7 @@ from ...instruments.capabilities import FloatArray
 from ..training.layers.array_weights import ArrayWeights
 
 _DEAR = 10.0
-"""What a weight still lacks counts so many times as much as how far its cell ends from where it was to stand."""
+"""What a weight still lacks counts so many times as much as the conductance at which its cell ends."""
 
 
 def targets_of(
@@ -45,7 +45,7 @@ def mended(
     """Return new targets [rows, cols] [S] of one cell of every weight that is off; nan for all other cells.
 
     All that the copies of a weight lack together is asked of the one cell that can give most of it, and of those the
-    one that ends nearest to where it was to stand.
+    one that conducts least then: it fluctuates and relaxes least.
 
     Parameters
     ----------
@@ -54,7 +54,6 @@ def mended(
     least : error, per copy, up to which a weight is left alone: of n copies, least/√n of their mean [S]
     """
     target = np.full(seen.shape, np.nan)
-    home = targets_of(weights, wanted, low, high)
     for layer, matrix in wanted.items():
         cells = cells_of(weights, layer)
         error = (weights_of(weights, layer, seen) - matrix) * weights.scale[layer] * (len(cells) // 2)
@@ -63,7 +62,7 @@ def mended(
         asked = seen.flat[cells] + sign * error
         ends = np.clip(asked, low, high)
         lacks = np.abs(asked - ends)
-        cost = _DEAR * lacks + np.abs(ends - home.flat[cells])
+        cost = _DEAR * lacks + ends
         cost = np.where(leave.flat[cells] | (lacks > 0.9 * np.abs(error)), np.inf, cost)
         chosen = cost.argmin(0)[np.newaxis]
         found = off & np.isfinite(np.take_along_axis(cost, chosen, 0)[0])

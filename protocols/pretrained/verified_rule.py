@@ -56,6 +56,7 @@ class Verified(RuleMemory):
     rounds: dict[str, FloatArray] = field(default_factory=dict[str, FloatArray], repr=False)
 
     needs_samples = False
+    room = 1.0
 
     def __post_init__(self) -> None:
         self._staircase: PlanningStaircase | None = None
@@ -75,7 +76,7 @@ class Verified(RuleMemory):
 
     def needs(self) -> StepNeeds:
         """Return that its pulses must move cells, as far as they like: what they did is read."""
-        return StepNeeds(least=0.05, most=float("inf"), wrong_most=0.5)
+        return StepNeeds(least=0.05, most=float("inf"), span=self.span(), wrong_most=0.5)
 
     def span(self) -> float:
         """Return the largest difference of a pair's conductances that it writes [S]."""
@@ -135,7 +136,7 @@ class Verified(RuleMemory):
                 if not work.begin(name):
                     continue
                 if number:
-                    array.clock.wait(plan.settle)
+                    array.clock.wait(plan.wait(min(number, plan.corrections)))
                 seen = self._look(weights)
                 if number == total:
                     did = dict.fromkeys(_COUNTED, 0.0)

@@ -9,6 +9,7 @@ a RESET should be, is found out.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ TURNED = 0.75
 """Share of the changes of polarity a cell may make, after which it is one that plans do not suit."""
 AGAIN = 0.5
 """What a pulse without effect costs besides itself: the next one alike will often have none either."""
+NEWS = 1.02
+"""Growth of the pulses seen, since what they do was last put together, from which on it is put together anew."""
 ROUNDS = 40
 """Of value iteration, at most."""
 SHARE = 0.4
@@ -50,6 +53,10 @@ LEAST_LEFT = 0.1
 """Of a cell's own variance that stays: cells change."""
 WINDOWS_MOST = 48
 """Different windows that are planned for one by one; of a map with more, those that are nearest serve."""
+
+
+Law = tuple[FloatArray, FloatArray, BoolArray]
+"""Of one polarity: chance of no effect, landings given one, what is known."""
 
 
 class Transitions(ArrayState):
@@ -67,7 +74,8 @@ class Transitions(ArrayState):
         self._ramps = ramps
         self.landed = np.zeros((2, PLACES, KNOBS, LANDINGS), np.float32)
         self.stayed = np.zeros((2, PLACES, KNOBS), np.float32)
-        self._laws: dict[int, tuple[FloatArray, FloatArray, BoolArray]] = {}
+        self._laws: dict[int, Law] = {}
+        self._heard: dict[int, float] = {}
 
     def seen(self, sign: int) -> float:
         """Return how many pulses of a polarity have been seen."""
@@ -104,23 +112,24 @@ class Transitions(ArrayState):
         place, knob, landing = self.place(before), self.knob(sign, value), self.landing(after)
         np.add.at(self.landed[at], (place[moved], knob[moved], landing[moved]), 1.0)
         np.add.at(self.stayed[at], (place[~moved], knob[~moved]), 1.0)
-        self._laws.pop(sign, None)
+        if self.seen(sign) > NEWS * self._heard.get(sign, 0.0):
+            self._laws.pop(sign, None)
 
     def restore(self, arrays: Arrays) -> None:
         """Take up counts."""
         super().restore(arrays)
         self._laws.clear()
 
-    def law(self, sign: int) -> tuple[FloatArray, FloatArray, BoolArray]:
+    def law(self, sign: int) -> Law:
         """Return chance of no effect [places, knobs], landings given one [places, knobs, landings], what is known.
 
         A place that has seen few pulses at a knob value borrows from the other places.
         """
         if sign not in self._laws:
-            self._laws[sign] = self._smoothed(sign)
+            self._laws[sign], self._heard[sign] = self._smoothed(sign), self.seen(sign)
         return self._laws[sign]
 
-    def _smoothed(self, sign: int) -> tuple[FloatArray, FloatArray, BoolArray]:
+    def _smoothed(self, sign: int) -> Law:
         at = SIGNS.index(sign)
         alike = ALIKE * float(np.clip((FEW / max(self.seen(sign), 1.0)) ** NARROWS, 1.0, WIDEST))
         landed = gaussian_filter1d(self.landed[at].astype(np.float64), alike, axis=1, mode="constant")
@@ -172,10 +181,11 @@ class PlanningStaircase:
         self._shifts = {sign: CellShifts(shape) for sign in SIGNS}
         self._value = np.zeros(shape)
         self._windows = _Windows(goal)
+        self._of_laws: tuple[dict[int, Law], FloatArray, dict[int, FloatArray]] | None = None
 
     def aim(self, goal: Goal) -> None:
         """Turn to other windows, none above the highest so far; what was learnt of the cells stays."""
-        self._windows = _Windows(goal)
+        self._windows, self._of_laws = _Windows(goal), None
 
     def choose(self, state: VerifyState, cells: BoolArray) -> tuple[NDArray[np.int8], FloatArray]:
         """Return polarity and knob value of the next pulse of every cell in ``cells``."""
@@ -193,8 +203,8 @@ class PlanningStaircase:
         sign_of = towards(state)
         value = np.zeros(state.target.shape)
         place = self._transitions.place(state.g)
-        for low, high, mine in self._windows.of(cells):
-            ahead, costs = self._expected(laws, low, high)
+        for index, mine in self._windows.of(cells):
+            ahead, costs = self._ahead(laws, index)
             for sign in SIGNS:
                 at = np.nonzero(mine & (sign_of == sign))
                 if not len(at[0]):
@@ -224,31 +234,51 @@ class PlanningStaircase:
         least = self._value[at] + 0.25 * ramp.step * np.minimum(2.0 ** (state.stalls[at] - 1.0), 8.0)
         return inside & (~without[:, None] | (wanted >= least[:, None]))
 
+    def _ahead(self, laws: dict[int, Law], window: int) -> tuple[FloatArray, dict[int, FloatArray]]:
+        """Return what :meth:`_expected` does, of one window; of all windows anew where the laws are others."""
+        if self._of_laws is None or any(self._of_laws[0][sign] is not laws[sign] for sign in SIGNS):
+            self._of_laws = laws, *self._expected(laws, *self._windows.edges.T)
+        _, ahead, moved = self._of_laws
+        return ahead[:, window], {sign: moved[sign][..., window] for sign in SIGNS}
+
     def _expected(
-        self, laws: dict[int, tuple[FloatArray, FloatArray, BoolArray]], low: float, high: float
+        self, laws: dict[int, Law], low: FloatArray, high: FloatArray
     ) -> tuple[FloatArray, dict[int, FloatArray]]:
-        """Return pulses to be expected from each landing bin, and after pulses that moved a cell [places, knobs]."""
-        middles = self._transitions.middles
+        """Return pulses to be expected from each landing bin, and after pulses that moved a cell, of all windows.
+
+        ``low``, ``high`` [windows] are their ends; the shapes are [landings, windows] and [places, knobs, windows].
+        """
+        middles = self._transitions.middles[:, None]
         half = 0.5 * self._transitions.top / LANDINGS
-        inside = np.clip((np.minimum(high, middles + half) - np.maximum(low, middles - half)) / (2.0 * half), 0.0, 1.0)
-        if np.isinf(high):
-            inside[-1] = 1.0
-        place = self._transitions.place(middles)
-        below = middles < (0.5 * (low + high) if np.isfinite(high) else np.inf)
-        ahead = np.full(LANDINGS, 6.0)
-        moved: dict[int, FloatArray] = {}
+        covered = np.minimum(high, middles + half) - np.maximum(low, middles - half)
+        outside = 1.0 - np.clip(covered / (2.0 * half), 0.0, 1.0)
+        outside[-1, np.isinf(high)] = 0.0
+        place = self._transitions.place(middles[:, 0])
+        below = middles < np.where(np.isfinite(high), 0.5 * (low + np.minimum(high, 1.0)), np.inf)
+        ahead = np.full(outside.shape, 6.0)
+        moved = {sign: np.zeros((PLACES, KNOBS, len(low))) for sign in SIGNS}
+        open_ = np.arange(len(low))
         for _ in range(ROUNDS):
-            best = np.full(LANDINGS, 60.0)
+            best = np.full((LANDINGS, len(open_)), 60.0)
             for sign in SIGNS:
                 stays, landings, known = laws[sign]
-                moved[sign] = landings @ (ahead * (1.0 - inside))
-                chance = stays[place]
-                cost = 1.0 + chance * (ahead[:, None] + AGAIN) + (1.0 - chance) * moved[sign][place]
-                least = np.where(known[place], cost, np.inf).min(axis=1)
-                best = np.where(below == (sign > 0), np.minimum(best, least), best)
-            if np.abs(best - ahead).max() < 0.02:
+                then = (landings.reshape(-1, LANDINGS) @ (ahead * outside)[:, open_]).reshape(PLACES, KNOBS, -1)
+                moved[sign][..., open_] = then
+                # Per place there is a constant part, and one that grows with what is ahead from this very landing.
+                for at in range(PLACES):
+                    bins, used = place == at, known[at]
+                    if not (bins.any() and used.any()):
+                        continue
+                    chance = stays[at, used][:, None]
+                    cost = 1.0 + chance * AGAIN + (1.0 - chance) * then[at, used]
+                    least = (cost + chance * ahead[bins][:, None, open_]).min(axis=1)
+                    towards_it = below[np.ix_(bins, open_)] == (sign > 0)
+                    best[bins] = np.where(towards_it, np.minimum(best[bins], least), best[bins])
+            changed = np.abs(best - ahead[:, open_]).max(0) >= 0.02
+            ahead[:, open_[changed]] = best[:, changed]
+            open_ = open_[changed]
+            if not len(open_):
                 break
-            ahead = best
         return ahead, moved
 
     def begin(self, state: VerifyState, cells: BoolArray) -> FloatArray:
@@ -325,20 +355,19 @@ class PlanningStaircase:
 
 
 class _Windows:
-    """The windows of a goal, each with its cells."""
+    """The windows of a goal, each with its cells; ``edges`` [windows, 2] [S] are their ends."""
 
     def __init__(self, goal: Goal) -> None:
         known = np.isfinite(goal.target)
         edges = np.stack([np.where(known, goal.low, 0.0), np.where(known, goal.high, 0.0)], axis=-1)
-        self._edges, index = np.unique(edges.reshape(-1, 2), axis=0, return_inverse=True)
+        self.edges, index = np.unique(edges.reshape(-1, 2), axis=0, return_inverse=True)
         self._of = index.reshape(goal.target.shape)
-        if len(self._edges) > WINDOWS_MOST:
-            picked = np.unique(np.linspace(0, len(self._edges) - 1, WINDOWS_MOST).round().astype(np.int64))
-            nearest = np.abs(np.arange(len(self._edges))[:, None] - picked).argmin(axis=1)
-            self._edges, self._of = self._edges[picked], nearest[self._of]
+        if len(self.edges) > WINDOWS_MOST:
+            picked = np.unique(np.linspace(0, len(self.edges) - 1, WINDOWS_MOST).round().astype(np.int64))
+            nearest = np.abs(np.arange(len(self.edges))[:, None] - picked).argmin(axis=1)
+            self.edges, self._of = self.edges[picked], nearest[self._of]
 
-    def of(self, cells: BoolArray) -> Any:
-        """Yield low and high end [S] of every window that some of ``cells`` have, and which."""
+    def of(self, cells: BoolArray) -> Generator[tuple[int, BoolArray]]:
+        """Yield every window that some of ``cells`` have, and which."""
         for index in np.unique(self._of[cells]):
-            low, high = self._edges[index]
-            yield float(low), float(high), cells & (self._of == index)
+            yield int(index), cells & (self._of == index)

@@ -1,7 +1,7 @@
 """A trained state in two files that outlive the run: tensors as safetensors, and in JSON what they belong to.
 
 One digest binds the two: it is taken of the tensors and of everything the JSON says, and checked before anything is
-taken up.
+taken up. A save that ends anywhere, by a kill or a lost supply, leaves this checkpoint or the one before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...common.errors import RefusedError
 from ...common.files import ARRAYS_MAX, read_bytes, read_json
 from ..keeping.run import Run
-from ..keeping.storage import json_text, replace_file
+from ..keeping.storage import json_text, replace_file, writing
 from .convert import writer_of
 from .optimizer import ArrayOptimizer
 from .trainer import ArrayTrainer
@@ -25,6 +25,7 @@ from .trainer import ArrayTrainer
 FORMAT = 2
 """Format 1 had no digest and did not say its run: it is refused, for damage could not be noticed."""
 
+_NEXT = ".next.safetensors"
 _COMPARED = ("chip", "rule", "optimiser", "layers", "host")
 _NAMES = {"layers": "model", "host": "model on the host"}
 _OF_A_CHIP = frozenset({"chip", "layers"})
@@ -61,9 +62,12 @@ def save_checkpoint(path: Path, training: Training, *, chip: str, run: Run | Non
         "step": run.step_id if run is not None else "",
         "steps": own.steps,
     }
-    replace_file(path.with_suffix(".safetensors"), content)
+    # The JSON decides which tensors are meant: until it is there the old ones are in their place, the new beside them.
+    replace_file(path.with_suffix(_NEXT), content)
     sealed = {**told, "digest": _digest(told, content)}
     replace_file(path.with_suffix(".json"), (json_text(sealed, indent=2) + "\n").encode())
+    with writing(path):
+        path.with_suffix(_NEXT).replace(path.with_suffix(".safetensors"))
 
 
 def load_checkpoint(path: Path, training: Training, *, chip: str, run: Run | None = None, write: bool = False) -> None:
@@ -129,7 +133,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     from safetensors.numpy import load
 
     loaded: Any = read_json(path.with_suffix(".json"), "checkpoint")
-    content = read_bytes(path.with_suffix(".safetensors"), "checkpoint", most=ARRAYS_MAX)
     if not isinstance(loaded, dict):
         raise RefusedError(f"checkpoint {path}: {path.name}.json holds no record: it was changed, or is another file")
     said = cast("dict[str, Any]", loaded)
@@ -138,7 +141,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
             f"checkpoint {path} is of format {said.get('format')!r}, this xbarlab reads format {FORMAT}: earlier ones "
             "had no digest, so that damage could not be noticed; save it anew"
         )
-    noted = said.pop("digest", None)
+    noted, kept, left = said.pop("digest", None), path.with_suffix(".safetensors"), path.with_suffix(_NEXT)
+    content = read_bytes(left, "checkpoint", most=ARRAYS_MAX) if left.is_file() else b""
+    if noted != _digest(said, content):
+        content = read_bytes(kept, "checkpoint", most=ARRAYS_MAX)
     if noted != _digest(said, content):
         raise RefusedError(
             f"checkpoint {path} does not have the digest noted in it: one of its two files was changed or damaged, or "

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeVar, cast
 from weakref import WeakSet
@@ -23,6 +23,7 @@ from .layers.array_layers import layers_of
 from .layers.array_weights import ArrayWeights, Float32Array, InputScale, ReadBack
 from .layers.from_torch import Taken, put_in_place, take
 from .layers.weight_mapping import FloorPlan, LayerRequest, Pairs, good_lines, in_copies, plan_floor
+from .models_on_chip import note_model
 from .rules.answers import measure_answer, require_answer
 from .rules.update_rules import TwoPulse, UpdateRule
 
@@ -32,10 +33,11 @@ Lines = tuple[Sequence[int], Sequence[int]]
 T = TypeVar("T")
 Example = Tensor | tuple[Any, ...]
 
-# Ours: what of a rule's range the weights take at first, the rest is for them to grow into; below this a cell does not
+# Ours: what of a rule's range the weights take at first, where it does not say (``room``), the rest is for them to grow
+# into; below this a cell does not
 # conduct; the cells that are asked by one pulse whether they are formed; the share of bad cells a line may have; the
-# most copies that are tried.
-_ROOM, _CONDUCTS, _ASKED, _BAD_SHARE, _MOST_COPIES = 0.75, 1e-6, 8, 0.05, 8
+# most copies that are tried, and into how many pieces the height of a board is cut to find room for them.
+_ROOM, _CONDUCTS, _ASKED, _BAD_SHARE, _MOST_COPIES, _MOST_PIECES = 0.75, 1e-6, 8, 0.05, 8, 6
 
 
 HALF_WRITTEN = (
@@ -144,14 +146,17 @@ def convert(
     floor = _floor(array.spec, wanted, pairs, copies, layers or {}, good_lines, rule)
     answer = (measure_answer if measure else require_answer)(array, rule, floor.used)
     span = float(cast("Any", getattr(writer or rule, "span", lambda: np.inf))())
+    room = float(cast("Any", getattr(writer or rule, "room", _ROOM)))
+    scales = {n: _scale(matrix, siemens, room * span, scale) for n, matrix in wanted.items()}
     weights = ArrayWeights(
-        array, floor, siemens=_of_all(floor, {n: _scale(matrix, siemens, span, scale) for n, matrix in wanted.items()}),
+        array, floor, siemens=_of_all(floor, scales),
         read_back=read_back, largest_sum=_of_all(floor, {n: _largest_sum(matrix) for n, matrix in wanted.items()}),
     )  # fmt: skip
-    made = {one.module: one.build(weights) for one in found}
+    made, over = {one.module: one.build(weights) for one in found}, ""
     if writer is not None:
         _refuse_unformed(weights, writer)
         _take_over(weights)
+        over = note_model(array, floor)
         writer.program(weights, wanted)
     rule.attach(weights)
     if program is None:
@@ -171,7 +176,7 @@ def convert(
     done = {"write": "written and read back", "read": "read, not written", None: "neither written nor read"}[program]
     cells = f"{floor.weights} weights on {floor.cells} cells, {done}:"
     told = placed(weights, wanted, of, span, written=writer is not None)
-    report = ConversionReport(told, on_host(whole, made.values()), floor, cells, answer)
+    report = ConversionReport(told, on_host(whole, made.values()), floor, cells, answer, over)
     return Converted(whole, weights, rule, report)
 
 
@@ -210,18 +215,60 @@ def _floor(
         rows, cols = healthy
     place = partial(plan_floor, spec.rows, spec.cols, good_rows=rows, good_cols=cols, parts=spec.parts)
     height = max((part.nrows for part in spec.parts), default=spec.rows) if rows is None else len(rows)
-    for number in range(_MOST_COPIES, 1, -1) if copies == "fit" else [copies]:
-        with suppress(RefusedError) if copies == "fit" else nullcontext():
-            return place([in_copies(one, number, height) for one in requests])
+    if copies != "fit":
+        return place([in_copies(one, copies, height) for one in requests])
+    room = spec.rows * spec.cols if rows is None or cols is None else len(rows) * len(cols)
+    cells = sum(2 * one.inputs * one.outputs * one.copies_down * one.copies_across for one in requests)
+    for number in range(min(_MOST_COPIES, room // cells), 1, -1):
+        found = _in_pieces(place, requests, number, height)
+        if found is not None:
+            return found
     return place(requests)
 
 
-def _scale(matrix: Float32Array, siemens: float, span: float, how: str | None) -> FloatArray:
-    """Return the conductance of a weight of 1 that leaves the weights room within ``span`` [S]."""
+def _in_pieces(
+    place: Callable[[Sequence[LayerRequest]], FloorPlan], requests: Sequence[LayerRequest], copies: int, height: int
+) -> FloorPlan | None:
+    """Find room for so many copies by cutting layers into pieces, which fill what is left; None where there is none.
+
+    First all are cut alike, then one after the other as little as still finds room: a piece is a product more.
+    """
+    best: FloorPlan | None = None
+    ways = [[parts] * len(requests) for parts in range(1, _MOST_PIECES + 1)]
+    chosen = ways[0]
+
+    def attempt(way: Sequence[int]) -> None:
+        nonlocal best, chosen
+        tall = [-(-height // parts) for parts in way]
+        cut = [
+            replace(one, rows_max=one.rows_max or (most if parts > 1 else None))
+            for one, most, parts in zip(requests, tall, way, strict=True)
+        ]
+        with suppress(RefusedError):
+            plan = place([in_copies(one, copies, most) for one, most in zip(cut, tall, strict=True)])
+            if best is None or _products(plan) < _products(best):
+                best, chosen = plan, list(way)
+
+    for way in ways:
+        attempt(way)
+    if best is not None:
+        for at in range(len(requests)):
+            for parts in range(1, _MOST_PIECES + 1):
+                attempt([*chosen[:at], parts, *chosen[at + 1 :]])
+    return best
+
+
+def _products(plan: FloorPlan) -> int:
+    """Return how many products one pass through all layers takes."""
+    return sum(len(plan.passes(one.name)) for one in plan.requests)
+
+
+def _scale(matrix: Float32Array, siemens: float, most: float, how: str | None) -> FloatArray:
+    """Return the conductance of a weight of 1 that keeps the weights within ``most`` [S]."""
     if how is None:
         return np.asarray(siemens)
     largest = np.abs(matrix).max(0 if how == "column" else None)
-    return np.minimum(siemens, _ROOM * span / np.maximum(largest, 1e-30)).astype(np.float64)
+    return np.minimum(siemens, most / np.maximum(largest, 1e-30)).astype(np.float64)
 
 
 def _of_all(floor: FloorPlan, values: Mapping[str, T]) -> dict[str, T]:

@@ -65,6 +65,7 @@ class ConversionReport:
     floor : which cells are which weight
     written : what was done to the cells, in words
     answer : how the chip answers the rule's pulses, or what it would take to know
+    over : what stood on these cells before, as far as the chip's account knows
     """
 
     layers: tuple[OnArray, ...]
@@ -72,6 +73,7 @@ class ConversionReport:
     floor: FloorPlan
     written: str
     answer: str = ""
+    over: str = ""
 
     @property
     def clipped(self) -> int:
@@ -129,7 +131,7 @@ class ConversionReport:
         host = ", ".join(
             f"{o.name} ({o.kind}{f', {o.parameters} parameters' if o.parameters else ''})" for o in self.host
         )
-        told = [self.answer] if self.answer else []
+        told = [said for said in (self.over, self.answer) if said]
         return "\n".join([*lines, f"on the host: {host or 'nothing'}", *told, str(self.floor)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ...common.errors import RefusedError
 from ...instruments.abilities import MultipliesReversed
 from ...instruments.capabilities import FloatArray
-from .convert import Converted
+from .convert import Converted, writer_of
 from .layers.array_layers import ArrayLayer, array_layers
 from .layers.array_weights import REVERSE_OTHERWISE, ArrayWeights
 from .optimizer import ArrayOptimizer, TrainingError
@@ -42,6 +42,7 @@ class ArrayTrainer:
     seed : of the start and of the order of the data
     read_average : conversions per cell of a read-back
     reverse : errors go back by products of the array in reverse, instead of by the conductances last read
+    first : a network of torch's own layers, in the order of those on the array: its weights are written at the start
 
     Attributes
     ----------
@@ -60,6 +61,7 @@ class ArrayTrainer:
         seed: int = 0,
         read_average: int = 1,
         reverse: bool = False,
+        first: nn.Module | None = None,
     ) -> None:
         self.layers: list[ArrayLayer] = array_layers(model)
         if not self.layers:
@@ -72,6 +74,9 @@ class ArrayTrainer:
             self.weights.array.spec.require(MultipliesReversed, otherwise=REVERSE_OTHERWISE)
         for layer in self.layers:
             layer.reverse = reverse
+        self.first = None if first is None else _matrices(first, self.layers)
+        if self.first is not None:
+            self._writer = writer_of(self.rule, self.weights.array.spec)
 
     @property
     def steps(self) -> int:
@@ -97,6 +102,8 @@ class ArrayTrainer:
         """
         (measure_answer if measure else require_answer)(self.weights.array, self.rule, self.weights.used)
         self.optimiser.start(self.seed)
+        if self.first is not None:
+            self.optimiser.write(self._writer, self.first)
 
     def step(self, x: Tensor, y: Tensor, *, unless: float = -np.inf) -> float:
         """Make one update from one batch; return its loss before the update.
@@ -161,3 +168,23 @@ class ArrayTrainer:
     def look_again(self) -> None:
         """Read the weights from the chip as they are now; what they were before is not compared with them."""
         self.optimiser.look_again()
+
+
+def _matrices(first: nn.Module, layers: Sequence[ArrayLayer]) -> dict[str, FloatArray]:
+    """Return weights [inputs, outputs], a bias as the last input, of a network's ``nn.Linear`` for each layer."""
+    linear = [one for one in first.modules() if isinstance(one, nn.Linear)]
+    found = [
+        torch.cat(
+            [value.detach().reshape(-1, one.out_features) for value in (one.weight.T, *list(one.parameters())[1:])]
+        )
+        .double()
+        .numpy()
+        for one in linear
+    ]
+    if [one.shape for one in found] != [tuple(layer.weight.shape) for layer in layers]:
+        raise RefusedError(
+            f"a network with {len(found)} linear layers of {[one.shape for one in found]} is no start for "
+            f"{', '.join(f'{layer.layer} {tuple(layer.weight.shape)}' for layer in layers)}: give one of nn.Linear, "
+            "in the order of the layers on the array"
+        )
+    return {layer.layer: one for layer, one in zip(layers, found, strict=True)}

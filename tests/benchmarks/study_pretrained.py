@@ -5,8 +5,9 @@
 For every seed a chip is formed and mapped, its error of writing measured (``measure_noise``), and each network trained
 on the host twice, without and with that error. ``blind`` is ``convert`` with the two-pulse rule and the gates of the
 runbooks; ``programmed`` is ``program``, of the network trained without and with the error, 25 s after it; ``tuned``
-goes on with ``ArrayOptimizer``. Accuracies are of the same test examples, multiplied on the array. One line of JSON per
-case goes to ``--resume``, and what is there is not run again.
+goes on with ``ArrayOptimizer`` as long as examples of the training set say that it helps. Accuracies are of the same
+test examples, multiplied on the array. One line of JSON per case goes to ``--resume``, and what is there is not run
+again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
 from xbarlab.protocols.pretrained.chip_noise import ChipNoise
 from xbarlab.protocols.pretrained.host_training import train_on_host
 from xbarlab.protocols.pretrained.inference_plan import InferencePlan
-from xbarlab.protocols.pretrained.program import lines_for
+from xbarlab.protocols.pretrained.program import Programmed, lines_for
 from xbarlab.protocols.pretrained.program_plan import ProgramPlan
 from xbarlab.protocols.training.rules.update_rules import TwoPulse
 from xbarlab.protocols.training.steps.classification import accuracy
@@ -47,7 +48,7 @@ EPOCHS = {"mlp": 4, "cnn": 4, "lstm": 40}
 FORMING: dict[str, Any] = {
     "cells": "all", "start_volts": 1.5, "stop_volts": 3.3, "step_volts": 0.05, "gate": 1.3, "width": 10e-6
 }  # fmt: skip
-TEST, TUNING, TUNING_BATCH, TUNING_RATE = 2000, 10, 500, 5e-4
+TEST, TUNING, TUNING_BATCH, TUNING_RATE, HELD_OUT = 2000, 10, 500, 5e-4, 1000
 COLUMNS = ("float", "blind", "programmed", "float_aware", "programmed_aware", "tuned")
 
 
@@ -68,9 +69,42 @@ def trained(network: str, seed: int, data: LabelledData, noise: ChipNoise | None
     """Return a network trained on the host."""
     model = float_model(network, seed)
     train_on_host(
-        model, data.train, epochs=EPOCHS[network], batch=50, rate=0.01, seed=seed, noise=noise
+        model, data.train, epochs=EPOCHS[network], batch=50, rate=0.01, seed=seed, noise=noise,
+        bound=None if noise is None else 2.0,
     )  # fmt: skip
     return model
+
+
+def tune(done: Programmed, x: list[torch.Tensor], label: torch.Tensor, seed: int) -> int:
+    """Tune in situ until examples that no update saw are recognised worse; then write what was best; return updates.
+
+    Those examples are of the training set.
+    """
+    rule: Any = done.rule
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(label)))
+    held, rest = order[:HELD_OUT], order[HELD_OUT:]
+
+    def loss(index: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(done.model(*(one[index] for one in x)), label[index])
+
+    def held_loss() -> float:
+        with torch.no_grad():
+            return float(loss(held))
+
+    optimiser = ArrayOptimizer(torch.optim.Adam(done.model.parameters(), lr=TUNING_RATE), done, read_average=8)
+    best, wanted, taken = held_loss(), dict(rule.wanted), 0
+    for number, index in enumerate(rest[: TUNING * TUNING_BATCH].split(TUNING_BATCH), 1):
+        optimiser.zero_grad()
+        loss(index).backward()  # pyright: ignore[reportUnknownMemberType]
+        optimiser.step()
+        now = held_loss()
+        if now > best:
+            rule.wanted = wanted
+            rule.finish(done.weights)
+            optimiser.look_again()
+            break
+        best, wanted, taken = now, {name: value.copy() for name, value in rule.wanted.items()}, number
+    return taken
 
 
 def measure(network: str, seed: int) -> dict[str, Any]:
@@ -104,14 +138,8 @@ def measure(network: str, seed: int) -> dict[str, Any]:
         got["copies"], got["error_aware"] = list(done.programming.copies), done.programming.weight_error
         array.clock.wait(25.0)
         got["programmed_aware"] = accuracy(done.model, test)
-        optimiser = ArrayOptimizer(torch.optim.Adam(done.model.parameters(), lr=TUNING_RATE), done, read_average=8)
         before = array.cost
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(label)))
-        for index in order[: TUNING * TUNING_BATCH].split(TUNING_BATCH):
-            optimiser.zero_grad()
-            scores = done.model(*(one[index] for one in x))
-            functional.cross_entropy(scores, label[index]).backward()  # pyright: ignore[reportUnknownMemberType]
-            optimiser.step()
+        got["tuning_steps"] = tune(done, x, label, seed)
         got["tuning_pulses"] = (array.cost - before).pulses
         got["tuned"] = accuracy(done.model, test)
     return {**got, "seconds": time.perf_counter() - began}

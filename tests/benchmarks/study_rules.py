@@ -5,8 +5,9 @@
 The task is the convolutional LSTM of the runbook (six orders of three digits, chance one in six), 150 updates of eight
 examples each. Every rule's pulses are measured first by the step ``pulse_answer``; those the chip is then known not to
 suit are refused before the first training pulse, and the sentence is printed. One line of JSON per case goes to
-``--resume``, and what is there is not run again. A case takes 10 to 60 s of one core; after ``--minutes`` no new one is
-begun, and the table has what there is.
+``--resume``, and what is there is not run again: begin another file when the rules have changed. Baseline is the float
+twin of the same optimiser: RMSprop, for rules by outer products plain SGD. A case takes 10 to 60 s of one core; after
+``--minutes`` no new one is begun, and the table has what there is.
 """
 
 from __future__ import annotations
@@ -36,13 +37,19 @@ from xbarlab.protocols.training.steps.train_convlstm_sequence import ConvLstmPla
 
 FORMING: dict[str, dict[str, Any]] = {
     "mock_ta_hfo2": {"start_volts": 1.5, "stop_volts": 3.3, "step_volts": 0.05, "gate": 1.3, "width": 10e-6},
+    "mock_hfo2": {"stop_volts": 4.3, "gate": 2.0, "set_volts": 3.0, "set_gate": 2.0, "reset_volts": 2.4},
 }
 """Stations whose cells must be formed; the abstract devices are as they are."""
 GATES: dict[str, dict[str, Any]] = {
     "mock_ta_hfo2": {"slope": 80e-6, "gate_low": 1.6, "gate_start": 2.4, "gate_high": 3.2, "share": 0.5, "least": 3e-3},
     "mock_gate_voltage": {"slope": 98e-6, "gate_low": 0.7, "gate_start": 1.0, "gate_high": 1.6, "start_spread": 0.1},
+    "mock_hfo2": {
+        "slope": 300e-6, "gate_low": 1.5, "gate_start": 1.8, "gate_high": 2.15, "reset_volts": 2.0, "share": 0.5,
+        "least": 1e-3,
+    },
     "mock_soft_bounds": {},
-}
+}  # fmt: skip
+"""Two-pulse settings; those of mock_hfo2 from SETs of 2.5 V on 32 cells: 16, 141 and 260 µS at 1.4, 1.8 and 2.2 V."""
 START: dict[str, dict[str, Any]] = {"mock_soft_bounds": {"start_pulses": 150}}
 """150 pulses either way are what starts weights as far apart as torch does: ±0.2 to ±0.3."""
 RATES = {"two_pulse": 0.005, "manhattan": 0.005, "mixed_precision": 0.01, "row_parallel": 0.01}
@@ -60,7 +67,8 @@ def plan_for(station: str, rule: str) -> ConvLstmPlan:
         chosen.pop("share", None)
     if rule in OUTER:
         chosen["outer_rate"] = OUTER[rule]
-    return ConvLstmPlan(**{**chosen, "rate": RATES.get(rule, 0.01), "healthy_lines": True, "bad_share": 0.05})
+    chosen |= {"rate": RATES.get(rule, 0.01), "healthy_lines": True, "bad_share": 0.05}
+    return ConvLstmPlan(**chosen)
 
 
 def measure(station: str, rule: str, seed: int) -> dict[str, Any]:
@@ -110,8 +118,9 @@ def main() -> None:
     arguments = parser.parse_args()
     began = time.monotonic()
     done: dict[tuple[str, str, int], dict[str, Any]] = {}
-    if arguments.resume is not None and arguments.resume.is_file():
-        for line in arguments.resume.read_text(encoding="utf-8").splitlines():
+    resume: Path | None = arguments.resume
+    if resume is not None and resume.is_file():
+        for line in resume.read_text(encoding="utf-8").splitlines():
             one = json.loads(line)
             done[one["station"], one["rule"], one["seed"]] = one
     cases = [(s, r, n) for n in range(1, arguments.seeds + 1) for s in arguments.stations for r in arguments.rules]
@@ -123,8 +132,8 @@ def main() -> None:
                 continue
             station, rule, seed = case
             done[case] = {"station": station, "rule": rule, "seed": seed, **measure(station, rule, seed)}
-            if arguments.resume is not None:
-                with arguments.resume.open("a", encoding="utf-8") as file:
+            if resume is not None:
+                with resume.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(done[case]) + "\n")
     print("| station | rule | accuracy: median (range) | float twin | pulses | transactions |")
     print("|---|---|---|---|---|---|")

@@ -2,15 +2,17 @@
 
     python tests/benchmarks/study_runbook.py characterise_1t1r --seeds 20 --resume runs/characterise_1t1r.jsonl
     python tests/benchmarks/study_runbook.py characterise_tio2 --preset quick --seeds 20 --show levels_200ns
+    python tests/benchmarks/study_runbook.py characterise_1t1r --only form compare --seeds 5 --show pulses_per_cell_3bit
     python tests/benchmarks/study_runbook.py train_lstm_simulator --seeds-from 101 --minutes 30 --resume kept.jsonl
 
 Chips are seeds N, N + 1, … (``--seeds-from``), each a run of its own; figures and reports are left out, as they are
 most of the time of a small run. One line of JSON per chip goes to ``--resume``, and what is there, of the same plans at
 the same station, is not run again. ``--until STEP`` leaves out the steps after one: what was measured up to it is the
-same then, and expectations of later steps are not listed. ``--minutes`` begins no further chip after so long. It says
-first how many chips are ahead, and how long they take where that is known. Printed are, for every expectation (or
-metric of ``--show``), how many chips hold it, with the 95 % interval of that share, and median and range of the value;
-and which chips missed it. Ends with 0 when every expectation holds on 19 of 20 chips, otherwise with 1.
+same then, and expectations of later steps are not listed. ``--only form levels`` runs these two on a fresh chip.
+``--minutes`` begins no further chip after so long. It says first how many chips are ahead, and how long they take
+where that is known. Printed are, for every expectation (or metric of ``--show``), how many chips hold it, with the 95 %
+interval of that share, and median and range of the value; and which chips missed it. Ends with 0 when every expectation
+holds on 19 of 20 chips, otherwise with 1.
 """
 
 from __future__ import annotations
@@ -41,14 +43,16 @@ from xbarlab.runbooks.runner.schema import Runbook, load_runbook
 WANTED = 0.95  # share of the chips that an expectation must hold on
 
 
-def cut(book: Runbook, until: str) -> Runbook:
-    """Return a runbook that ends with the step ``until``, with the expectations that its steps can meet."""
-    if not until:
+def cut(book: Runbook, until: str, only: Sequence[str] = ()) -> Runbook:
+    """Return a runbook that ends with the step ``until``, or has ``only`` these, and expectations they can meet."""
+    if not until and not only:
         return book
     ids = [step.id for step in book.steps]
-    if until not in ids:
-        raise RefusedError(unknown("step id", until, ids))
-    steps = book.steps[: ids.index(until) + 1]
+    for name in (*only, *([until] if until else [])):
+        if name not in ids:
+            raise RefusedError(unknown("step id", name, ids))
+    steps = book.steps[: ids.index(until) + 1] if until else book.steps
+    steps = tuple(step for step in steps if not only or step.id in only)
     known = frozenset[str]().union(*(metrics_of(step) or () for step in steps))
     kept = tuple(one for one in book.expect if one.key in known or one.key.partition(".")[0] in {s.id for s in steps})
     return replace(book, steps=steps, expect=kept)
@@ -133,13 +137,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--station", default=None, help="the runbook's own by default")
     parser.add_argument("--set", action="append", default=[], metavar="id.key=value", dest="changes")
     parser.add_argument("--until", default="", metavar="STEP", help="leave out the steps after this one")
+    parser.add_argument("--only", nargs="+", default=[], metavar="STEP", help="run these steps and no other")
     parser.add_argument("--seeds", type=int, default=20, help="chips")
     parser.add_argument("--seeds-from", type=int, default=1, metavar="N", help="seed of the first chip")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further chip after these")
     parser.add_argument("--show", nargs="+", default=[], metavar="KEY", help="metrics to list besides")
     parser.add_argument("--resume", type=Path, default=None, help="JSON lines that are kept, and gone on from")
     told = parser.parse_args(argv)
-    book = cut(load_runbook(told.runbook, preset=told.preset, overrides=told.changes), told.until)
+    book = cut(load_runbook(told.runbook, preset=told.preset, overrides=told.changes), told.until, told.only)
     asked = {"runbook": book.name, "station": book.station_file(told.station).name, "plans": digest_of(book)}
     done = lines_kept(told.resume, asked)
     seeds = range(told.seeds_from, told.seeds_from + told.seeds)
@@ -164,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     chips = [done[seed] for seed in ran]
     cpu = [chip["cpu_seconds"] for chip in chips]
-    ends = f", up to {told.until}" if told.until else ""
+    ends = f", up to {told.until}" if told.until else f", only {', '.join(told.only)}" if told.only else ""
     print(f"{told.runbook}, preset {told.preset or 'none'}{ends}, seeds {ran[0]} to {ran[-1]}")
     print(f"{np.median(cpu):.0f} s of CPU a chip ({min(cpu):.0f} … {max(cpu):.0f})")
     print(table(book.expect, told.show, chips))

@@ -25,7 +25,7 @@ BY_DEFAULT = "train_lstm_simulator"
     "name", [name if name == BY_DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in list_runbooks()]
 )
 def test_what_was_measured_stays_whatever_comes_after_it(name: str, tmp_path: Path) -> None:
-    if name.startswith("train_"):
+    if name.startswith(("train_", "infer_")):
         pytest.importorskip("torch")
     out, book = tmp_path / "out", load_runbook(name, preset="quick")
     steps = [step.id for step in book.steps]

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
 
-EPOCHS, PER_EPOCH, EVERY = 6, 9, 4
+EPOCHS, PER_EPOCH, EVERY, CHIPS = 6, 9, 4, 8
 LOOP = f"""
 import json, sys
 from pathlib import Path
@@ -49,7 +49,8 @@ def weights():
     return [float(value) for layer in (0, 3) for value in model[layer].weight.detach().ravel()]
 
 
-with open_bench(station) as bench:
+def run(bench):
+    global model
     torch.manual_seed(99 if goes_on else 0)
     model = nn.Sequential(nn.Linear(4, 12), nn.LayerNorm(12), nn.Tanh(), nn.Linear(12, 3))
     rule = TwoPulse(share=0.5, refresh=False, feedback=True, rounds=2)
@@ -72,7 +73,15 @@ with open_bench(station) as bench:
         if optimiser.steps % {EVERY} == 0:
             save_checkpoint(folder / "kept", optimiser, chip="gate")
         told(step=optimiser.steps, lr=optimiser.param_groups[0]["lr"], weights=weights(), norm=model[1].weight.tolist())
-    told(ended=accuracy(model, X, Y))
+    told(ended=accuracy(model, X, Y), loss=float(cross_entropy(model, X, Y).detach()))
+
+
+if station.suffix:
+    with open_bench(station) as bench:
+        run(bench)
+for chip in [] if station.suffix else range(101, {101 + CHIPS}):
+    with open_bench(station.name, seed=chip) as bench:
+        run(bench)
 """
 
 
@@ -93,11 +102,23 @@ def loop(folder: Path, station: Path, mode: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def uncut(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, float]]:
+    """Return where the loop ends that nobody kills, on chips of other seeds."""
+    folder = tmp_path_factory.mktemp("uncut")
+    out, _ = loop(folder, Path("mock_gate_voltage"), "begin").communicate(timeout=500.0)
+    found = [line for line in lines(folder) if "ended" in line]
+    assert len(found) == CHIPS, out
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_killed_loop_goes_on_with_learning_rate_weights_and_accuracy(tmp_path: Path, seed: int) -> None:
+def test_a_killed_loop_goes_on_with_learning_rate_weights_and_accuracy(
+    tmp_path: Path, seed: int, uncut: list[dict[str, float]]
+) -> None:
     rng = random.Random(seed)
-    ended: dict[str, float] = {}
+    ended: dict[str, dict[str, float]] = {}
     for name in ("whole", "killed"):
         folder = tmp_path / name
         folder.mkdir()
@@ -122,13 +143,17 @@ def test_a_killed_loop_goes_on_with_learning_rate_weights_and_accuracy(tmp_path:
             out, _ = going.communicate(timeout=500.0)
             assert going.returncode == 0, out
         found = lines(folder)
-        ended[name] = found[-1]["ended"]
+        ended[name] = found[-1]
         if name == "killed":
             goes_on_as_it_was(before, found[len(before)])
             steps = [line["step"] for line in found[len(before) + 1 : -1]]
             assert steps == list(range(found[len(before)]["resumed"] + 1, EPOCHS * PER_EPOCH + 1))
-    assert ended["whole"] > 0.85
-    assert ended["killed"] > ended["whole"] - 0.1
+    # A loop that nobody kills ends elsewhere on every chip: accuracy is 1 on all of them, the loss scatters by a third.
+    losses = np.log([one["loss"] for one in uncut])
+    worst = float(np.exp(losses.mean() + 4.0 * losses.std(ddof=1)))
+    for name, one in ended.items():
+        assert one["loss"] < worst, (name, ended, uncut)
+        assert one["ended"] >= min(other["ended"] for other in uncut) - 0.03, (name, ended, uncut)
 
 
 def goes_on_as_it_was(before: list[dict[str, Any]], resumed: dict[str, Any]) -> None:

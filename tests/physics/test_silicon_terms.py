@@ -65,6 +65,27 @@ def test_noise_of_the_set_belongs_to_the_transition_from_hrs(make_chip):
     assert from_lrs < 0.02
 
 
+def test_sets_fall_short_the_less_the_better_a_cell_conducts(make_chip):
+    """What every SET falls short by, in ln Gc: alike at two gates without the bend, less at the higher one with it."""
+
+    def falls_short(bend):
+        tail = {"cycle_noise__ptail": 1.0, "cycle_noise__ttail": 0.3, "cycle_noise__Gh": 1e-3}
+        short = []
+        for gate in (2.0, 2.6):
+            ends = []
+            for changes in ({}, {**tail, "cycle_noise__tail_bend": bend}):
+                chip = make_chip("hfo2_1t1r", 2 * CELLS, **{**STILL, **changes}).formed_at(10e-6)
+                chip.pulse(2.0, gate, 200e-9)
+                ends.append(chip.model.state()["y"])
+            short.append(float((ends[0] - ends[1]).mean()))
+        return short
+
+    low, high = falls_short(0.0)
+    assert low == pytest.approx(high, rel=0.05)
+    low, high = falls_short(1.0)
+    assert high < 0.5 * low
+
+
 def test_a_reset_draws_the_barrier_of_the_next_set_anew(make_chip):
     """One attempt keeps its barrier; of two with a RESET between them little is left in common."""
     changes = {**STILL, "cycle_noise__sigB": 0.2, "cycle_noise__rho": 0.05}
@@ -133,6 +154,22 @@ def test_a_shallow_barrier_lets_one_pulse_go_deep_and_deep_lrs_reset_late(make_c
         assert half < most
         if changes is shallow:
             assert half > 1.4
+
+
+def test_a_source_of_voltage_resets_gradually_and_a_source_of_current_runs_away(make_chip):
+    """Largest fall of the median ln G by one of the measured pulses, the gate rising by 50 mV: 0.41 measured."""
+    still = {name: 0.0 for name in STILL if name not in FIRST_FIT}
+
+    def steepest(**changes):
+        chip = make_chip("hfo2_1t1r_cycled", 64, **still | changes).formed_at(166e-6)
+        middle = []
+        for gate in np.arange(2.0, 3.5, 0.05):
+            chip.pulse(-2.8, gate, 200e-9)
+            middle.append(np.log(np.median(chip.read())))
+        return float(-np.diff(middle).min())
+
+    assert steepest() < 0.7
+    assert steepest(transistor__n=0.5, reset__UR=0.12) > 1.2
 
 
 def test_forming_has_a_low_tail(make_chip):

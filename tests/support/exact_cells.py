@@ -51,11 +51,16 @@ class ExactChip:
 
 @contextmanager
 def exact_chip(
-    folder: Path, *, size: tuple[int, int] = (128, 64), name: str = "board", **converters: Any
+    folder: Path,
+    *,
+    size: tuple[int, int] = (128, 64),
+    name: str = "board",
+    board: Mapping[str, Any] | None = None,
+    **converters: Any,
 ) -> Generator[ExactChip]:
     """Open a bench without noise of chip or converters."""
     station = write_bench(
-        folder, "gate_voltage_1t1r", size=size, converters={**NO_NOISE, **converters}, instrument=name
+        folder, "gate_voltage_1t1r", size=size, converters={**NO_NOISE, **converters}, instrument=name, board=board
     )
     with open_bench(station) as bench:
         yield ExactChip(bench.array, folder / "ideal.bench.yaml")

@@ -207,7 +207,7 @@ class FakeBoard(MemoryResource):
         fixed = {
             "*IDN?": "LAB,ARRAY-BOARD,0007,1.2", "SENS:RANG?": "AUTO", "SENS:VMM:RANG?": "0.01", "*OPC?": "1",
             "SYST:WATC?": "10", "PULS:LAST?": self.last, "SIM:CLOC?": "0", "SENS:AVER?": "1", "OUTP?": "0",
-            "*ESR?": "0",
+            "*ESR?": "0", "CHIP:BIRT?": '"F-1"',
             "SOUR:READ:VOLT?": "0.2", "SOUR:READ:GATE?": "5", "SOUR:VMM:GATE?": "5", "DIAG:OPEN?": "2e7",
             "DIAG:OFFS?": "1e-10", "DIAG:REF?": "10010,10000",
         }  # fmt: skip

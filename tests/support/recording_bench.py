@@ -155,6 +155,7 @@ class RecordingBoard(fake.FakeBoard):
         header = header.upper()
         known = {
             "*ESR?": b"0",
+            "CHIP:BIRT?": b'""',
             "FETC:SWE?": fake.block(bytes(9 * self.points)),
             "FETC:PROG?": fake.block(bytes(7 * self.points)),
         }
@@ -208,6 +209,11 @@ class RecordingBoard(fake.FakeBoard):
             slots, width, up, up_gate, down, down_gate = arguments
             judge.pulses([up, -down], width, slots, can["width"].get("edge"))
             judge.inside("gate", [up_gate, down_gate], 0.0, most.gate_max)
+            if name.endswith("TIL"):
+                tiles = len(payload) // 12  # four short numbers that say where, and how many products
+                row0, rows, col0, cols = np.frombuffer(payload, "<u2", 4 * tiles).reshape(4, -1).astype(int)
+                judge.inside("rows of a tile", [*row0, *(row0 + rows)], 0, can["rows"])
+                judge.inside("columns of a tile", [*col0, *(col0 + cols)], 0, can["cols"])
         elif name == "PROG:VER":
             self.points = int(arguments[1] * arguments[3])
             _, most_pulses, width, up, start, stop, _, down, lowest, _, gate = arguments[4:]

@@ -80,11 +80,32 @@ SMALL: dict[str, dict[str, Any]] = {
         **{f"{step}.programmings": 2 for step in ("sigmoid", "tanh", "softsign", "own")},
         "digits.train_examples": 50, "digits.test_examples": 40, "digits.epochs": 1, "digits.final_rounds": 1,
     },
+    "train_mblstm": {
+        f"{step}.{key}": value
+        for step in ("iris", "digits", "digits_clipped", "digits_smooth", "digits_copies", "vowels")
+        for key, value in (("train_examples", 60), ("test_examples", 40), ("epochs", 1), ("draws", 2), ("hidden", 4))
+    },
+    "train_fast_weights": {
+        f"{arm}_{task}.{key}": value
+        for arm in ("lstm", "rnn", "fast")
+        for task in ("2", "4", "8", "mart")
+        for key, value in (("sequences", 100), ("tested", 60))
+    },
+    "train_fast_weights_scratch": {
+        "scratch.sequences": 100, "scratch.tested": 60, "scratch.epochs": 1, "scratch.evaluations": 1,
+        "scratch.scratch": 2,
+    },
     "train_equalizer": {
         f"{step}.{key}": value
         for step in ("nrz", "nrz_fast", "pam4", "pam4_fast")
         for key, value in (("train_examples", 128), ("epochs", 1), ("streams", 20), ("copies", 1),
                            ("stream_symbols", 50), ("sweep", []))
+    },
+    "infer_after_a_day": {
+        f"{step}.{key}": value
+        for step in ("cnn", "lstm")
+        for key, value in (("train_examples", 100), ("test_examples", 40), ("epochs", 1), ("copies", 1),
+                           ("program.corrections", 1), ("program.iterations_max", 10), ("program.look_average", 1))
     },
     "train_convlstm_sequence": {
         "convlstm.train_examples": 300, "convlstm.test_examples": 60,

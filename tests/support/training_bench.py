@@ -33,8 +33,12 @@ def write_bench(
     segment_ohms: float = 0.0,
     converters: Mapping[str, Any] | None = None,
     instrument: str = "board",
+    board: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write profile, bench, chip and station files of a small ideal chip into ``folder``; return the station's."""
+    """Write profile, bench, chip and station files of a small ideal chip into ``folder``; return the station's.
+
+    ``board`` is what its entry in the bench file has besides.
+    """
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     content = yaml.load((PROFILES / f"{profile}.yaml").read_text(encoding="utf-8"))
@@ -45,20 +49,21 @@ def write_bench(
         content["geometry"][name]["value"] = value
     for name in ("row_segment", "col_segment"):
         content["wiring"][name]["value"] = segment_ohms
-    board: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "kind": "array_board",
         "address": "TCPIP0::127.0.0.1::5025::SOCKET",
         "serial": "MOCK-0009",
+        **(board or {}),
     }
     if converters is not None:
-        board["converters"] = dict(converters)
-    bench = {"chip": {"profile": "ideal.profile.yaml", "seed": 0, "state": None}, "instruments": [board], "faults": []}
+        entry["converters"] = dict(converters)
+    bench = {"chip": {"profile": "ideal.profile.yaml", "seed": 0, "state": None}, "instruments": [entry], "faults": []}
     chip = {"id": chip_id, "rows": size[0], "cols": size[1], "cell": "1T1R", "polarity": 1}
     station = {
         "instruments": {
             instrument: {
                 "type": "xbarlab.instruments.board.crossbar_board.CrossbarBoard",
-                "address": board["address"],
+                "address": entry["address"],
                 "init": {"visalib": "ideal.bench.yaml@xbarlab"},
             }
         },

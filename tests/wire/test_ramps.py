@@ -140,7 +140,6 @@ def test_noise_of_comparator_and_ramp_is_that_of_the_settings() -> None:
         (b"ADC:RAMP:DEF? 1", b"-230"),
         (b"ADC:RAMP:ASS " + block(bytes(3)), b"-161"),
         (b"ADC:RAMP:ASS " + block(bytes([0, 9, 255, 255])), b"-222"),
-        (b"ADC:MODE SAT", b"-241"),
         (b"ADC:RAMP:CLE;:ADC:RAMP:ASS " + block(bytes([1, 255, 255, 255])) + b";:VMM:FORW? 1,"
          + block(bytes(2 * ROWS)), b"-221"),
         (b"OUTP OFF;:ADC:RAMP:LEV? 0", b"-221"),
@@ -274,8 +273,8 @@ def test_boards_without_it_refuse_and_their_products_go_out_as_before(board: Mak
     resource.assert_done()
 
 
-@pytest.mark.parametrize("text", ["ADC:MODE RAMP", "ADC:MODE LIN", "ADC:RAMP:CLE", "ADC:RAMP:STAR 0,1e-6"])
-def test_modes_and_ramps_are_not_set_by_hand(board: Make, text: str) -> None:
+@pytest.mark.parametrize("text", ["ADC:RAMP:CLE", "ADC:RAMP:STAR 0,1e-6"])
+def test_ramps_are_not_set_by_hand(board: Make, text: str) -> None:
     device, resource = board()
     with pytest.raises(RefusedError, match="convert"):
         device.write(text)

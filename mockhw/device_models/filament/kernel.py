@@ -105,7 +105,8 @@ def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
     cell.polarity = 1
     y += sigma * z
     if uniform(cell) < law.ptail * share * from_hrs:
-        y += law.ttail * math.log(uniform(cell))
+        short = law.ttail if law.tail_bend == 0.0 else law.ttail * _softplus(law, y) ** law.tail_bend
+        y += short * math.log(uniform(cell))
     put(cell, min(max(y, law.y_min), law.y_max))
 
 

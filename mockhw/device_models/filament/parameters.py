@@ -95,6 +95,9 @@ class Memory(Section):
 class CycleNoise(Section):
     """Cycle-to-cycle draws of SET (sigS, gS, tail) and RESET (sigH, lam, d0).
 
+    A share ``ptail`` of the SETs from HRS falls short by an exponential law of mean ttail·ln(1 + Gq/Gc)^tail_bend: at 0
+    alike everywhere, at 1 the less the better the cell conducts.
+
     RESET kicks end ``kick_reach``·d0 below the front and below ``kick_volts`` at the cell; in a DC sweep one
     kick belongs to ``kick_step`` of rising voltage.
     """
@@ -108,6 +111,7 @@ class CycleNoise(Section):
     gS: Plain
     ptail: Plain
     ttail: Plain
+    tail_bend: Plain
     sigH: Plain
     lam: Plain
     d0: Plain

@@ -55,6 +55,7 @@ def make_law(p: FilamentParameters) -> Law:
         g_s=float(p.cycle_noise.gS),
         ptail=float(p.cycle_noise.ptail),
         ttail=float(p.cycle_noise.ttail),
+        tail_bend=float(p.cycle_noise.tail_bend),
         sig_h=float(p.cycle_noise.sigH),
         lam=float(p.cycle_noise.lam),
         d0=float(p.cycle_noise.d0),

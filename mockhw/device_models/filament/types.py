@@ -62,6 +62,7 @@ class Law(NamedTuple):
     g_s: float
     ptail: float
     ttail: float
+    tail_bend: float
     sig_h: float
     lam: float
     d0: float

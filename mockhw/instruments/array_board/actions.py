@@ -217,7 +217,13 @@ class SweepAction(SlotAction):
             last = first + int(same[0]) if same.size else upto
             part = slice(first, last)
             self.current[part] = self._chip.sweep(
-                self._row, self._col, self.volts[part], self._dwell, float(self._gate[first]), self._compliance
+                self._row,
+                self._col,
+                self.volts[part],
+                self._dwell,
+                float(self._gate[first]),
+                self._compliance,
+                began=self.start + first * self._dwell,
             )
             self.limited[part] = np.abs(self.current[part]) >= self._compliance * (1.0 - 1e-6)
             self.slots_done = last

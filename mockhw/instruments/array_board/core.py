@@ -72,6 +72,7 @@ class BoardCore(SimulatedInstrument):
         self.serial = serial
         self._wall = wall
         self._profile_name = profile_name
+        self.seed = seed
         self._capability = spec.block()
         self.reads = ReadUnit(chip, spec, seed)
         self.bits = np.random.default_rng([seed, 0x75_70_64])
@@ -99,6 +100,7 @@ class BoardCore(SimulatedInstrument):
         self.average = 1
         self.vmm_index = len(spec.vmm_ranges) - 1
         self.vmm_code_max = spec.vmm_code_max
+        self.adc_mode = "LIN"
 
     # --- the instrument -----------------------------------------------------------------------
 

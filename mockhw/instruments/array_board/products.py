@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ...scpi.arguments import Block, Integer, Number
@@ -10,16 +12,25 @@ from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, number, setting
 from .adc import OVERFLOW, codes_to_volts
 from .core import CONVERTER_OVERFLOW, BoardCore
-from .periphery import Ramping, Ramps
+from .outputs.ramps import Ramping
+from .outputs.saturation import Circuits
 from .requests import Product, Requests
 from .spec import block
 
 
 class Products:
-    """What ``VMM`` does."""
+    """What ``VMM`` does.
 
-    def __init__(self, board: BoardCore, ramps: Ramps) -> None:
-        self._board, self._ramps = board, ramps
+    Parameters
+    ----------
+    circuits : what forward products go through before they are converted; None for nothing
+    ramping : what compares forward products with ramps; None for nothing
+    """
+
+    def __init__(
+        self, board: BoardCore, circuits: Callable[[], Circuits | None], ramping: Callable[[], Ramping | None]
+    ) -> None:
+        self._board, self._circuits, self._ramping = board, circuits, ramping
 
     def commands(self) -> list[Command]:
         """Return the commands of products."""
@@ -69,14 +80,17 @@ class Products:
             place = f"vector {vector} {'column' if reverse else 'row'} {line}"
             raise ScpiError(-222, f"volts {value:.6g} beyond {spec.vmm_volts_max:g} at {place}")
         gate, index = self._board.vmm_gate, self._board.vmm_index
-        ramping = None if reverse else self._ramps.now()
+        ramping = None if reverse else self._ramping()
         saturate = self._board.suffers("overflow")
+        circuits = None if reverse else self._circuits()
 
         def work() -> bytes:
             lines = None if ramping is None else ramping.open_columns
             mean, variance = self._board.chip.vmm_moments(
                 volts.reshape(batch, inputs), gate, reverse=reverse, lines=lines
             )
+            if circuits is not None:
+                mean, variance = circuits.hold(mean, variance)
             codes, over = self._board.reads.vmm.codes(mean, variance, index)
             if saturate:
                 codes[:] = OVERFLOW
@@ -95,29 +109,36 @@ class Products:
         requests = Requests(often, table, masks, spec)
         board.may_begin()
         products = requests.products(payload, board.vmm_index, board.vmm_code_max)
-        ramping = None if all(product.reverse for product in products) else self._ramps.now()
+        ramping = None if all(product.reverse for product in products) else self._ramping()
         gate, saturate = board.vmm_gate, board.suffers("overflow")
+        circuits = self._circuits()
 
         def work() -> bytes:
-            return block(b"".join([self._one(product, gate, ramping, saturate=saturate) for product in products]))
+            each = [
+                self._one(product, gate, *((None, None) if product.reverse else (circuits, ramping)), saturate=saturate)
+                for product in products
+            ]
+            return block(b"".join(each))
 
         vectors = sum(product.batch for product in products)
         forward = sum(product.batch for product in products if not product.reverse)
         seconds = vectors * spec.vmm_slot + (0.0 if ramping is None else forward * ramping.seconds)
         return board.measure("VMM", seconds, vectors, work)
 
-    def _one(self, product: Product, gate: float, ramping: Ramping | None, *, saturate: bool) -> bytes:
+    def _one(
+        self, product: Product, gate: float, circuits: Circuits | None, ramping: Ramping | None, *, saturate: bool
+    ) -> bytes:
         board = self._board
         reverse = product.reverse
         inputs, outputs = (product.cols, product.rows) if reverse else (product.rows, product.cols)
         volts = np.zeros((product.batch, inputs.size), dtype=np.float32)
         volts[:, inputs] = product.volts
         lines = product.cols if board.spec.gate_axis == "col" else product.rows
-        if reverse:
-            ramping = None
         if ramping is not None and ramping.open_columns is not None:
             lines = lines & ramping.open_columns
         mean, variance = board.chip.vmm_moments(volts, gate, reverse=reverse, lines=lines)
+        if circuits is not None:
+            mean, variance = circuits.hold(mean, variance)
         every = board.reads.vmm.codes(mean, variance, product.index)[0]
         if saturate:
             every[:] = OVERFLOW

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 SUPPORTS: Final = ("sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify")
-FEATURES: Final = ("long_counts", "outer_tiles", "products", "ramp")
+FEATURES: Final = ("long_counts", "outer_tiles", "products", "ramp", "saturate")
 """What the mock board has of revision 2; a board of revision 1 has none of it."""
-_NEEDS: Final = {"outer_tiles": "outer_update", "products": "vmm", "ramp": "vmm"}
+_NEEDS: Final = {"outer_tiles": "outer_update", "products": "vmm", "ramp": "vmm", "saturate": "vmm"}
 REVISIONS: Final = (1, 2)
 
 
@@ -57,6 +57,23 @@ class RampErrors:
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitErrors:
+    """What output circuits that saturate have of their own: assumed, untrimmed amplifiers; no source.
+
+    Attributes
+    ----------
+    gain_spread, offset_spread : float [1]
+        Standard deviation over the columns; the offset in halves of the span between a column's levels.
+    sharpness : float [1]
+        Exponent p of the corner, v / (1 + |v|^p)^(1/p): the larger, the sharper.
+    """
+
+    gain_spread: float = 0.02
+    offset_spread: float = 0.02
+    sharpness: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
 class BoardSpec:
     """Limits of one board.
 
@@ -97,6 +114,7 @@ class BoardSpec:
     vmm_ranges: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     vmm_bits: int = 14
     converters: ConverterErrors = ConverterErrors()
+    saturation: CircuitErrors = CircuitErrors()
     batch_max: int = 65536
     vmm_slot: float = 1e-6
     update_slots_max: int = 127

@@ -113,6 +113,27 @@ class ArrayLayer(nn.Module):
         if self.recording:
             self.samples.append((inputs, error))
 
+    def errors_back(
+        self, inputs: Float32Array, error: Float32Array, weight: Tensor, *, x: bool, learns: bool
+    ) -> tuple[Tensor | None, Tensor | None, None]:
+        """Return the gradients of inputs, where ``x`` has one, and of weights, of a product of [n, inputs].
+
+        Parameters
+        ----------
+        inputs : what was multiplied, a bias among it
+        error : [n, outputs], of what came out
+        """
+        if learns:
+            self.note(inputs, error)
+        grad_x = None
+        if x:
+            whole = self.back(error) if self.reverse else error @ weight.detach().numpy().T
+            back = whole[:, : self.inputs]
+            if self.scale == "fixed":  # an input that was cut does not matter any more
+                back *= np.abs(inputs[:, : self.inputs]) < self.array_weights.largest_input
+            grad_x = torch.from_numpy(np.ascontiguousarray(back))
+        return grad_x, torch.from_numpy(inputs.T @ error) if learns else None, None
+
     def __getstate__(self) -> dict[str, Any]:
         raise RefusedError("a model on an array cannot be copied or pickled: the array is there only once")
 
@@ -148,17 +169,7 @@ class _Product(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         given = grad_outputs[0].numpy()
         error = np.ascontiguousarray(given if ctx.slope is None else given * ctx.slope)
-        learns: bool = ctx.needs_input_grad[1]
-        if learns:
-            layer.note(inputs, error)
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            whole = layer.back(error) if layer.reverse else error @ weight.detach().numpy().T
-            back = whole[:, : layer.inputs]
-            if layer.scale == "fixed":  # an input that was cut does not matter any more
-                back *= np.abs(inputs[:, : layer.inputs]) < layer.array_weights.largest_input
-            grad_x = torch.from_numpy(np.ascontiguousarray(back))
-        return grad_x, torch.from_numpy(inputs.T @ error) if learns else None, None
+        return layer.errors_back(inputs, error, weight, x=ctx.needs_input_grad[0], learns=ctx.needs_input_grad[1])
 
 
 class ArrayLinear(ArrayLayer):

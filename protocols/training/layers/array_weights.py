@@ -157,13 +157,7 @@ class ArrayWeights:
         """Return a layer's weights [inputs, outputs] as last read, copies averaged."""
         if layer in self._measured:
             return self._measured[layer].copy()
-        request = self.plan.request(layer)
-        total = np.zeros((request.inputs, request.outputs))
-        copies = request.copies_down * request.copies_across
-        for tile in self.plan.of(layer):
-            pair = self.conductance[tile.plus] - self.conductance[tile.minus]
-            total[tile.inputs, tile.outputs] += pair
-        return (total / (copies * self.scale[layer])).astype(np.float32)
+        return (self.plan.differences(layer, self.conductance) / self.scale[layer]).astype(np.float32)
 
     def spread(self, changes: Mapping[str, NDArray[np.floating]], *, turn: int | None = None) -> FloatArray:
         """Return what changes of weights [inputs, outputs] mean for every cell of the block, as ±change.
@@ -268,6 +262,11 @@ class ArrayWeights:
             total += one.sums.of(current[n * batch : (n + 1) * batch])
         return total
 
+    def lone_pass(self, layer: str) -> Pass | None:
+        """Return how a layer is driven where each of its outputs is one column of one product; else None."""
+        passes = self._passes[layer]
+        return passes[0] if len(passes) == 1 and len(passes[0].sums.terms) == 1 else None
+
     def multiply_back(self, layer: str, error: Float32Array) -> Float32Array:
         """Return [batch, inputs]: errors [batch, outputs] times the transposed weights, by driving the columns.
 
@@ -312,6 +311,10 @@ class ArrayWeights:
             ranges = self._back_range if reverse else self._range
             ranges[layer] = self._range_for(spare * current)
             self._pinned.add(layer)
+
+    def range_holding(self, amps: float) -> float | None:
+        """Return the smallest range that holds ``amps`` [A]; None on an array whose converters have no ranges."""
+        return self._ranges[self._range_for(amps)] if self._ranges else None
 
     def _range_for(self, amps: float) -> int:
         return next((n for n, full in enumerate(self._ranges) if full >= amps), len(self._ranges) - 1)

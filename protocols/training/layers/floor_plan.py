@@ -135,6 +135,14 @@ class FloorPlan:
         row, col = int(rows.min()), int(cols.min())
         return Block(row, int(rows.max()) - row + 1, col, int(cols.max()) - col + 1)
 
+    def differences(self, layer: str, conductance: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return G⁺ − G⁻ [inputs, outputs] [S] of a layer, copies averaged, of conductances [rows, cols] [S]."""
+        request = self.request(layer)
+        total = np.zeros((request.inputs, request.outputs))
+        for tile in self.of(layer):
+            total[tile.inputs, tile.outputs] += conductance[tile.plus] - conductance[tile.minus]
+        return total / (request.copies_down * request.copies_across)
+
     @property
     def weights(self) -> int:
         """Number of weights, each counted once however many copies it has."""

@@ -10,7 +10,8 @@ from ..layers.array_layers import ArrayConv2d, ArrayLinear
 from ..layers.array_weights import ArrayWeights
 
 FILTERS, MAPS, CLASSES = 15, 4, 10
-# A 2×2 kernel that keeps the size needs one more line; it goes below and to the right.
+# A 2×2 kernel that keeps the size needs one more line; it goes below and to the right, as torch's "same" does, which
+# says at every start that it copies.
 _BELOW_RIGHT = (0, 1, 0, 1)
 
 
@@ -23,7 +24,7 @@ class DigitCnn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [batch, 10] of images [batch, 1, 8, 8]."""
-        out = self.conv2(torch.relu(self.conv1(x)))
+        out = self.conv2(functional.pad(torch.relu(self.conv1(x)), _BELOW_RIGHT))
         return self.dense(functional.max_pool2d(out, 2).flatten(1))
 
 
@@ -32,12 +33,9 @@ def array_cnn(weights: ArrayWeights) -> DigitCnn:
 
     Images drive the rows as they are; what comes from a layer is scaled vector by vector to the full read voltage.
     """
-    left, right, top, bottom = _BELOW_RIGHT
     return DigitCnn(
         ArrayConv2d(weights, "conv1", bias=False, kernel=(3, 3), padding=(1, 1, 1, 1)),
-        ArrayConv2d(
-            weights, "conv2", bias=False, kernel=(2, 2), padding=(top, bottom, left, right), scale="vector"
-        ),
+        ArrayConv2d(weights, "conv2", bias=False, kernel=(2, 2), scale="vector"),
         ArrayLinear(weights, "dense", bias=False, scale="vector"),
     )  # fmt: skip
 
@@ -47,6 +45,6 @@ def twin_cnn(*, seed: int) -> DigitCnn:
     torch.manual_seed(seed)
     return DigitCnn(
         nn.Conv2d(1, FILTERS, 3, padding=1, bias=False),
-        nn.Conv2d(FILTERS, MAPS, 2, padding="same", bias=False),
+        nn.Conv2d(FILTERS, MAPS, 2, bias=False),
         nn.Linear(MAPS * 16, CLASSES, bias=False),
     )

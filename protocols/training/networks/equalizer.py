@@ -9,7 +9,8 @@ from torch.nn import functional
 from ..layers.array_layers import ArrayLinear
 from ..layers.array_weights import ArrayWeights
 from ..layers.recurrent import ArrayRecurrent
-from .lstm import State, TwinLstm
+from ..layers.recurrent_cells import State
+from .lstm import TwinLstm
 
 SHARPNESS = 8.0
 """Logit of a threshold that an output lies one spacing of the levels above."""

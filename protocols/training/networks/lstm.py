@@ -8,10 +8,7 @@ from torch import Tensor, nn
 from ..layers.array_layers import ArrayLinear
 from ..layers.array_weights import ArrayWeights
 from ..layers.recurrent import ArrayRecurrent
-
-State = tuple[Tensor, Tensor]
-
-State = tuple[Tensor, Tensor]
+from ..layers.recurrent_cells import State
 
 
 class LstmRegressor(nn.Module):

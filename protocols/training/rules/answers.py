@@ -26,18 +26,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ROWS, _COLS = 4, 8  # of the sample that a plan takes by itself
+_OTHERS = {
+    True: "a rule that needs no small steps, as two_pulse does where there are gates",
+    False: "a rule that counts small steps, as mixed_precision does",
+}
 
 
 def answer_plan(rule: object, spec: ArraySpec, taken: NDArray[np.bool_] | None = None) -> PulseAnswerPlan | None:
     """Return the plan that measures how a sample of cells answers the pulses of ``rule``; None where it names none.
+
+    The range is as wide as the rule's weights need it, and lies where the cells are and its pulses take them; what
+    brings cells to places in it has the rule's gates, beyond which the rule does not go.
 
     Parameters
     ----------
     taken : [rows, cols]
         Cells better left alone, as those of weights and bad ones: the sample is the one with fewest of them.
     """
-    pulses = _pulses(rule, spec)
-    return None if pulses is None else PulseAnswerPlan(cells=str(_sample(spec, taken)), **asdict(pulses))
+    pulses, wanted = _pulses(rule, spec), _needs(rule)
+    if pulses is None:
+        return None
+    span = None if wanted is None else wanted.span
+    plan = PulseAnswerPlan(cells=str(_sample(spec, taken)), span=span, **asdict(pulses))
+    gates = {"set_gate": pulses.set_gate, "reset_gate": pulses.reset_gate}
+    return plan.model_copy(update={"within": plan.within.model_copy(update=gates)})
 
 
 def _sample(spec: ArraySpec, taken: NDArray[np.bool_] | None) -> Block:
@@ -81,10 +93,13 @@ def require_answer(array: CrossbarArray, rule: object, taken: NDArray[np.bool_] 
     if not verdict.works:
         raise RefusedError(
             f"rule {name} needs {what_is_needed(summary, wanted)}; {measured}: {', '.join(verdict.failing)}; choose "
-            "other pulses, or a rule that needs no small steps, as two_pulse does where there are gates"
+            f"other pulses, or {_OTHERS[wants_small_steps(rule)]}"
         )
-    doubts = f"; {', '.join(verdict.unsure)}: more cells, repeats or conversions would tell" if verdict.unsure else ""
-    return f"rule {name}: {measured}: it can learn with these{doubts}"
+    if not verdict.unsure:
+        return f"rule {name}: {measured}: it can learn with these"
+    doubts = f"{', '.join(verdict.unsure)}: more cells, repeats or conversions would tell"
+    known = np.isfinite([summary.up.value, summary.down.value]).all()
+    return f"rule {name}: {measured}: {'it can learn with these' if known else 'unsure whether it can learn'}; {doubts}"
 
 
 def measured_first(array: CrossbarArray, rule: object) -> bool:

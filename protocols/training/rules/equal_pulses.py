@@ -21,9 +21,24 @@ _ROUNDS, _READS, _PULSES = 12, 4, 100
 
 @dataclass
 class EqualPulses(SmallSteps):
-    """Rules that count equal pulses: SETs where a cell must rise, RESETs where it must fall."""
+    """Rules that count equal pulses: SETs where a cell must rise, RESETs where it must fall.
+
+    Attributes
+    ----------
+    balance : bool
+        Before a start all weights are brought to 0: on cells that an earlier training has left.
+    """
+
+    balance: bool = False
 
     needs_samples = False
+
+    def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
+        """Leave the cells as they are, or balance every pair; then a random number of pulses for each, if wanted."""
+        if self.balance:
+            shapes = {one.name: (one.inputs, one.outputs) for one in weights.plan.requests}
+            self.program(weights, {name: np.zeros(shape) for name, shape in shapes.items()})
+        super().start(weights, rng)
 
     def program(self, weights: ArrayWeights, wanted: Changes) -> None:
         """Bring cells to given weights [inputs, outputs]: read, give the pulses that are missing, and again."""
@@ -85,6 +100,8 @@ class MixedPrecision(EqualPulses):
     pulses_max: int = 10
     owed: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
 
+    steps_min, steps_max = 8, 4000
+
     def forget(self) -> None:
         """Owe nothing."""
         self.owed = np.empty(0)
@@ -116,12 +133,15 @@ class MixedPrecision(EqualPulses):
 class RowParallel(MixedPrecision):
     """At most one pulse per cell and step, given row by row: the columns of a row choose sign and take part or not.
 
-    A row's cells that must rise share one slot, those that must fall another, so a step takes 2 slots per row however
-    many columns there are (Liu, Zeng, Wunsch 2020). What is less than a pulse waits on the host.
+    Where columns carry the gates, a row's cells that must rise share one slot, those that must fall another: 2 slots
+    per row however many columns there are. Where rows carry them a slot has an amplitude for every column, so it is
+    one per row if SET and RESET have the same gate voltage (Liu, Zeng, Wunsch 2020). What is less than a pulse waits
+    on the host.
     """
 
     pulses_max: int = 1
+    steps_min, steps_max = 8, 2000
 
     def step_cost(self, floor: FloorPlan) -> StepCost:
-        """One map: one pulse per cell at most, two slots per row."""
+        """One map: one pulse per cell, two slots per row at most."""
         return StepCost(1, 1.0, 2.0)

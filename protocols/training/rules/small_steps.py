@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from ..layers.array_weights import ArrayWeights
 
-# From a study of ours (docs/validation/rules.md): with fewer steps over the range than STEPS_MIN accuracy breaks down.
-# LEAST_STEP is ours, untested: smaller steps move no weight across its range in a whole training.
-STEPS_MIN, LEAST_STEP = 8, 5e-4
-
 
 @dataclass
 class SmallSteps(RuleMemory):
@@ -35,6 +31,8 @@ class SmallSteps(RuleMemory):
         nothing ``usual_step``.
     start_pulses : int
         Largest number of pulses of a random start, either way.
+    weight_range : float [S]
+        What a cell moves by when its weight goes from -1 to 1, both cells of a pair moving alike.
     measured : float [S], optional
         What the account has.
     """
@@ -47,9 +45,13 @@ class SmallSteps(RuleMemory):
     width: float = 500e-9
     share: float = 0.5
     start_pulses: int = 0
+    weight_range: float = 100e-6
     measured: float | None = field(default=None, repr=False)
 
     usual_step = 0.36e-6
+    # How many steps the range must hold, and may hold, as measured by tests/benchmarks/study_steps.py
+    # (docs/validation/rules.md): with fewer accuracy breaks down, with more 150 updates take no weight anywhere.
+    steps_min, steps_max = 64, 2000
 
     @classmethod
     def settings(cls, plan: Any) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class SmallSteps(RuleMemory):
             "reset_gate": plan.reset_gate,
             "width": plan.width,
             "start_pulses": plan.start_pulses,
+            "weight_range": plan.siemens,
             **share_of(plan),
         }
 
@@ -71,7 +74,10 @@ class SmallSteps(RuleMemory):
         return self.step or self.measured or self.usual_step
 
     def use_answer(self, answer: AnswerSummary) -> None:
-        """Take from what the chip was measured to do what one pulse moves a cell by: the mean of both directions."""
+        """Take from what the chip was measured to do what one pulse moves a cell by: the mean of both directions.
+
+        Where nothing is known of a direction, nothing is taken.
+        """
         step = 0.5 * (abs(answer.up.value) + abs(answer.down.value)) * (answer.high - answer.low)
         self.measured = step if step > 0.0 else None
 
@@ -87,7 +93,7 @@ class SmallSteps(RuleMemory):
 
     def needs(self) -> StepNeeds:
         """Return which steps it can learn with."""
-        return StepNeeds(least=LEAST_STEP, most=1.0 / STEPS_MIN)
+        return StepNeeds(least=1.0 / self.steps_max, most=1.0 / self.steps_min, span=self.weight_range)
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse pulses beyond the limits."""

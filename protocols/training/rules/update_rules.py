@@ -185,7 +185,7 @@ class TwoPulse(RuleMemory):
 
     def needs(self) -> StepNeeds:
         """Return that its pulses must move cells, as far as they like: the gate says where a SET ends."""
-        return StepNeeds(least=0.05, most=float("inf"), wrong_most=0.5)
+        return StepNeeds(least=0.05, most=float("inf"), span=self.span(), wrong_most=0.5)
 
     def start(self, weights: ArrayWeights, rng: np.random.Generator) -> None:
         """RESET all cells and SET them at the start voltage."""

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from ....instruments.capabilities import CrossbarArray
 from ...keeping.run import Run
-from .training_plan import TrainingPlan, make_optimiser, outer_optimiser
+from .training_plan import TrainingPlan, host_optimiser
 from .training_record import Measure, TrainingRecord, train_in_units
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class BatchPlan(TrainingPlan):
         default=1.0, gt=0, le=1, description="learning rate of the last step, as a share of the first; a straight line"
     )
     momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum of the host's RMSprop or SGD")
+    start_weights: Literal["rule", "twin"] = Field(
+        default="rule", description="weights of the first step: as the rule starts, or the float twin's, written first"
+    )
 
     def network(self, weights: ArrayWeights) -> nn.Module:
         """Return the network on the array."""
@@ -44,6 +47,10 @@ class BatchPlan(TrainingPlan):
         """Return its float twin."""
         raise NotImplementedError
 
+    def layer_siemens(self) -> Mapping[str, float]:
+        """Return the conductance difference of a weight of 1, of layers that have one of their own [S]."""
+        return {}
+
     def examples(self) -> int:
         """Return how many examples an epoch has."""
         raise NotImplementedError
@@ -51,6 +58,10 @@ class BatchPlan(TrainingPlan):
     def vectors_per_example(self) -> int:
         """Return the products of one example."""
         raise NotImplementedError
+
+    def starts(self) -> int:
+        """Return how often all cells are written before the first step."""
+        return 1 if self.start_weights == "rule" else 2
 
     def steps_per_epoch(self) -> int:
         """Return the updates of one epoch."""
@@ -109,7 +120,6 @@ def train_in_batches(
     measure_twin: Callable[[nn.Module], Mapping[str, Any]],
     twin_curve: bool = False,
     compare: Mapping[str, Measure] | None = None,
-    network: Callable[[ArrayWeights], nn.Module] | None = None,
 ) -> TrainingRecord:
     """Train a plan's network on the array, and its twin on the host; a unit of work is ``checkpoint_every`` steps.
 
@@ -122,7 +132,6 @@ def train_in_batches(
     measure_twin : gives what is measured of the trained twin; the record has it as ``twin``
     twin_curve : ``evaluate`` the twin at every checkpoint, too; ``twin`` then has ``curve`` and ``curve_step``
     compare : what else the host works out when the array is done with
-    network : makes the network, instead of the plan
     """
     import torch
 
@@ -131,18 +140,18 @@ def train_in_batches(
 
     losses, schedule = list[float](), _Schedule.of(plan, keep.seed)
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
-    weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
-    net = (network or plan.network)(weights)
-    make, rule = make_optimiser(plan.optimiser, plan.rate, plan.momentum), plan.update_rule()
+    scale = {**{request.name: plan.siemens for request in floor.requests}, **plan.layer_siemens()}
+    weights = ArrayWeights(array, floor, siemens=scale, read_back=plan.read_back)
+    net = plan.network(weights)
+    make, rate = host_optimiser(plan, plan.optimiser, plan.rate, plan.momentum)
     trainer = ArrayTrainer(
-        net, weights, rule, outer_optimiser(plan.outer_rate) if rule.needs_samples else make,
-        lambda model, index, step: loss(model, index, int(step)),
+        net, weights, plan.update_rule(), make, lambda model, index, step: loss(model, index, int(step)),
         seed=keep.seed, read_average=plan.read_average, reverse=plan.backward == "array",
+        first=plan.twin_network(keep.seed) if plan.start_weights == "twin" else None,
     )  # fmt: skip
 
     def advance(step: int) -> dict[str, float]:
-        share = schedule.share_of(step)
-        trainer.optimiser.param_groups[0]["lr"] = share * (plan.outer_rate if rule.needs_samples else plan.rate)
+        trainer.optimiser.param_groups[0]["lr"] = rate * schedule.share_of(step)
         losses.append(trainer.step(schedule.batch_of(step), torch.tensor(step)))
         return {"train_loss": losses[-1]}
 
@@ -165,9 +174,10 @@ def train_twin(
     """Return a plan's float twin after all steps on the host, and its ``curve`` over ``curve_step`` if evaluated."""
     schedule, points = _Schedule.of(plan, seed), list[tuple[int, float]]()
     model = plan.twin_network(seed)
-    optimiser = make_optimiser(plan.optimiser, plan.rate, plan.momentum)(list(model.parameters()))
+    make, rate = host_optimiser(plan, plan.optimiser, plan.rate, plan.momentum)
+    optimiser = make(list(model.parameters()))
     for step in range(schedule.total):
-        optimiser.param_groups[0]["lr"] = plan.rate * schedule.share_of(step)
+        optimiser.param_groups[0]["lr"] = rate * schedule.share_of(step)
         optimiser.zero_grad()
         loss(model, schedule.batch_of(step), step).backward()  # pyright: ignore[reportUnknownMemberType]
         optimiser.step()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ....analysis.report.report import Section
-    from ..layers.array_weights import ArrayWeights
 
 # Examples of one message at an evaluation, and those behind the curve and the training accuracy.
 _CHUNK, _CURVE, _TRAIN = 500, 1000, 10_000
@@ -50,6 +49,10 @@ class ClassifierPlan(BatchPlan):
     def data(self) -> LabelledData:
         """Return the task's data, all of them."""
         raise NotImplementedError
+
+    def more_measures(self, net: nn.Module, test: Examples, seed: int) -> Mapping[str, Measure]:
+        """Return what else is measured of the trained network on the array, a unit of work each."""
+        return {}
 
     def examples(self) -> int:
         """Return the training examples there are, or as many as are wanted."""
@@ -133,35 +136,14 @@ class ClassifierResult:
         return f"<ClassifierResult {self.data.name}: {self.figures['test_accuracy']:.2%} of the test set>"
 
 
-def train_classifier(
-    array: CrossbarArray,
-    plan: ClassifierPlan,
-    run: Run | None,
-    title: str,
-    *,
-    network: Callable[[ArrayWeights], nn.Module] | None = None,
-    also: Callable[[nn.Module, Examples], Mapping[str, Measure]] | None = None,
-) -> ClassifierResult:
-    """Train a plan's network on the array; a unit of work is ``checkpoint_every`` steps.
-
-    Parameters
-    ----------
-    network : makes the network, instead of the plan
-    also : names what else is measured of the trained network and the test examples; the record has it
-    """
+def train_classifier(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: str) -> ClassifierResult:
+    """Train a plan's network on the array; a unit of work is ``checkpoint_every`` steps."""
     plan.check(array.spec)
     with one_thread():
-        return _train(array, plan, run, title, network, also)
+        return _train(array, plan, run, title)
 
 
-def _train(
-    array: CrossbarArray,
-    plan: ClassifierPlan,
-    run: Run | None,
-    title: str,
-    network: Callable[[ArrayWeights], nn.Module] | None,
-    also: Callable[[nn.Module, Examples], Mapping[str, Measure]] | None,
-) -> ClassifierResult:
+def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: str) -> ClassifierResult:
     keep, data = Run.of(run), plan.data()
     train, test = data.train.first(plan.train_examples), data.test.first(plan.test_examples)
     seen = test.first(_CURVE)
@@ -176,11 +158,10 @@ def _train(
         measure=lambda net: {
             **{name: lambda: {"taken": classes(net, test)} for name in passes},
             "training set": lambda: {"accuracy": accuracy(net, train.first(_TRAIN))},
-            **({} if also is None else also(net, test)),
+            **plan.more_measures(net, test, keep.seed),
         },
         measure_twin=lambda twin: {"accuracy": accuracy(twin, test)},
         twin_curve=True,
-        network=network,
     )  # fmt: skip
     taken = [record.measured[name]["taken"] for name in passes]
     confusion = np.zeros((data.classes, data.classes), dtype=np.int64)

@@ -14,7 +14,7 @@ from ...keeping.run import Run
 from ..layers.weight_mapping import LayerRequest
 from ..tasks.airline import TRAIN_STEPS, Series, baselines, differenced_series, passengers, rmse, scaled_series
 from ..threads import one_thread
-from .training_plan import TrainingPlan, make_optimiser, outer_optimiser
+from .training_plan import TrainingPlan, host_optimiser
 from .training_record import TrainingRecord, train_in_units
 
 if TYPE_CHECKING:
@@ -179,9 +179,9 @@ def _train(array: CrossbarArray, plan: AirlinePlan, run: Run | None) -> AirlineR
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     weights = ArrayWeights(array, floor, siemens=plan.siemens, read_back=plan.read_back)
     net = array_regressor(weights, plan.features, sigmoid=sigmoid)
-    make, rule = make_optimiser("sgd", plan.rate, plan.momentum), plan.update_rule()
+    make, _ = host_optimiser(plan, "sgd", plan.rate, plan.momentum)
     trainer = ArrayTrainer(
-        net, weights, rule, outer_optimiser(plan.outer_rate) if rule.needs_samples else make, loss,
+        net, weights, plan.update_rule(), make, loss,
         seed=keep.seed, read_average=plan.read_average, reverse=plan.backward == "array",
     )  # fmt: skip
     losses: list[float] = []

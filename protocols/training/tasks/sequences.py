@@ -11,13 +11,15 @@ from ....common.errors import RefusedError, unknown
 from .labelled import Examples, LabelledData
 from .stored import load_stored
 
-SequenceTask = Literal["japanese_vowels", "spoken_digits", "person_identification"]
+SequenceTask = Literal["japanese_vowels", "spoken_digits", "person_identification", "iris", "digits_by_rows"]
 
 ABOUT: dict[str, str] = {
     "japanese_vowels": "nine speakers, by 12 LPC cepstra of two vowels",
     "spoken_digits": "digits 0 to 9, by 13 MFCC in 20 steps; speakers are not named, so none is held out",
     "person_identification": "ten persons, by a watch's six inertial channels during shoulder exercises, mean and "
     "spread in 20 steps of 0.2 s; this is not the gait data of the publication, which are not public",
+    "iris": "three species of iris, by four lengths of a flower, shown one after the other",
+    "digits_by_rows": "handwritten digits of 8 × 8 pixels, shown row by row",
 }
 
 # What a class is; the labels are the numbers the data came with, from 0.
@@ -25,6 +27,8 @@ ONE: dict[str, str] = {
     "japanese_vowels": "speaker",
     "spoken_digits": "digit",
     "person_identification": "person",
+    "iris": "species",
+    "digits_by_rows": "digit",
 }
 
 

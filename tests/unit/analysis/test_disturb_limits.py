@@ -69,6 +69,13 @@ def test_where_nothing_moves_the_largest_amplitude_is_a_bound_without_interval()
         assert np.isnan(safe.volts.low)
 
 
+def test_no_number_where_its_interval_reaches_0_v() -> None:
+    safe = safe_volts(drawn(3, sd=0.6))
+    assert np.isnan(safe.volts.value)
+    assert "0 V is in the interval" in safe.reason
+    assert "at most 0." in safe.reason
+
+
 def test_what_moves_at_the_smallest_amplitude_gives_no_number() -> None:
     grid = drawn(1)
     high = StressGrid(PULSES, grid.volts + 0.6, grid.change + np.where(np.arange(4).reshape(2, 2) == 2, 0.5, 0.0)[

@@ -27,7 +27,7 @@ from xbarlab.analysis.plots.plots import png_bytes
 PAIR = PulsePair(1.2, 1.2, 1.2, 5.0, 500e-9)
 LOW, HIGH = 20e-6, 120e-6
 SPAN = HIGH - LOW
-NEEDS = StepNeeds(least=5e-4, most=1 / 8)
+NEEDS = StepNeeds(least=5e-4, most=1 / 8, span=100e-6)
 
 
 def answer_of(
@@ -90,8 +90,7 @@ def test_what_is_missing_is_left_out_and_told() -> None:
     empty = summarise(PulseAnswer(LOW, HIGH, nothing, nothing, nothing), PAIR)
     assert empty.cells == 0
     assert np.isnan(empty.up.value)
-    assert not judge(empty, NEEDS).works
-    assert "no cell could be brought" in judge(empty, NEEDS).failing[0]
+    assert "nothing is known of the SET step" in judge(empty, NEEDS).unsure[0]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +108,19 @@ def test_the_decision(up: float, down: float, fails: list[str]) -> None:
     verdict = judge(summary, NEEDS)
     assert list(verdict.failing) == fails
     assert verdict.works == (not fails)
+
+
+def test_nothing_measured_refuses_nobody_and_is_said_without_a_number() -> None:
+    nothing = np.full((2, 1, 1, 4), np.nan)
+    summary = summarise(PulseAnswer(20e-6, 120e-6, nothing, nothing, nothing), PAIR)
+    verdict = judge(summary, NEEDS)
+    assert verdict.works
+    assert len(verdict.unsure) == 2
+    assert all("nothing is known of the" in one for one in verdict.unsure)
+    said = what_it_gives(summary)
+    assert "nan" not in said
+    assert said.count("was given to no cell, as none was in the range") == 2
+    assert "0 cells" in said
 
 
 def test_what_the_reads_cannot_tell_refuses_nobody() -> None:
@@ -156,7 +168,7 @@ def test_the_words() -> None:
     assert "pulses of 500 ns, 40 cells" in said
     assert "0.014 µS (1 σ) without a pulse" in said
     assert "move a cell by 0.05 to 12.5 µS in a range of 20 to 120 µS" in what_is_needed(summary, NEEDS)
-    assert "5 or more µS" in what_is_needed(summary, StepNeeds(0.05, np.inf))
+    assert "5 or more µS" in what_is_needed(summary, StepNeeds(0.05, np.inf, 100e-6))
     assert "gate" not in PulsePair(1.2, 0, 1.2, 0, 5e-7).said(0)
 
 

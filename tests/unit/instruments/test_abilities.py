@@ -58,7 +58,7 @@ def test_a_part_is_returned_and_what_is_missing_refused_with_what_it_would_take(
 
 def test_every_kind_has_one_verb_a_name_and_what_it_needs() -> None:
     names = [ability_of(kind).name for kind in SHIPPED]
-    assert names == ["sweep", "sample", "vmm", "reverse", "outer_update", "onboard_verify"]
+    assert names == ["sweep", "sample", "vmm", "reverse", "outer_update", "onboard_verify", "saturate"]
     assert all(ability_of(kind).needs for kind in SHIPPED)
     for kind in SHIPPED:
         assert len([name for name in vars(kind) if not name.startswith("_")]) == 1, kind
@@ -85,6 +85,8 @@ def arrays() -> Iterator[Any]:
     for supports in (every, [], ["sweep"], ["vmm"], ["reverse"], ["vmm", "reverse", "stranger"]):
         yield board(supports=supports)
     yield board(cell="1R", supports=every)
+    yield board(protocol="xbarlab-board/2", supports=["vmm", "saturate"])
+    yield board(protocol="xbarlab-board/2", supports=["saturate"])
     turned = parse_chip({"id": "t", "rows": 8, "cols": 4, "cell": "1T1R", "polarity": -1}, source="test")
     yield CrossbarBoard("able_turned", resource=FakeBoard(), chip=turned)
     yield Bench().array()

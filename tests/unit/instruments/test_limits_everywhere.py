@@ -21,10 +21,10 @@ from qcodes.validators import Anything
 from support import limits_asker as asker
 from support import recording_bench as bench
 from xbarlab.common.errors import RefusedError, XbarlabError
-from xbarlab.instruments.abilities import Sweeps
+from xbarlab.instruments.abilities import Sweeps, UpdatesByOuterProduct
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
-from xbarlab.instruments.capabilities import PulseMap, VerifyRequest
+from xbarlab.instruments.capabilities import OuterProducts, PulseDrive, PulseMap, VerifyRequest
 from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu
 from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser
@@ -35,7 +35,7 @@ from xbarlab.instruments.probe.probed_array import ProbedArray
 # A read at 5e-324 V is within the limits; its conductance is not within numbers.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 
-PER_BOARD, PER_STATION = 2200, 2200
+PER_BOARD, PER_STATION, PER_BATCHED = 2200, 2200, 2500
 COUNTED: Counter[str] = Counter()
 RAN: list[str] = []
 
@@ -305,6 +305,57 @@ def test_a_board_is_sent_nothing_outside_its_limits(on_board: SimpleNamespace) -
     for _ in range(PER_BOARD):
         door, request, lenient = ask.pick(*requests)
         on_board.bench.ask(door, request, lenient=lenient)
+    _assert_told(on_board)
+
+
+TILES = {
+    "protocol": "xbarlab-board/2",
+    "supports": ["sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify", "outer_tiles"],
+    "update": {"slots_max": 127, "tiles_max": 3, "products_max": 4},
+}
+BATCHED = {
+    "one by one": ({}, NARROW, EDGED),
+    "by tiles": ({}, {}, TILES),
+    "by tiles, narrowed by its station": ({}, NARROW, {**EDGED, **TILES}),
+    "by tiles, narrowed by its chip, turned round, lines crossed": (
+        {"rows": 3, "cols": 2, "lines": {"rows": [6, 1, 4], "cols": [3, 0]}, "polarity": -1, "limits": NARROW},
+        {},
+        {**EDGED, **TILES},
+    ),
+}
+
+
+@pytest.mark.parametrize("on_board", BATCHED.values(), indirect=True, ids=BATCHED.keys())
+def test_batches_of_outer_products_send_nothing_outside_the_limits(on_board: SimpleNamespace) -> None:
+    """10,000 requests in all: rectangles, fractions, turns and drives, one of which may be beyond or no number."""
+    board, most, ask = on_board.board, on_board.allowed, asker.Asker(5, on_board.allowed)
+    rows, cols = board.spec.rows, board.spec.cols
+    fraction = lambda: ask.value(-1.0, 1.0, odd=0.02)  # noqa: E731
+
+    def drive(high: float, usual: float) -> Any:
+        return ask.value(0.0, high) if ask.chance(0.1) else usual
+
+    def fractions(n: int, lines: int) -> Any:
+        return ask.shaped(fraction, (n, lines)) if ask.chance(0.1) else ask.rng.uniform(-1, 1, (n, lines))
+
+    def one() -> OuterProducts:
+        block, n = ask.block(rows, cols), ask.pick(1, 2, 9)
+        return OuterProducts(block, fractions(n, block.nrows), fractions(n, block.ncols))
+
+    def request() -> object:
+        given = PulseDrive(
+            drive(most.set_volts_max, 0.5 * most.set_volts_max), drive(most.gate_max, 1.2),
+            drive(most.reset_volts_max, 0.5 * most.reset_volts_max), drive(most.gate_max, 0.5 * most.gate_max),
+            ask.width() if ask.chance(0.2) else 2e-7,
+        )  # fmt: skip
+        turns = ask.pick(1, 10, 31, 200, ask.count())
+        products = [one() for _ in range(ask.pick(0, 1, 2, 5))]
+        return board.ability(UpdatesByOuterProduct).outer_updates(products, pulses=turns, drive=given)
+
+    for _ in range(PER_BATCHED):
+        on_board.bench.ask("outer_updates", request)
+    sent = b"".join(on_board.resource.sent)
+    assert (b"UPD:OUT:TIL" in sent) == ("outer_tiles" in on_board.resource.capability["supports"])
     _assert_told(on_board)
 
 

@@ -15,6 +15,7 @@ from xbarlab.mockhw.chip.crossbar_network import effective_conductance, read_row
 from xbarlab.mockhw.chip.normal_stream import NormalStream
 from xbarlab.mockhw.chip.virtual_chip import VirtualChip
 from xbarlab.mockhw.device_models.base import FloatArray, IntArray
+from xbarlab.mockhw.instruments.array_board.actions import SweepAction
 from xbarlab.mockhw.sim_clock import SimClock
 
 ROWS, COLS = 6, 5
@@ -349,6 +350,18 @@ def test_another_chips_file_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "else.npz", a=np.ones(3))
     with pytest.raises(ValueError, match="holds no chip"):
         wider.load(tmp_path / "else.npz")
+
+
+def test_a_sweep_steps_its_cell_along_its_time_and_not_at_its_end() -> None:
+    clock = SimClock()
+    chip, cells = make_chip(clock=clock)
+    clock.advance(10.0)
+    sweep = SweepAction(chip, clock.now, (0, 0), np.linspace(0.1, 0.8, 8), np.full(8, 2.0), 1e-2, 1e-3)
+    clock.advance(35e-3)  # somebody looks while it runs
+    assert not sweep.run_to(clock.now)
+    clock.advance(1.0)  # and long after its end
+    assert sweep.run_to(clock.now)
+    np.testing.assert_allclose([call["now"] for call in cells.calls], [10.0, 10.03])
 
 
 def test_truth_has_the_shape_of_the_chip() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from support.fake_array import FakeArray, GatelessArray
 from xbarlab.analysis.plots.plots import png_bytes
+from xbarlab.common import plugins
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import Cost
@@ -189,6 +190,33 @@ def test_pulses_come_from_the_rule_unless_they_are_given() -> None:
     assert PulseAnswerPlan(rule="manhattan").pulses(GradedGateless().spec).set_gate == 0.0
 
 
+def test_a_rule_that_leaves_its_pulses_to_the_array_must_be_given_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "load", lambda group, name: object)
+    with pytest.raises(RefusedError, match="rule 'manhattan' leaves its pulses to the array: give set_volts"):
+        plan_of(set_volts=None).check(Graded().spec)
+
+
+@pytest.mark.parametrize(("up", "down"), [(0.02, 0.05), (1.6, 1.3)])
+def test_a_range_is_laid_around_the_cells_and_what_one_pulse_does(up: float, down: float) -> None:
+    """Cells stand at 50 µS: small steps leave the range at its least width, large ones make it as wide as they are."""
+    array = Graded(up, down)
+    plan = plan_of(span=40e-6)
+    result = pulse_answer(array, plan)
+    assert array.cost.pulses <= plan.forecast(array.spec).pulses
+    low, high = result.summary.low, result.summary.high
+    seen = [50e-6, max(1e-6, 50e-6 - down * SPAN)]
+    seen.append(seen[1] + up * SPAN)
+    assert low <= max(0.0, min(seen))
+    assert high >= max(seen)
+    small = up < 0.1
+    assert high - low == pytest.approx(40e-6 if small else 1.1 * (max(seen) - min(seen)), rel=0.02)
+    if small:
+        assert result.summary.missed == 0.0
+    known, _ = known_answer(array, plan.pulses(array.spec)) or (None, None)
+    assert known is not None
+    assert (known.low, known.high) == (low, high)
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -197,7 +225,6 @@ def test_pulses_come_from_the_rule_unless_they_are_given() -> None:
         ({"width": 10.0}, "width"),
         ({"cells": "9,0"}, "outside the array"),
         ({"average": 10**6}, "average"),
-        ({"rule": "outer_product", "set_volts": None}, "'outer_product' leaves its pulses to the array"),
         ({"within": {**PLAN["within"], "set_volts": 9.0}}, "pulse_answer.within.set"),
     ],
 )

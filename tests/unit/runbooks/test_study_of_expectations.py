@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from xbarlab.common.errors import RefusedError
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RUNBOOK = """---
 format: 1
@@ -61,8 +63,6 @@ def test_it_counts_resumes_and_ends_with_1_when_too_many_miss(
 def test_a_run_that_ends_in_an_error_misses_everything(
     study: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xbarlab.common.errors import RefusedError
-
     def refuse(*_: object, **__: object) -> None:
         raise RefusedError("no such chip")
 
@@ -73,3 +73,15 @@ def test_a_run_that_ends_in_an_error_misses_everything(
     told = capsys.readouterr().out
     assert "| steps_done | ≥ 1 | 0 of 1 |" in told
     assert "seed 1 ended early: no such chip" in told
+
+
+def test_only_some_steps_are_run_with_what_they_can_meet(study: ModuleType) -> None:
+    from xbarlab.runbooks.runner.schema import load_runbook
+
+    book = study.cut(load_runbook("characterise_tio2"), "", ["form", "levels"])
+    assert [step.id for step in book.steps] == ["form", "levels"]
+    wanted = {one.key for one in book.expect}
+    assert "formed_fraction" in wanted
+    assert "yield_fraction" not in wanted
+    with pytest.raises(RefusedError, match="unknown step id 'level'"):
+        study.cut(load_runbook("characterise_tio2"), "", ["level"])

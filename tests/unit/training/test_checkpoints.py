@@ -117,6 +117,48 @@ def test_a_checkpoint_of_another_optimiser_or_run_is_refused(array: Any, saved: 
         load_checkpoint(tmp_path / "of_run", saved, chip="ideal", run=mine)
 
 
+@pytest.mark.parametrize("earlier", [True, False])
+@pytest.mark.parametrize("whole", range(4))
+def test_a_save_that_ends_anywhere_leaves_a_whole_checkpoint(
+    array: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int, earlier: bool
+) -> None:
+    """``whole`` of the files a save replaces are replaced, then the supply is lost."""
+    trainer, kept, number = trainer_on(array), tmp_path / "kept", 0
+    stepped(trainer)
+    if earlier:
+        save_checkpoint(kept, trainer, chip="ideal")
+    before = trainer.steps
+    stepped(trainer)
+    replace = Path.replace
+
+    def lost(self: Path, target: Path) -> Path:
+        nonlocal number
+        if number == whole:
+            raise KeyboardInterrupt
+        number += 1
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lost)
+        if whole < 3:
+            with pytest.raises(KeyboardInterrupt):
+                save_checkpoint(kept, trainer, chip="ideal")
+        else:
+            save_checkpoint(kept, trainer, chip="ideal")
+    assert number == whole, "a save replaces three files"
+    other = trainer_on(array)
+    if whole < 2 and not earlier:
+        with pytest.raises(RefusedError, match="kept"):
+            load_checkpoint(kept, other, chip="ideal")
+        return
+    load_checkpoint(kept, other, chip="ideal")
+    assert other.steps == (trainer.steps if whole >= 2 else before)
+    save_checkpoint(kept, trainer, chip="ideal")
+    load_checkpoint(kept, other, chip="ideal")
+    assert other.steps == trainer.steps
+    assert sorted(path.name for path in tmp_path.glob("kept*")) == ["kept.json", "kept.safetensors"]
+
+
 def test_a_first_checkpoint_is_refused_by_name(saved: ArrayTrainer, tmp_path: Path) -> None:
     edit(tmp_path / "kept.json", format=1)
     with pytest.raises(RefusedError, match=r"of format 1, this xbarlab reads format 2: earlier ones had no digest"):

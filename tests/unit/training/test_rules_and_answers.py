@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from xbarlab.analysis.measurements.pulse_answer import PulseAnswer, PulsePair, judge, summarise  # noqa: E402
 from xbarlab.cli import main  # noqa: E402
 from xbarlab.common.errors import RefusedError  # noqa: E402
 from xbarlab.protocols.measure.pulse_answer import PulseAnswerPlan, known_answer, pulse_answer  # noqa: E402
@@ -41,7 +42,7 @@ def answered(array: Any, rule: object, **more: Any) -> PulseAnswerPlan:
     """Measure how the cells of an ideal chip answer a rule's pulses."""
     plan = answer_plan(rule, array.spec)
     assert plan is not None
-    known = {name: value for name, value in plan.model_dump().items() if name != "within"}
+    known = {name: value for name, value in plan.model_dump().items() if name not in ("within", "span")}
     plan = PulseAnswerPlan(**{**known, "within": WITHIN, "starts": 1, "average": 64, **more})
     pulse_answer(array, plan)
     return plan
@@ -103,6 +104,76 @@ def test_a_chip_that_jumps_is_refused_by_name_before_the_first_pulse(name: str, 
         assert "one SET of 1.2 V at gate 1.2 V moves the median cell by" in text
         assert "the RESET step is too large" in text
         assert "two_pulse" in text
+
+
+@pytest.mark.parametrize(
+    ("station", "name", "refusal"),
+    [
+        ("mock_gate_voltage", "two_pulse", ""),
+        ("mock_gate_voltage", "manhattan", "the SET step is too large"),
+        ("mock_gate_voltage", "mixed_precision", "the SET step is too large"),
+        ("mock_gate_voltage", "tiki_taka", "the SET step is too large"),
+        ("mock_soft_bounds", "two_pulse", "the SET step is too small, the RESET step is too small"),
+        ("mock_soft_bounds", "manhattan", ""),
+        ("mock_soft_bounds", "mixed_precision", ""),
+        ("mock_soft_bounds", "tiki_taka", ""),
+    ],
+)
+def test_shipped_chips_are_refused_for_what_their_pulses_do(
+    station: str, name: str, refusal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The range is where the cells are and the rule's pulses take them: nobody is refused for a range of ours."""
+    monkeypatch.setenv("XBARLAB_WEAR", str(tmp_path / "wear.sqlite"))
+    for seed in (1, 2):
+        with open_bench(station, seed=seed) as bench:
+            rule = _made(name)
+            plan = answer_plan(rule, bench.array.spec)
+            assert plan is not None
+            before = bench.array.cost.pulses
+            summary = pulse_answer(bench.array, plan).summary
+            assert bench.array.cost.pulses - before <= plan.forecast(bench.array.spec).pulses
+            assert summary.cells == 32
+            assert summary.missed < 0.1
+            assert summary.high - summary.low >= rule.needs().span * (1 - 1e-9)
+            if not refusal:
+                assert "it can learn with these" in require_answer(bench.array, rule)
+                continue
+            with pytest.raises(RefusedError, match=refusal) as refused:
+                require_answer(bench.array, rule)
+            instead = "mixed_precision" if name == "two_pulse" else "two_pulse"
+            assert instead in str(refused.value).rpartition(";")[2]
+
+
+@pytest.mark.parametrize(
+    ("steps", "fit"),
+    [(4, ""), (16, "mixed_precision row_parallel"), (250, "manhattan mixed_precision row_parallel"),
+     (3000, "mixed_precision"), (16000, "")],
+)  # fmt: skip
+def test_every_counting_rule_has_a_need_of_its_own(steps: int, fit: str) -> None:
+    reads = np.full((2, 1, 1, 8), 50e-6)
+    moved = reads + np.array([1.0, -1.0])[:, None, None, None] * 100e-6 / steps
+    rules = {name: _made(name) for name in ("manhattan", "mixed_precision", "row_parallel")}
+    for name, rule in rules.items():
+        summary = summarise(PulseAnswer(20e-6, 120e-6, reads, reads, moved), PulsePair(1.2, 1.2, 1.2, 5.0, 5e-7))
+        assert judge(summary, rule.needs()).works == (name in fit.split()), name
+
+
+@pytest.mark.parametrize("kept", ["both", "RESET"])
+def test_an_answer_that_says_nothing_refuses_nobody(kept: str, tmp_path: Path) -> None:
+    with open_bench(write_bench(tmp_path, "soft_bounds_1t1r")) as bench:
+        rule = _made("manhattan")
+        pulses = rule.pulses(bench.array.spec)
+        reads = np.full((2, 1, 1, 8), 50e-6)
+        reads[: 2 if kept == "both" else 1] = np.nan
+        moved = reads + np.array([1e-6, -1e-6])[:, None, None, None]
+        summary = summarise(PulseAnswer(20e-6, 120e-6, reads, reads, moved), pulses)
+        bench.wear.facts.keep_fact("pulse_answer", pulses.key, json.dumps(summary.plain()))
+        said = require_answer(bench.array, rule)
+        assert "unsure whether it can learn" in said
+        assert "nothing is known of the SET step" in said
+        assert "nan" not in said
+        if kept == "both":
+            assert rule.siemens == rule.usual_step
 
 
 def test_names_of_rules() -> None:
@@ -206,8 +277,6 @@ def test_a_dry_run_says_what_is_known(
     with open_bench(tmp_path / "own.station.yaml") as bench:
         plan = PulseAnswerPlan(rule="manhattan", cells="0:2,0:4")
         pulses = plan.pulses(bench.array.spec)
-        from xbarlab.analysis.measurements.pulse_answer import PulseAnswer, summarise
-
         reads = np.full((2, 1, 1, 8), 50e-6)
         jump = np.array([0.0, -40e-6])[:, None, None, None]
         summary = summarise(PulseAnswer(20e-6, 120e-6, reads, reads, reads + jump), pulses)

@@ -1,0 +1,1 @@
+"""What stands between a column of the simulated board and its converter."""
