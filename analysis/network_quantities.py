@@ -79,6 +79,36 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "scratch_correlation": ("", "correlation of A·r of the scratch cells with A·r of the host"),
     "scratch_transactions": (COUNT, "transactions of one step of a sequence with A on scratch cells"),
     "scratch_pulses": (COUNT, "pulses of one step of a sequence with A on scratch cells, its part of a clearing too"),
+    **{
+        f"ramp_{what}_{when}_{bits}bit": (
+            "LSB",
+            f"largest |{what.upper()}| of a {bits}-bit ramp of cells {how} one-point calibration; median over ramps",
+        )
+        for bits in (3, 4, 5)
+        for what in ("inl", "dnl")
+        for when, how in (("before", "before"), ("after", "after"))
+    },
+    **{
+        key: unit_and_meaning
+        for bits in (3, 4, 5)
+        for key, unit_and_meaning in (
+            (f"ramp_true_{bits}bit", (FRACTION, f"ramps of {bits} bits whose codes are all within 1 LSB, calibrated")),
+            (
+                f"ramp_accuracy_{bits}bit",
+                (FRACTION, f"test examples recognised, activation by ramps of cells at {bits} bits"),
+            ),
+            (
+                f"ideal_accuracy_{bits}bit",
+                (FRACTION, f"the same weights with ideal converters of {bits} bits behind the array's linear ones"),
+            ),
+            (f"ramp_drop_{bits}bit", (FRACTION, f"ideal_accuracy_{bits}bit less ramp_accuracy_{bits}bit")),
+        )
+    },
+    "exact_accuracy": (FRACTION, "the same weights with the functions themselves on the host"),
+    "ramp_programmings": (COUNT, "ramps behind the figures of each resolution"),
+    "ramp_cells": (COUNT, "cells that the ramps of all resolutions take, each once"),
+    "ramp_pulses_per_cell": (PULSES, "all pulses of programming ramps over the cells programmed"),
+    "ramp_conversions_per_example": (COUNT, "currents compared with a ramp for one test example"),
     "retrieval_exponent": ("", "slope of log retrieval error over log copies, 1 to 8; −0.5 is the law 1/√copies"),
     "activation_error": (
         "",

@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .array_spec import ability, ability_of, lacking
 from .capabilities import (
+    CellRamp,
     Cost,
     Delivered,
+    FloatArray,
     IVTrace,
     Kind,
     OuterProducts,
@@ -108,6 +110,22 @@ class VerifiesOnBoard(Protocol):
         ...
 
 
+@ability("ramp", needs="comparators on all columns and a ramp made of cells (ADC:RAMP of board-protocol §10.10)")
+class ConvertsByRamp(Protocol):
+    """Converts the currents of a product by comparing them with ramps that programmed cells make step by step."""
+
+    def convert(self, volts: ArrayLike, ramps: Sequence[CellRamp], which: ArrayLike) -> NDArray[np.int16]:
+        """Return codes [batch, cols] for row voltages [batch, rows] V: how many thresholds are at or below a current.
+
+        ``which`` [cols] is the ramp of each column, −1 for columns that are not asked: their code is −1.
+        """
+        ...
+
+    def thresholds(self, ramp: CellRamp, *, average: int = 1) -> FloatArray:
+        """Return a ramp's thresholds [cells + 1] A as the array measures them, ``average`` conversions per cell."""
+        ...
+
+
 @ability(
     "saturate", needs="output circuits that hold every column between two levels (ADC:SATurate, board-protocol §10.9)"
 )
@@ -126,7 +144,7 @@ class Saturates(Protocol):
 
 
 SHIPPED: tuple[type, ...] = (
-    Sweeps, Samples, Multiplies, MultipliesReversed, UpdatesByOuterProduct, VerifiesOnBoard, Saturates
+    Sweeps, Samples, Multiplies, MultipliesReversed, UpdatesByOuterProduct, VerifiesOnBoard, ConvertsByRamp, Saturates
 )  # fmt: skip
 """The kinds of ability arrays of this package may have."""
 

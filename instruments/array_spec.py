@@ -69,6 +69,20 @@ def lacking(array: str, kind: type, supports: Iterable[str], *, otherwise: str =
     return UnsupportedError(f"{array} does not support {wanted.name}: it would need {needs}; it supports {can}")
 
 
+@dataclass(frozen=True, slots=True)
+class RampSpec:
+    """What ramps made of cells can be: at most ``ramps`` of ``steps`` cells, ``slope`` [V]; ``volts`` [V] on a cell.
+
+    A vector takes ``clock`` [s] longer for every step.
+    """
+
+    ramps: int
+    steps: int
+    slope: float
+    volts: float
+    clock: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArraySpec:
     """What an array is and can do; a protocol decides from this alone.
@@ -112,6 +126,8 @@ class ArraySpec:
         Write schemes in which the host steps a sweep point by point, because no instrument can do so alone.
     sample_rate_max, sample_points_max : float [1/s], int
         Of one trace, where it samples.
+    ramp : RampSpec
+        Where it converts by ramps made of cells; None where it does not.
     supports : names of the array's parts (:class:`~.abilities.Parts`): what it can do besides reading and pulsing.
     bad_cells : (row, col) the chip file knows to be bad; protocols leave them alone.
     parts : tuple of Block
@@ -153,6 +169,7 @@ class ArraySpec:
     compliance_min: float = 0.0
     sample_rate_max: float = 1e6
     sample_points_max: int = 10**9
+    ramp: RampSpec | None = None
 
     @property
     def whole(self) -> Block:

@@ -128,6 +128,18 @@ class OuterProducts:
 
 
 @dataclass(frozen=True, slots=True)
+class CellRamp:
+    """A converter's thresholds, made of cells of one column that are switched in one after the other.
+
+    The first threshold is ``start`` [A]; each of ``cells`` (one column) adds its conductance times ``slope`` [V].
+    """
+
+    cells: Block
+    start: float
+    slope: float
+
+
+@dataclass(frozen=True, slots=True)
 class IVTrace:
     """A sweep of one cell: ``volts`` [V], ``gate`` [V], ``current`` [A], ``flags``, each [points]; ``dwell`` [s]."""
 

@@ -87,6 +87,7 @@ ROOMS = (
                 Part("programming/", "read-verify, ISPP", "3"),
                 Part("training/", "layers, rules, networks, tasks", "", 1.25),
                 Part("pretrained/", "", "", 0.6),
+                Part("converters/", "", "", 0.6),
             ),
             (Part("measure/", "one file per measurement"), Part("keeping/", "run folder, journal, units, datasets")),
         ),

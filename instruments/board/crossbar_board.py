@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +13,7 @@ from qcodes.instrument import VisaInstrument
 
 from ...common.errors import RefusedError
 from ..abilities import (
+    ConvertsByRamp,
     Multiplies,
     MultipliesReversed,
     Parts,
@@ -38,11 +39,12 @@ from .mount import mounted
 from .parameters import add_settings, add_update_settings
 from .products import BoardProducts, BoardReverseProducts
 from .pulses import BoardPulses
+from .ramps import BoardRamps
 from .reads import BoardReads, BoardSamples
 from .rules import ALLOWED, RULES
 from .saturation import BoardSaturation
 from .session import BoardSession
-from .spec import READ_VOLTS_DEFAULT, REVISION_2, BoardCapability
+from .spec import READ_VOLTS_DEFAULT, REVISION_2, BoardCapability, Diagnosis
 from .sweeps import BoardSweeps
 from .updates import BoardUpdates
 from .verify import BoardVerifies
@@ -62,16 +64,6 @@ _OTHER_MAKERS = re.compile(
 )
 # What every use of an open board looks at first.
 _NEEDS_A_LINK = frozenset({"wire", "_session", "_clock", "capability", "session"})
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """The board about itself: ``offset`` [A], reference resistor measured and nominal [Ω], ``open`` lines [Ω]."""
-
-    offset: float
-    reference: float
-    reference_nominal: float
-    open: float
 
 
 class CrossbarBoard(GuardedInstrument, VisaInstrument):
@@ -171,6 +163,7 @@ class CrossbarBoard(GuardedInstrument, VisaInstrument):
             MultipliesReversed: BoardReverseProducts,
             UpdatesByOuterProduct: lambda session: BoardUpdates(session, self.parameters),
             VerifiesOnBoard: BoardVerifies,
+            ConvertsByRamp: BoardRamps,
             Saturates: BoardSaturation,
         }
         offered = can.abilities(1 if chip is None else chip.polarity)

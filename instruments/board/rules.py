@@ -17,6 +17,7 @@ RULES = (
     Rule("UPDate:OUTer", method="outer_update()"),
     Rule("UPDate:OUTer:TILes", method="outer_updates()"),
     Rule("PROGram:VERify", method="program_verify()"),
+    Rule("ADC:RAMP:*", method="convert()"),
     Rule("ADC:SATurate:LEVels", method="vmm_saturated()"),
 )
 # Commands of revision 2 with a block, which no method checks yet, are on no list.

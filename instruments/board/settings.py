@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from ..abilities import ConvertsByRamp, Saturates
+from ..array_spec import ability_of
 from ..wire.wire_text import sent
 
 if TYPE_CHECKING:
@@ -30,13 +32,18 @@ class BoardSettings:
         self._guard = guard
         self._known: dict[str, float | str] = {}
         self._full_scale: float | None = None
+        offered = mount.spec.supports
+        self._has_modes = any(ability_of(kind).name in offered for kind in (ConvertsByRamp, Saturates))
         self._levels: bytes | None = None
+        self._ramps: dict[int, str] = {}
+        self._assigned: bytes | None = None
         self.parameters: dict[str, Parameter[float, Any]] = {}
 
     def forget(self) -> None:
         """Forget what somebody else may have set."""
         self._known.clear()
-        self._full_scale = self._levels = None
+        self._full_scale = self._levels = self._assigned = None
+        self._ramps.clear()
 
     def configure(self, wanted: Mapping[str, float | str]) -> None:
         """Send the settings that differ from what the board has, in one message."""
@@ -76,14 +83,31 @@ class BoardSettings:
             self.configure({"SENS:VMM:RANG": chosen})
             self._full_scale = chosen
 
-    def use_outputs(self, levels: bytes | None) -> None:
-        """Let forward products be linear, or held between ``levels`` (a block of ``ADC:SATurate:LEVels``)."""
-        if levels is not None and self._levels != levels:
-            self._exchange.write_block(b"ADC:SAT:LEV ", levels)
-            self._levels = levels
-        mode = "LIN" if levels is None else "SAT"
-        if self._known.get("ADC:MODE") != mode:
+    def set_converters(self, mode: Literal["LIN", "RAMP", "SAT"]) -> None:
+        """Let forward products be linear, compared with ramps, or held between levels.
+
+        A board without either has linear converters, whatever anybody set, and is told nothing.
+        """
+        if self._has_modes:
             self.configure({"ADC:MODE": mode})
+
+    def set_levels(self, wanted: bytes) -> None:
+        """Set the levels that columns are held between: a block of ``ADC:SATurate:LEVels``."""
+        if self._levels != wanted:
+            self._exchange.write_block(b"ADC:SAT:LEV ", wanted)
+            self._levels = wanted
+
+    def set_ramp(self, number: int, wanted: str) -> None:
+        """Define a ramp: ``<column>,<first row>,<steps>,<start>,<slope>``."""
+        if self._ramps.get(number) != wanted:
+            self._exchange.act(f"ADC:RAMP:DEF {number},{wanted}")
+            self._ramps[number] = wanted
+
+    def assign_ramps(self, wanted: bytes) -> None:
+        """Give every column of the board its ramp, 255 for none."""
+        if self._assigned != wanted:
+            self._exchange.write_block(b"ADC:RAMP:ASS ", wanted)
+            self._assigned = wanted
 
 
 def read_range(reply: str) -> float | str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from ..array_spec import ArraySpec
+from ..array_spec import ArraySpec, RampSpec
 from ..errors import InstrumentError, UnsupportedError
 from ..limits import COUNT_MAX, Limits
 
-LONG_COUNTS, OUTER_TILES, SATURATE = "long_counts", "outer_tiles", "saturate"
+LONG_COUNTS, OUTER_TILES, RAMP, SATURATE = "long_counts", "outer_tiles", "ramp", "saturate"
 REVISION_1, REVISION_2 = "xbarlab-board/1", "xbarlab-board/2"
 READ_VOLTS_DEFAULT = 0.2
 # What the counts of revision 1 hold; those of the feature long_counts are COUNT_MAX.
@@ -65,6 +65,7 @@ class BoardCapability:
     update_products_max: int = 0
     long_count_max: int = 0
     long_reads_max: int = 0
+    ramp: RampSpec | None = None
     edge: float | None = None
     schemes: tuple[str, ...] = ("ground",)
     supports: frozenset[str] = field(default_factory=frozenset[str])
@@ -118,6 +119,7 @@ class BoardCapability:
         second = record["protocol"] == REVISION_2
         long = group("long") if second and LONG_COUNTS in supports else _Absent()
         vmm, update = group("vmm", ability="vmm"), group("update", ability="outer_update")
+        adc = group("adc") if second and RAMP in supports else None
         tiles = update if second and OUTER_TILES in supports else _Absent()
         axis = cast("Literal['row', 'col']", record["gate_axis"]) if gated else None
         if axis not in {"row", "col", None}:
@@ -164,6 +166,7 @@ class BoardCapability:
             update_products_max=int(tiles["products_max"]),
             long_count_max=int(long["count_max"]),
             long_reads_max=int(long["reads_max"]),
+            ramp=None if adc is None else _ramp(adc),
             edge=edge,
             schemes=tuple(cast("list[str]", record["schemes"])),
             supports=supports,
@@ -202,14 +205,14 @@ class BoardCapability:
         Parameters
         ----------
         polarity : +1 or -1
-            −1: SET needs a negative cell voltage. The board's own read-verify cannot be turned around, so it is not
-            offered then.
+            −1: SET needs a negative cell voltage. The board's own read-verify and its ramps, which only rise, cannot
+            be turned around, so they are not offered then.
         """
-        lacks = set[str]() if polarity > 0 else {"onboard_verify"}
-        if "vmm" not in self.supports:
-            lacks |= {"reverse", SATURATE}  # the record's group vmm says what they may be given
+        lacks = set[str]() if polarity > 0 else {"onboard_verify", RAMP}
         if self.protocol != REVISION_2:
-            lacks.add(SATURATE)  # a name that revision 1 does not know
+            lacks |= {RAMP, SATURATE}  # names that revision 1 does not know
+        if "vmm" not in self.supports:
+            lacks |= {"reverse", RAMP, SATURATE}  # the record's group vmm says what they may be given
         return self.supports - lacks
 
     def spec(
@@ -260,7 +263,28 @@ class BoardCapability:
             compliance_min=self.sweep_compliance_min,
             sample_rate_max=self.sample_rate_max,
             sample_points_max=self.sample_points_max,
+            ramp=self.ramp if RAMP in supports else None,
         )
+
+
+def _ramp(adc: Mapping[str, float]) -> RampSpec:
+    return RampSpec(
+        ramps=int(adc["ramps_max"]),
+        steps=int(adc["ramp_steps_max"]),
+        slope=float(adc["ramp_slope_max"]),
+        volts=float(adc["ramp_volts"]),
+        clock=float(adc["ramp_clock_seconds"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The board about itself: ``offset`` [A], reference resistor measured and nominal [Ω], ``open`` lines [Ω]."""
+
+    offset: float
+    reference: float
+    reference_nominal: float
+    open: float
 
 
 class _Absent(dict[str, float]):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from ...common.errors import RefusedError
-from ..array_spec import ArraySpec
+from ..abilities import ConvertsByRamp
+from ..array_spec import ArraySpec, ability_of
 from ..block import Block
 from ..limits import Limits
 
@@ -41,7 +42,8 @@ def joined_spec(specs: Sequence[ArraySpec], name: str) -> ArraySpec:
                     f"{first.name} and {other.name} cannot be joined into one array: {called} is {mine} on the one and "
                     f"{yours} on the other, and must be the same because {why}"
                 )
-    supports = frozenset[str].intersection(*(spec.supports for spec in specs))
+    # A ramp belongs to one board, and its columns to that board.
+    supports = frozenset[str].intersection(*(spec.supports for spec in specs)) - {ability_of(ConvertsByRamp).name}
     limits = _narrowest(specs)
     dwell = max(spec.sweep_dwell[0] for spec in specs), min(spec.sweep_dwell[1] for spec in specs)
     if limits.width_min > limits.width_max or ("sweep" in supports and dwell[0] > dwell[1]):
@@ -74,6 +76,7 @@ def joined_spec(specs: Sequence[ArraySpec], name: str) -> ArraySpec:
         compliance_min=max(spec.compliance_min for spec in specs),
         sample_rate_max=min(spec.sample_rate_max for spec in specs),
         sample_points_max=min(spec.sample_points_max for spec in specs),
+        ramp=None,
         supports=supports,
         bad_cells=tuple(
             (part.row0 + row, part.col0 + col)

@@ -79,6 +79,24 @@ class ConverterSettings(_Section):
         return ranges
 
 
+class RampSettings(_Section):
+    """A board's comparators and the ramps they compare with, which cells of the array make.
+
+    Attributes
+    ----------
+    comparator_noise : float [A]
+        Standard deviation of one comparison; 0 for none.
+    comparator_offset_spread : float [A]
+        Standard deviation over the columns.
+    ramp_noise : float [A]
+        Standard deviation of what each clock adds to a ramp, besides the noise of its cell.
+    """
+
+    comparator_noise: float = Field(default=_BOARD.ramp_errors.comparator_noise, ge=0.0, le=1.0)
+    comparator_offset_spread: float = Field(default=_BOARD.ramp_errors.comparator_offset_spread, ge=0.0, le=1.0)
+    ramp_noise: float = Field(default=_BOARD.ramp_errors.ramp_noise, ge=0.0, le=1.0)
+
+
 class SaturationSettings(_Section):
     """A board's output circuits that saturate, what each column's has of its own.
 
@@ -108,6 +126,7 @@ class ArrayBoardEntry(_Section):
     lacks : tuple of str
         Capabilities this board does not have.
     converters : ConverterSettings
+    ramp : RampSettings
     saturation : SaturationSettings
     """
 
@@ -118,11 +137,12 @@ class ArrayBoardEntry(_Section):
     lacks: tuple[
         Literal[
             "sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify",
-            "long_counts", "outer_tiles", "products", "saturate",
+            "long_counts", "outer_tiles", "products", "ramp", "saturate",
         ],
         ...,
     ] = ()  # fmt: skip
     converters: ConverterSettings = ConverterSettings()
+    ramp: RampSettings = RampSettings()
     saturation: SaturationSettings = SaturationSettings()
 
 
@@ -301,6 +321,8 @@ def _sentence(item: dict[str, Any]) -> str:
         model = next((_INSTRUMENTS[part] for part in item["loc"] if part in _INSTRUMENTS), model)
         if "converters" in path[:-1]:
             model = ConverterSettings
+        if "ramp" in path[:-1]:
+            model = RampSettings
         if "saturation" in path[:-1]:
             model = SaturationSettings
         names = list(model.model_fields)

@@ -35,9 +35,9 @@ def make_board(
 ) -> SimulatedInstrument:
     """Return an array board with ``chip`` in its socket."""
     from ..instruments.array_board.board import ArrayBoard
-    from ..instruments.array_board.spec import BoardSpec, CircuitErrors, ConverterErrors, supported
+    from ..instruments.array_board.spec import BoardSpec, CircuitErrors, ConverterErrors, RampErrors, supported
 
-    converters, circuits = entry.converters, entry.saturation
+    converters, ramp, circuits = entry.converters, entry.ramp, entry.saturation
 
     spec = BoardSpec(
         rows=chip.rows,
@@ -48,6 +48,7 @@ def make_board(
         vmm_bits=converters.bits,
         vmm_ranges=converters.ranges,
         converters=ConverterErrors(converters.noise, converters.gain_spread, converters.offset_spread),
+        ramp_errors=RampErrors(ramp.comparator_noise, ramp.comparator_offset_spread, ramp.ramp_noise),
         saturation=CircuitErrors(circuits.gain_spread, circuits.offset_spread, circuits.sharpness),
     )
     if spec.read_gate > spec.gate_max:

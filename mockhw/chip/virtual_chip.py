@@ -191,6 +191,16 @@ class VirtualChip:
         block = noisy.reshape(row.size, col.size)
         return read_rows(block, volts, row=row, col=col, shape=(self.rows, self.cols), wires=self.wires)
 
+    def column_moments(self, rows: slice, col: int, volts: float, gate: float) -> tuple[FloatArray, FloatArray]:
+        """Return what cells of one column conduct alone, one after the other, and how that fluctuates, [rows] [S]."""
+        row = np.arange(self.rows, dtype=np.int64)[rows]
+        quiet = self.model.conductance(row * self.cols + col, volts, gate, self.now)
+        seen = read_rows(
+            quiet[:, None], volts, row=row, col=np.array([col]), shape=(self.rows, self.cols), wires=self.wires
+        )
+        through = np.divide(seen[:, 0] / volts, quiet, out=np.ones_like(quiet), where=quiet > 0.0)
+        return quiet * through, self.model.noise_sigma(row * self.cols + col, quiet) * through**2
+
     def vmm(self, volts: Float32Array, gate: float, *, reverse: bool) -> Float32Array:
         """Return one draw of the currents [A] whose :meth:`vmm_moments` these are, [batch, outputs]."""
         current, variance = self.vmm_moments(np.ascontiguousarray(volts, dtype=np.float32), gate, reverse=reverse)

@@ -76,6 +76,10 @@ SMALL: dict[str, dict[str, Any]] = {
         for arm in ("copies_1", "copies_2", "copies_4", "copies_8", "lstm")
         for key, value in (("sequences", 100), ("tested", 60))
     },
+    "train_nonlinear_adc": {
+        **{f"{step}.programmings": 2 for step in ("sigmoid", "tanh", "softsign", "own")},
+        "digits.train_examples": 50, "digits.test_examples": 40, "digits.epochs": 1, "digits.final_rounds": 1,
+    },
     "train_mblstm": {
         f"{step}.{key}": value
         for step in ("iris", "digits", "digits_clipped", "digits_smooth", "digits_copies", "vowels")

@@ -62,12 +62,13 @@ def test_the_record_is_that_of_the_page() -> None:
     for group in ("long", "update"):
         assert record[group] == wanted[group]
     assert record["vmm"]["products_max"] == wanted["vmm"]["products_max"]
-    assert {"decay", "adc"}.isdisjoint(record), "a group is there when one of its features is"
-    assert {"long_counts", "outer_tiles", "products", "saturate"} <= set(record["supports"])
-    assert {"decay", "adc_bits", "ramp"}.isdisjoint(record["supports"])
+    assert record["adc"] == {name: value for name, value in wanted["adc"].items() if name.startswith("ramp")}
+    assert "decay" not in record, "a group is there when one of its features is"
+    assert {"long_counts", "outer_tiles", "products", "ramp", "saturate"} <= set(record["supports"])
+    assert {"decay", "adc_bits"}.isdisjoint(record["supports"])
 
 
-@pytest.mark.parametrize("missing", ["long_counts", "outer_tiles", "products"])
+@pytest.mark.parametrize("missing", ["long_counts", "outer_tiles", "products", "ramp"])
 def test_a_group_goes_with_its_feature(missing: str) -> None:
     bench = Bench(revision=2, supports=supported(2, (missing,)))
     record = json.loads(unblock(bench.ask(b"SYST:CAP?\n")))
@@ -75,12 +76,13 @@ def test_a_group_goes_with_its_feature(missing: str) -> None:
     assert ("long" in record) is (missing != "long_counts")
     assert ("tiles_max" in record["update"]) is (missing != "outer_tiles")
     assert ("products_max" in record["vmm"]) is (missing != "products")
+    assert ("adc" in record) is (missing != "ramp")
 
 
 def test_a_feature_goes_with_what_it_needs() -> None:
     assert "outer_tiles" not in supported(2, ("outer_update",))
-    assert "products" not in supported(2, ("vmm",))
-    assert set(supported(1, ())).isdisjoint({"long_counts", "outer_tiles", "products"})
+    assert {"products", "ramp", "saturate"}.isdisjoint(supported(2, ("vmm",)))
+    assert set(supported(1, ())).isdisjoint({"long_counts", "outer_tiles", "products", "ramp", "saturate"})
 
 
 B0 = b"#10"
@@ -201,7 +203,7 @@ def test_the_session_of_the_page() -> None:
     reply = bench.ask(b"TAG? 6;" + message + b";*WAI;:READ:MAP? 3,1,10,1;:PULS:LAST?;:SYST:ERR?\n")
     assert reply.startswith(b"6;#19")
     assert reply.endswith(b";MAP,1,1,1,5.2e-06,5.2e-06;" + OK + b"\n")
-    assert bench.ask(b"TAG? 7;ADC:MODE RAMP;:SYST:ERR?\n").startswith(b'7;-241,"Hardware missing;')
+    assert bench.ask(b"TAG? 7;ADC:BITS 4;:SYST:ERR?\n").startswith(b'7;-241,"Hardware missing;')
 
 
 def test_the_last_action_is_told_with_its_tag_whatever_it_was() -> None:

@@ -121,6 +121,37 @@ def filtered(current: FloatArray, rate: float, bandwidth: float) -> FloatArray:
     return out
 
 
+@njit(
+    "void(float32[:, ::1], float32[:, ::1], int64[::1], float32[::1], float64, float32[:, ::1], float32[::1],"
+    " int16[:, ::1])",
+    cache=True,
+)
+def count_thresholds(
+    mean: Float32Array,
+    variance: Float32Array,
+    columns: NDArray[np.int64],
+    offset: Float32Array,
+    noise: float,
+    threshold: Float32Array,
+    normal: Float32Array,
+    out: CodeArray,
+) -> None:
+    """Fill ``columns`` of ``out`` with how many of the vector's thresholds [batch, n] [A] are at or below a current.
+
+    ``offset`` [channels] [A] and ``noise`` [A] are the comparators'; ``normal`` has one draw per vector and column.
+    """
+    own = np.float32(noise * noise)
+    at = 0
+    for b in range(mean.shape[0]):
+        for c in columns:
+            current = mean[b, c] + offset[c] + np.sqrt(variance[b, c] + own) * normal[at]
+            at += 1
+            code = 0
+            for k in range(threshold.shape[1]):
+                code += 1 if threshold[b, k] <= current else 0
+            out[b, c] = np.int16(code)
+
+
 def codes_to_volts(payload: memoryview | bytes, lsb: float, limit: int) -> tuple[Float32Array, int]:
     """Turn DAC codes into volts.
 

@@ -8,6 +8,7 @@ from ...scpi.device import Hold
 from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from .core import BoardCore
+from .outputs.ramps import Ramps
 from .outputs.saturation import Saturation
 from .periphery import Diagnosis, periphery_commands
 from .products import Products
@@ -24,16 +25,17 @@ class ArrayBoard(BoardCore):
     def commands(self) -> Sequence[Command]:
         """Return the command table, in the order of the protocol page's §4."""
         self._reading, self._sweeping, self._verifying = Reading(self), Sweeping(self), Verifying(self)
-        self._saturation = Saturation(self)
+        self._ramps, self._saturation = Ramps(self), Saturation(self)
         return [
             *system_commands(self),
             *source_commands(self),
             *self._reading.commands(),
             *Pulsing(self).commands(),
             *self._sweeping.commands(),
-            *Products(self, self._saturation.circuits).commands(),
+            *Products(self, self._saturation.circuits, self._ramps.ramping).commands(),
             *self._verifying.commands(),
             *Diagnosis(self).commands(),
+            *self._ramps.commands(),
             *self._saturation.commands(),
             *periphery_commands(self),
             *simulation_commands(self.clock, self.advance, self.info),
@@ -42,6 +44,6 @@ class ArrayBoard(BoardCore):
     def reset(self) -> Hold | None:
         """Do ``*RST``: abort, OFF, defaults."""
         hold = super().reset()
-        for part in (self._reading, self._sweeping, self._verifying, self._saturation):
+        for part in (self._reading, self._sweeping, self._verifying, self._ramps, self._saturation):
             part.forget()
         return hold

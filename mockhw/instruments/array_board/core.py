@@ -111,7 +111,7 @@ class BoardCore(SimulatedInstrument):
 
     def reserved(self) -> dict[str, ScpiError]:
         """Return what is reserved for in-converter activation functions (§4.10)."""
-        missing = ScpiError(-241, "this board has linear converters only")
+        missing = ScpiError(-241, "this board has no such converters")
         return {"ADC:RAMP": missing, "ADC:SAT": missing, "ADC:SATURATE": missing}
 
     def reset(self) -> Hold | None:

@@ -12,7 +12,6 @@ from .core import BoardCore
 from .parameters import RECTANGLE
 
 _DIAGNOSIS_SECONDS: Final = 1e-3
-_RAMP: Final = Integer("ramp")
 _MODES: Final = {"RAMP": "ramp", "SAT": "saturate"}
 _COMMANDS: Final[dict[str, dict[str, tuple[Parameter, ...]]]] = {
     "decay": {
@@ -28,22 +27,6 @@ _COMMANDS: Final[dict[str, dict[str, tuple[Parameter, ...]]]] = {
         "FETCh:DECay?": (),
     },
     "adc_bits": {"ADC:BITS": (Integer("bits"),), "ADC:BITS?": ()},
-    "ramp": {
-        "ADC:RAMP:DEFine": (
-            _RAMP,
-            Integer("column"),
-            Integer("row0"),
-            Integer("steps"),
-            Number("start", "A"),
-            Number("slope", "V"),
-        ),
-        "ADC:RAMP:DEFine?": (_RAMP,),
-        "ADC:RAMP:STARt": (_RAMP, Number("start", "A")),
-        "ADC:RAMP:CLEar": (),
-        "ADC:RAMP:ASSign": (Block("ramps"),),
-        "ADC:RAMP:ASSign?": (),
-        "ADC:RAMP:LEVels?": (_RAMP,),
-    },
 }
 
 
@@ -63,7 +46,7 @@ def periphery_commands(board: BoardCore) -> list[Command]:
 
 
 class Diagnosis:
-    """What ``DIAGnostic`` and ``ADC`` do."""
+    """What ``DIAGnostic`` does."""
 
     def __init__(self, board: BoardCore) -> None:
         self._board = board

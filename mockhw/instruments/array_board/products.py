@@ -12,6 +12,7 @@ from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, number, setting
 from .adc import OVERFLOW, codes_to_volts
 from .core import CONVERTER_OVERFLOW, BoardCore
+from .outputs.ramps import Ramping
 from .outputs.saturation import Circuits
 from .requests import Product, Requests
 from .spec import block
@@ -23,10 +24,13 @@ class Products:
     Parameters
     ----------
     circuits : what forward products go through before they are converted; None for nothing
+    ramping : what compares forward products with ramps; None for nothing
     """
 
-    def __init__(self, board: BoardCore, circuits: Callable[[], Circuits | None]) -> None:
-        self._board, self._circuits = board, circuits
+    def __init__(
+        self, board: BoardCore, circuits: Callable[[], Circuits | None], ramping: Callable[[], Ramping | None]
+    ) -> None:
+        self._board, self._circuits, self._ramping = board, circuits, ramping
 
     def commands(self) -> list[Command]:
         """Return the commands of products."""
@@ -76,21 +80,28 @@ class Products:
             place = f"vector {vector} {'column' if reverse else 'row'} {line}"
             raise ScpiError(-222, f"volts {value:.6g} beyond {spec.vmm_volts_max:g} at {place}")
         gate, index = self._board.vmm_gate, self._board.vmm_index
+        ramping = None if reverse else self._ramping()
         saturate = self._board.suffers("overflow")
         circuits = None if reverse else self._circuits()
 
         def work() -> bytes:
-            mean, variance = self._board.chip.vmm_moments(volts.reshape(batch, inputs), gate, reverse=reverse)
+            lines = None if ramping is None else ramping.open_columns
+            mean, variance = self._board.chip.vmm_moments(
+                volts.reshape(batch, inputs), gate, reverse=reverse, lines=lines
+            )
             if circuits is not None:
                 mean, variance = circuits.hold(mean, variance)
             codes, over = self._board.reads.vmm.codes(mean, variance, index)
             if saturate:
                 codes[:] = OVERFLOW
+            if ramping is not None:
+                over = ramping.put(codes, mean, variance, gate)
             if over or saturate:
                 self._board.session.status.questionable.latch(CONVERTER_OVERFLOW)
             return block(codes.tobytes())
 
-        return self._board.measure("VMM", batch * spec.vmm_slot, batch, work)
+        each = spec.vmm_slot + (0.0 if ramping is None else ramping.seconds)
+        return self._board.measure("VMM", batch * each, batch, work)
 
     def several(self, often: int, table: memoryview, masks: memoryview, payload: memoryview) -> Hold:
         """``VMM:PRODucts?``."""
@@ -98,28 +109,42 @@ class Products:
         requests = Requests(often, table, masks, spec)
         board.may_begin()
         products = requests.products(payload, board.vmm_index, board.vmm_code_max)
+        ramping = None if all(product.reverse for product in products) else self._ramping()
         gate, saturate = board.vmm_gate, board.suffers("overflow")
         circuits = self._circuits()
 
         def work() -> bytes:
-            return block(b"".join([self._one(product, gate, circuits, saturate=saturate) for product in products]))
+            each = [
+                self._one(product, gate, *((None, None) if product.reverse else (circuits, ramping)), saturate=saturate)
+                for product in products
+            ]
+            return block(b"".join(each))
 
         vectors = sum(product.batch for product in products)
-        return board.measure("VMM", vectors * spec.vmm_slot, vectors, work)
+        forward = sum(product.batch for product in products if not product.reverse)
+        seconds = vectors * spec.vmm_slot + (0.0 if ramping is None else forward * ramping.seconds)
+        return board.measure("VMM", seconds, vectors, work)
 
-    def _one(self, product: Product, gate: float, circuits: Circuits | None, *, saturate: bool) -> bytes:
+    def _one(
+        self, product: Product, gate: float, circuits: Circuits | None, ramping: Ramping | None, *, saturate: bool
+    ) -> bytes:
         board = self._board
         reverse = product.reverse
         inputs, outputs = (product.cols, product.rows) if reverse else (product.rows, product.cols)
         volts = np.zeros((product.batch, inputs.size), dtype=np.float32)
         volts[:, inputs] = product.volts
         lines = product.cols if board.spec.gate_axis == "col" else product.rows
+        if ramping is not None and ramping.open_columns is not None:
+            lines = lines & ramping.open_columns
         mean, variance = board.chip.vmm_moments(volts, gate, reverse=reverse, lines=lines)
-        if circuits is not None and not reverse:
+        if circuits is not None:
             mean, variance = circuits.hold(mean, variance)
-        codes = board.reads.vmm.codes(mean, variance, product.index)[0][:, outputs]
+        every = board.reads.vmm.codes(mean, variance, product.index)[0]
         if saturate:
-            codes[:] = OVERFLOW
+            every[:] = OVERFLOW
+        if ramping is not None:
+            ramping.put(every, mean, variance, gate)
+        codes = every[:, outputs]
         if (codes == OVERFLOW).any():
             board.session.status.questionable.latch(CONVERTER_OVERFLOW)
         return codes.tobytes()

@@ -82,6 +82,7 @@ class ReadUnit:
     def __init__(self, chip: VirtualChip, spec: BoardSpec, seed: int) -> None:
         self._chip = chip
         self._spec = spec
+        self.seed = seed
         lines = max(spec.rows, spec.cols)
         errors = spec.converters
         self._columns = Converters(spec.read_ranges, spec.read_bits, spec.cols, [seed, 0x61_64_63, 1], errors)

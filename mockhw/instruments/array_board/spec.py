@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 SUPPORTS: Final = ("sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify")
-FEATURES: Final = ("long_counts", "outer_tiles", "products", "saturate")
+FEATURES: Final = ("long_counts", "outer_tiles", "products", "ramp", "saturate")
 """What the mock board has of revision 2; a board of revision 1 has none of it."""
-_NEEDS: Final = {"outer_tiles": "outer_update", "products": "vmm", "saturate": "vmm"}
+_NEEDS: Final = {"outer_tiles": "outer_update", "products": "vmm", "ramp": "vmm", "saturate": "vmm"}
 REVISIONS: Final = (1, 2)
 
 
@@ -35,6 +35,25 @@ class ConverterErrors:
     noise: float = 1.0
     gain_spread: float = 5e-4
     offset_spread: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class RampErrors:
+    """What comparing with a ramp adds: assumed, about an LSB of a linear converter of 1 mA and 14 bits; no source.
+
+    Attributes
+    ----------
+    comparator_noise : float [A]
+        Standard deviation of one comparison, of all clocks of a vector alike.
+    comparator_offset_spread : float [A]
+        Standard deviation over the columns.
+    ramp_noise : float [A]
+        Standard deviation of what each clock adds to the ramp, besides the noise of its cell.
+    """
+
+    comparator_noise: float = 1e-7
+    comparator_offset_spread: float = 1e-7
+    ramp_noise: float = 2e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +123,12 @@ class BoardSpec:
     tiles_max: int = 1024
     tile_products_max: int = 65536
     vmm_products_max: int = 1024
+    ramps_max: int = 8
+    ramp_steps_max: int = 127
+    ramp_slope_max: float = 10.0
+    ramp_volts: float = 0.2
+    ramp_clock: float = 1e-8
+    ramp_errors: RampErrors = RampErrors()
     disconnect_seconds: float = 1e-5
     reference_ohm: float = 10e3
 
@@ -180,6 +205,14 @@ class BoardSpec:
             record["update"] |= {"tiles_max": self.tiles_max, "products_max": self.tile_products_max}
         if "products" in self.supports:
             record["vmm"]["products_max"] = self.vmm_products_max
+        if "ramp" in self.supports:
+            record["adc"] = {
+                "ramps_max": self.ramps_max,
+                "ramp_steps_max": self.ramp_steps_max,
+                "ramp_slope_max": self.ramp_slope_max,
+                "ramp_volts": self.ramp_volts,
+                "ramp_clock_seconds": self.ramp_clock,
+            }
         return record
 
     def block(self) -> bytes:

@@ -100,6 +100,10 @@ class ArrayLayer(nn.Module):
                 f"{self.inputs} inputs{' and a bias' if self.has_bias else ''} by {self.outputs} outputs"
             )
 
+    def multiplied(self, inputs: Float32Array) -> tuple[Float32Array, Float32Array | None]:
+        """Return what comes out of ``inputs`` [n, inputs]: [n, outputs], and its slope over the product if not 1."""
+        return self.array_weights.multiply(self.layer, inputs, self.scale), None
+
     def back(self, error: Float32Array) -> Float32Array:
         """Return [n, inputs]: errors [n, outputs] sent through the array in reverse."""
         return self.array_weights.multiply_back(self.layer, error)
@@ -154,7 +158,7 @@ class _Product(torch.autograd.Function):
             inputs = np.concatenate([inputs, np.ones((len(inputs), 1), np.float32)], axis=1)
         ctx.layer, ctx.inputs = layer, inputs  # pyright: ignore[reportAttributeAccessIssue]
         ctx.save_for_backward(weight)
-        out = layer.array_weights.multiply(layer.layer, inputs, layer.scale)
+        out, ctx.slope = layer.multiplied(inputs)  # pyright: ignore[reportAttributeAccessIssue]
         return torch.from_numpy(out)
 
     @staticmethod
@@ -163,7 +167,8 @@ class _Product(torch.autograd.Function):
         layer: ArrayLayer = ctx.layer
         inputs: Float32Array = ctx.inputs
         (weight,) = ctx.saved_tensors
-        error = np.ascontiguousarray(grad_outputs[0].numpy())
+        given = grad_outputs[0].numpy()
+        error = np.ascontiguousarray(given if ctx.slope is None else given * ctx.slope)
         return layer.errors_back(inputs, error, weight, x=ctx.needs_input_grad[0], learns=ctx.needs_input_grad[1])
 
 

@@ -15,7 +15,7 @@ from ....common.errors import RefusedError
 from ....instruments.abilities import Multiplies, MultipliesReversed
 from ....instruments.capabilities import CrossbarArray, FloatArray
 from .passes import Float32Array, Pass, pass_of
-from .weight_mapping import FloorPlan, LayerRequest
+from .weight_mapping import FloorPlan, IntArray, LayerRequest
 
 InputScale = Literal["fixed", "vector"]
 ReadBack = Literal["cells", "products"]
@@ -214,6 +214,24 @@ class ArrayWeights:
             factor = np.maximum(np.abs(inputs).max(1, keepdims=True), np.float32(1e-6))
             return self.multiply_checked(layer, self.bounded(layer, inputs / factor)) * factor
         return self.multiply_checked(layer, self.bounded(layer, inputs))
+
+    def as_driven(self, layer: str, inputs: Float32Array) -> tuple[Float32Array, IntArray, FloatArray]:
+        """Return the row voltages of ``inputs``, and for each output its column and the current of an output of 1 [A].
+
+        For what converts a column's current by itself: a layer whose outputs are sums of several is refused.
+        """
+        passes, request = self._passes[layer], self.plan.request(layer)
+        one, terms = passes[0], list(passes[0].sums.terms)
+        if len(passes) > 1 or len(terms) > 1:
+            raise RefusedError(
+                f"layer {layer!r} has outputs that are sums of several columns or products, and a converter sees one "
+                "current: pairs above each other, copies below each other, and a layer that fits in one piece"
+            )
+        lines, gains = terms[0]
+        self.products[layer] += len(inputs)
+        columns = np.arange(self.plan.cols, dtype=np.intp)[lines]
+        amps = 1.0 / np.broadcast_to(np.asarray(gains, dtype=np.float64), request.outputs)
+        return self.bounded(layer, inputs) @ one.encode, columns, amps
 
     def bounded(self, layer: str, inputs: Float32Array) -> Float32Array:
         """Return inputs cut at ± ``largest_input``; refuse those that are not finite, naming the layer."""

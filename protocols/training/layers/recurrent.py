@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,8 +50,9 @@ class Recurrence(nn.Module):
     @property
     def plain(self) -> bool:
         """Whether this is torch's LSTM, which is compiled."""
+        linear = type(self.product) in {ArrayLinear, nn.Linear}
         bare = self.projection is None and self.extra is None
-        return bare and isinstance(self.cell, LstmCell) and self.cell.plain and not isinstance(self.product, ArrayHeld)
+        return linear and bare and isinstance(self.cell, LstmCell) and self.cell.plain
 
     def forward(self, data: Tensor, sizes: Sequence[int], state: State) -> tuple[Tensor, State]:
         """Return what goes out at every step, and the last state.
@@ -117,6 +119,7 @@ class ArrayRecurrent(nn.Module):
     bias : a last input that is always 1
     cell, extra : as of :class:`Recurrence`
     scale : how inputs become voltages
+    made_of : what multiplies, such as a layer whose converters are the activation (:class:`.ArrayConverted`)
     levels : what the columns' output circuits hold the product between (:class:`.ArrayHeld`); None for linear ones
 
     Attributes
@@ -134,21 +137,22 @@ class ArrayRecurrent(nn.Module):
         cell: RecurrentCell | None = None,
         extra: ExtraInput | None = None,
         scale: InputScale = "fixed",
+        made_of: type[ArrayLinear] = ArrayLinear,
         levels: HoldLevels | None = None,
     ) -> None:
         super().__init__()
         cell = LstmCell() if cell is None else cell
-        if levels is not None and cell.apart:
-            raise RefusedError(
-                f"layer {layer!r}: {type(cell).__name__} adds two products, which no circuit holds as one"
-            )
-        name = f"{layer}.input" if cell.apart else layer
-        product = (
-            ArrayLinear(weights, name, bias=bias, scale=scale)
-            if levels is None
-            else ArrayHeld(weights, name, bias=bias, levels=levels)
-        )
-        of_state = ArrayLinear(weights, f"{layer}.state", bias=bias, scale=scale) if cell.apart else None
+        product_of: Callable[[str], ArrayLinear] = partial(made_of, weights, bias=bias, scale=scale)
+        if levels is not None:
+            if cell.apart:
+                raise RefusedError(
+                    f"layer {layer!r}: {type(cell).__name__} adds two products, which no circuit holds as one"
+                )
+            if made_of is not ArrayLinear:
+                raise RefusedError(f"layer {layer!r}: levels make the product an ArrayHeld, no {made_of.__name__}")
+            product_of = partial(ArrayHeld, weights, bias=bias, levels=levels)
+        product = product_of(f"{layer}.input" if cell.apart else layer)
+        of_state = product_of(f"{layer}.state") if cell.apart else None
         self.layer, self.features = layer, features
         self.hidden = product.inputs - features if of_state is None else of_state.inputs
         outputs = cell.outputs(self.hidden) if self.hidden > 0 else 0

@@ -26,6 +26,7 @@ EXAMPLES = {
     # Masks: rows 0, 2, 9 of 10 and column 1 of 3; rows 0, 1 and columns 0, 2.
     "products_masks": bytes([1 + 4, 2, 2, 1 + 2, 0, 1 + 4]),
     "products_codes": packed(("<i2", [1310, 0, -1310]), ("<i2", [0, 655, 0]), ("<i2", [1310, -1310])),
+    "ramps": packed(("u1", [0, 0, 0, 0, 255, 2])),
     "levels": packed(("<f4", [-40e-6, -np.inf, -np.inf]), ("<f4", [40e-6, 20e-6, np.inf])),
     "decay": packed(("<f4", [50e-6, np.nan])),
 }
