@@ -36,13 +36,13 @@ from ..wire.command_guard import CommandGuard
 from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
 from .mount import mounted
+from .outputs.ramps import BoardRamps
+from .outputs.saturation import BoardSaturation
 from .parameters import add_settings, add_update_settings
 from .products import BoardProducts, BoardReverseProducts
 from .pulses import BoardPulses
-from .ramps import BoardRamps
 from .reads import BoardReads, BoardSamples
 from .rules import ALLOWED, RULES
-from .saturation import BoardSaturation
 from .session import BoardSession
 from .spec import READ_VOLTS_DEFAULT, REVISION_2, BoardCapability, Diagnosis
 from .sweeps import BoardSweeps

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...common.errors import RefusedError
-from ...common.numbers import numbers
-from ..array_spec import RampSpec
-from ..capabilities import CellRamp, FloatArray
-from ..chip.requests import checked_vectors, require_cells
-from ..limits import refuse_bad_number
-from ..wire.wire_text import sent
-from .products import BoardProducts
-from .session import BoardSession
+from ....common.errors import RefusedError
+from ....common.numbers import numbers
+from ...array_spec import RampSpec
+from ...capabilities import CellRamp, FloatArray
+from ...chip.requests import checked_vectors, require_cells
+from ...limits import refuse_bad_number
+from ...wire.wire_text import sent
+from ..products import BoardProducts
+from ..session import BoardSession
 
 _LINEAR = 255
 

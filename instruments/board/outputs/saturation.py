@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..chip.requests import checked_levels
-from .products import BoardProducts
-from .session import BoardSession
+from ...chip.requests import checked_levels
+from ..products import BoardProducts
+from ..session import BoardSession
 
 
 class BoardSaturation:
