@@ -114,9 +114,8 @@ def safe_volts(grid: StressGrid) -> SafeVolts:
         return SafeVolts(top, True, "")
     if least.low <= 0.0:
         most = f"at most {least.high:.2g} V, and 0 V is in the interval"
-        return SafeVolts(
-            _unknown(), False, which, f"{which}: 99 % of the cells bear {most}; one in a hundred moves at any"
-        )
+        why = f"{which}: 99 % of the cells bear {most}; one in a hundred moves at any"
+        return SafeVolts(_unknown(), False, which, why)
     return SafeVolts(least, False, which)
 
 
