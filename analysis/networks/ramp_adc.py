@@ -223,10 +223,11 @@ def ramp_figure(design: RampDesign, before: FloatArray, after: FloatArray) -> Fi
     figure, axes = new_figure(12.0, 3.9, 3)
     function, codes = design.function, np.arange(2**design.bits)
     x = np.linspace(function.low, function.high, 400)
+    faint = 0.3 if len(after) > 1 else 0.9
     for n, row in enumerate(after[:20]):
         edges = np.concatenate([[function.low], np.clip(row, function.low, function.high), [function.high]])
         axes[0].stairs(
-            design.levels, np.maximum.accumulate(edges), baseline=None, color=PALETTE[0], alpha=0.3, lw=0.8,
+            design.levels, np.maximum.accumulate(edges), baseline=None, color=PALETTE[0], alpha=faint, lw=0.8,
             label="programmed cells" if n == 0 else None,
         )  # fmt: skip
     axes[0].plot(x, function.of(x), color=INK, lw=1.2, ls="--", label=function.name)
@@ -240,7 +241,11 @@ def ramp_figure(design: RampDesign, before: FloatArray, after: FloatArray) -> Fi
             axis.plot(at, mid, color=colour, lw=1.4, label=name)
     for axis, what in ((axes[1], "INL"), (axes[2], "DNL")):
         axis.axhline(0.0, color=INK, lw=0.6)
-        axis.set(xlabel="Code", ylabel=f"{what} (LSB), 5 % to 95 % and median", title=f"{what}, {len(after)} ramps")
+        axis.set(
+            xlabel="Code",
+            ylabel=f"{what} (LSB), 5 % to 95 % and median",
+            title=f"{what}, {len(after)} ramp{'s' * (len(after) > 1)}",
+        )
     axes[1].legend(loc="best")
     return figure
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..chip.line_map import LineMap
 from ..limits import NamedLimits
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
     from ..array_spec import ArraySpec
     from ..block import Block
     from ..chip.chip_file import Chip
@@ -80,3 +84,10 @@ def mounted(
         supports=supports,
     )
     return Mount(can=can, spec=spec, limits=allowed, polarity=1 if chip is None else chip.polarity, lines=lines)
+
+
+def placed(values: NDArray[Any], lines: NDArray[np.intp], size: int, fill: ArrayLike = 0) -> NDArray[Any]:
+    """Put ``values`` [..., chip lines] on their board lines, ``fill`` elsewhere."""
+    board = np.full((*values.shape[:-1], size), fill, dtype=values.dtype)
+    board[..., lines] = values
+    return board

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..chip.requests import checked_vectors, refuse_vectors, vmm_range
 from ..wire.wire_text import block_header
 from .codec import largest_code
-from .placing import placed
+from .mount import placed
 from .session import BoardSession
 
 _CODE = np.dtype("<i2")

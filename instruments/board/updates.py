@@ -15,7 +15,7 @@ from ..chip.requests import check_drive, checked_outer, checked_products
 from ..limits import refuse_bad_number
 from ..wire.wire_text import block_header, sent
 from .codec import Last
-from .placing import placed
+from .mount import placed
 from .session import BoardSession
 
 if TYPE_CHECKING:

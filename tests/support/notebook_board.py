@@ -53,7 +53,7 @@ class NotebookChip:
     def sample(self, row, col, volts, gate, rate, count):
         return np.full(count, self.g[row, col] * volts)
 
-    def sweep(self, row, col, volts, dwell, gate, compliance):
+    def sweep(self, row, col, volts, dwell, gate, compliance, *, began=None):
         self.swept.append((self.clock.now, [round(float(v), 3) for v in volts], round(gate, 3)))
         return np.clip(volts * 1e-3, -compliance, compliance)
 

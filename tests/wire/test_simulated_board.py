@@ -12,7 +12,7 @@ from support.notebook_board import COLS, LSB, ROWS, Bench, block, pulse_map, rev
 from xbarlab.mockhw.faults import Fault, FaultPlan
 from xbarlab.mockhw.instrument import advance_to
 from xbarlab.mockhw.instruments.array_board.slots import PulseCodes, SlotPlan
-from xbarlab.mockhw.instruments.array_board.spec import BoardSpec
+from xbarlab.mockhw.instruments.array_board.spec import BoardSpec, supported
 
 
 @pytest.fixture(params=[1, 2], ids=["revision 1", "revision 2"])
@@ -48,8 +48,7 @@ TRANSCRIPTS = [
      b'-230,"Data corrupt or stale;nothing has been read",-230,"Data corrupt or stale;nothing has been swept",'
      b'-230,"Data corrupt or stale;nothing has been programmed"\n'),
     (b"PULS:LAST?\n", b"NONE,0,0,0,0,0\n"),
-    (b"ADC:MODE LIN;MODE?;MODE RAMP;:SYST:ERR?\n",
-     b'LIN;-241,"Hardware missing;converter mode RAMP: this board has linear converters only"\n'),
+    (b"ADC:MODE LIN;MODE?;:SYST:ERR?\n", b'LIN;0,"No error"\n'),
     (b"ADC:MODE FOO;:ADC:SAT:GAIN 3;:ADC:RAMP?;:SYST:ERR:COUN?\n", b"3\n"),
     (b"DIAG:OPEN?;:SYST:ERR?\n", b'2e+09;0,"No error"\n'),
     (b"OUTP ON;:DIAG:OPEN?;:SYST:ERR?\n", b'-221,"Settings conflict;the array is connected; OUTPut OFF first"\n'),
@@ -61,6 +60,17 @@ TRANSCRIPTS = [
 @pytest.mark.parametrize(("sent", "answered"), TRANSCRIPTS, ids=[repr(s)[2:40] for s, _ in TRANSCRIPTS])
 def test_transcript(bench: Bench, sent: bytes, answered: bytes) -> None:
     assert bench.ask(sent) == answered
+
+
+@pytest.mark.parametrize(
+    ("revision", "lacks", "modes"), [(1, (), "LIN"), (2, ("ramp",), "LIN, SAT"), (2, ("ramp", "saturate"), "LIN")]
+)
+def test_a_mode_that_a_board_lacks_is_refused_with_those_it_has(
+    revision: int, lacks: tuple[str, ...], modes: str
+) -> None:
+    bench = Bench(revision=revision, supports=supported(revision, lacks))
+    told = b'LIN;-241,"Hardware missing;converter mode RAMP: this board has %b only"\n' % modes.encode()
+    assert bench.ask(b"ADC:MODE RAMP;MODE?;:SYST:ERR?\n") == told
 
 
 def test_capability_record_and_info_are_json_blocks(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from ...capabilities import CellRamp, FloatArray
 from ...chip.requests import checked_vectors, require_cells
 from ...limits import refuse_bad_number
 from ...wire.wire_text import sent
+from ..mount import placed
 from ..products import BoardProducts
 from ..session import BoardSession
 
@@ -47,10 +48,7 @@ class BoardRamps:
         asked = self._asked(which, ramps)
         used = sorted(set(asked[asked >= 0].tolist()))
         of = np.where(asked >= 0, asked, _LINEAR).astype(np.uint8)
-        board = of
-        if mount.lines is not None:
-            board = np.full(mount.can.cols, _LINEAR, np.uint8)
-            board[mount.lines.cols] = of
+        board = of if mount.lines is None else placed(of, mount.lines.cols, mount.can.cols, _LINEAR)
         codes = self._products.encoded(given)
         slot = spec.vmm_slot_seconds + max(ramps[n].cells.nrows for n in used) * can.clock
 

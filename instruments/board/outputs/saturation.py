@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...chip.requests import checked_levels
+from ..mount import placed
 from ..products import BoardProducts
 from ..session import BoardSession
 
@@ -25,7 +26,5 @@ class BoardSaturation:
         if mount.polarity < 0:
             levels = -levels[::-1]
         if mount.lines is not None:
-            board = np.repeat(np.array([[-np.inf], [np.inf]], dtype="<f4"), mount.can.cols, axis=1)
-            board[:, mount.lines.cols] = levels
-            levels = board
+            levels = placed(levels, mount.lines.cols, mount.can.cols, [[-np.inf], [np.inf]])
         return self._products.currents(volts, full_scale, levels.astype("<f4").tobytes())

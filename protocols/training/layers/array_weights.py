@@ -220,14 +220,13 @@ class ArrayWeights:
 
         For what converts a column's current by itself: a layer whose outputs are sums of several is refused.
         """
-        passes, request = self._passes[layer], self.plan.request(layer)
-        one, terms = passes[0], list(passes[0].sums.terms)
-        if len(passes) > 1 or len(terms) > 1:
+        one, request = self.lone_pass(layer), self.plan.request(layer)
+        if one is None:
             raise RefusedError(
                 f"layer {layer!r} has outputs that are sums of several columns or products, and a converter sees one "
                 "current: pairs above each other, copies below each other, and a layer that fits in one piece"
             )
-        lines, gains = terms[0]
+        (lines, gains), *_ = one.sums.terms
         self.products[layer] += len(inputs)
         columns = np.arange(self.plan.cols, dtype=np.intp)[lines]
         amps = 1.0 / np.broadcast_to(np.asarray(gains, dtype=np.float64), request.outputs)
