@@ -127,6 +127,6 @@ NETWORKS: dict[str, tuple[str, str]] = {
     ),
     "conductance_variation": (FRACTION, "standard deviation over itself that conductances are put off by, the largest"),
     "update_slots": (COUNT, "pulse slots of an update of all weights at random signs, counted by the array"),
-    "update_rows": (COUNT, "rows of that update"),
+    "update_rows": (COUNT, "rows of that update, one slot each at best"),
     "update_slots_per_row": ("", "update_slots over update_rows, the largest of updates of several sizes"),
 }

@@ -61,13 +61,13 @@ class RampCellsPlan(ProgrammingPlan):
             one.conductances(self.levels.low, self.levels.high)
             if not 1 <= one.steps <= can.steps:
                 raise RefusedError(
-                    f"{one.bits} bits need a ramp of {one.steps} cells, {spec.name} takes 1 to {can.steps}: other bits"
+                    f"{one.bits} bits need a ramp of {one.steps} cells, this array takes 1 to {can.steps}: other bits"
                 )
             slope, most = one.slope(self.levels.high, amps), spec.vmm_ranges[-1] if spec.vmm_ranges else np.inf
             if slope > can.slope or amps * np.abs(one.thresholds).max() > most:
                 raise RefusedError(
                     f"{one.bits} bits of {one.function.name!r} with {amps * 1e6:.3g} µA for an input of 1 are beyond "
-                    f"{spec.name}: its ramps go to {can.slope:g} V per conductance and {most:g} A; a smaller current"
+                    f"ramps of this array go to {can.slope:g} V per conductance and {most:g} A; a smaller current"
                 )
 
 

@@ -37,7 +37,7 @@ def plan_of(arm: str, given: Mapping[str, Any]) -> AssociativePlan:
     """Return the runbook's plan for an arm."""
     book = load_runbook("train_associative_lstm", overrides=[])
     shipped = next(step.plan for step in book.steps if isinstance(step.plan, AssociativePlan))
-    own = {"cell": "lstm"} if arm == LSTM else {"cell": "associative", "memory_copies": int(arm)}
+    own = {"arm": "lstm"} if arm == LSTM else {"arm": "associative", "memory_copies": int(arm)}
     return AssociativePlan(**{**shipped.model_dump(), **given, **own})
 
 

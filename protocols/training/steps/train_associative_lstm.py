@@ -28,7 +28,7 @@ RETRIEVED = (1, 2, 4, 8)
 class AssociativePlan(ClassifierPlan):
     """Adam and a dense layer on what the memory gives back, as published; sizes that fit one board."""
 
-    cell: Literal["associative", "lstm"] = Field(
+    arm: Literal["associative", "lstm"] = Field(
         default="associative", description="Associative LSTM, or an LSTM with as many weights, its baseline"
     )
     memory_copies: int = Field(default=4, ge=1, description="copies of the memory, each with its own order of the keys")
@@ -51,7 +51,7 @@ class AssociativePlan(ClassifierPlan):
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
         found = super().measures()
-        return found | {"retrieval_error", "retrieval_exponent"} if self.cell == "associative" else found
+        return found | {"retrieval_error", "retrieval_exponent"} if self.arm == "associative" else found
 
     def data(self) -> LabelledData:
         """Return sequences to be copied."""
@@ -62,7 +62,7 @@ class AssociativePlan(ClassifierPlan):
     @property
     def units(self) -> int:
         """Outputs of the recurrent layer: ``hidden``, or of the LSTM what comes nearest to its weights."""
-        if self.cell == "associative":
+        if self.arm == "associative":
             return self.hidden
         features = features_of(self.symbols) + 1
         wanted = (features + self.hidden) * 9 * self.hidden // 2
@@ -70,7 +70,7 @@ class AssociativePlan(ClassifierPlan):
 
     def layers(self) -> list[LayerRequest]:
         """Return [x, h, 1] → gates, keys and value, and [h, 1] → symbols."""
-        outputs = 9 * self.units // 2 if self.cell == "associative" else 4 * self.units
+        outputs = 9 * self.units // 2 if self.arm == "associative" else 4 * self.units
         inputs = features_of(self.symbols) + self.units + 1
         return [
             LayerRequest("recurrent", inputs, outputs, copies_down=self.copies),
@@ -95,7 +95,7 @@ class AssociativePlan(ClassifierPlan):
         return steps_of(self.items, self.delay) + self.items
 
     def _copies(self) -> int | None:
-        return self.memory_copies if self.cell == "associative" else None
+        return self.memory_copies if self.arm == "associative" else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +135,10 @@ class AssociativeResult(ClassifierResult):
 
 def train_associative_lstm(array: CrossbarArray, plan: AssociativePlan, run: Run | None = None) -> AssociativeResult:
     """Train an Associative LSTM in situ to copy symbols; a unit of work is ``checkpoint_every`` steps."""
-    who = f"Associative LSTM, {plan.memory_copies} copies" if plan.cell == "associative" else "LSTM of the same size"
+    who = f"Associative LSTM, {plan.memory_copies} copies" if plan.arm == "associative" else "LSTM of the same size"
     result = train_classifier(array, plan, run, f"{who}, trained on the array: episodic copy")
     retrieval = None
-    if plan.cell == "associative":
+    if plan.arm == "associative":
         from ..networks.associative_lstm import retrieval_errors
 
         retrieval = np.stack(

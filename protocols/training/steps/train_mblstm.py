@@ -125,7 +125,7 @@ class MbLstmPlan(ClassifierPlan):
         for tile in self.floor(spec).of("lstm"):
             if tile.inputs.stop - tile.inputs.start < self.layers()[0].inputs:
                 raise RefusedError(
-                    f"{self.layers()[0].inputs} inputs do not fit one piece of {spec.name}: the sum of two columns "
+                    f"{self.layers()[0].inputs} inputs do not fit one piece of this array: the sum of two columns "
                     f"cannot saturate as one; a smaller hidden, fewer copies, or {OTHERWISE}"
                 )
 

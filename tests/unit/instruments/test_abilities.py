@@ -56,12 +56,16 @@ def test_a_part_is_returned_and_what_is_missing_refused_with_what_it_would_take(
         parts.ability(Sweeper)
 
 
-def test_every_kind_has_one_verb_a_name_and_what_it_needs() -> None:
+def verbs_of(kind: type) -> list[str]:
+    return [name for name in vars(kind) if not name.startswith("_")]
+
+
+def test_every_kind_has_verbs_a_name_and_what_it_needs() -> None:
     names = [ability_of(kind).name for kind in SHIPPED]
-    assert names == ["sweep", "sample", "vmm", "reverse", "outer_update", "onboard_verify", "saturate"]
+    assert names == ["sweep", "sample", "vmm", "reverse", "outer_update", "onboard_verify", "ramp", "saturate"]
     assert all(ability_of(kind).needs for kind in SHIPPED)
     for kind in SHIPPED:
-        assert len([name for name in vars(kind) if not name.startswith("_")]) == 1, kind
+        assert verbs_of(kind), kind
         assert getattr(xbarlab, kind.__name__) is kind
     known = {one for one in vars(abilities).values() if isinstance(one, type) and issubclass(one, Protocol)}
     assert known - {Protocol} == set(SHIPPED)
@@ -75,6 +79,11 @@ def test_a_name_taken_twice_is_refused_naming_both() -> None:
 _NUMBERS = count()
 
 
+RAMPS = {
+    "ramps_max": 8, "ramp_steps_max": 127, "ramp_slope_max": 10.0, "ramp_volts": 0.2, "ramp_clock_seconds": 1e-8,
+}  # fmt: skip
+
+
 def board(**changes: object) -> CrossbarBoard:
     return CrossbarBoard(f"able_{next(_NUMBERS)}", resource=FakeBoard(**changes))
 
@@ -86,6 +95,7 @@ def arrays() -> Iterator[Any]:
         yield board(supports=supports)
     yield board(cell="1R", supports=every)
     yield board(protocol="xbarlab-board/2", supports=["vmm", "saturate"])
+    yield board(protocol="xbarlab-board/2", supports=["vmm", "ramp"], adc=RAMPS)
     yield board(protocol="xbarlab-board/2", supports=["saturate"])
     turned = parse_chip({"id": "t", "rows": 8, "cols": 4, "cell": "1T1R", "polarity": -1}, source="test")
     yield CrossbarBoard("able_turned", resource=FakeBoard(), chip=turned)
@@ -114,10 +124,9 @@ def test_what_an_array_supports_are_its_parts() -> None:
             assert isinstance(array, CrossbarArray)
             for kind in SHIPPED:
                 wanted = ability_of(kind)
-                verb = next(name for name in vars(kind) if name[0] != "_")
                 assert array.spec.can(kind) == (wanted.name in array.spec.supports)
                 if wanted.name in array.spec.supports:
-                    assert callable(getattr(array.ability(kind), verb)), (array, kind)
+                    assert all(callable(getattr(array.ability(kind), verb)) for verb in verbs_of(kind)), (array, kind)
                 else:
                     sentence = re.escape(
                         f"{array.spec.name} does not support {wanted.name}: it would need {wanted.needs}"

@@ -128,7 +128,7 @@ def test_a_forecast_is_an_upper_bound(array: Any) -> None:
     [
         ({"function": "points", "points": [(0, 0), (1, 1), (2, 0)]}, "not monotonic"),
         ({"bits": (3, 3)}, "choose from 3, 4, 5"),
-        ({"bits": (0,)}, "choose from 3, 4, 5"),
+        ({"bits": (2,)}, "choose from 3, 4, 5"),
         ({"function": "softsign", "inputs": (-50, 50), "bits": (5,)}, "fewer bits"),
         ({"amps": 0.1}, "smaller current"),
         ({"average": 10**6}, "average"),

@@ -23,8 +23,9 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "RampPlan": {"volts": (1, 2), "gate": (1, 2)},
     "BandPlan": {"low": 1e-6, "high": 1e-3},
 }
-SIGNED = {"negative", "volts", "snr", "sweep", "rule_options"}
-"""Parameters that may be −1: voltages with a sign, ratios in dB, and options of rules, which the rules know."""
+SIGNED = {"negative", "volts", "snr", "sweep", "rule_options", "inputs"}
+"""Parameters that may be −1: voltages with a sign, ratios in dB, inputs of a function, and options of rules, which the
+rules know."""
 
 
 def parts(annotation: Any) -> Iterator[Any]:

@@ -83,7 +83,12 @@ def test_windows_line_ends_and_a_byte_order_mark_are_no_obstacle(tmp_path: Path)
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
-        ("title:", "titel:", 2, ["unknown key 'titel'", "expect, format, plugin, presets", "did you mean 'title'"]),
+        (
+            "title:",
+            "titel:",
+            2,
+            ["unknown key 'titel'", "expect, format, headline, paper, plugin, presets", "did you mean 'title'"],
+        ),
         ("title: First light", "title: 7", 2, ["'title' = 7 must be text"]),
         ("forming:", "formin:", 5, ["unknown step 'formin'", "dc_sweep", "did you mean 'forming'"]),
         ("stop_volts", "stop_volt", 5, ["unknown parameter 'stop_volt'", "start_volts", "did you mean 'stop_volts'"]),

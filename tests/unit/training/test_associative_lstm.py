@@ -129,7 +129,7 @@ def test_a_sequence_shows_its_items_a_delimiter_and_nothing_else() -> None:
         episodic_copy(symbols=4, items=0, delay=2, train=5, test=5)
 
 
-@pytest.mark.parametrize("options", [{"memory_copies": 1}, {"memory_copies": 8}, {"cell": "lstm"}])
+@pytest.mark.parametrize("options", [{"memory_copies": 1}, {"memory_copies": 8}, {"arm": "lstm"}])
 def test_the_network_on_an_array_is_its_float_twin(chip: ExactChip, options: dict[str, Any]) -> None:
     plan = AssociativePlan(**options)
     weights = ArrayWeights(chip.array, plan.floor(chip.array.spec), siemens=SIEMENS)
@@ -157,7 +157,7 @@ def test_sizes_are_matched_and_copies_cost_no_weights(chip: ExactChip) -> None:
     spec = chip.array.spec
     several = {n: AssociativePlan(memory_copies=n).floor(spec).weights for n in (1, 2, 4, 8)}
     assert len(set(several.values())) == 1
-    lstm = AssociativePlan(cell="lstm").floor(spec).weights
+    lstm = AssociativePlan(arm="lstm").floor(spec).weights
     assert lstm == pytest.approx(several[1], rel=0.03)
     twin = twin_copier(6, 16, 4, 4, 4, seed=0)
     assert sum(one.numel() for one in twin.parameters()) == several[4]
