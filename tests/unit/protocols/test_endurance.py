@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,8 @@ def test_where_a_slot_serves_one_cell_a_cell_has_its_stretch_before_the_next() -
     [
         ({"cells": "9,0"}, "outside the array"),
         ({"set_volts": 9.0}, "set_volts_max"),
-        ({"cycles": 10**8}, "of its life"),
+        ({"cycles": 10**12}, "choose 3 to 1e.08"),
+        ({"cycles": 501}, "1,000 of its life"),
         ({"scheme": "V/3"}, "bias scheme"),
         ({"stop_failed": 0}, "greater than 0"),
         ({"cycles": 2}, "greater than or equal to 3"),
@@ -162,6 +164,7 @@ def test_where_a_slot_serves_one_cell_a_cell_has_its_stretch_before_the_next() -
 )
 def test_a_plan_that_cannot_be_is_refused_before_anything_acts(wrong: dict[str, Any], words: str) -> None:
     array = Wearing(np.inf)
+    array.spec = replace(array.spec, limits=replace(array.spec.limits, pulses_total_max=1000))
     with pytest.raises(RefusedError, match=words):
         run(array, **wrong)
     assert array.cost == Cost()
