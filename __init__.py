@@ -45,6 +45,7 @@ _HOMES = {
     "UpdatesByOuterProduct": "instruments.abilities",
     "VerifiesOnBoard": "instruments.abilities",
     "Saturates": "instruments.abilities",
+    "ConvertsByRamp": "instruments.abilities",
     "Block": "instruments.block",
     "Run": "protocols.keeping.run",
     "joined": "protocols.keeping.joined",
