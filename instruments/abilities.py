@@ -1,4 +1,4 @@
-"""What an array may be able to do besides reading and pulsing: Protocols of a verb or two, and the parts that have them.
+"""What an array may be able to do besides reading and pulsing: Protocols of a verb or two, and parts that have them.
 
 ``array.ability(Sweeps)`` returns the part of an array that sweeps, or refuses with what it would take. Every array
 holds a :class:`Parts`, made when it is opened, and its ``spec.supports`` are their names: the two cannot disagree.
