@@ -16,13 +16,14 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "first_light_tio2": {
         "virgin.cells": "0:2,0:2", "form.cells": "0:2,0:2", "iv.cells": "0:1,0:2", "iv.cycles": 2, "iv.step": 0.1,
-        "pulses.cells": "0:1,0:2", "pulses.pulses": 20, "pulses.cycles": 3, "schemes.cells": "0,0",
+        "pulses.cells": "0:1,0:2", "pulses.pulses": 20, "pulses.read_every": 5, "pulses.cycles": 3,
+        "schemes.cells": "0,0",
         "schemes.among": "0:2,0:2", "disturb.cells": "0,0", "disturb.pulses": 10, "disturb.average": 1,
         "yield.cells": "0:2,0:2",
     },
     "first_cell_tio2": {
         "virgin.cells": "0:2,0:2", "form.step_volts": 0.05, "iv.cycles": 3, "iv.step": 0.1, "pulses.pulses": 20,
-        "pulses.cycles": 3,
+        "pulses.read_every": 5, "pulses.cycles": 3,
     },
     "characterise_1t1r": {
         "form.cells": "0:8,0:8", "yield.cells": "0:8,0:8", "wire.cells": "0:8,0:8", "iv.cells": "0:1,0:2",
@@ -43,8 +44,8 @@ SMALL: dict[str, dict[str, Any]] = {
         "virgin.cells": "0:3,0:3", "form.cells": "0:3,0:3", "yield.cells": "0:3,0:3", "wire.cells": "0:3,0:3",
         "iv.cells": "0:1,0:2", "iv.cycles": 2, "iv.step": 0.1, "schemes.cells": "0,0", "schemes.among": "0:2,0:2",
         "kinetics.cells": "0:1,0:2", "kinetics.set_volts": [1.6], "kinetics.reset_volts": [1.7],
-        "kinetics.longest": 1e-06, "pulses.cells": "0:1,0:2", "pulses.pulses": 20, "pulses.cycles": 3,
-        "program.cells": "0:2,0:2", "retention.cells": "0:2,0:2", "retention.last": 100, "noise.cells": "0:1,0:2",
+        "kinetics.longest": 1e-06, "pulses.cells": "0:1,0:2", "pulses.pulses": 20, "pulses.read_every": 5,
+        "pulses.cycles": 3, "program.cells": "0:2,0:2", "retention.cells": "0:2,0:2", "retention.last": 100, "noise.cells": "0:1,0:2",
         "noise.seconds": 1, "half_select.cells": "0:1,0:2", "half_select.volts": [0.6, 0.9],
         "half_select.pulses": 10, "reading.cells": "0:1,0:2", "reading.volts": [0.2, 0.3], "reading.pulses": 10,
         "endurance.cells": "1:2,0:2", "endurance.cycles": 20, "pulsed_iv.cells": "0:1,0:2", "pulsed_iv.cycles": 2,
