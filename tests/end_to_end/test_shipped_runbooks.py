@@ -10,7 +10,7 @@ from xbarlab.runbooks.runner.schema import list_runbooks, load_runbook
 
 @pytest.mark.parametrize("name", sorted(list_runbooks()))
 def test_every_shipped_runbook_dry_runs_on_its_own_station(name: str) -> None:
-    if name.startswith("train_"):
+    if name.startswith(("train_", "infer_")):
         pytest.importorskip("torch")
     outcome = run_runbook(name, dry_run=True, quiet=True)
     assert outcome.exit_code == 0
@@ -21,7 +21,7 @@ def test_every_shipped_runbook_dry_runs_on_its_own_station(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(list_runbooks()))
 def test_what_a_run_keeps_of_its_plans_is_read_again(name: str) -> None:
     """A resume, a report and an export read the plans of the run card, where every value is written out."""
-    if name.startswith("train_"):
+    if name.startswith(("train_", "infer_")):
         pytest.importorskip("torch")
     for preset in ("", "quick"):
         for step in load_runbook(name, preset=preset).steps:
