@@ -176,7 +176,7 @@ def lines(out: Path, since: str = "") -> int:
     return text.count(b"\n")
 
 
-def killed_after(process: subprocess.Popen[str], out: Path, least: int, seconds: float, since: str) -> bool:
+def killed_after(process: subprocess.Popen[str], out: Path, least: int, seconds: float, since: str = "") -> bool:
     """SIGKILL a session ``seconds`` after the journal has ``least`` lines; False if it had ended by then.
 
     Told by lines, a moment falls into every step however busy this computer is.
