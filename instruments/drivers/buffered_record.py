@@ -10,7 +10,7 @@ from ..capabilities import FloatArray
 from ..limits import refuse_bad_number
 from ..wire.parts import Wire
 from .list_sweep import wait_for_trigger
-from .smu_readings import SmuReadings
+from .smu_readings import Readings
 
 RECORD_RATE_MAX = 1000.0
 """Readings per second at the shortest integration (manual, section 4: some 3000 without display and remote traffic)."""
@@ -33,7 +33,7 @@ class BufferedRecord:
         Of the mains.
     """
 
-    def __init__(self, wire: Wire, readings: SmuReadings, *, hertz: float) -> None:
+    def __init__(self, wire: Wire, readings: Readings, *, hertz: float) -> None:
         self._wire, self._readings, self._hertz = wire, readings, hertz
 
     def check(self, rate: float, points: int) -> None:

@@ -11,7 +11,7 @@ from ..capabilities import FloatArray
 from ..errors import InstrumentError
 from ..wire.parts import Wire
 from ..wire.wire_text import sent
-from .smu_readings import ELEMENTS, SmuReadings
+from .smu_readings import ELEMENTS, Readings
 
 LIST_CHUNK = 100
 LIST_MAX = 2500
@@ -29,13 +29,15 @@ class ListSweep:
         Time per point, the reading's own included.
     """
 
-    def __init__(self, wire: Wire, readings: SmuReadings, *, seconds: float) -> None:
+    def __init__(self, wire: Wire, readings: Readings, *, seconds: float) -> None:
         self._wire = wire
         self._readings = readings
         self._seconds = seconds
+        self._count = 0
 
     def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
         """Send the levels [V], none beyond ``most`` [V], and what is done with them."""
+        self._count = levels.size
         head = f'TRAC:CLE "defbuffer1";:SOUR:VOLT:ILIM {sent(compliance)};:SOUR:VOLT 0;:SOUR:VOLT:DEL 0;:SOUR:LIST:VOLT'
         for start in range(0, levels.size, LIST_CHUNK):
             values = ",".join(sent(level, most=most) for level in levels[start : start + LIST_CHUNK])
@@ -44,13 +46,14 @@ class ListSweep:
             self._wire.exchange.act(f"{head} {values}{tail}")
             head = "SOUR:LIST:VOLT:APP"
 
-    def wait_for(self, count: int, wait: Callable[[float], None]) -> None:
-        """Wait for the trigger model without blocking the instrument, as ``*WAI`` would."""
-        wait_for_trigger(self._wire, count, count * self._seconds, wait)
+    def run(self, wait: Callable[[float], None]) -> None:
+        """Start it and wait for the trigger model without blocking the instrument, as ``*WAI`` would."""
+        self._wire.exchange.act("OUTP ON;:INIT")
+        wait_for_trigger(self._wire, self._count, self._count * self._seconds, wait)
 
-    def fetch(self, count: int) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
+    def fetch(self) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
         """Set 0 V and off, then return what the buffer holds."""
-        fields: list[str] = []
+        count, fields = self._count, list[str]()
         head = "SOUR:VOLT 0;:OUTP OFF;:"
         for start in range(1, count + 1, _DATA_CHUNK):
             end = min(start + _DATA_CHUNK - 1, count)

@@ -11,7 +11,9 @@ from ..capabilities import FloatArray
 from ..errors import InstrumentError
 from ..wire.parts import Wire
 from ..wire.wire_text import sent
-from .status_readings import FIELDS, StatusReadings
+from .current_limit import current_limit
+from .smu_readings import Readings
+from .status_readings import FIELDS
 
 LEVELS_MAX = 2499
 """One less than its list holds: the last level is a 0 V of ours."""
@@ -31,16 +33,17 @@ class MemorySweep:
         Time per point, the reading's own included.
     """
 
-    def __init__(self, wire: Wire, readings: StatusReadings, *, seconds: float) -> None:
+    def __init__(self, wire: Wire, readings: Readings, *, seconds: float) -> None:
         self._wire = wire
         self._readings = readings
         self._seconds = seconds
         self._count = 0
 
-    def load(self, levels: FloatArray, limit: str, dwell: float, *, most: float) -> None:
+    def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
         """Send the levels [V], none beyond ``most`` [V], a 0 V behind them, and what is done with them."""
         values = [*(sent(level, most=most) for level in levels), "0"]
         self._count = len(values)
+        limit = current_limit(compliance, from_lowest=True)
         head = f"TRAC:FEED:CONT NEV;:TRAC:CLE;:TRAC:FEED SENS;:TRAC:POIN {self._count}{limit};:SOUR:DEL {dwell:.6g};"
         head += ":SOUR:LIST:VOLT"
         for start in range(0, self._count, _LIST_CHUNK):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW
 from ..errors import InstrumentError
@@ -23,6 +24,14 @@ class Point:
     volts: float
     current: float
     flags: int
+
+
+class Readings(Protocol):
+    """Makes points of what an instrument answers to ``READ?`` and ``TRACe:DATA?``."""
+
+    def point(self, reply: str) -> Point:
+        """Return one reading."""
+        ...
 
 
 class SmuReadings:

@@ -15,7 +15,8 @@ from qcodes.parameters import Parameter
 from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW
-from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu, Point
+from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu
+from xbarlab.instruments.drivers.smu_readings import Point
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError
 from xbarlab.instruments.limits import Limits
 from xbarlab.instruments.wire import binding
