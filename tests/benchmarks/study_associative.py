@@ -11,23 +11,17 @@ theirs: it is printed and drawn apart from what the array learned.
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept_trainings import kept_in, learn
 
 from xbarlab.analysis.networks.learning_speed import learning_curves, mean_effect, per_doubling
-from xbarlab.protocols.forming.forming import FormingPlan, form
-from xbarlab.protocols.keeping.run import Run
-from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
-from xbarlab.protocols.training.steps.classification import learn_as_twin, steps_to
+from xbarlab.protocols.training.steps.classification import steps_to
 from xbarlab.protocols.training.steps.train_associative_lstm import AssociativePlan, train_associative_lstm
 from xbarlab.runbooks.runner.schema import load_runbook
-from xbarlab.runbooks.stations import open_bench
 
 COPIES = (1, 2, 4, 8)
 LSTM = "LSTM"
@@ -41,53 +35,9 @@ def plan_of(arm: str, given: Mapping[str, Any]) -> AssociativePlan:
     return AssociativePlan(**{**shipped.model_dump(), **given, **own})
 
 
-def on_array(plan: AssociativePlan, seed: int) -> dict[str, Any]:
-    """Train on a fresh mock chip, formed and mapped; return curve and cost."""
-    with tempfile.TemporaryDirectory() as name, open_bench("mock_ta_hfo2", seed=seed) as bench:
-        run = Run(Path(name) / "run", quiet=True, seed=seed)
-        form(bench.array, FormingPlan(cells="all", start_volts=1.5, stop_volts=3.3, gate=1.3, width=10e-6), run)
-        yield_map(bench.array, YieldMapPlan(cells="all"), run)
-        with run.step("train", bench.array) as keep:
-            result = train_associative_lstm(bench.array, plan.model_copy(update={"twin": False}), keep)
-    record, figures = result.record, result.metrics()
-    cost = {key: figures[key] for key in figures if key.endswith("_per_step")}
-    return {
-        "curve_step": record.curve_step.tolist(),
-        "curve": record.curve.tolist(),
-        "test_accuracy": figures["test_accuracy"],
-        **cost,
-    }
-
-
-def learn(who: str, arms: Sequence[str], seeds: Sequence[int], keep: Path, given: Mapping[str, Any]) -> None:
-    """Train what is missing, and keep it."""
-    kept: dict[str, Any] = json.loads(keep.read_text(encoding="utf-8")) if keep.exists() else {}
-    for seed in seeds:
-        for arm in arms:
-            name = f"{who} {arm} {seed}"
-            plan, began = plan_of(arm, given), time.process_time()
-            if name in kept and kept[name]["curve_step"][-1] == plan.steps_max():
-                continue
-            if who == "twin":
-                found: dict[str, Any] = {key: value.tolist() for key, value in learn_as_twin(plan, seed).items()}
-            else:
-                found = on_array(plan, seed)
-            found["criterion"] = plan.criterion
-            kept[name] = found
-            keep.write_text(json.dumps(kept), encoding="utf-8")
-            reached = steps_to(found["criterion"], np.asarray(found["curve_step"]), np.asarray(found["curve"]))
-            print(
-                f"{who:5s} {arm:>4s} seed {seed}: {found['curve'][-1]:.1%} at the end, criterion after {reached:.0f}"
-                f"  ({time.process_time() - began:.0f} s of a core)",
-                flush=True,
-            )
-
-
 def show(files: Sequence[Path], figure: Path | None) -> None:
     """Print steps to criterion and effects, and draw the curves."""
-    kept: dict[str, Any] = {}
-    for file in files:
-        kept |= json.loads(file.read_text(encoding="utf-8"))
+    kept = kept_in(files)
     panels: dict[str, dict[str, Any]] = {}
     criterion = float(next(iter(kept.values()))["criterion"])
     for who, title in (("twin", "Float twins (host, no array)"), ("array", "On the array (mock chip)")):
@@ -138,7 +88,8 @@ def main() -> None:
         show(given.keep, given.figure)
         return
     more = {} if given.epochs is None else {"epochs": given.epochs}
-    learn(given.what, given.arms, range(1, given.seeds + 1), given.keep[0], more)
+    wanted = [(arm, plan_of(arm, more), seed) for seed in range(1, given.seeds + 1) for arm in given.arms]
+    learn(given.what, wanted, train_associative_lstm, given.keep[0])
     show(given.keep[:1], given.figure)
 
 

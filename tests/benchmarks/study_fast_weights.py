@@ -11,23 +11,17 @@ theirs: it is printed and drawn apart from what the array learned.
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kept_trainings import kept_in, learn
 
 from xbarlab.analysis.networks.learning_speed import learning_curves, mean_effect, per_doubling
-from xbarlab.protocols.forming.forming import FormingPlan, form
-from xbarlab.protocols.keeping.run import Run
-from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
-from xbarlab.protocols.training.steps.classification import learn_as_twin, steps_to
+from xbarlab.protocols.training.steps.classification import steps_to
 from xbarlab.protocols.training.steps.train_fast_weights import ARMS, FastWeightsPlan, train_fast_weights
 from xbarlab.runbooks.runner.schema import load_runbook
-from xbarlab.runbooks.stations import open_bench
 
 TASKS: dict[str, dict[str, Any]] = {
     "2": {"pairs": 2}, "4": {"pairs": 4}, "8": {"pairs": 8}, "mart": {"pairs": 4, "order": "keys_first"}
@@ -42,56 +36,9 @@ def plan_of(arm: str, task: str, given: Mapping[str, Any]) -> FastWeightsPlan:
     return FastWeightsPlan(**{**shipped.model_dump(), **TASKS[task], **given, "arm": arm})
 
 
-def on_array(plan: FastWeightsPlan, seed: int) -> dict[str, Any]:
-    """Train on a fresh mock chip, formed and mapped; return curve and cost."""
-    with tempfile.TemporaryDirectory() as name, open_bench("mock_ta_hfo2", seed=seed) as bench:
-        run = Run(Path(name) / "run", quiet=True, seed=seed)
-        form(bench.array, FormingPlan(cells="all", start_volts=1.5, stop_volts=3.3, gate=1.3, width=10e-6), run)
-        yield_map(bench.array, YieldMapPlan(cells="all"), run)
-        with run.step("train", bench.array) as keep:
-            result = train_fast_weights(bench.array, plan.model_copy(update={"twin": False}), keep)
-    record, figures = result.record, result.metrics()
-    cost = {key: figures[key] for key in figures if key.endswith("_per_step")}
-    return {
-        "curve_step": record.curve_step.tolist(),
-        "curve": record.curve.tolist(),
-        "test_accuracy": figures["test_accuracy"],
-        **cost,
-    }
-
-
-def learn(
-    who: str, arms: Sequence[str], tasks: Sequence[str], seeds: Sequence[int], keep: Path, given: Mapping[str, Any]
-) -> None:
-    """Train what is missing, and keep it."""
-    kept: dict[str, Any] = json.loads(keep.read_text(encoding="utf-8")) if keep.exists() else {}
-    for seed in seeds:
-        for task in tasks:
-            for arm in arms:
-                name = f"{who} {arm} {task} {seed}"
-                plan, began = plan_of(arm, task, given), time.process_time()
-                if name in kept and kept[name]["curve_step"][-1] == plan.steps_max():
-                    continue
-                if who == "twin":
-                    found: dict[str, Any] = {key: value.tolist() for key, value in learn_as_twin(plan, seed).items()}
-                else:
-                    found = on_array(plan, seed)
-                found["criterion"] = plan.criterion
-                kept[name] = found
-                keep.write_text(json.dumps(kept), encoding="utf-8")
-                reached = steps_to(found["criterion"], np.asarray(found["curve_step"]), np.asarray(found["curve"]))
-                print(
-                    f"{who:5s} {ARMS[arm]:16s} {SAID[task]:17s} seed {seed}: {found['curve'][-1]:.1%} at the end, "
-                    f"criterion after {reached:.0f}  ({time.process_time() - began:.0f} s of a core)",
-                    flush=True,
-                )
-
-
 def show(files: Sequence[Path], figure: Path | None) -> None:
     """Print errors, steps to criterion and what fast weights gain over the LSTM, by seed; draw the curves."""
-    kept: dict[str, Any] = {}
-    for file in files:
-        kept |= json.loads(file.read_text(encoding="utf-8"))
+    kept = kept_in(files)
     panels: dict[str, dict[str, Any]] = {}
     criterion = float(next(iter(kept.values()))["criterion"])
     for who, title in (("twin", "float twins"), ("array", "on the array")):
@@ -100,7 +47,7 @@ def show(files: Sequence[Path], figure: Path | None) -> None:
         for task, said in SAID.items():
             arms = [arm for arm in ARMS if any(run[:2] == (arm, task) for run in runs)]
             seeds = sorted({int(run[2]) for run in runs if all((arm, task, run[2]) in runs for arm in arms)})
-            if not seeds:
+            if not arms or not seeds:
                 continue
             print(f"\n{said}, {title}: seeds {seeds}; updates to {criterion:.0%} of the values")
             last: dict[str, Any] = {}
@@ -152,8 +99,13 @@ def main() -> None:
         show(given.keep, given.figure)
         return
     more = {} if given.epochs is None else {"epochs": given.epochs}
-    seeds = range(given.first, given.first + given.seeds)
-    learn(given.what, given.arms, given.tasks, seeds, given.keep[0], more)
+    wanted = [
+        (f"{arm} {task}", plan_of(arm, task, more), seed)
+        for seed in range(given.first, given.first + given.seeds)
+        for task in given.tasks
+        for arm in given.arms
+    ]
+    learn(given.what, wanted, train_fast_weights, given.keep[0])
     show(given.keep[:1], given.figure)
 
 
