@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
+from ..estimates.estimates import Estimate, mean_estimate
 from ..plots.plots import FAINT, PALETTE, new_figure, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class Effect:
-    """A mean over seeds with its 95 % interval by Student's t; ``seeds`` behind it."""
-
-    mean: float
-    low: float
-    high: float
-    seeds: int
-
-    @property
-    def is_null(self) -> bool:
-        """Whether the interval holds 0."""
-        return not (self.low > 0.0 or self.high < 0.0)
-
-    def __str__(self) -> str:
-        """Return mean and interval."""
-        return f"{self.mean:+.0f} ({self.low:+.0f} … {self.high:+.0f}; {self.seeds} seeds)"
+def effect_said(effect: Estimate) -> str:
+    """Return a mean over seeds with its interval as text, and that it is null where the interval holds 0."""
+    null = " (null: the interval holds 0)" if effect.low <= 0.0 <= effect.high else ""
+    return f"{effect.value:+.0f} ({effect.low:+.0f} … {effect.high:+.0f}; {effect.n} seeds){null}"
 
 
-def mean_effect(values: ArrayLike) -> Effect:
-    """Return the mean of one value per seed, [seeds], with its interval."""
-    each = np.asarray(values, dtype=np.float64)
-    if each.size < 2 or np.ptp(each) == 0.0:
-        return Effect(float(each.mean()), float("nan"), float("nan"), each.size)
-    interval = stats.ttest_1samp(each, 0.0).confidence_interval(0.95)
-    return Effect(float(each.mean()), float(interval.low), float(interval.high), each.size)
-
-
-def per_doubling(levels: Sequence[float], steps: ArrayLike) -> Effect:
+def per_doubling(levels: Sequence[float], steps: ArrayLike) -> Estimate:
     """Return by how many steps to criterion a doubling of the factor changes learning: the slope over log2, by seed.
 
     Parameters
@@ -54,7 +31,7 @@ def per_doubling(levels: Sequence[float], steps: ArrayLike) -> Effect:
         A seed shares data order and start between levels, so that its slope is one observation.
     """
     table = np.asarray(steps, dtype=np.float64)
-    return mean_effect(np.polyfit(np.log2(np.asarray(levels, dtype=np.float64)), table.T, 1)[0])
+    return mean_estimate(np.polyfit(np.log2(np.asarray(levels, dtype=np.float64)), table.T, 1)[0])
 
 
 @styled

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from kept_trainings import kept_in, learn
 
-from xbarlab.analysis.networks.learning_speed import learning_curves, mean_effect, per_doubling
+from xbarlab.analysis.estimates.estimates import mean_estimate
+from xbarlab.analysis.networks.learning_speed import effect_said, learning_curves, per_doubling
 from xbarlab.protocols.training.steps.classification import steps_to
 from xbarlab.protocols.training.steps.train_associative_lstm import AssociativePlan, train_associative_lstm
 from xbarlab.runbooks.runner.schema import load_runbook
@@ -65,10 +66,10 @@ def show(files: Sequence[Path], figure: Path | None) -> None:
         several = [n for n, arm in enumerate(arms) if arm != LSTM]
         if len(seeds) > 1 and len(several) > 1:
             effect = per_doubling([float(arms[n]) for n in several], steps[:, several])
-            print(f"  a doubling of the copies: {effect} updates{' (null: the interval holds 0)' * effect.is_null}")
+            print(f"  a doubling of the copies: {effect_said(effect)}, in updates")
         if len(seeds) > 1 and LSTM in arms and several:
-            against = mean_effect(steps[:, several].mean(1) - steps[:, arms.index(LSTM)])
-            print(f"  Associative, mean of its arms, minus LSTM: {against}{' (null)' * against.is_null}")
+            against = mean_estimate(steps[:, several].mean(1) - steps[:, arms.index(LSTM)])
+            print(f"  Associative, mean of its arms, minus LSTM: {effect_said(against)}")
     if figure is not None and panels:
         learning_curves(panels, criterion=criterion).savefig(figure, dpi=150)
         print(f"drawn: {figure}")

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from kept_trainings import kept_in, learn
 
-from xbarlab.analysis.networks.learning_speed import learning_curves, mean_effect, per_doubling
+from xbarlab.analysis.estimates.estimates import mean_estimate
+from xbarlab.analysis.networks.learning_speed import effect_said, learning_curves, per_doubling
 from xbarlab.protocols.training.steps.classification import steps_to
 from xbarlab.protocols.training.steps.train_fast_weights import ARMS, FastWeightsPlan, train_fast_weights
 from xbarlab.runbooks.runner.schema import load_runbook
@@ -69,15 +70,16 @@ def show(files: Sequence[Path], figure: Path | None) -> None:
                 points = 100.0 * (last["lstm"] - last[arm])
                 gains[arm][task] = dict(zip(seeds, points.tolist(), strict=True))
                 if len(seeds) > 1:
-                    print(f"  {ARMS[arm]} below the LSTM's error, in points: {mean_effect(points)}")
+                    print(f"  {ARMS[arm]} below the LSTM's error, in points: {effect_said(mean_estimate(points))}")
         for arm, found in gains.items():
             levels = [task for task in ("2", "4", "8") if task in found]
             both = sorted(set.intersection(*(set(found[task]) for task in levels))) if len(levels) > 1 else []
             if len(both) > 1:
                 table = [[found[task][seed] for task in levels] for seed in both]
                 effect = per_doubling([float(task) for task in levels], table)
-                null = " (null: the interval holds 0)" * effect.is_null
-                print(f"\n{title}: a doubling of K changes the gain of the {ARMS[arm]} by {effect} points{null}")
+                print(
+                    f"\n{title}: a doubling of K changes the gain of the {ARMS[arm]} in points by {effect_said(effect)}"
+                )
     if figure is not None and panels:
         learning_curves(panels, criterion=criterion, what="Values said right (%)").savefig(figure, dpi=150)
         print(f"drawn: {figure}")

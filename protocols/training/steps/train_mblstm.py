@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ....analysis.estimates.estimates import flatten, mean_estimate
 from ....analysis.networks.circuits import SaturationCurves, fit_curves
 from ....common.errors import RefusedError
 from ....instruments.abilities import Saturates
@@ -201,17 +202,12 @@ class MbLstmResult(ClassifierResult):
 
     def metrics(self) -> dict[str, float]:
         """Return a classifier's, and of circuits, variation and update what docs/quantities.md defines."""
-        from ....analysis.networks.learning_speed import mean_effect
-
         found = super().metrics()
         table = next(iter(self.varied.values()))
         worst = int(np.argmax(self.variation))
-        mean = mean_effect(table[worst])
         found |= {
             "conductance_variation": float(self.variation[worst]),
-            "varied_accuracy": mean.mean,
-            "varied_accuracy_ci95_low": mean.low,
-            "varied_accuracy_ci95_high": mean.high,
+            **flatten("varied_accuracy", mean_estimate(table[worst])),
             "ideal_activation_accuracy": self.undisturbed[_IDEAL],
         }
         if self.curves is not None:
