@@ -49,7 +49,7 @@ def test_a_scratch_memory_is_cleared_written_decayed_and_read(scratch: ScratchMe
     scratch.add(x, x, 0.04)
     held, wanted = scratch.held(), 0.04 * x.T @ x
     slope = float((held * wanted).sum() / (wanted * wanted).sum())
-    assert 0.5 < slope < 2.0
+    assert 0.6 < slope < 1.6, "0.85 to 1.39 on the chips of seeds 1 to 8, three draws each"
     assert np.corrcoef((x @ held).ravel(), scratch.read(x).ravel())[0, 1] > 0.99
     scratch.decay(small)
     left = float((scratch.held() * held).sum() / (held * held).sum())
