@@ -74,8 +74,9 @@ class Transitions(ArrayState):
         self._ramps = ramps
         self.landed = np.zeros((2, PLACES, KNOBS, LANDINGS), np.float32)
         self.stayed = np.zeros((2, PLACES, KNOBS), np.float32)
+        # The counts that laws are made of; kept with the others, so that a run that was cut plans as one that was not.
+        self.told_landed, self.told_stayed = self.landed.copy(), self.stayed.copy()
         self._laws: dict[int, Law] = {}
-        self._heard: dict[int, float] = {}
 
     def seen(self, sign: int) -> float:
         """Return how many pulses of a polarity have been seen."""
@@ -112,7 +113,8 @@ class Transitions(ArrayState):
         place, knob, landing = self.place(before), self.knob(sign, value), self.landing(after)
         np.add.at(self.landed[at], (place[moved], knob[moved], landing[moved]), 1.0)
         np.add.at(self.stayed[at], (place[~moved], knob[~moved]), 1.0)
-        if self.seen(sign) > NEWS * self._heard.get(sign, 0.0):
+        if self.seen(sign) > NEWS * (self.told_landed[at].sum() + self.told_stayed[at].sum()):
+            self.told_landed[at], self.told_stayed[at] = self.landed[at], self.stayed[at]
             self._laws.pop(sign, None)
 
     def restore(self, arrays: Arrays) -> None:
@@ -126,16 +128,17 @@ class Transitions(ArrayState):
         A place that has seen few pulses at a knob value borrows from the other places.
         """
         if sign not in self._laws:
-            self._laws[sign], self._heard[sign] = self._smoothed(sign), self.seen(sign)
+            self._laws[sign] = self._smoothed(sign)
         return self._laws[sign]
 
     def _smoothed(self, sign: int) -> Law:
         at = SIGNS.index(sign)
-        alike = ALIKE * float(np.clip((FEW / max(self.seen(sign), 1.0)) ** NARROWS, 1.0, WIDEST))
-        landed = gaussian_filter1d(self.landed[at].astype(np.float64), alike, axis=1, mode="constant")
+        seen = float(self.told_landed[at].sum() + self.told_stayed[at].sum())
+        alike = ALIKE * float(np.clip((FEW / max(seen, 1.0)) ** NARROWS, 1.0, WIDEST))
+        landed = gaussian_filter1d(self.told_landed[at].astype(np.float64), alike, axis=1, mode="constant")
         landed = gaussian_filter1d(landed, NEAR, axis=0, mode="nearest")
         landed = gaussian_filter1d(landed, BLURRED, axis=2, mode="nearest")
-        stayed = gaussian_filter1d(self.stayed[at].astype(np.float64), alike, axis=1, mode="constant")
+        stayed = gaussian_filter1d(self.told_stayed[at].astype(np.float64), alike, axis=1, mode="constant")
         stayed = gaussian_filter1d(stayed, NEAR, axis=0, mode="nearest")
         pooled, pooled_stays = landed.sum(axis=0), stayed.sum(axis=0)
         moves = pooled.sum(axis=1)

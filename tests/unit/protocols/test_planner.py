@@ -121,3 +121,24 @@ def test_counts_are_smoothed_once_until_pulses_are_added_or_taken_up() -> None:
     seen.restore(kept)
     for mine, theirs in zip(seen.law(1), before.law(1), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_laws_that_are_taken_up_are_those_of_a_run_that_was_not_cut() -> None:
+    """A hundredth more pulses change no law yet: neither in the run, nor in one that takes its counts up there."""
+    rng = np.random.default_rng(3)
+    seen = Transitions(200e-6, {1: SET, -1: RESET})
+
+    def give(count: int) -> None:
+        before, value = rng.uniform(0.0, 200e-6, count), rng.uniform(SET.start, SET.stop, count)
+        seen.add(1, before, value, rng.uniform(0.0, 200e-6, count), rng.uniform(size=count) < 0.7)
+
+    give(1000)
+    first = seen.law(1)
+    give(10)
+    again = Transitions(200e-6, {1: SET, -1: RESET})
+    again.restore({name: value.copy() for name, value in seen.arrays().items()})
+    for one, other, then in zip(seen.law(1), again.law(1), first, strict=True):
+        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one, then)
+    give(50)
+    assert not np.array_equal(seen.law(1)[0], first[0])
