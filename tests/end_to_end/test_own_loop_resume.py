@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from kill_matrix import board_is_off, served
 
@@ -45,12 +46,13 @@ def told(**what):
         file.write(json.dumps(what) + "\\n")
 
 
-def weights():
-    return [float(value) for layer in (0, 3) for value in model[layer].weight.detach().ravel()]
+def cells():
+    used = on.weights.cells_of(["0", "3"])
+    return on.weights.conductance[on.weights.block.slices][used].tolist()
 
 
 def run(bench):
-    global model
+    global model, on
     torch.manual_seed(99 if goes_on else 0)
     model = nn.Sequential(nn.Linear(4, 12), nn.LayerNorm(12), nn.Tanh(), nn.Linear(12, 3))
     rule = TwoPulse(share=0.5, refresh=False, feedback=True, rounds=2)
@@ -59,7 +61,7 @@ def run(bench):
     if goes_on:
         pulses = bench.array.cost.pulses
         load_checkpoint(folder / "kept", optimiser, chip="gate")
-        told(resumed=optimiser.steps, lr=optimiser.param_groups[0]["lr"], weights=weights(),
+        told(resumed=optimiser.steps, lr=optimiser.param_groups[0]["lr"], cells=cells(),
              norm=model[1].weight.tolist(), pulses=bench.array.cost.pulses - pulses, accuracy=accuracy(model, X, Y))
     while optimiser.steps < {EPOCHS * PER_EPOCH}:
         epoch, at = divmod(optimiser.steps, {PER_EPOCH})
@@ -72,7 +74,7 @@ def run(bench):
         optimiser.step()
         if optimiser.steps % {EVERY} == 0:
             save_checkpoint(folder / "kept", optimiser, chip="gate")
-        told(step=optimiser.steps, lr=optimiser.param_groups[0]["lr"], weights=weights(), norm=model[1].weight.tolist())
+        told(step=optimiser.steps, lr=optimiser.param_groups[0]["lr"], cells=cells(), norm=model[1].weight.tolist())
     told(ended=accuracy(model, X, Y), loss=float(cross_entropy(model, X, Y).detach()))
 
 
@@ -163,14 +165,17 @@ def goes_on_as_it_was(before: list[dict[str, Any]], resumed: dict[str, Any]) -> 
     assert resumed["pulses"] == 0, "the chip is read and not changed"
     assert resumed["lr"] == kept["lr"] != 0.5
     assert resumed["norm"] == kept["norm"], "what is on the host is that of the checkpoint"
-    # The chip is where the kill left it: after the last whole step, or in the next one, where a kill between RESETs and
-    # SETs leaves the cells of that write low. All others are where they were, within what writing them scatters by.
-    steps = np.abs(np.diff([line["weights"] for line in before[-8:]], axis=0))
-    off = np.abs(np.subtract(resumed["weights"], last["weights"]))
-    others = np.abs(np.subtract(np.random.default_rng(0).permutation(last["weights"]), last["weights"]))
-    near, by_chance = [float((one < np.quantile(steps, 0.9)).mean()) for one in (off, others)]
-    assert near > max(0.3, 1.3 * by_chance), (near, by_chance, "these weights, not some")
-    if np.median(off) < 2.0 * np.median(steps):
+    # The chip is where the kill left it: between two steps, in the next one with some cells rewritten, or between its
+    # RESETs and SETs with some cells low. Those that conduct are in the last step's order, and closer to it than to the
+    # first step's: rank correlations of 17 kills were 0.80 to 1.00 and 0.62 to 0.73.
+    held, told = np.asarray(resumed["cells"]), np.asarray(last["cells"])
+    conduct = held > 0.5 * told.min()
+    assert conduct.mean() > 0.4, "a kill leaves at most the cells of one write low"
+    here, at_first = [
+        float(spearmanr(held[conduct], np.asarray(one["cells"])[conduct])[0]) for one in (last, before[0])
+    ]
+    assert here > max(0.5, at_first), (here, at_first, "these weights, not some")
+    if conduct.all():
         assert resumed["accuracy"] > 0.5
 
 

@@ -38,7 +38,7 @@ steps:
   - {id: twice, twice_read: {cells: "0:4,0:4"}}
   - id: cnn
     train_cnn_mnist:
-      {rule: timid, rule_options: {share_written: 0.2}, pulse_volts: 1.5, pulse_step: 2.0e-6, epochs: 1,
+      {rule: timid, rule_options: {share_written: 0.2}, pulse_volts: 1.5, pulse_step: 1.0e-6, epochs: 1,
        train_examples: 60, test_examples: 40, checkpoint_every: 5, evaluations: 1, twin: false}
 ---
 A stranger's update rule and step on a mock chip of a stranger's device model.
@@ -52,7 +52,7 @@ def said(value: float, unit: str = "1") -> dict[str, Any]:
 
 
 STICKY = {
-    "share": said(0.02),
+    "share": said(0.01),
     "G_min": said(1e-6, "S"),
     "G_max": said(2e-4, "S"),
     "threshold": said(1.0, "V"),

@@ -101,7 +101,7 @@ def true_steps(make_chip: Callable[..., Any], pulses: Any) -> dict[str, float]:
         spec=SimpleNamespace(pulse_gate=float),
     )
     ways = ((1, pulses.set_volts, pulses.set_gate), (-1, pulses.reset_volts, pulses.reset_gate))
-    bands = ANSWER.bands()
+    bands = ANSWER.bands(ANSWER.within)
     points = list(np.ndindex(2, 2, len(bands)))
     steps = np.full((2, 2, len(bands), CELLS), np.nan)
     for number in np.random.default_rng(5).permutation(len(points)):

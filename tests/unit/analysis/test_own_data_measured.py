@@ -68,8 +68,8 @@ def test_bakes_and_relaxation() -> None:
 
 def test_noise_falls_with_conductance() -> None:
     (noise,) = found("noise", "hfo2_relaxation").values()
-    frame = noise.frame.sort_values("conductance")
-    assert frame["sd"].iloc[0] > 10.0 * frame["sd"].iloc[-1]
+    frame = noise.frame.sort_values("conductance_S")
+    assert frame["noise_rel"].iloc[0] > 10.0 * frame["noise_rel"].iloc[-1]
     assert 0.6 < noise.metrics()["one_over_f_exponent"] < 1.4
 
 
