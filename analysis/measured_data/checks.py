@@ -114,6 +114,10 @@ def _whose(name: str) -> str:
     return "in the middle" if name in _OF else "in the better-conducting tenth"
 
 
+_EPOCH = (9e8, 4.2e9)
+"""Seconds since 1970 of the years 1998 to 2103."""
+
+
 def _bulk(values: NDArray[np.float64], name: str) -> float | None:
     """Return the number that stands for a column: the largest voltage, the middle time, the well-conducting tenth."""
     finite = np.abs(values[np.isfinite(values)])
@@ -130,6 +134,8 @@ def _guess(name: str, unit: str, bulk: float, least: float, most: float, entry: 
     given = _unit_given(name, entry)
     if given is None:
         return ""
+    if name == "time" and _EPOCH[0] <= bulk <= _EPOCH[1]:
+        return ": these look like seconds since 1970: take the first reading's off, cell by cell"
     as_it_was = _bare(given, unit, bulk)
     for family in _ALTERNATIVES[unit]:
         if not _same_family(given, family, unit):

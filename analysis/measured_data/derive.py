@@ -45,7 +45,7 @@ def derive(table: Any, protocol: Any, *, where: str) -> DataFrame:
     _counted(table, "index" if kind == "noise" else None, ["cell"])
     for name, quantity in COLUMNS[kind].items():
         if name in table:
-            if quantity.holds == "counts" and table[name].notna().all():
+            if quantity.holds in ("counts", "labels") and table[name].notna().all():
                 table[name] = table[name].round().astype(np.int64)
         elif name not in ("row", "col", "time", *MAY_LACK.get(kind, ())):
             table[name] = np.nan

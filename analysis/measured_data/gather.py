@@ -112,8 +112,13 @@ def _quantity(frame: DataFrame, name: str, column: Column, place: _Place) -> Any
     if quantity.holds == "flags":
         return _flags(found, where)
     values = _numbers(found)
-    if name == "time" and len(found) and np.isnan(values).all():
-        _refuse_dates(found, where)
+    if len(found) and np.isnan(values).all() and not found.isna().all():
+        if quantity.holds == "labels":
+            return _labels(found)
+        if name == "time":
+            _refuse_dates(found, where)
+        if place.entry.missing == "refuse":
+            _refuse_words(found, quantity, where)
     if column.minus is not None:
         values = values - _numbers(_raw(frame, column.minus, place))
     return column.times * _si(values, name, column, quantity, place, where)
@@ -166,6 +171,19 @@ def _refuse_dates(found: Any, where: str) -> None:
     first = str(found.iloc[0]).strip()
     if re.fullmatch(r"[\dT:./\s+-]+(?:[Zz]|[ap]m)?", first, re.IGNORECASE) and re.search(r"\d\D\d", first):
         raise RefusedError(f"{where}: {first!r} is a date or a time of day: give seconds since the first reading")
+
+
+def _refuse_words(found: Any, quantity: Quantity, where: str) -> None:
+    first = str(found.dropna().iloc[0]).strip()
+    wanted = f"numbers in {quantity.unit} or with a unit in the header" if quantity.unit else "numbers"
+    raise RefusedError(f"{where}: {first!r}, and no number in any line: wanted are {wanted}: is it the right column?")
+
+
+def _labels(found: Any) -> NDArray[np.float64]:
+    """Return words as numbers, in the order of their letters; blank where there is none."""
+    words = found.astype("string").str.strip()
+    codes = words.astype("category").cat.codes.to_numpy(np.float64)
+    return np.where(codes < 0.0, np.nan, codes)
 
 
 def _cells(found: Any) -> Any:

@@ -39,7 +39,7 @@ class Quantity:
     """
 
     unit: str = ""
-    holds: Literal["numbers", "counts", "cells", "states", "flags"] = "numbers"
+    holds: Literal["numbers", "counts", "labels", "cells", "states", "flags"] = "numbers"
     needed: bool = True
     open: bool = False
     ends: bool = False
@@ -53,6 +53,7 @@ _CELL = {
 _SIEMENS, _VOLTS, _SECONDS = Quantity("S"), Quantity("V"), Quantity("s")
 _GATE = Quantity("V", needed=False)
 _COUNT = Quantity(holds="counts", needed=False)
+_LABEL = Quantity(holds="labels", needed=False)
 _FLAG = Quantity(holds="flags", needed=False)
 
 COLUMNS: dict[str, dict[str, Quantity]] = {
@@ -65,16 +66,16 @@ COLUMNS: dict[str, dict[str, Quantity]] = {
         **_CELL, "cycle": _COUNT, "state": Quantity(holds="states", needed=False), "conductance": _SIEMENS,
     },
     "write_verify": {
-        **_CELL, "level": _COUNT, "low": Quantity("S", open=True), "high": Quantity("S", open=True), "reads": _COUNT,
+        **_CELL, "level": _LABEL, "low": Quantity("S", open=True), "high": Quantity("S", open=True), "reads": _COUNT,
         "sets": _COUNT, "resets": _COUNT, "pulses": _COUNT, "coarse": _COUNT, "fine": _COUNT,
         "after": _SIEMENS, "success": _FLAG,
     },
     "bake": {
-        **_CELL, "level": _COUNT, "before": Quantity("S", needed=False), "after": Quantity("S", needed=False),
+        **_CELL, "level": _LABEL, "before": Quantity("S", needed=False), "after": Quantity("S", needed=False),
         "conductance": Quantity("S", needed=False), "time": _SECONDS, "temperature": Quantity("K"),
     },
     "reprogramming": {
-        **_CELL, "cycle": _COUNT, "level": _COUNT, "target": Quantity("S", needed=False), "conductance": _SIEMENS,
+        **_CELL, "cycle": _COUNT, "level": _LABEL, "target": Quantity("S", needed=False), "conductance": _SIEMENS,
         "end": Quantity("S", needed=False), "again": Quantity("S", needed=False), "accepted": _FLAG, "pulses": _COUNT,
         "width": Quantity("s", needed=False),
     },

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..estimates.estimates import UNKNOWN, Estimate, Floats, fraction_estimate, median_estimate
 from ..estimates.lifetimes import WeibullLife, weibull_life
+from ..plots.lifetimes import draw_lifetimes
 from ..plots.plots import FAINT, INK, PALETTE, log_ticks, new_figure, note, si_prefix, styled
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def endurance_figure(reads: EnduranceReads, *, title: str = "Endurance") -> Figu
     window.axhline(WINDOW, color=INK, linewidth=1.0, linestyle=":", label=f"failed below {WINDOW:g}")
     for k, at in enumerate(np.unique(reads.failed_at[reads.failed])):
         window.axvline(at, color=FAINT, linewidth=0.6, alpha=0.35, label="cells failed here" if k == 0 else None)
-    _weibull(weibull, reads)
+    draw_lifetimes(weibull, reads.failed_at, float(reads.cycles[-1]), reads.life)
     for ax in (states, window):
         ax.set_xlim(0.9, max(1.2 * float(reads.cycles[-1]), 2.0))
         log_ticks(ax.yaxis)
@@ -162,28 +163,3 @@ def _band(ax: Axes, cycles: NDArray[np.int64], values: Floats, colour: str, name
         low, high = np.nanquantile(values, [0.05, 0.95], axis=1)
         ax.fill_between(cycles, low, high, color=colour, alpha=0.18, linewidth=0, label=f"{name}, 5 to 95 % of cells")
     ax.plot(cycles, np.nanmedian(values, axis=1), color=colour, linewidth=2.0, label=f"{name}, median")
-
-
-def _weibull(ax: Axes, reads: EnduranceReads) -> None:
-    ax.set(title="lifetimes", xlabel="Cycles to failure", ylabel="ln(−ln(1 − F))", xscale="log")
-    n, failed = reads.failed_at.size, np.sort(reads.failed_at[reads.failed])
-    if not failed.size:
-        upper = fraction_estimate(0, n).high if n else math.nan
-        note(ax, f"none of {n} cells failed:\nat most {upper:.1%} do by cycle {reads.cycles[-1]:,} (95 %)")
-        return
-    # Benard's median ranks; cells that did not fail are those that last longest.
-    share = (np.arange(1, failed.size + 1) - 0.3) / (n + 0.4)
-    ax.plot(failed, np.log(-np.log1p(-share)), "o", color=PALETTE[0], label=f"{failed.size} of {n} cells failed")
-    life = reads.life
-    if math.isfinite(life.scale.value):
-        x = np.geomspace(0.3 * failed[0], 3.0 * max(float(failed[-1]), float(reads.cycles[-1])), 60)
-        fit = f"Weibull: shape {life.shape.value:.3g}, scale {life.scale.value:,.3g}"
-        y = life.shape.value * (np.log(x) - math.log(life.scale.value))
-        ax.plot(x, y, color=PALETTE[1], linewidth=1.6, label=fit)
-        ax.set_ylim(min(-3.0, float(np.log(-np.log1p(-share[0]))) - 0.5), 1.5)
-    else:
-        # One point would stand on an axis without a scale.
-        ax.set_xlim(0.1 * failed[0], 3.0 * max(float(failed[-1]), float(reads.cycles[-1])))
-        ax.set_ylim(-5.5, 1.5)
-        note(ax, "a law of lifetimes takes three failures,\nseen at more than one look")
-    ax.legend(loc="upper left")

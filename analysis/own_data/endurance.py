@@ -9,6 +9,7 @@ import numpy as np
 from ...common.errors import RefusedError
 from ..estimates.estimates import Estimate, fraction_estimate, median_estimate, random_effects
 from ..estimates.lifetimes import WeibullLife, weibull_life
+from ..plots.lifetimes import lifetimes_figure
 from .finding import Finding
 from .pictures.distributions import resistance_cdf, states_over_cycles
 
@@ -68,6 +69,8 @@ def analyse_endurance(measured: Measured) -> Finding:
             ("Resistance after SET and after RESET, cycle by cycle.", states_over_cycles(on, off, numbered)),
             ("Every cycle, and the median of each cell; a straight line is a lognormal law.",
              resistance_cdf(every, title="Resistance after SET and RESET")),
+            ("Cycles to failure, and the Weibull law; cells that did not fail count to their last read.",
+             lifetimes_figure(failures, float(numbered[-1]), life)),
         ],
     )  # fmt: skip
 

@@ -12,48 +12,27 @@ from ...common.errors import RefusedError
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.limits import refuse_bad_number
-from ..plan import Forecast, Plan, check_pulse, with_intervals
-from .ispp import Climb, Values, climbs
+from ..plan import Forecast, check_pulse, with_intervals
+from .ispp import Climb, HasScan, Values
 from .planner import PlanningStaircase
 from .programming_plan import ProgrammingPlan
 from .staircases import Ramp, Staircase
 from .targets import Edge, Goal, Levels
 
 Way = Literal["read_verify", "ispp", "gate_staircase"]
-STARTS, STEPS = (0.0, 0.25, 0.5), (0.05, 0.1)
-"""Of a scan by default: where SET staircases begin and how large steps are, as shares of the range that is turned."""
 GATES = (0.5, 0.75, 1.0)
 """Where the gate of ISPP's SETs is held by default, as shares of its range."""
 
 _KNOBS = {"volts": "amplitude", "gate": "gate"}
 
 
-class ScanPlan(Plan):
+class ScanPlan(HasScan):
     """Every combination is tried; by default what the ranges of ``set`` and ``reset`` suggest."""
 
-    set_starts: Values | None = Field(
-        default=None,
-        description="first value of the SET staircase [V]; by default the beginning, a quarter and the middle",
-    )
-    set_steps: Values | None = Field(
-        default=None, description="step of the SET staircase [V]; by default 1/20 and 1/10 of its range"
-    )
-    reset_steps: Values | None = Field(
-        default=None, description="step of the RESET staircase [V]; by default 1/20 and 1/10 of its range"
-    )
     gates: Values | None = Field(
         default=None,
         description="gate held while SETs turn the amplitude [V]; by default the middle, three quarters and the end",
     )
-
-    def climbs(self, set_ramp: Ramp, reset_ramp: Ramp) -> list[Climb]:
-        """Return the combinations of starts and steps over two ramps."""
-        width, reset_width = (ramp.stop - ramp.start for ramp in (set_ramp, reset_ramp))
-        return climbs(
-            self.set_starts or tuple(set_ramp.start + share * width for share in STARTS),
-            self.set_steps or tuple(share * width for share in STEPS),
-            self.reset_steps or tuple(share * reset_width for share in STEPS),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +135,8 @@ class ComparePlan(ProgrammingPlan):
             pairs.append(("gate_staircase", self.gate_staircase, by_gate, reset_ramp))
         for way, scan, one, other in pairs:
             found += [
-                Contender(way=way, set_ramp=one, reset_ramp=other, climb=climb) for climb in scan.climbs(one, other)
+                Contender(way=way, set_ramp=one, reset_ramp=other, climb=climb)
+                for climb in scan.scan(one, other).climbs()
             ]
         return found
 

@@ -17,7 +17,7 @@ from ...instruments.limits import refuse_bad_number
 from ..keeping.dataset import Axis, Shape, Variable
 from ..keeping.run import Run
 from ..measure.read_array import map_axes
-from ..plan import Forecast, with_intervals
+from ..plan import Forecast, Plan, with_intervals
 from .programming_plan import ProgrammingPlan
 from .staircases import FixedStaircase, Ramp
 from .verify_state import Verdict, VerifyState
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from ...analysis.report.report import Section
 
 Values = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+
+
+STARTS, STEPS = (0.0, 0.25, 0.5), (0.05, 0.1)
+"""Of a scan by default: where SET staircases begin and how large steps are, as shares of the range that is turned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +52,47 @@ class Climb:
         )
 
 
-def climbs(set_starts: Values, set_steps: Values, reset_steps: Values) -> list[Climb]:
-    """Return every combination."""
-    return [Climb(*one) for one in product(set_starts, set_steps, reset_steps)]
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Starts of SET staircases and steps of both that are tried [V]."""
+
+    set_starts: Values
+    set_steps: Values
+    reset_steps: Values
+
+    def climbs(self) -> list[Climb]:
+        """Return every combination."""
+        return [Climb(*one) for one in product(self.set_starts, self.set_steps, self.reset_steps)]
 
 
-class IsppPlan(ProgrammingPlan):
+class HasScan(Plan):
+    """Starts and steps of a scan; by default what the ramps suggest."""
+
+    set_starts: Values | None = Field(
+        default=None,
+        description="first value of the SET staircase [V]; by default the beginning, a quarter and the middle",
+    )
+    set_steps: Values | None = Field(
+        default=None, description="step of the SET staircase [V]; by default 1/20 and 1/10 of its range"
+    )
+    reset_steps: Values | None = Field(
+        default=None, description="step of the RESET staircase [V]; by default 1/20 and 1/10 of its range"
+    )
+
+    def scan(self, set_ramp: Ramp, reset_ramp: Ramp) -> Scan:
+        """Return the scan over two ramps."""
+        width, reset_width = (ramp.stop - ramp.start for ramp in (set_ramp, reset_ramp))
+        return Scan(
+            self.set_starts or tuple(set_ramp.start + share * width for share in STARTS),
+            self.set_steps or tuple(share * width for share in STEPS),
+            self.reset_steps or tuple(share * reset_width for share in STEPS),
+        )
+
+
+class IsppPlan(ProgrammingPlan, HasScan):
     """Every combination of starts and steps is tried; the fewest pulses at the best success wins."""
 
     cells: str = Field(default="0:8,0:64", description="rows,cols like '0:8,0:8', or 'all'")
-    set_starts: Values = Field(default=(0.9, 1.2, 1.5), description="first value of the SET staircase [V]")
-    set_steps: Values = Field(default=(0.1, 0.15, 0.2), description="step of the SET staircase [V]")
-    reset_steps: Values = Field(default=(0.05, 0.1), description="step of the RESET staircase [V]")
     on_above: float = Field(
         default=20e-6, gt=0, description="a cell found above this is on, and is again at every start [S]"
     )
@@ -71,14 +104,14 @@ class IsppPlan(ProgrammingPlan):
     def check(self, spec: ArraySpec) -> None:
         """Refuse, besides what read–verify would, starts outside the SET ramp."""
         super().check(spec)
-        ramp, _ = self.ramps(spec)
-        for start in self.set_starts:
+        ramp, other = self.ramps(spec)
+        for start in self.scan(ramp, other).set_starts:
             refuse_bad_number("set_starts", start, ramp.start, ramp.stop, "V", channel="ispp")
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost of the whole scan."""
         one = super().forecast(spec)
-        runs = len(self.set_starts) * len(self.set_steps) * len(self.reset_steps)
+        runs = len(self.scan(*self.ramps(spec)).climbs())
         return Forecast(one.cells, one.volts_max, runs * one.pulses, runs * one.seconds)
 
 
@@ -147,7 +180,8 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
     wanted = plan.targets(block, keep)
     healthy = keep.chip.healthy_of(array)[block.slices]
     set_ramp, reset_ramp = plan.ramps(array.spec)
-    scan = climbs(plan.set_starts, plan.set_steps, plan.reset_steps)
+    tried = plan.scan(set_ramp, reset_ramp)
+    scan = tried.climbs()
     variables = [
         Variable("conductance", "Conductance", "S"),
         Variable("pulses", "Pulses"),
@@ -155,9 +189,9 @@ def ispp(array: CrossbarArray, plan: IsppPlan, run: Run | None = None) -> IsppRe
     ]
     meta = {"set_knob": set_ramp.knob, "reset_knob": reset_ramp.knob}
     axes = [
-        Axis("set_start", "First value of the SET staircase", "V", count=len(plan.set_starts)),
-        Axis("set_step", "Step of the SET staircase", "V", count=len(plan.set_steps)),
-        Axis("reset_step", "Step of the RESET staircase", "V", count=len(plan.reset_steps)),
+        Axis("set_start", "First value of the SET staircase", "V", count=len(tried.set_starts)),
+        Axis("set_step", "Step of the SET staircase", "V", count=len(tried.set_steps)),
+        Axis("reset_step", "Step of the RESET staircase", "V", count=len(tried.reset_steps)),
         *map_axes(block),
     ]
     earlier = Shape([Axis("combination", "Staircase"), *map_axes(block)], variables)

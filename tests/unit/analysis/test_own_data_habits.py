@@ -77,6 +77,28 @@ def test_a_smallest_conductance_is_not_in_minutes() -> None:
     assert _of(analyse.retention(frame, time="t", siemens="G_min", cell="cell")).metrics()
 
 
+def test_seconds_since_1970_are_told_so() -> None:
+    with pytest.raises(RefusedError, match="look like seconds since 1970: take the first reading's off"):
+        analyse.retention(_bake("t (s)", 1.7643e9 + np.arange(1.0, 6.0)), time="t", siemens="G", cell="cell")
+
+
+def test_words_in_a_column_of_numbers_are_told_with_the_unit_that_is_wanted() -> None:
+    frame = _bake("t (h)", np.arange(1.0, 6.0)).assign(**{"G (uS)": "high"})
+    with pytest.raises(RefusedError, match=r"'high', and no number in any line: wanted are numbers in S"):
+        analyse.retention(frame, time="t", siemens="G", cell="cell")
+
+
+def test_levels_may_have_names() -> None:
+    rng = np.random.default_rng(1)
+    cell, cycle, level = (grid.ravel() for grid in np.indices((6, 5, 4)))
+    siemens = 1e-5 + 3e-5 * level + 1e-6 * rng.normal(size=level.size)
+    frame = pd.DataFrame({"cell": cell, "cycle": cycle, "level": level, "conductance": siemens})
+    named = frame.assign(level=np.array(["zero", "a", "high", "m"])[level])
+    numbers, words = (_of(analyse.levels(one, siemens="conductance", cell="cell", level="level", cycle="cycle")).metrics() for one in (frame, named))
+    assert words == pytest.approx(numbers, nan_ok=True)
+    assert words["levels"] == 4.0
+
+
 @pytest.mark.parametrize("first", ["2026-03-01 08:00:00", "01.03.2026 08:00:00", "2026-03-01T08:00:00Z", "08:00:00"])
 def test_a_date_is_no_time_and_told_so(first: str) -> None:
     with pytest.raises(RefusedError, match=r"is a date or a time of day: give seconds since the first reading"):
