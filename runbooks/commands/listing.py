@@ -55,7 +55,8 @@ def _runbooks() -> list[str]:
 def _title(path: Path) -> Any:
     try:
         data = read_front_matter(path).data
-        return f"{data.get('title', '')} ({data['paper']})" if data.get("paper") else data.get("title", "")
+        title = f"{data.get('title', '')} ({data['paper']})" if data.get("paper") else data.get("title", "")
+        return f"{title}: {data['status']}" if data.get("status") else title
     except RefusedError as error:
         return f"(cannot be read: {error})"
 

@@ -182,6 +182,7 @@ def _runbook() -> dict[str, Any]:
             "format": {"type": "integer", "minimum": 1, "maximum": FORMAT},
             "title": {**text, "minLength": 1},
             "paper": {**text, "minLength": 1, "description": "the publication whose system it runs"},
+            "status": {**text, "minLength": 1, "description": "how far it came on the mock, in a phrase"},
             "headline": {
                 "type": "object",
                 "description": "the number it is to show, and beside which",

@@ -20,7 +20,7 @@ from .plugin_grant import Ask, Files, grant, nobody
 from .presets import Change, Changes, chosen, read_presets, typed
 from .step import Step, define_metrics
 
-KEYS = ("format", "title", "paper", "station", "plugin", "steps", "presets", "headline", "expect")
+KEYS = ("format", "title", "paper", "status", "station", "plugin", "steps", "presets", "headline", "expect")
 FORMAT = 1
 
 
@@ -34,6 +34,7 @@ class Runbook:
     station : as written in the file; resolved from the file's folder.
     body : the Markdown an operator reads.
     paper : the publication whose system it runs, "" for none.
+    status : how far it came on the mock, "" where it does not say.
     headline : which number it is to show, and beside which; None where it does not say.
     preset : name of the preset whose values hold, "" for none.
     plugins : the plug-in files that were run for it.
@@ -46,6 +47,7 @@ class Runbook:
     expect: tuple[Expectation, ...]
     body: str
     paper: str = ""
+    status: str = ""
     headline: Headline | None = None
     preset: str = ""
     plugins: tuple[PluginFile, ...] = ()
@@ -125,6 +127,7 @@ def load_runbook(
         expect=read_expectations(front, picked, steps),
         body=front.body,
         paper=_text(front, "paper", required=False) or "",
+        status=_text(front, "status", required=False) or "",
         headline=read_headline(front, steps),
         preset=preset,
         plugins=files,

@@ -94,7 +94,10 @@ def test_levels_may_have_names() -> None:
     siemens = 1e-5 + 3e-5 * level + 1e-6 * rng.normal(size=level.size)
     frame = pd.DataFrame({"cell": cell, "cycle": cycle, "level": level, "conductance": siemens})
     named = frame.assign(level=np.array(["zero", "a", "high", "m"])[level])
-    numbers, words = (_of(analyse.levels(one, siemens="conductance", cell="cell", level="level", cycle="cycle")).metrics() for one in (frame, named))
+    numbers, words = (
+        _of(analyse.levels(one, siemens="conductance", cell="cell", level="level", cycle="cycle")).metrics()
+        for one in (frame, named)
+    )
     assert words == pytest.approx(numbers, nan_ok=True)
     assert words["levels"] == 4.0
 

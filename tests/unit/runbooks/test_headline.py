@@ -13,7 +13,7 @@ from xbarlab.runbooks.runner.expectations import TEXTS
 from xbarlab.runbooks.runner.record import summary_numbers
 from xbarlab.runbooks.runner.resume import resume_run
 from xbarlab.runbooks.runner.runner import run_runbook
-from xbarlab.runbooks.runner.schema import load_runbook
+from xbarlab.runbooks.runner.schema import list_runbooks, load_runbook
 
 GOOD = "{metric: g_read_median, baseline: g_read_median, better: higher}"
 
@@ -58,3 +58,12 @@ def test_the_list_names_the_paper() -> None:
     line = next(line for line in listing("runbooks") if line.startswith("train_equalizer "))
     assert "arXiv 2010.14009" in line
     assert load_runbook("train_equalizer").paper in line
+
+
+@pytest.mark.parametrize("name", [name for name in list_runbooks() if name.startswith("train_")])
+def test_a_system_says_whose_it_is_how_far_it_came_and_which_number_shows_it(name: str) -> None:
+    book = load_runbook(name)
+    assert book.paper
+    assert 5 < len(book.status) < 100
+    assert book.headline is not None
+    assert book.headline.metric != book.headline.baseline
