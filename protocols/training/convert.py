@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from ...common.errors import RefusedError
 from ...instruments.array_spec import ArraySpec
-from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
+from ...instruments.capabilities import CrossbarArray, FloatArray
 from ...instruments.errors import UnsupportedError
 from .convert_report import ConversionReport, on_host, placed
+from .formed import CONDUCTS, refuse_unformed
 from .layers.array_layers import layers_of
 from .layers.array_weights import ArrayWeights, Float32Array, InputScale, ReadBack
 from .layers.from_torch import Taken, put_in_place, take
@@ -34,10 +35,9 @@ T = TypeVar("T")
 Example = Tensor | tuple[Any, ...]
 
 # Ours: what of a rule's range the weights take at first, where it does not say (``room``), the rest is for them to grow
-# into; below this a cell does not
-# conduct; the cells that are asked by one pulse whether they are formed; the share of bad cells a line may have; the
-# most copies that are tried, and into how many pieces the height of a board is cut to find room for them.
-_ROOM, _CONDUCTS, _ASKED, _BAD_SHARE, _MOST_COPIES, _MOST_PIECES = 0.75, 1e-6, 8, 0.05, 8, 6
+# into; the share of bad cells a line may have; the most copies that are tried, and into how many pieces the height of a
+# board is cut to find room for them.
+_ROOM, _BAD_SHARE, _MOST_COPIES, _MOST_PIECES = 0.75, 0.05, 8, 6
 
 
 HALF_WRITTEN = (
@@ -154,7 +154,7 @@ def convert(
     )  # fmt: skip
     made, over = {one.module: one.build(weights) for one in found}, ""
     if writer is not None:
-        _refuse_unformed(weights, writer)
+        refuse_unformed(weights, writer)
         _take_over(weights)
         over = note_model(array, floor)
         writer.program(weights, wanted)
@@ -301,28 +301,6 @@ def _is_frozen(module: nn.Module) -> bool:
     return not any(value.requires_grad for value in module.parameters())
 
 
-def _refuse_unformed(weights: ArrayWeights, rule: object) -> None:
-    """Refuse cells of which most do not conduct, and do not either after one SET of a few: they are not formed."""
-    array, block = weights.array, weights.block
-    used = weights.used[block.slices]
-    dark = used & (array.read(block).conductance < _CONDUCTS)
-    pulses = cast("Callable[[ArraySpec], Any] | None", getattr(rule, "pulses", None))
-    if dark.sum() <= 0.5 * used.sum() or pulses is None:
-        return
-    pair = pulses(array.spec)
-    at = np.flatnonzero(dark)
-    asked = np.zeros(block.shape, np.int64)
-    asked.ravel()[at[np.linspace(0, len(at) - 1, min(_ASKED, len(at))).astype(int)]] = 1
-    array.pulse(PulseMap(block=block, volts=pair.set_volts, width=pair.width, gate=pair.set_gate, count=asked))
-    answered = array.read(block).conductance[asked > 0] >= _CONDUCTS
-    if answered.mean() < 0.5:
-        raise RefusedError(
-            f"{int(dark.sum())} of {int(used.sum())} cells do not conduct, and {int((~answered).sum())} of "
-            f"{len(answered)} that were asked do not answer a SET: the chip is not formed; run the step forming first, "
-            "or give good_lines that leave dead lines out"
-        )
-
-
 _LIVE: WeakSet[ArrayWeights] = WeakSet()
 
 
@@ -337,9 +315,9 @@ def _take_over(weights: ArrayWeights) -> None:
 def _refuse_empty(weights: ArrayWeights) -> None:
     """Refuse cells of which nearly none conducts: they hold no weights."""
     seen = weights.conductance[weights.used]
-    if (seen < _CONDUCTS).mean() > 0.95:
+    if (seen < CONDUCTS).mean() > 0.95:
         raise RefusedError(
-            f"{int((seen < _CONDUCTS).sum())} of {seen.size} cells do not conduct: there are no weights on this chip; "
+            f"{int((seen < CONDUCTS).sum())} of {seen.size} cells do not conduct: there are no weights on this chip; "
             "form it first (step forming), or let program='write' write the model's"
         )
 

@@ -40,6 +40,8 @@ FORMING: dict[str, dict[str, Any]] = {
     "mock_hfo2": {"stop_volts": 4.3, "gate": 2.0, "set_volts": 3.0, "set_gate": 2.0, "reset_volts": 2.4},
 }
 """Stations whose cells must be formed; the abstract devices are as they are."""
+YIELD: dict[str, dict[str, Any]] = {"mock_hfo2": {"set_volts": 3.0, "set_gate": 2.0, "reset_volts": 2.4}}
+"""Pulses that ask whether cells switch, where they are not the step's own."""
 GATES: dict[str, dict[str, Any]] = {
     "mock_ta_hfo2": {"slope": 80e-6, "gate_low": 1.6, "gate_start": 2.4, "gate_high": 3.2, "share": 0.5, "least": 3e-3},
     "mock_gate_voltage": {"slope": 98e-6, "gate_low": 0.7, "gate_start": 1.0, "gate_high": 1.6, "start_spread": 0.1},
@@ -78,7 +80,7 @@ def measure(station: str, rule: str, seed: int) -> dict[str, Any]:
         run = Run(None, seed=seed, quiet=True)
         if station in FORMING:
             form(array, FormingPlan(cells="0:96,0:32", **FORMING[station]), run)
-            yield_map(array, YieldMapPlan(cells="0:96,0:32"), run)
+            yield_map(array, YieldMapPlan(cells="0:96,0:32", **YIELD.get(station, {})), run)
         plan = plan_for(station, rule)
         try:
             plan.check(array.spec)

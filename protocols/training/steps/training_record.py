@@ -15,6 +15,7 @@ from ...keeping.array_state import ArrayState
 from ...keeping.dataset import Axis, Variable
 from ...keeping.run import Run
 from ...measure.read_array import map_axes
+from ..formed import refuse_unformed
 from ..layers.weight_mapping import FloorPlan
 from ..rules.answers import measure_answer, require_answer
 from .training_plan import TrainingPlan
@@ -232,6 +233,7 @@ def train_in_units(
         work.hold("history", history)
         losses[:] = history.losses.tolist()
         if begin("start"):
+            refuse_unformed(trainer.weights, trainer.rule)
             taken = trainer.weights.used | ~keep.chip.healthy_of(array)
             ask = measure_answer if plan.measure_answer else require_answer
             if told := ask(array, trainer.rule, taken):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from support.training_bench import write_bench
+from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.keeping.journal import read_journal
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.keeping.untouched import TouchedError, UntouchedArray
@@ -69,3 +70,12 @@ def test_evaluations_are_units_and_a_cut_between_them_repeats_none(array: Any, t
     units = [entry["unit"] for entry in entries if entry["event"] == "unit_done"]
     assert units == ["start", "step 0", "step 3", "finish", "pass 0", "pass 1", "twin"]
     assert result.record.steps == 6
+
+
+@pytest.mark.parametrize(("train", "plan"), [(train_lstm_airline, AIRLINE), (train_lstm_sequences, VOWELS)])
+def test_cells_that_nobody_formed_are_not_trained(train: Any, plan: Any) -> None:
+    with open_bench("mock_hfo2", seed=1) as bench:
+        before = bench.array.cost
+        with pytest.raises(RefusedError, match=r"cells do not conduct.*the chip is not formed there.*step forming"):
+            train(bench.array, plan, None)
+        assert (bench.array.cost - before).pulses <= 8
