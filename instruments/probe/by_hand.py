@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...common.errors import RefusedError, XbarlabError
 from ..block import Block
 from ..chip.wear_summary import stays
-from .unattributed import Unattributed
+from ..chip.unattributed import Unattributed
 
 if TYPE_CHECKING:
     from ..chip.wear_ledger import WearLedger

@@ -8,7 +8,7 @@ from ..chip.wear_ledger import WearLedger
 from ..chip.wear_store import WearStore, wear_file
 from ..joined.array import JoinedArrays
 from ..joined.wear import JoinedWear
-from ..probe.unattributed import Unattributed
+from ..chip.unattributed import Unattributed
 from .bench_lock import BenchLock
 
 if TYPE_CHECKING:
