@@ -125,6 +125,8 @@ class ArraySpec:
         Bias schemes this bench has the sources for, the one it takes by itself first. Writes are pulses and sweeps.
     scheme_needs : mapping of str to str
         What a scheme it lacks would need, or why it is refused.
+    separate : bool
+        Whether its cells share no line: what is done to one cannot reach another.
     slot_serves : "row" | "cell"
         What one slot reads or pulses: the cells of a row, or a single cell that is connected first.
     select_seconds : float [s]
@@ -165,6 +167,7 @@ class ArraySpec:
     read_schemes: tuple[str, ...] = ("ground",)
     write_schemes: tuple[str, ...] = ("ground",)
     scheme_needs: Mapping[str, str] = field(default_factory=dict[str, str])
+    separate: bool = False
     slot_serves: Literal["row", "cell"] = "row"
     select_seconds: float = 0.0
     sweep_by_host: tuple[str, ...] = ()

@@ -69,6 +69,7 @@ def device_spec(
         read_schemes=(DIRECT,),
         write_schemes=(DIRECT,),
         scheme_needs=SCHEME_NEEDS,
+        separate=True,
         slot_serves="cell",
         select_seconds=_SELECT_SECONDS,
         bad_cells=chip.all_bad_cells,

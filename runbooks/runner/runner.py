@@ -20,7 +20,7 @@ from ...protocols.keeping.storage import StorageError
 from ...protocols.plan import Forecast
 from ..stations import open_bench
 from .ending import interrupts_caught, nothing_interrupts
-from .finished_steps import finished_step, given
+from .finished_steps import finished_step, given, left_out
 from .mock_chips import note_mocks
 from .parameters import Overrides
 from .plugin_grant import Ask, Files, nobody
@@ -183,12 +183,15 @@ def conduct(
 
 
 def forecast_steps(book: Runbook, spec: ArraySpec) -> list[tuple[str, str, Forecast]]:
-    """Check every plan against the array before anything acts; return (id, step, forecast) of each."""
+    """Check every plan against the array before anything acts; return (id, step, forecast) of each.
+
+    What is left out on this array does nothing.
+    """
     forecasts: list[tuple[str, str, Forecast]] = []
     for step in book.steps:
         try:
-            step.plan.check(spec)
-            forecasts.append((step.id, step.kind.name, step.plan.forecast(spec)))
+            cost = Forecast(0, 0.0, 0, 0.0) if step.left_out(spec) else step.plan.forecast(spec)
+            forecasts.append((step.id, step.kind.name, cost))
         except RefusedError as error:
             raise type(error)(f"step {step.id!r} ({step.kind.name}): {error}") from None
     return forecasts
@@ -216,7 +219,8 @@ def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Cons
     with open_bench(station_file, seed=seed) as bench:
         spec = bench.array.spec
         forecasts = forecast_steps(book, spec)
-        known = known_steps(book.steps, bench.array)
+        known = [(step.id, f"is left out: {why}") for step in book.steps if (why := step.left_out(spec))]
+        known += known_steps((step for step in book.steps if not step.left_out(spec)), bench.array)
     if console is not None:
         from .tables import forecast_table
 
@@ -295,8 +299,11 @@ def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
             if past.done:
                 gave = finished_step(record, step, array)
             else:
+                why = step.left_out(array.spec)
+                if why:
+                    record.run.tell(f"step {step.id} is left out: {why}")
                 with record.run.step(step.id, array) as run:
-                    gave = given(record, step.kind.run(array, step.plan, run))
+                    gave = left_out(step, why) if why else given(record, step.kind.run(array, step.plan, run))
                     run.finish(gave.metrics, gave.section, gave.make_frame())
             seconds = round(past.seconds + (0.0 if past.done else time.monotonic() - started), 3)
             record.steps.append(

@@ -7,18 +7,40 @@ from dataclasses import dataclass
 
 from ...analysis.quantities import define
 from ...common.errors import RefusedError
+from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import CrossbarArray
+from ...instruments.errors import UnsupportedError
 from ...protocols.plan import Plan
 from ...protocols.registry import StepKind
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what the protocol ``kind`` is asked with."""
+    """One step: what the protocol ``kind`` is asked with.
+
+    With ``if_able`` it is left out where the array lacks what it takes; what is beyond a limit is refused all the same.
+    """
 
     id: str
     kind: StepKind
     plan: Plan
+    if_able: bool = False
+
+    def left_out(self, spec: ArraySpec) -> str:
+        """Check the plan against an array; return why the step is left out there, "" where it is not.
+
+        Raises
+        ------
+        RefusedError
+            It cannot be done, and may not be left out.
+        """
+        try:
+            self.plan.check(spec)
+        except UnsupportedError as error:
+            if not self.if_able:
+                raise
+            return str(error)
+        return ""
 
 
 def define_metrics(steps: Iterable[Step]) -> None:
