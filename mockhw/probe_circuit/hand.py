@@ -66,6 +66,7 @@ class Hand:
         self.circuit: Final = ProbeCircuit(
             chip, clock, log, inputs={_HIGH: smu, _LOW: GROUND}, outputs=outputs, relay_ohms=contact_ohms
         )
+        self.circuit.place = self.connect
         self.asked: list[str] = []
         self.script = list(script)
         if connected is not None:
