@@ -38,6 +38,11 @@ class DevicePulses:
         rig, block = self._rig, pulses.block
         asked = checked_pulses(self._spec, pulses)
         count = asked.count
+        most = rig.limits.current_max
+        for row, col in np.argwhere(count).tolist():
+            volts, lasts = float(asked.volts[row, col]), float(asked.width[row, col])
+            where = f"pulse of cell ({block.row0 + row}, {block.col0 + col}) point "
+            rig.limits.check_points(np.array([0.0, volts, 0.0]), most, lasts, channel=where)
         if count.any():
             rig.wear.require(block, count, rig.limits)
         width, given = np.zeros(block.shape), np.zeros(block.shape)
