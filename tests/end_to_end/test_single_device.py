@@ -242,7 +242,6 @@ def test_ctrl_c_while_a_list_runs(opened: tuple[Any, MockBench]) -> None:
         Fault(kind="garbled_reply", header="TRACe:DATA?"),
         Fault(kind="error", header="INIT", code=803),
         Fault(kind="drop_connection", header="TRACe:DATA?", where="after"),
-        Fault(kind="drop_connection", header="OUTPut:SMODe", where="before"),
         Fault(kind="overflow", header="INIT"),
         Fault(kind="compliance", header="INIT"),
         Fault(kind="brown_out", header="INIT"),
@@ -257,10 +256,7 @@ def test_a_fault_is_got_over_or_said_and_everything_ends_safe(station: str, faul
     try:
         with bench:
             array: Any = bench.array
-            if fault.header != "OUTPut:SMODe":
-                array.read(CELL)
-            elif station == "mock_single_2450":
-                pytest.skip("a single device is not asked for")
+            array.read(CELL)
             mock.script_faults(next(iter(mock.instruments)), [fault])
             array.read(CELL)
             array.ability(Sweeps).sweep(0, 0, LOOP, compliance=1e-3, dwell=1e-2)
@@ -270,6 +266,18 @@ def test_a_fault_is_got_over_or_said_and_everything_ends_safe(station: str, faul
         said.append(str(error))
     assert all("smu" in sentence and "\n" not in sentence for sentence in said)
     assert mock.log.faults(), "the fault never struck"
+    assert_safe(mock)
+
+
+def test_a_unit_that_does_not_let_go_of_a_device_ends_the_action_and_nobody_is_asked() -> None:
+    bench, mock = open_bench("mock_single_2400", seed=1), mock_of("mock_single_2400")
+    with pytest.raises(XbarlabError, match="smu at"), bench:
+        mock.script_faults(
+            next(iter(mock.instruments)), [Fault(kind="no_reply", header="OUTPut:SMODe", where="before", times=9)]
+        )
+        bench.array.read(CELL)
+    assert mock.hand is not None
+    assert mock.hand.asked == []
     assert_safe(mock)
 
 
