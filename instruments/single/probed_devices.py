@@ -109,9 +109,7 @@ class ProbedDevices:
             simulated=rig.simulated,
         )
         # A list begins with a level more than there are samples, and ends with 0 V.
-        spec = replace(
-            spec, sample_rate_max=1.0 / smu.timed_seconds(NPLC), sample_points_max=smu.facts.points_max - 2
-        )
+        spec = replace(spec, sample_rate_max=1.0 / smu.timed_seconds(NPLC), sample_points_max=smu.facts.points_max - 2)
         self._reads = DeviceReads(rig, spec, nplc=nplc)
         self._pulses = DevicePulses(rig, spec)
         able: dict[type, object] = {

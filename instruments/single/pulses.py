@@ -81,7 +81,5 @@ class DevicePulses:
         levels = np.zeros(2 * count + 1)
         levels[1::2] = rig.polarity * volts
         dwell = width - rig.smu.timed_seconds(NPLC)
-        seen = rig.play(
-            levels, compliance=most, largest=most, dwell=dwell if dwell >= rig.smu.facts.delay_min else 0.0
-        )
+        seen = rig.play(levels, compliance=most, largest=most, dwell=dwell if dwell >= rig.smu.facts.delay_min else 0.0)
         return np.diff(seen.time)[::2]

@@ -306,7 +306,9 @@ def load_bench_file(path: Path) -> BenchFile:
 def parse_bench_file(raw: object, name: str = "bench file") -> BenchFile:
     """Check the content of a bench file given as nested mappings; see :func:`load_bench_file`."""
     if not isinstance(raw, Mapping):
-        raise BenchFileError(f"{name}: a bench file is a mapping with the keys chip, instruments, wiring, hand and faults")
+        raise BenchFileError(
+            f"{name}: a bench file is a mapping with the keys chip, instruments, wiring, hand and faults"
+        )
     content = dict(cast("Mapping[str, Any]", raw))
     if content.get("faults") is None:
         content.pop("faults", None)

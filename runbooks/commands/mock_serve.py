@@ -112,4 +112,6 @@ def connect_probes(name: str, device: str, *, host: str, port: int | None, token
     except OSError as error:
         raise RefusedError(f"no bench is served at {host}, port {port}: xbarlab mock serve {name}") from error
     if not said.lstrip("+").startswith("0"):
-        raise RefusedError(f"the bench at {host}, port {port} did not move its probes: {printable(said) or 'no answer'}")
+        raise RefusedError(
+            f"the bench at {host}, port {port} did not move its probes: {printable(said) or 'no answer'}"
+        )

@@ -39,6 +39,8 @@ TraceOption = Annotated[
         "--trace", metavar="FILE", callback=_trace, help="Write every message of every instrument to FILE (trace show)."
     ),
 ]
+
+
 def _hand(command: str | None) -> str | None:
     """Let a command connect devices, before a bench is opened."""
     if command is not None or f"{__name__.partition('.')[0]}.instruments.single.hand" in sys.modules:
@@ -51,7 +53,9 @@ def _hand(command: str | None) -> str | None:
 HandOption = Annotated[
     str | None,
     typer.Option(
-        "--hand", metavar="COMMAND", callback=_hand,
+        "--hand",
+        metavar="COMMAND",
+        callback=_hand,
         help="Command that connects a single device, its name for {device}, where otherwise a person is asked.",
     ),
 ]

@@ -52,7 +52,9 @@ def test_a_person_is_asked_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_without_a_terminal_one_sentence_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    with pytest.raises(RefusedError, match=r"no terminal to ask at: .*--hand COMMAND, or XBARLAB_HAND.*array\.hand") as no:
+    with pytest.raises(
+        RefusedError, match=r"no terminal to ask at: .*--hand COMMAND, or XBARLAB_HAND.*array\.hand"
+    ) as no:
         ask_at_terminal(ASKED)
     assert "\n" not in str(no.value)
 
@@ -83,7 +85,9 @@ def test_a_command_that_fails_did_not_connect(tmp_path: Path) -> None:
     command, _ = noting(tmp_path, ends=3)
     with pytest.raises(InstrumentError, match="device B 2 was not connected: .* ended with 3"):
         by_command(command)(ASKED)
-    with pytest.raises(InstrumentError, match="device B 2 was not connected: the command 'no_such_program_here' failed"):
+    with pytest.raises(
+        InstrumentError, match="device B 2 was not connected: the command 'no_such_program_here' failed"
+    ):
         by_command("no_such_program_here")(ASKED)
 
 

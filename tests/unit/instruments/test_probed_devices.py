@@ -248,7 +248,9 @@ def test_of_10_000_requests_none_outside_the_limits_reaches_the_unit() -> None:
         return draw.choice([*(draw.uniform(-0.7 * most, 1.05 * most) for _ in range(3)), draw.choice(nasty)])
 
     def width() -> float:
-        return draw.choice([*(draw.uniform(1e-3, 1.1e-2) for _ in range(3)), 10 ** draw.uniform(-9, 0), draw.choice(nasty)])
+        return draw.choice(
+            [*(draw.uniform(1e-3, 1.1e-2) for _ in range(3)), 10 ** draw.uniform(-9, 0), draw.choice(nasty)]
+        )
 
     def amps() -> float:
         return draw.choice([10 ** draw.uniform(-6, -2), 2e-3, draw.choice(nasty)])
