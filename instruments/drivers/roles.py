@@ -278,7 +278,7 @@ class RecordingMeter(SourceMeter, Protocol):
 class TimedMeter(SourceMeter, Protocol):
     """A source-measure unit that goes through a list of levels by itself, one like the other, and can let go of a cell.
 
-    What a bench without pulse generator and matrix needs (``single/``).
+    What a bench without pulse generator and matrix needs (``probe/single/``).
     """
 
     def timed_seconds(self, nplc: float) -> float:

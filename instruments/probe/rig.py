@@ -16,10 +16,10 @@ from ..drivers.roles import (
     SwitchMatrix,
     require_role,
 )
-from ..together import Together, make_sources_idle
 from ..limits import Limits
 from .by_hand import ByHand
 from .lines import ProbeInputs, ProbeLines
+from .together import Together, make_sources_idle
 
 if TYPE_CHECKING:
     from ..chip.chip_file import Chip

@@ -43,8 +43,8 @@ TraceOption = Annotated[
 
 def _hand(command: str | None) -> str | None:
     """Let a command connect devices, before a bench is opened."""
-    if command is not None or f"{__name__.partition('.')[0]}.instruments.single.hand" in sys.modules:
-        from ...instruments.single.hand import name_command
+    if command is not None or f"{__name__.partition('.')[0]}.instruments.probe.single.hand" in sys.modules:
+        from ...instruments.probe.single.hand import name_command
 
         name_command(command)
     return command

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...common.errors import RefusedError
 from ...common.progress import ProgressBar, silent
-from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import Cost, CrossbarArray
 from ...protocols.keeping.journal import StepHistory
 from ...protocols.keeping.run import Run, claim_folder
@@ -39,7 +38,7 @@ from .record import (
 )
 from .run_card import RunCard, card_of
 from .schema import Runbook, load_runbook
-from .step import known_steps
+from .step import forecast_steps, known_steps
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -163,7 +162,7 @@ def conduct(
             )
             try:
                 with bench:
-                    forecasts = forecast_steps(book, bench.array.spec)
+                    forecasts = forecast_steps(book.steps, bench.array.spec)
                     with ProgressBar("taking up the run"):
                         ready_to_report()
                         record = begin(bench)
@@ -180,21 +179,6 @@ def conduct(
                 if record is not None:
                     _end_early(record, error, console)
             raise
-
-
-def forecast_steps(book: Runbook, spec: ArraySpec) -> list[tuple[str, str, Forecast]]:
-    """Check every plan against the array before anything acts; return (id, step, forecast) of each.
-
-    What is left out on this array does nothing.
-    """
-    forecasts: list[tuple[str, str, Forecast]] = []
-    for step in book.steps:
-        try:
-            cost = Forecast(0, 0.0, 0, 0.0) if step.left_out(spec) else step.plan.forecast(spec)
-            forecasts.append((step.id, step.kind.name, cost))
-        except RefusedError as error:
-            raise type(error)(f"step {step.id!r} ({step.kind.name}): {error}") from None
-    return forecasts
 
 
 def new_folder(name: str, root: Path = Path("runs")) -> Path:
@@ -218,9 +202,8 @@ def _loaded(runbook: str | Path | Runbook, overrides: Overrides, preset: str, pl
 def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Console | None) -> Outcome:
     with open_bench(station_file, seed=seed) as bench:
         spec = bench.array.spec
-        forecasts = forecast_steps(book, spec)
-        known = [(step.id, f"is left out: {why}") for step in book.steps if (why := step.left_out(spec))]
-        known += known_steps((step for step in book.steps if not step.left_out(spec)), bench.array)
+        forecasts = forecast_steps(book.steps, spec)
+        known = known_steps(book.steps, bench.array)
     if console is not None:
         from .tables import forecast_table
 

@@ -1,4 +1,4 @@
-"""Single devices at one simulated source-measure unit: a person, a hand and a command connect them; runs, faults, ends."""
+"""Single devices at one simulated source-measure unit: who connects them; runs, faults, and how they end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from xbarlab.cli import main
 from xbarlab.common.errors import RefusedError, XbarlabError
 from xbarlab.instruments.abilities import Samples, Sweeps
 from xbarlab.instruments.capabilities import PulseMap
-from xbarlab.instruments.single.hand import Request
+from xbarlab.instruments.probe.single.hand import Request
 from xbarlab.mockhw.bench.bench import MockBench, bench_for, forget_bench
 from xbarlab.mockhw.faults import Fault
 from xbarlab.protocols.keeping.journal import read_journal
@@ -36,6 +36,10 @@ BOTH = ["mock_single_2400", "mock_single_2450"]
 ZERO = 3e-3  # a 2400 set to 0 V on its 20 V range may be off by 2.4 mV
 CELL = Block(0, 1, 0, 1)
 LOOP = np.concatenate([np.linspace(0.0, 0.8, 9), np.linspace(0.8, -0.8, 17)])
+
+
+def nobody(file: object) -> None:
+    """Connect nothing: nobody is there."""
 
 
 def mock_of(station: str) -> MockBench:
@@ -154,7 +158,7 @@ def test_without_a_terminal_the_run_is_refused_in_one_sentence_that_says_what_to
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    monkeypatch.setattr("xbarlab.runbooks.stations._mock_hand", lambda file: None)
+    monkeypatch.setattr("xbarlab.runbooks.stations._mock_hand", nobody)
     out = tmp_path / "run"
     code = main(["run", "first_cell", "--station", "mock_single_2400", "--out", str(out), "--quiet"])
     said = capsys.readouterr().err
@@ -271,7 +275,7 @@ def test_a_fault_is_got_over_or_said_and_everything_ends_safe(station: str, faul
 
 def test_a_unit_that_does_not_let_go_of_a_device_ends_the_action_and_nobody_is_asked() -> None:
     bench, mock = open_bench("mock_single_2400", seed=1), mock_of("mock_single_2400")
-    with pytest.raises(XbarlabError, match="smu at"), bench:
+    with pytest.raises(XbarlabError, match="smu at"), bench:  # noqa: PT012
         mock.script_faults(
             next(iter(mock.instruments)), [Fault(kind="no_reply", header="OUTPut:SMODe", where="before", times=9)]
         )

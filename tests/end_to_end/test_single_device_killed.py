@@ -1,4 +1,4 @@
-"""The host of a single device gets SIGKILL while its chip lives in another process: how long a bias lasts, and resumes."""
+"""The host of a single device gets SIGKILL, its chip lives in another process: how long a bias lasts, and resumes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ pytestmark = [
 
 
 @contextmanager
-def served(station: str, folder: Path, *, clock: str) -> Iterator[tuple[MockBench, Path, int]]:
+def served(station: str, folder: Path, *, clock: str) -> Generator[tuple[MockBench, Path, int]]:
     """Serve a fresh bench; yield it, a station that reaches it, and the port of its instrument."""
     own = folder / "own.bench.yaml"
     own.write_text(find_bench(station).read_text(encoding="utf-8"), encoding="utf-8")

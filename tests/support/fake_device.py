@@ -12,8 +12,8 @@ from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.drivers.roles import MeterFacts
 from xbarlab.instruments.errors import InstrumentError
 from xbarlab.instruments.limits import NamedLimits
-from xbarlab.instruments.single.hand import Request
-from xbarlab.instruments.single.probed_devices import ProbedDevices
+from xbarlab.instruments.probe.single.hand import Request
+from xbarlab.instruments.probe.single.probed_devices import ProbedDevices
 
 NAMES = ["A1", "A2", "A3"]
 CHIP = {

@@ -239,7 +239,10 @@ TIMED = [
 
 
 def test_a_timed_sweep_stays_on_one_range_and_has_the_instruments_times(cable: Cable) -> None:
-    data = b"+1.0E-01,+1.0E-05,+0.0E+00,+5.53E+04,+2.0E-01,+2.0E-05,+4.2E-02,+5.53E+04,+0.0E+00,+0.0E+00,+8.4E-02,+5.53E+04"
+    data = (
+        b"+1.0E-01,+1.0E-05,+0.0E+00,+5.53E+04,+2.0E-01,+2.0E-05,+4.2E-02,+5.53E+04,"
+        b"+0.0E+00,+0.0E+00,+8.4E-02,+5.53E+04"
+    )
     smu, resource = cable.smu(
         *TIMED,
         (b"TRAC:POIN:ACT?" + E, b"3" + NO),

@@ -12,7 +12,7 @@ import pytest
 
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.errors import InstrumentError
-from xbarlab.instruments.single.hand import COMMAND, Request, ask_at_terminal, by_command, hand_for, name_command
+from xbarlab.instruments.probe.single.hand import COMMAND, Request, ask_at_terminal, by_command, hand_for, name_command
 
 ASKED = Request("B 2", "chip-7", "the contact of device B 2 is open: lower the probes")
 
@@ -83,7 +83,7 @@ def test_a_command_that_is_none_is_refused(command: str) -> None:
 
 def test_a_command_that_fails_did_not_connect(tmp_path: Path) -> None:
     command, _ = noting(tmp_path, ends=3)
-    with pytest.raises(InstrumentError, match="device B 2 was not connected: .* ended with 3"):
+    with pytest.raises(InstrumentError, match=r"device B 2 was not connected: .* ended with 3"):
         by_command(command)(ASKED)
     with pytest.raises(
         InstrumentError, match="device B 2 was not connected: the command 'no_such_program_here' failed"

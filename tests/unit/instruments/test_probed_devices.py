@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -168,26 +169,28 @@ def test_what_is_interrupted_ends_safe() -> None:
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("request_", "said"),
-    [
-        (lambda a: a.pulse(PulseMap(FIRST, volts=1.0, width=200e-9)), r"no pulses of 2e-07 s.*shortest pulse is 0.0014 s"),
-        (lambda a: a.pulse(PulseMap(FIRST, volts=1.0, width=0.99e-3)), "would need a pulse generator"),
-        (lambda a: a.pulse(PulseMap(FIRST, volts=1.0, width=5e-3, scheme="V/2")), "it needs a matrix"),
-        (lambda a: a.pulse(PulseMap(FIRST, volts=1.0, width=5e-3, gate=1.0)), "has no gates"),
-        (lambda a: a.read(FIRST, gate=1.0), "has no gates"),
-        (lambda a: a.read(FIRST, scheme="float"), "it needs a matrix"),
-        (lambda a: a.read(Block(0, 4, 0, 1)), "outside"),
-        (lambda a: a.vmm(np.zeros(3)), "would need drivers on all rows"),
-        (lambda a: a.ability(Multiplies), "would need drivers on all rows"),
-        (lambda a: a.ability(Sweeps).sweep(0, 0, [1.0], compliance=1e-3, dwell=0.1, halt=1e-4), "cannot turn a sweep"),
-        (lambda a: a.ability(Sweeps).sweep(0, 0, np.ones(400), compliance=1e-3, dwell=1.0), "at most 60 s"),
-        (lambda a: a.ability(Samples).sample(0, 0, 0.2, rate=1.0, seconds=100.0), "left alone for at most 60 s"),
-        (lambda a: a.ability(Samples).sample(0, 0, 0.2, rate=1e4, seconds=1.0), "rate"),
-        (lambda a: a.ability(Samples).sample(0, 0, 0.9, rate=10, seconds=1.0), "read_volts"),
-    ],
-)  # fmt: skip
-def test_what_is_not_there_is_refused_in_one_sentence_and_nobody_is_bothered(request_: Any, said: str) -> None:
+REFUSED: list[tuple[Callable[[Any], object], str]] = [
+    (lambda a: a.pulse(PulseMap(FIRST, volts=1.0, width=200e-9)), r"no pulses of 2e-07 s.*shortest pulse is 0.0014 s"),
+    (lambda a: a.pulse(PulseMap(FIRST, volts=1.0, width=0.99e-3)), "would need a pulse generator"),
+    (lambda a: a.pulse(PulseMap(FIRST, volts=1.0, width=5e-3, scheme="V/2")), "it needs a matrix"),
+    (lambda a: a.pulse(PulseMap(FIRST, volts=1.0, width=5e-3, gate=1.0)), "has no gates"),
+    (lambda a: a.read(FIRST, gate=1.0), "has no gates"),
+    (lambda a: a.read(FIRST, scheme="float"), "it needs a matrix"),
+    (lambda a: a.read(Block(0, 4, 0, 1)), "outside"),
+    (lambda a: a.vmm(np.zeros(3)), "would need drivers on all rows"),
+    (lambda a: a.ability(Multiplies), "would need drivers on all rows"),
+    (lambda a: a.ability(Sweeps).sweep(0, 0, [1.0], compliance=1e-3, dwell=0.1, halt=1e-4), "cannot turn a sweep"),
+    (lambda a: a.ability(Sweeps).sweep(0, 0, np.ones(400), compliance=1e-3, dwell=1.0), "at most 60 s"),
+    (lambda a: a.ability(Samples).sample(0, 0, 0.2, rate=1.0, seconds=100.0), "left alone for at most 60 s"),
+    (lambda a: a.ability(Samples).sample(0, 0, 0.2, rate=1e4, seconds=1.0), "rate"),
+    (lambda a: a.ability(Samples).sample(0, 0, 0.9, rate=10, seconds=1.0), "read_volts"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "said"), REFUSED)
+def test_what_is_not_there_is_refused_in_one_sentence_and_nobody_is_bothered(
+    request_: Callable[[Any], object], said: str
+) -> None:
     bench = Bench()
     array = bench.array()
     with pytest.raises(RefusedError, match=said) as refused:
@@ -200,7 +203,7 @@ def test_a_width_it_cannot_give_is_unsupported_and_a_voltage_beyond_is_a_limit()
     array = Bench().array()
     with pytest.raises(UnsupportedError):
         array.pulse(PulseMap(FIRST, volts=1.0, width=1e-6))
-    with pytest.raises(LimitError, match="set by t.chip.yaml"):
+    with pytest.raises(LimitError, match=r"set by t\.chip\.yaml"):
         array.pulse(PulseMap(FIRST, volts=3.1, width=5e-3))
 
 
@@ -258,12 +261,21 @@ def test_of_10_000_requests_none_outside_the_limits_reaches_the_unit() -> None:
     def row() -> int:
         return draw.choice([0, 1, 2, 2, 3])
 
-    kinds = [
-        lambda: array.read(Block(row(), 1, 0, 1), volts(0.5), average=draw.choice([1, 4, 0, 10**6])),
-        lambda: array.pulse(PulseMap(Block(row(), 1, 0, 1), volts=volts(), width=width(), count=draw.choice([0, 1, 3, 70000]))),
-        lambda: sweeps.sweep(row(), 0, [volts(2.0) for _ in range(draw.randint(1, 3))], compliance=amps(), dwell=draw.choice([0.01, 0.2, width()])),
-        lambda: samples.sample(row(), 0, volts(0.5), rate=draw.choice([10.0, 100.0, 1e5]), seconds=draw.choice([0.5, 1.0, 1e3])),
-    ]  # fmt: skip
+    def cell() -> Block:
+        return Block(row(), 1, 0, 1)
+
+    def points() -> list[float]:
+        return [volts(2.0) for _ in range(draw.randint(1, 3))]
+
+    def rate() -> float:
+        return draw.choice([10.0, 100.0, 1e5])
+
+    kinds: list[Callable[[], object]] = [
+        lambda: array.read(cell(), volts(0.5), average=draw.choice([1, 4, 0, 10**6])),
+        lambda: array.pulse(PulseMap(cell(), volts=volts(), width=width(), count=draw.choice([0, 1, 3, 70000]))),
+        lambda: sweeps.sweep(row(), 0, points(), compliance=amps(), dwell=draw.choice([0.01, 0.2, width()])),
+        lambda: samples.sample(row(), 0, volts(0.5), rate=rate(), seconds=draw.choice([0.5, 1.0, 1e3])),
+    ]
     for _ in range(10_000):
         before = len(bench.smu.levels), len(bench.asked)
         try:
@@ -274,7 +286,7 @@ def test_of_10_000_requests_none_outside_the_limits_reaches_the_unit() -> None:
             assert (len(bench.smu.levels), len(bench.asked)) == before, "refused, and yet something was sent"
     assert min(sent, refused) > 2_000
     levels, compliances = np.array(bench.smu.levels), np.array(bench.smu.compliances)
-    assert -2.0 <= levels.min()
+    assert levels.min() >= -2.0
     assert levels.max() <= 3.0
     assert np.isfinite(levels).all()
     assert compliances.max() <= 2e-3

@@ -33,6 +33,10 @@ Text for a person.
 """
 
 
+def nothing(*_: object) -> None:
+    """Take the place of what would look at a mock bench."""
+
+
 def slow_array() -> FakeArray:
     """Return an array that gives no pulse shorter than a millisecond."""
     array = FakeArray()
@@ -114,8 +118,8 @@ def test_a_dry_run_says_so(bench: FakeBench, book: Callable[..., Path], capsys: 
 def test_a_run_that_was_cut_leaves_it_out_again(
     bench: FakeBench, book: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resumes, "read_station", lambda _: None)
-    monkeypatch.setattr(resumes, "take_up_chips", lambda *_: None)
+    for reads in ("read_station", "take_up_chips"):
+        monkeypatch.setattr(resumes, reads, nothing)
     read, calls = bench.array.read, [0]
 
     def cut(*arguments: object, **options: object) -> object:
@@ -137,5 +141,5 @@ def test_a_run_that_was_cut_leaves_it_out_again(
 
 @pytest.mark.parametrize("value", ["1", "'yes'", "null"])
 def test_the_word_is_true_or_false(book: Callable[..., Path], value: str) -> None:
-    with pytest.raises(RefusedError, match="'if_able' = .* must be true or false"):
+    with pytest.raises(RefusedError, match=r"'if_able' = .* must be true or false"):
         load_runbook(book(f"if_able: {value}, "))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..block import Block
-from ..chip.unattributed import Unattributed
-from ..chip.wear_summary import stays
+from ...block import Block
+from ...chip.unattributed import Unattributed
+from ...chip.wear_summary import stays
 
 if TYPE_CHECKING:
-    from ..chip.wear_ledger import WearLedger
-    from ..drivers.roles import Path
-    from ..limits import Limits
+    from ...chip.wear_ledger import WearLedger
+    from ...drivers.roles import Path
+    from ...limits import Limits
 
 
 class DeviceStress:

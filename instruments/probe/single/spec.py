@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..array_spec import ArraySpec
+from ...array_spec import ArraySpec
 
 if TYPE_CHECKING:
-    from ..chip.chip_file import Chip
-    from ..drivers.roles import MeterFacts
-    from ..limits import Limits
+    from ...chip.chip_file import Chip
+    from ...drivers.roles import MeterFacts
+    from ...limits import Limits
 
 DIRECT = "ground"
 """The other electrode of the device is at the source's own 0 V."""
 
 _ALONE = "one device is on the probes at a time, and no line of another one"
-SCHEME_NEEDS = dict.fromkeys(("V/2", "V/3", "float", "virtual_ground", "row_sense"), f"it needs a matrix: {_ALONE}")
+_SCHEMES: tuple[str, ...] = ("V/2", "V/3", "float", "virtual_ground", "row_sense")
+SCHEME_NEEDS = dict.fromkeys(_SCHEMES, f"it needs a matrix: {_ALONE}")
 PULSER = "a pulse generator, as a probe station has (type: ProbedArray)"
 # Output on and off, list and readings, at the usual speed of GPIB.
 _SELECT_SECONDS = 0.1

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.errors import RefusedError
-from ..capabilities import FloatArray
-from ..drivers.roles import BenchInstrument, TimedMeter
-from ..errors import InstrumentError
-from ..limits import Limits
+from ....common.errors import RefusedError
+from ...capabilities import FloatArray
+from ...drivers.roles import BenchInstrument, TimedMeter
+from ...errors import InstrumentError
+from ...limits import Limits
 from ..together import Together, make_sources_idle
 from .by_hand import DeviceStress
 from .contact import Contact
 from .hand import Hand, Request, hand_for
 
 if TYPE_CHECKING:
-    from ..chip.chip_file import Chip
+    from ...chip.chip_file import Chip
 
 TRIES = 5
 """How often a device is asked for whose contact is not right."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..array_spec import ArraySpec
-from ..capabilities import IVTrace
-from ..chip.requests import checked_sweep
-from ..wire.unconfirmed import unconfirmed
+from ...array_spec import ArraySpec
+from ...capabilities import IVTrace
+from ...chip.requests import checked_sweep
+from ...wire.unconfirmed import unconfirmed
 from .rig import DeviceRig
 
 

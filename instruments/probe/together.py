@@ -8,18 +8,18 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
-from ..common.errors import RefusedError, XbarlabError
-from .capabilities import Clock, Cost
-from .chip.wear_ledger import WearLedger
-from .clock import SimulatedClock, SimulatedLink, WallClock
-from .wire.interrupts import uninterrupted
-from .wire.locks import ActionLock
-from .wire.safe_state import SafeStep
+from ...common.errors import RefusedError, XbarlabError
+from ..capabilities import Clock, Cost
+from ..chip.wear_ledger import WearLedger
+from ..clock import SimulatedClock, SimulatedLink, WallClock
+from ..wire.interrupts import uninterrupted
+from ..wire.locks import ActionLock
+from ..wire.safe_state import SafeStep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .drivers.roles import BenchInstrument
+    from ..drivers.roles import BenchInstrument
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ...common.errors import RefusedError
-from ...common.progress import aside
-from ...common.text import printable
-from ..errors import InstrumentError
+from ....common.errors import RefusedError
+from ....common.progress import aside
+from ....common.text import printable
+from ...errors import InstrumentError
 
 COMMAND = "XBARLAB_HAND"
 """Environment variable that names a command which connects devices."""

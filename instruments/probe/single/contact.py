@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...common.errors import RefusedError
-from ..capabilities import FloatArray
-from ..limits import Limits, refuse_bad_number
+from ....common.errors import RefusedError
+from ...capabilities import FloatArray
+from ...limits import Limits, refuse_bad_number
 
 POINTS = 4
 """Readings of a check, between one at 0 V before and one after."""
@@ -59,6 +59,6 @@ class Contact:
         if conductance < self.open_below:
             return (
                 f"the contact of device {device} is open: {max(conductance, 0.0):.3g} S at {self.volts:g} V, below "
-                f"{self.open_below:g} S (open_below): lower the probes, or allow less for devices that insulate when new"
+                f"{self.open_below:g} S (open_below): lower the probes, or allow less where new devices insulate"
             )
         return ""

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...common.errors import RefusedError
-from ..abilities import Multiplies, Parts, Samples, Sweeps
-from ..array_spec import ArraySpec
-from ..block import Block
-from ..capabilities import Clock, Cost, Delivered, Kind, PulseMap, Reading
-from ..chip.wear_ledger import WearLedger
-from ..drivers.roles import TimedMeter, require_role
-from ..limits import Limits, refuse_bad_number
-from ..wire.safe_state import SafeStep
+from ....common.errors import RefusedError
+from ...abilities import Multiplies, Parts, Samples, Sweeps
+from ...array_spec import ArraySpec
+from ...block import Block
+from ...capabilities import Clock, Cost, Delivered, Kind, PulseMap, Reading
+from ...chip.wear_ledger import WearLedger
+from ...drivers.roles import TimedMeter, require_role
+from ...limits import Limits, refuse_bad_number
+from ...wire.safe_state import SafeStep
 from .contact import Contact
 from .hand import Hand
 from .pulses import NPLC, DevicePulses
@@ -28,8 +28,8 @@ from .spec import device_spec
 from .sweeps import DeviceSweeps
 
 if TYPE_CHECKING:
-    from ..chip.chip_file import Chip
-    from ..limits import NamedLimits
+    from ...chip.chip_file import Chip
+    from ...limits import NamedLimits
 
 
 class ProbedDevices:
@@ -37,7 +37,7 @@ class ProbedDevices:
 
     HI of the source is on a device's top electrode, LO on the other. Before a device is asked for the source is at 0 V,
     off, its relay open; after it the contact is looked at, at a low voltage. Whatever has a voltage is a list that the
-    instrument goes through by itself and that ends at 0 V, so that a host that dies leaves the rest of one list at most.
+    instrument goes through by itself and that ends at 0 V: a host that dies leaves the rest of one list at most.
 
     Any make of instrument will do that has the verbs of ``TimedMeter`` (``drivers/roles.py``).
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..array_spec import ArraySpec
-from ..block import Block
-from ..capabilities import Reading
-from ..chip.requests import Look, checked_read
-from ..wire.recovery import FAULTS_OF_THE_LINK
+from ...array_spec import ArraySpec
+from ...block import Block
+from ...capabilities import Reading
+from ...chip.requests import Look, checked_read
+from ...wire.recovery import FAULTS_OF_THE_LINK
 from .rig import DeviceRig, Played
 
 _EMPIRICAL = 4

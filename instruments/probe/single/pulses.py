@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..array_spec import ArraySpec
-from ..block import Block
-from ..capabilities import Delivered, FloatArray, PulseMap
-from ..chip.requests import checked_pulses
-from ..wire.unconfirmed import unconfirmed
+from ...array_spec import ArraySpec
+from ...block import Block
+from ...capabilities import Delivered, FloatArray, PulseMap
+from ...chip.requests import checked_pulses
+from ...wire.unconfirmed import unconfirmed
 from .rig import DeviceRig
 
 NPLC = 0.01

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..array_spec import ArraySpec
-from ..capabilities import Trace
-from ..chip.requests import one_cell
+from ...array_spec import ArraySpec
+from ...capabilities import Trace
+from ...chip.requests import one_cell
 from .pulses import NPLC
 from .rig import DeviceRig
 
