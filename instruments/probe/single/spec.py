@@ -15,8 +15,9 @@ DIRECT = "ground"
 """The other electrode of the device is at the source's own 0 V."""
 
 _ALONE = "one device is on the probes at a time, and no line of another one"
-_SCHEMES: tuple[str, ...] = ("V/2", "V/3", "float", "virtual_ground", "row_sense")
-SCHEME_NEEDS = dict.fromkeys(_SCHEMES, f"it needs a matrix: {_ALONE}")
+SCHEME_NEEDS: dict[str, str] = dict.fromkeys(
+    ("V/2", "V/3", "float", "virtual_ground", "row_sense"), f"it needs a matrix: {_ALONE}"
+)
 PULSER = "a pulse generator, as a probe station has (type: ProbedArray)"
 # Output on and off, list and readings, at the usual speed of GPIB.
 _SELECT_SECONDS = 0.1
