@@ -15,7 +15,7 @@ import typer
 from .runbooks.commands.analyse_cli import analyse
 from .runbooks.commands.by_hand_cli import pulse, read, sweep
 from .runbooks.commands.kept_cli import export, report
-from .runbooks.commands.options import CheckOption, PluginOption, QuietOption, SeedOption, TraceOption, say
+from .runbooks.commands.options import CheckOption, HandOption, PluginOption, QuietOption, SeedOption, TraceOption, say
 from .runbooks.commands.output import forgiving_output
 from .runbooks.runner.ending import INTERRUPTED, answer, interrupts_caught
 from .twin.commands import twin_app
@@ -110,6 +110,7 @@ def run(
     ] = False,
     quiet: QuietOption = False,
     plugin: PluginOption = None,
+    hand: HandOption = None,
     trace: TraceOption = None,
 ) -> None:
     """Carry out a runbook.
@@ -152,6 +153,7 @@ def resume(
     check: CheckOption = False,
     quiet: QuietOption = False,
     plugin: PluginOption = None,
+    hand: HandOption = None,
     trace: TraceOption = None,
 ) -> None:
     """Go on with a run that was killed, interrupted or failed: same runbook, same chip, without what is done.
@@ -274,6 +276,27 @@ def serve_mock(
 
     run_files(plugin or ())
     serve_bench(bench, host=host, port=port, seed=seed, token=token or None, rate=rate)
+
+
+@mock_app.command("connect")
+def connect_device(
+    bench: Annotated[str, typer.Argument(metavar="BENCH", help="Bench file, or the name of a shipped one.")],
+    device: Annotated[str, typer.Argument(metavar="DEVICE", help="Name of a device in the bench file.")],
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port [default: the bench file's].")] = None,
+    host: Annotated[str, typer.Option(help="Where the bench is served.")] = "127.0.0.1",
+    token: Annotated[
+        str | None, typer.Option(envvar="XBARLAB_MOCK_TOKEN", help="What the served bench wants to see first.")
+    ] = None,
+) -> None:
+    """Put the probes of a served bench without a matrix on a device, as a person would.
+
+    \b
+    xbarlab mock connect mock_single_2400 A2
+    xbarlab run first_cell --station my.station.yaml --hand "xbarlab mock connect mock_single_2400"
+    """
+    from .runbooks.commands.mock_serve import connect_probes
+
+    connect_probes(bench, device, host=host, port=port, token=token or None)
 
 
 for command in (report, export):

@@ -280,7 +280,8 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "cells_attempted": (COUNT, "cells that programming was tried on"),
     "iterations": (COUNT, "readings the read–verify loop took"),
     "steps_planned": (COUNT, "steps the runbook asked for"),
-    "steps_done": (COUNT, "steps that were completed"),
+    "steps_done": (COUNT, "steps that were completed, or left out"),
+    "left_out": (COUNT, "1: the step was left out, for this bench lacks what it takes"),
     "success_fraction": (
         FRACTION,
         "cells accepted and within 1.25 windows at the last delayed re-verify, over healthy cells attempted",

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -113,6 +113,20 @@ class Screen:
         self._thread: threading.Thread | None = None
         self._said = 0.0
         self._live: tuple[ProgressBar, Progress] | None = None
+        self._aside = 0
+
+    @contextmanager
+    def aside(self) -> Generator[None]:
+        """Show nothing within the body."""
+        with self._changed:
+            self._hide()
+            self._aside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._aside -= 1
+                self._changed.notify_all()
 
     def enter(self, bar: ProgressBar) -> None:
         """Show ``bar`` from now on, when it lasts."""
@@ -160,6 +174,8 @@ class Screen:
         """Return a line that is to be written now, and the seconds until the next look; None when nothing is done."""
         if not self._bars:
             return None, None
+        if self._aside:
+            return None, SHOW_AFTER
         bar = self._bars[-1]
         # Whatever comes and goes inside, a file hears something every so often.
         due = min(bar.due, max(self._said, self._bars[0].started) + LINE_EVERY)
@@ -210,6 +226,11 @@ def _is_terminal() -> bool:
         return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     except (AttributeError, ValueError):  # closed, or put in its place by somebody
         return False
+
+
+def aside() -> AbstractContextManager[None]:
+    """Leave the screen, within the body, to who asks a person there."""
+    return _SCREEN.aside()
 
 
 _SCREEN = Screen()

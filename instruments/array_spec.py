@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
@@ -100,6 +101,10 @@ class ArraySpec:
         gate voltage; "row": cells of one row that share a gate voltage, each with its own amplitude.
     volts_lsb, gate_lsb : float [V]; width_tick : float [s]
         Resolution of what is commanded.
+    width_least : float [s]
+        Shortest pulse it gives.
+    width_needs : str
+        What shorter ones would need.
     edge : float [s]
         Edges of its pulses, the shortest where they differ; None where they are not known.
     limits : Limits
@@ -112,12 +117,16 @@ class ArraySpec:
         Conversions per cell of one read.
     sweep_points_max, sweep_dwell, compliance_min : int, (float, float) [s], float [A]
         Points of one sweep, least and longest time per point, least compliance.
+    sweep_seconds_max : float [s]
+        What one sweep may take in all.
     slot_overhead, read_slot_seconds, vmm_slot_seconds : float [s]
         Time of a pulse slot beyond its width, of a read slot, of a VMM slot.
     read_schemes, write_schemes : tuple of str
         Bias schemes this bench has the sources for, the one it takes by itself first. Writes are pulses and sweeps.
     scheme_needs : mapping of str to str
         What a scheme it lacks would need, or why it is refused.
+    separate : bool
+        Whether its cells share no line: what is done to one cannot reach another.
     slot_serves : "row" | "cell"
         What one slot reads or pulses: the cells of a row, or a single cell that is connected first.
     select_seconds : float [s]
@@ -144,6 +153,8 @@ class ArraySpec:
     volts_lsb: float = 1e-3
     gate_lsb: float = 1e-3
     width_tick: float = 1e-9
+    width_least: float = 0.0
+    width_needs: str = "a faster pulser"
     edge: float | None = None
     read_volts: float = 0.2
     read_gate: float = 0.0
@@ -156,6 +167,7 @@ class ArraySpec:
     read_schemes: tuple[str, ...] = ("ground",)
     write_schemes: tuple[str, ...] = ("ground",)
     scheme_needs: Mapping[str, str] = field(default_factory=dict[str, str])
+    separate: bool = False
     slot_serves: Literal["row", "cell"] = "row"
     select_seconds: float = 0.0
     sweep_by_host: tuple[str, ...] = ()
@@ -166,6 +178,7 @@ class ArraySpec:
     simulated: bool = False
     sweep_points_max: int = 10000
     sweep_dwell: tuple[float, float] = (0.0, 10.0)
+    sweep_seconds_max: float = math.inf
     compliance_min: float = 0.0
     sample_rate_max: float = 1e6
     sample_points_max: int = 10**9
@@ -208,6 +221,23 @@ class ArraySpec:
         self.limits.check("current", compliance, channel=f"{channel} compliance", unit="A")
         refuse_bad_number("compliance", compliance, self.compliance_min, self.limits.current_max, "A", channel=channel)
         refuse_bad_number("dwell", dwell, *self.sweep_dwell, "s", channel=channel)
+        if points * dwell > self.sweep_seconds_max:
+            raise RefusedError(
+                f"{channel}: {points} points of {dwell:g} s take {points * dwell:.3g} s; one sweep of this array takes "
+                f"at most {self.sweep_seconds_max:g} s: choose a larger step or a shorter dwell"
+            )
+
+    def check_width(self, width: float, *, channel: str) -> None:
+        """Refuse a pulse shorter than this array gives any."""
+        if width < self.width_least * (1.0 - 1e-9):
+            raise UnsupportedError(
+                f"{channel}: {self.name} gives no pulses of {width:g} s: it would need {self.width_needs}; its "
+                f"shortest pulse is {self.width_least:.3g} s"
+            )
+
+    def width_at_least(self, width: float) -> float:
+        """Return ``width`` [s], or the shortest pulse this array gives where that is longer."""
+        return max(width, self.width_least)
 
     def check_halt(self, halt: float, scheme: str | None, *, channel: str) -> None:
         """Refuse a current [A] at which a sweep is to turn back, where no host steps the source point by point."""

@@ -228,5 +228,6 @@ def check_pulse(spec: ArraySpec, *, volts: float, width: float, gate: float, cha
         spec.limits.check("reset_volts", -volts, channel=channel)
     else:
         spec.limits.check("pulse_volts", volts, channel=channel)
+    spec.check_width(width, channel=channel)
     spec.limits.check("width", width, channel=channel, unit="s")
     spec.check_gate(gate, channel=f"{channel} gate")

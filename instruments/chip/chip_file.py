@@ -49,6 +49,8 @@ class Chip(BaseModel):
         Resistance of a line between neighbouring crosspoints, from a test structure or the layout.
     bad_cells : tuple of (row, col)
         Known to be bad; protocols leave them alone.
+    devices : tuple of str
+        Names of the cells, row by row, where a person finds them by name: single devices on their pads.
     bad_rows, bad_cols : tuple of int
         Lines of which every cell is bad.
     """
@@ -65,6 +67,7 @@ class Chip(BaseModel):
     polarity: Literal[1, -1] = 1
     limits: Annotated[dict[str, float], WithJsonSchema(limits_schema())] = {}
     segment_ohms: Annotated[float | None, InUnit("Ω")] = Field(default=None, ge=0.0, le=1e4, allow_inf_nan=False)
+    devices: tuple[str, ...] = ()
     bad_cells: tuple[tuple[int, int], ...] = ()
     bad_rows: tuple[int, ...] = ()
     bad_cols: tuple[int, ...] = ()
@@ -77,6 +80,13 @@ class Chip(BaseModel):
         rows = ((row, col) for row in self.bad_rows for col in range(self.cols))
         cols = ((row, col) for col in self.bad_cols for row in range(self.rows))
         return tuple(dict.fromkeys([*self.bad_cells, *rows, *cols]))
+
+    @property
+    def device_names(self) -> dict[tuple[int, int], str]:
+        """What every cell is called: as the file says, the chip's id where there is one cell, else row and column."""
+        cells = [(row, col) for row in range(self.rows) for col in range(self.cols)]
+        names = self.devices or ((self.id,) if len(cells) == 1 else tuple(f"({row}, {col})" for row, col in cells))
+        return dict(zip(cells, names, strict=True))
 
     @property
     def source(self) -> str:
@@ -104,6 +114,12 @@ class Chip(BaseModel):
         for row, col in self.all_bad_cells:
             if not (0 <= row < self.rows and 0 <= col < self.cols):
                 raise ValueError(f"bad cell ({row}, {col}) is outside the chip's {self.rows} × {self.cols} cells")
+        if self.devices and len(self.devices) != self.rows * self.cols:
+            raise ValueError(
+                f"devices names {len(self.devices)} of {self.rows} × {self.cols} cells: name each, row by row, or none"
+            )
+        if len(set(self.devices)) != len(self.devices) or not all(name.strip() for name in self.devices):
+            raise ValueError("devices must have names that differ, none of them empty")
         for axis, lines, size in (("rows", self.lines.rows, self.rows), ("cols", self.lines.cols, self.cols)):
             if lines is None:
                 continue

@@ -125,6 +125,8 @@ def checked_pulses(spec: ArraySpec, pulses: PulseMap) -> Pulses:
         volts, gate = np.where(active, volts, 0.0), np.where(active, gate, 0.0)
         width = np.where(active, width, limits.width_min)
     limits.check("pulse_volts", volts, channel=where)
+    if active.any():
+        spec.check_width(float(width[active].min()), channel=f"pulse map {block}")
     limits.check("width", width, channel=where, unit="s")
     check_drive(spec, volts, width, channel=where)
     if spec.gate_axis is None:

@@ -51,6 +51,7 @@ class Keithley2400Smu(VoltageSource, Keithley2400):
     _read_question = "READ?"
     _off_command = "SOUR:VOLT:MODE FIX;:SOUR:VOLT 0;:OUTP OFF"
     _overhead = 6e-3  # with the automatic choice of a range
+    _overhead_on_one_range = 1e-3  # assumed
     _cycle_seconds = 0.08
 
     # -- opening ------------------------------------------------------------------------------------------------------
@@ -173,6 +174,9 @@ class Keithley2400Smu(VoltageSource, Keithley2400):
         told = current_limit(compliance, from_lowest=lowest, from_own=known is not None and compliance < known)
         return told.removeprefix(";:")
 
-    def _sweep_of(self, seconds: float) -> MemorySweep:
+    def _sweep_of(self, seconds: float, *, span: float | None = None) -> MemorySweep:
         """Return a sweep whose list ends with a level of 0 V of its own: a host that dies leaves 0 V behind."""
-        return MemorySweep(self.wire, self._readings, seconds=seconds)
+        return MemorySweep(self.wire, self._readings, seconds=seconds, span=span)
+
+    def _free_ranges(self) -> None:
+        self.wire.exchange.act("SENS:CURR:RANG:AUTO ON")

@@ -46,6 +46,7 @@ class Keithley2450Smu(VoltageSource, Keithley2450):
     _delays_unchanged = False  # it delays only when the level changes
     _read_question = f'READ? "defbuffer1",{ELEMENTS}'
     _overhead = 3e-3
+    _overhead_on_one_range = 0.4e-3
     _cycle_seconds, _hertz = 0.04, 50.0
 
     # -- opening ------------------------------------------------------------------------------------------------------
@@ -168,8 +169,12 @@ class Keithley2450Smu(VoltageSource, Keithley2450):
     def _limit(self, compliance: float) -> str:
         return f"SOUR:VOLT:ILIM {sent(compliance)}"
 
-    def _sweep_of(self, seconds: float) -> ListSweep:
-        return ListSweep(self.wire, self._readings, seconds=seconds)
+    def _sweep_of(self, seconds: float, *, span: float | None = None) -> ListSweep:
+        return ListSweep(self.wire, self._readings, seconds=seconds, span=span)
+
+    def _free_ranges(self) -> None:
+        fixed = self._configuration.get("current_range")
+        self.wire.exchange.act("SENS:CURR:RANG:AUTO ON" if fixed is None else f"SENS:CURR:RANG {fixed:.6g}")
 
     @alone
     def record(self, *, rate: float, points: int, largest: float) -> tuple[FloatArray, FloatArray]:

@@ -27,18 +27,25 @@ class ListSweep:
     ----------
     seconds : float [s]
         Time per point, the reading's own included.
+    span : float [A]
+        The one range that all is measured on, each reading with its time; None: whatever range each reading needs.
     """
 
-    def __init__(self, wire: Wire, readings: Readings, *, seconds: float) -> None:
+    def __init__(self, wire: Wire, readings: Readings, *, seconds: float, span: float | None = None) -> None:
         self._wire = wire
         self._readings = readings
-        self._seconds = seconds
+        self._seconds, self._span = seconds, span
         self._count = 0
+        self.times: FloatArray = np.zeros(0)
 
     def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
         """Send the levels [V], none beyond ``most`` [V], and what is done with them."""
         self._count = levels.size
-        head = f'TRAC:CLE "defbuffer1";:SOUR:VOLT:ILIM {sent(compliance)};:SOUR:VOLT 0;:SOUR:VOLT:DEL 0;:SOUR:LIST:VOLT'
+        one = "" if self._span is None else f":SENS:CURR:RANG {self._span:.6g};"
+        head = (
+            f'TRAC:CLE "defbuffer1";:SOUR:VOLT:ILIM {sent(compliance)};:SOUR:VOLT 0;:SOUR:VOLT:DEL 0;{one}'
+            ":SOUR:LIST:VOLT"
+        )
         for start in range(0, levels.size, LIST_CHUNK):
             values = ",".join(sent(level, most=most) for level in levels[start : start + LIST_CHUNK])
             last = start + LIST_CHUNK >= levels.size
@@ -54,17 +61,25 @@ class ListSweep:
     def fetch(self) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
         """Set 0 V and off, then return what the buffer holds."""
         count, fields = self._count, list[str]()
+        elements = ELEMENTS if self._span is None else f"REL,{ELEMENTS}"
+        each = elements.count(",") + 1
         head = "SOUR:VOLT 0;:OUTP OFF;:"
         for start in range(1, count + 1, _DATA_CHUNK):
             end = min(start + _DATA_CHUNK - 1, count)
-            question = f'{head}TRAC:DATA? {start},{end},"defbuffer1",{ELEMENTS}'
+            question = f'{head}TRAC:DATA? {start},{end},"defbuffer1",{elements}'
             (reply,) = self._wire.exchange.ask(question, 1)
             part = reply.split(",")
-            if len(part) != 3 * (end - start + 1):
+            if len(part) != each * (end - start + 1):
                 raise self._wire.faults.garbled(question, reply)
             fields += part
             head = ""
-        points = [self._readings.point(",".join(fields[n : n + 3])) for n in range(0, 3 * count, 3)]
+        readings = [fields[n : n + each] for n in range(0, each * count, each)]
+        if self._span is not None:
+            try:
+                self.times = np.array([float(reading.pop(0)) for reading in readings])
+            except ValueError:
+                raise self._wire.faults.garbled("TRAC:DATA?", ",".join(fields)) from None
+        points = [self._readings.point(",".join(reading)) for reading in readings]
         return (
             np.array([point.volts for point in points]),
             np.array([point.current for point in points]),

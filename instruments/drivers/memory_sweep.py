@@ -20,6 +20,7 @@ LEVELS_MAX = 2499
 
 _LIST_CHUNK = 100
 _READING_BYTES = 45
+_TIME = 2  # its place among the elements
 _SERIAL = "ASRL"
 _SERIAL_BYTES_PER_SECOND = 900.0  # 9600 baud, as the factory sets it
 
@@ -31,19 +32,24 @@ class MemorySweep:
     ----------
     seconds : float [s]
         Time per point, the reading's own included.
+    span : float [A]
+        The one range that all is measured on, each reading with its time; None: whatever range each reading needs.
     """
 
-    def __init__(self, wire: Wire, readings: Readings, *, seconds: float) -> None:
+    def __init__(self, wire: Wire, readings: Readings, *, seconds: float, span: float | None = None) -> None:
         self._wire = wire
         self._readings = readings
-        self._seconds = seconds
+        self._seconds, self._span = seconds, span
         self._count = 0
+        self.times: FloatArray = np.zeros(0)
 
     def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
         """Send the levels [V], none beyond ``most`` [V], a 0 V behind them, and what is done with them."""
         values = [*(sent(level, most=most) for level in levels), "0"]
         self._count = len(values)
         limit = current_limit(compliance, from_lowest=True)
+        if self._span is not None:
+            limit += f";:SENS:CURR:RANG {self._span:.6g};:FORM:ELEM VOLT,CURR,TIME,STAT"
         head = f"TRAC:FEED:CONT NEV;:TRAC:CLE;:TRAC:FEED SENS;:TRAC:POIN {self._count}{limit};:SOUR:DEL {dwell:.6g};"
         head += ":SOUR:LIST:VOLT"
         for start in range(0, self._count, _LIST_CHUNK):
@@ -87,12 +93,19 @@ class MemorySweep:
             expected=self._count * _READING_BYTES / _SERIAL_BYTES_PER_SECOND if slow else 0.0,
         )
         fields = reply.split(",")
-        if len(fields) != FIELDS * self._count:
+        timed = self._span is not None
+        each = FIELDS + timed
+        if timed:
+            self._wire.exchange.act("FORM:ELEM VOLT,CURR,STAT")
+        if len(fields) != each * self._count:
             raise self._wire.faults.garbled(question, reply)
-        points = [
-            self._readings.point(",".join(fields[at : at + FIELDS]))
-            for at in range(0, FIELDS * (self._count - 1), FIELDS)
-        ]
+        readings = [fields[at : at + each] for at in range(0, each * (self._count - 1), each)]
+        if timed:
+            try:
+                self.times = np.array([float(reading.pop(_TIME)) for reading in readings])
+            except ValueError:
+                raise self._wire.faults.garbled(question, reply) from None
+        points = [self._readings.point(",".join(reading)) for reading in readings]
         return (
             np.array([point.volts for point in points]),
             np.array([point.current for point in points]),

@@ -275,12 +275,41 @@ class RecordingMeter(SourceMeter, Protocol):
         ...
 
 
+class TimedMeter(SourceMeter, Protocol):
+    """A source-measure unit that goes through a list of levels by itself, one like the other, and can let go of a cell.
+
+    What a bench without pulse generator and matrix needs (``probe/single/``).
+    """
+
+    def timed_seconds(self, nplc: float) -> float:
+        """Return the time [s] of a point of :meth:`timed_sweep` at ``nplc`` mains cycles."""
+        ...
+
+    def timed_sweep(
+        self, volts: FloatArray, *, compliance: float, dwell: float, largest: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[Any]]:
+        """Go through levels [points] V on the range of ``largest`` [A]; at 0 V and off afterwards.
+
+        Returns the times after the first reading [s], volts, amperes and flags, [points] each.
+        """
+        ...
+
+    def disconnect(self) -> None:
+        """Set 0 V, switch off, open the output: nothing reaches the terminal, nor anything from it the instrument."""
+        ...
+
+    def connect(self) -> None:
+        """Be ready for the next sweep; the output stays off."""
+        ...
+
+
 SHIPPED: Mapping[type, str] = {
     SourceMeter: "Keithley2450Smu (type: Keithley2450)",
     PulseSource: "Keysight33622APulser (type: Keysight33622A)",
     SwitchMatrix: "KeysightB2201AMatrix (type: KeysightB2201A)",
     Digitiser: "",
     RecordingMeter: "Keithley2450Smu (type: Keithley2450)",
+    TimedMeter: "Keithley2450Smu (type: Keithley2450), Keithley2400Smu (type: Keithley2400)",
 }
 """Drivers of this package that have a role."""
 

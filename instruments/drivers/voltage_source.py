@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...common.errors import RefusedError
+from ...common.errors import RefusedError, XbarlabError
 from ..capabilities import FloatArray
 from ..limits import Limits, refuse_bad_number, scalar
 from ..wire.doors import GuardedInstrument, alone
@@ -26,6 +26,9 @@ _COMPLIANCE_MAX = 1.05
 
 class LevelSweep(Protocol):
     """A sweep the instrument makes by itself."""
+
+    times: FloatArray
+    """When it measured, after the first reading [points] [s]; known once it was fetched, where it was to be timed."""
 
     def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
         """Send the levels [V], none beyond ``most`` [V], and what is done with them."""
@@ -57,6 +60,8 @@ class VoltageSource(GuardedInstrument):
     """Whether it waits for the delay also where the level is what it was."""
     _overhead: ClassVar[float]
     """Time of a reading beside its conversions [s]."""
+    _overhead_on_one_range: ClassVar[float]
+    """The same where no range is looked for [s]."""
 
     _readings: Readings
     _applied: AppliedLevel
@@ -71,6 +76,10 @@ class VoltageSource(GuardedInstrument):
     # -- what each has of its own -------------------------------------------------------------------------------------
 
     @abstractmethod
+    def configure(self, *, nplc: float = 1.0) -> None:
+        """Set it up to source volts and measure amperes; its output goes off."""
+
+    @abstractmethod
     def _apply_limits(self) -> None:
         """Tell the instrument what was narrowed."""
 
@@ -79,8 +88,12 @@ class VoltageSource(GuardedInstrument):
         """Return the command of a current limit [A]."""
 
     @abstractmethod
-    def _sweep_of(self, seconds: float) -> LevelSweep:
-        """Return a sweep of so many ``seconds`` a point."""
+    def _sweep_of(self, seconds: float, *, span: float | None = None) -> LevelSweep:
+        """Return a sweep of so many ``seconds`` a point; with a ``span`` [A] on that one range, and timed."""
+
+    @abstractmethod
+    def _free_ranges(self) -> None:
+        """Let it choose ranges again as it was configured."""
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
@@ -130,6 +143,10 @@ class VoltageSource(GuardedInstrument):
     def reading_seconds(self, nplc: float) -> float:
         """Return the time [s] one reading would take at ``nplc`` power line cycles."""
         return nplc * self._cycle_seconds + self._overhead
+
+    def timed_seconds(self, nplc: float) -> float:
+        """Return the time [s] a point of a timed sweep would take at ``nplc`` power line cycles, without delay."""
+        return nplc * self._cycle_seconds + self._overhead_on_one_range
 
     @property
     def is_on(self) -> bool:
@@ -272,26 +289,82 @@ class VoltageSource(GuardedInstrument):
         volts, current, flags : arrays [points]
             Voltages beside them [V], currents [A] (NaN on overflow), FLAG_… bits.
         """
+        _, found, current, flags = self._swept(volts, compliance, dwell, None, wait)
+        return found, current, flags
+
+    @alone
+    def timed_sweep(
+        self,
+        volts: ArrayLike,
+        *,
+        compliance: float,
+        dwell: float,
+        largest: float,
+        wait: Callable[[float], None] | None = None,
+    ) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.uint8]]:
+        """Do the same on one range, that of ``largest`` [A]: every level lasts as long as the others.
+
+        Returns
+        -------
+        time : array [points]
+            When the readings were made, after the first, as the instrument says [s].
+        volts, current, flags : arrays [points]
+            As of ``sweep``.
+        """
+        self._check_compliance(largest)
+        before: dict[str, Any] = {**self._configuration, "nplc": self._nplc}
+        try:
+            found = self._swept(volts, compliance, dwell, largest, wait)
+            self._free_ranges()
+        except RefusedError:
+            raise
+        except BaseException:
+            with suppress(XbarlabError):
+                self.configure(**before)
+            raise
+        return found
+
+    def _swept(
+        self,
+        volts: ArrayLike,
+        compliance: float,
+        dwell: float,
+        span: float | None,
+        wait: Callable[[float], None] | None,
+    ) -> tuple[FloatArray, FloatArray, FloatArray, NDArray[np.uint8]]:
         levels = np.atleast_1d(self.bounds.now.check("source_volts", volts, channel=self.name))
         most = self.facts.points_max
         if levels.ndim != 1 or not 1 <= levels.size <= most:
             raise RefusedError(f"{self.name}: a sweep of shape {levels.shape}: give 1 to {most} levels in a row")
         self._check_compliance(compliance)
         self._check_dwell(dwell)
-        self.bounds.now.check_points(levels, compliance, dwell + self.point_seconds, channel=f"{self.name} point ")
+        seconds = dwell + (self.point_seconds if span is None else self.timed_seconds(self._nplc))
+        self.bounds.now.check_points(levels, compliance, seconds, channel=f"{self.name} point ")
         try:
-            sweep = self._sweep_of(dwell + self.point_seconds)
+            sweep = self._sweep_of(seconds, span=span)
             sweep.load(levels, compliance, dwell, most=self.bounds.largest)
             self._applied.sweep(levels)
             sweep.run(wait or self.clock.wait)
-            result = sweep.fetch()
+            found, current, flags = sweep.fetch()
         except BaseException:
             self.idle()
             raise
         self._forget_settings()
         self._on = False
         self._applied.off()
-        return result
+        return sweep.times, found, current, flags
+
+    @alone
+    def disconnect(self) -> None:
+        """Set 0 V, switch off, and open the output relay, so that cells can be taken off; :meth:`connect` closes it."""
+        self.off()
+        self.wire.exchange.act("OUTP:SMOD HIMP")
+
+    @alone
+    def connect(self) -> None:
+        """Take back the output-off state as configured; the output stays off."""
+        state = self._configuration.get("off_state", "normal")
+        self.wire.exchange.act(f"OUTP:SMOD {'NORM' if state == 'normal' else 'HIMP'}")
 
     def _float(self, reply: str, question: str) -> float:
         try:

@@ -1,4 +1,4 @@
-"""A probe station as an array: sources, pulser and matrix composed.
+"""A probe station as an array: sources, pulser and matrix composed; in ``single/`` one source on single devices.
 
 Imports drivers' roles, wire/, chip/ and the records.
 """

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ...common.errors import RefusedError, XbarlabError
 from ..block import Block
+from ..chip.unattributed import Unattributed
 from ..chip.wear_summary import stays
-from .unattributed import Unattributed
 
 if TYPE_CHECKING:
     from ..chip.wear_ledger import WearLedger

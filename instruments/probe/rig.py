@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from ...common.errors import RefusedError, XbarlabError
-from ..capabilities import Clock, Cost
-from ..chip.wear_ledger import WearLedger
-from ..clock import SimulatedClock, SimulatedLink, WallClock
+from ...common.errors import RefusedError
 from ..drivers.roles import (
     BenchInstrument,
     Digitiser,
@@ -22,19 +17,15 @@ from ..drivers.roles import (
     require_role,
 )
 from ..limits import Limits
-from ..wire.interrupts import uninterrupted
-from ..wire.locks import ActionLock
-from ..wire.safe_state import SafeStep
 from .by_hand import ByHand
 from .lines import ProbeInputs, ProbeLines
+from .together import Together, make_sources_idle
 
 if TYPE_CHECKING:
     from ..chip.chip_file import Chip
 
-log = logging.getLogger(__name__)
 
-
-class Rig:
+class Rig(Together):
     """Two source-measure units, a pulser and a switch matrix with a passive chip behind it, and a digitiser if any.
 
     Sources are at 0 V and off whenever a relay moves.
@@ -57,8 +48,6 @@ class Rig:
     Attributes
     ----------
     lines, limits : which paths tie a cell; what may be applied.
-    lock : one action at a time.
-    wear : what the chip's cells have borne; a bench hands over the account of its chip.
     """
 
     def __init__(
@@ -75,7 +64,6 @@ class Rig:
         limits: Limits,
         nplc: float,
     ) -> None:
-        self.name = name
         self.row_smu, self.column_smu, self.pulser, self.matrix = row_smu, column_smu, pulser, matrix
         self.digitiser = digitiser
         for role, driver, kind in (
@@ -94,10 +82,7 @@ class Rig:
         if digitiser is not None and self.lines.inputs.digitiser is None:
             raise RefusedError(f"{name}.inputs: say at which matrix input the digitiser is (digitiser: <port>)")
         self.limits = limits
-        told = {driver.simulated for driver in self.all}
-        if len(told) > 1:
-            raise RefusedError(f"{name}: some of its instruments are simulated, some are not: use one kind on a bench")
-        self.simulated = told.pop()
+        super().__init__(name, (*self.sources, *self.meters, matrix), (chip.rows, chip.cols))
         # A line carries half of a cell's voltage; only reads and a floating sweep put all of it on the row. Held by the
         # drivers, nobody can put more than a cell bears between any two of the sources, by hand neither.
         row_smu.set_limits(limits)
@@ -106,8 +91,6 @@ class Rig:
             source.set_limits(limits.halved())
         for smu in (row_smu, column_smu):
             smu.configure(nplc=nplc)
-        self.lock = ActionLock(name)
-        self.wear = WearLedger(name, (chip.rows, chip.cols))
         # What these drivers are used for by hand is counted as well; another make's, where it tells.
         hand = ByHand(
             self.lines,
@@ -127,47 +110,13 @@ class Rig:
             if hasattr(driver, "stress"):
                 driver.stress = hand.of(*ports)  # pyright: ignore[reportAttributeAccessIssue]
         self._tied: frozenset[Path] = frozenset()
-        self._slots = self._pulses = 0
-        self._seconds = 0.0
-        self.clock = SimulatedClock(cast("SimulatedLink", row_smu)) if self.simulated else WallClock()
-
-    @property
-    def all(self) -> tuple[BenchInstrument, ...]:
-        """Every instrument, in the order they are made safe: sources before the relays they feed."""
-        return (*self.sources, *self.meters, self.matrix)
-
-    @property
-    def clock(self) -> Clock:
-        """The bench's time; the instruments wait by it too."""
-        return self._clock
-
-    @clock.setter
-    def clock(self, clock: Clock) -> None:
-        self._clock = clock
-        for driver in self.all:
-            driver.clock = clock
-
-    @property
-    def cost(self) -> Cost:
-        """Totals since the bench was opened; ``transactions`` are the instruments' own."""
-        return Cost(
-            transactions=sum(driver.transactions for driver in self.all),
-            slots=self._slots,
-            pulses=self._pulses,
-            chip_seconds=self._seconds,
-        )
-
-    def count(self, *, slots: int, pulses: int = 0, seconds: float) -> None:
-        """Add to what the array has been asked and has borne."""
-        self._slots += slots
-        self._pulses += pulses
-        self._seconds += seconds
 
     # -- relays and sources ------------------------------------------------------------------------------------------
 
-    def acting(self, *sources: BenchInstrument) -> Acting:
-        """Make everything safe whatever interrupts the body; ``sources`` act in it."""
-        return Acting(self, sources)
+    @property
+    def always(self) -> tuple[BenchInstrument, ...]:
+        """What takes part in every action."""
+        return (self.matrix,)
 
     def tie(self, paths: frozenset[Path], *smus: SourceMeter) -> None:
         """Tie a cell to ``smus``, which are on at 0 V then, or to the pulser when there are none."""
@@ -189,66 +138,9 @@ class Rig:
         for smu in (self.row_smu, self.column_smu):
             smu.integrate(nplc)
 
-    # -- to the safe state, and back ---------------------------------------------------------------------------------
-
-    def idle(self) -> None:
-        """Put every source at 0 V and off, then open the matrix. Safe in any state; logs what does not answer."""
-        with uninterrupted(), self.lock.idling():
-            # What answers first: no source waits for the time-outs of another.
-            for source in (*self.sources, *self.meters):
-                with suppress(AttributeError):  # QCoDeS strips an instrument that was closed
-                    source.idle(reconnect=False)
-            for source in (*self.sources, *self.meters):
-                with suppress(AttributeError):
-                    if not source.is_idle:
-                        source.idle()
-            with suppress(AttributeError):
-                self.matrix.idle()
-            self._tied = frozenset()
-            self.wear.flush()
-
-    @property
-    def ending(self) -> tuple[SafeStep, ...]:
-        """What the last :meth:`idle` came to, step by step, in the order the steps were taken."""
-        return tuple(step for driver in self.all for step in getattr(driver, "ending", ()))
-
-    def begin_again(self, fault: XbarlabError) -> None:
-        """Set up every instrument anew, from the safe state, so that a read that failed can be done once more."""
-        for driver in self.all:
-            if not driver.is_idle:
-                raise fault
-            driver.restore()
-        told = f"{fault}; everything was set up again from 0 V, and the read done once more"
-        getattr(self.row_smu, "note_incident", log.warning)(told)
-
-
-class Acting:
-    """Whatever interrupts the body, all sources are made safe before the exception goes on.
-
-    In the end ``sources`` and the matrix say that they had power all the time: one that had not has measured, or
-    given, what nobody asked for.
-    """
-
-    __slots__ = ("_drivers", "_rig")
-
-    def __init__(self, rig: Rig, sources: tuple[BenchInstrument, ...]) -> None:
-        self._rig = rig
-        self._drivers = (*sources, rig.matrix)
-
-    def __enter__(self) -> None:
-        for driver in self._drivers:
-            if driver.power_failed:
-                driver.restore()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None:
-            self._rig.idle()
-            return
-        try:
-            for driver in self._drivers:
-                driver.require_power("an action")
-        except BaseException:
-            self._rig.idle()
-            raise
+    def make_idle(self) -> None:
+        """Make every instrument safe: sources before the relays they feed."""
+        make_sources_idle((*self.sources, *self.meters))
+        with suppress(AttributeError):
+            self.matrix.idle()
+        self._tied = frozenset()

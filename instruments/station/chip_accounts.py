@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..chip.unattributed import Unattributed
 from ..chip.wear_ledger import WearLedger
 from ..chip.wear_store import WearStore, wear_file
 from ..joined.array import JoinedArrays
 from ..joined.wear import JoinedWear
-from ..probe.unattributed import Unattributed
 from .bench_lock import BenchLock
 
 if TYPE_CHECKING:

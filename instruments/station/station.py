@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -65,12 +65,19 @@ class Bench(NotCopied):
 
     Normal end, exception, Ctrl-C, SIGTERM, SIGHUP and the end of the interpreter all idle the array (0 V, then
     disconnected) before the instruments are closed and the bench is given back.
+
+    Parameters
+    ----------
+    trace : a wire log is written to this file
+    hand : who connects single devices, where neither a command nor the array's own ``hand`` is named
     """
 
     _why_not_copied = "a bench owns its instruments"
 
-    def __init__(self, file: StationFile, *, trace: Path | str | None = None) -> None:
-        self.file, self._trace = file, trace
+    def __init__(
+        self, file: StationFile, *, trace: Path | str | None = None, hand: Callable[[Any], object] | None = None
+    ) -> None:
+        self.file, self._trace, self._hand = file, trace, hand
         self._lock = BenchLock((*file.resources, *file.states), holder=str(file.path))
         self._station: Station | None = None
         self._station_before: Station | None = None
@@ -310,11 +317,14 @@ class Bench(NotCopied):
         """Make the array that several instruments are together."""
         instruments = {role: station.components[name] for role, name in composed.roles.items()}
         try:
-            return composed.type(
+            array = composed.type(
                 self.file.array, **instruments, **composed.settings, chip=self.file.chip, limits=self.file.limits
             )
         except RefusedError as error:
             raise RefusedError(f"{self.file.path}: xbarlab.array: {error}") from error
+        if hasattr(array, "offer_hand"):
+            array.offer_hand(self._hand)
+        return array
 
     def _takes_limits(self, name: str) -> bool:
         """Whether an instrument that is neither the array nor a part of it is told what the chip bears."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..chip.virtual_chip import VirtualChip
     from ..passive_chip.chip import PassiveChip
     from ..probe_circuit.circuit import ProbeCircuit
+    from ..probe_circuit.hand import Hand
 
 
 class MockBench:
@@ -40,6 +41,8 @@ class MockBench:
     chip : VirtualChip or PassiveChip
     circuit : ProbeCircuit, optional
         The cables of a probe station.
+    hand : Hand, optional
+        Who puts the probes on devices, where there is no matrix.
     clock : SimClock
     log : BenchLog
         What happened, for tests.
@@ -61,6 +64,7 @@ class MockBench:
             except (ValueError, OSError) as error:
                 raise BenchFileError(f"{path.name}: chip.state: {error}") from error
         self.circuit: ProbeCircuit | None = None
+        self.hand: Hand | None = None
         self.instruments: dict[str, SimulatedInstrument] = self._make_instruments(entries)
         self._script_faults()
         for instrument in self.instruments.values():
@@ -94,14 +98,18 @@ class MockBench:
 
     def _make_instruments(self, entries: Mapping[str, InstrumentEntry]) -> dict[str, SimulatedInstrument]:
         from ..passive_chip.chip import PassiveChip
-        from .instruments import make_board, make_circuit, make_probe_instrument
+        from .instruments import make_board, make_circuit, make_hand, make_probe_instrument
 
         name, profile, chip = self.path.name, self.content.chip.profile, self.chip
         probes = [entry for entry in entries.values() if not isinstance(entry, ArrayBoardEntry)]
         if probes:
             if not isinstance(chip, PassiveChip):
                 raise BenchFileError(f"{name}: chip.profile: {profile} is no passive chip: a probe station takes those")
-            self.circuit = make_circuit(self.content.wiring, probes, chip, self.clock, self.log, name=name)
+            if self.content.hand is not None:
+                self.hand = make_hand(self.content.hand, probes, chip, self.clock, self.log, name=name)
+                self.circuit = self.hand.circuit
+            else:
+                self.circuit = make_circuit(self.content.wiring, probes, chip, self.clock, self.log, name=name)
         made: dict[str, SimulatedInstrument] = {}
         for index, (address, entry) in enumerate(entries.items()):
             seed = self.seed + 1000 * index

@@ -223,6 +223,31 @@ class Wiring(_Section):
     relay_ohms: Annotated[float, InUnit("Ω")] = Field(0.3, ge=0.0)
 
 
+class HandEntry(_Section):
+    """Who puts the probes on devices, where there is no matrix: asked for a device by its name.
+
+    Attributes
+    ----------
+    devices : dict of str to (row, col)
+        What each cell of the chip is called.
+    smu : str
+        The instrument whose leads the probes are.
+    connected : str, optional
+        Device the probes are on at the beginning; none unless given.
+    contact_ohms : float [Ω]
+        Leads and contact of one probe.
+    script : tuple of str
+        What the next connections come to, one after the other: ``right``, ``open``, ``short`` or the name of the
+        device that is taken for the other; from then on they are right.
+    """
+
+    devices: dict[str, tuple[int, int]] = Field(min_length=1)
+    smu: str = "smu"
+    connected: str | None = None
+    contact_ohms: Annotated[float, InUnit("Ω")] = Field(1.0, ge=0.0)
+    script: tuple[str, ...] = ()
+
+
 class FaultEntry(_Section):
     """A scripted fault; see :class:`~.faults.Fault`."""
 
@@ -247,6 +272,7 @@ class BenchFile(_Section):
     chip: ChipEntry
     instruments: tuple[InstrumentEntry, ...] = Field(min_length=1)
     wiring: Wiring | None = None
+    hand: HandEntry | None = None
     faults: tuple[FaultEntry, ...] = ()
 
 
@@ -280,7 +306,9 @@ def load_bench_file(path: Path) -> BenchFile:
 def parse_bench_file(raw: object, name: str = "bench file") -> BenchFile:
     """Check the content of a bench file given as nested mappings; see :func:`load_bench_file`."""
     if not isinstance(raw, Mapping):
-        raise BenchFileError(f"{name}: a bench file is a mapping with the keys chip, instruments, wiring and faults")
+        raise BenchFileError(
+            f"{name}: a bench file is a mapping with the keys chip, instruments, wiring, hand and faults"
+        )
     content = dict(cast("Mapping[str, Any]", raw))
     if content.get("faults") is None:
         content.pop("faults", None)
@@ -309,6 +337,7 @@ _MODELS: dict[str, type[_Section]] = {
     "chip": ChipEntry,
     "instruments": ArrayBoardEntry,
     "wiring": Wiring,
+    "hand": HandEntry,
     "faults": FaultEntry,
 }
 

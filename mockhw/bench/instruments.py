@@ -14,6 +14,7 @@ from ..sim_clock import SimClock
 from .file import (
     ArrayBoardEntry,
     BenchFileError,
+    HandEntry,
     Keithley2400Entry,
     Keithley2450Entry,
     Keysight33622AEntry,
@@ -25,6 +26,7 @@ from .file import (
 if TYPE_CHECKING:
     from ..chip.virtual_chip import VirtualChip
     from ..passive_chip.chip import PassiveChip
+    from ..probe_circuit.hand import Hand
 
 ProbeEntry = Keithley2400Entry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry
 _PULSER_OHMS = 50.0
@@ -86,6 +88,23 @@ def make_circuit(
     if len(set(outputs)) != len(outputs) or not all(1 <= port <= 48 for port in outputs):
         raise BenchFileError(f"{name}: wiring.rows and wiring.cols name different matrix outputs, each 1 to 48")
     return ProbeCircuit(chip, clock, log, inputs=wiring.inputs, outputs=outputs, relay_ohms=wiring.relay_ohms)
+
+
+def make_hand(
+    entry: HandEntry, entries: list[ProbeEntry], chip: PassiveChip, clock: SimClock, log: BenchLog, *, name: str
+) -> Hand:
+    """Return who puts the leads of one source-measure unit on devices of ``chip``."""
+    from ..probe_circuit.hand import Hand
+
+    if [one.name for one in entries if isinstance(one, SourceMeterEntry)] != [entry.smu] or len(entries) != 1:
+        raise BenchFileError(f"{name}: hand: a hand has the leads of one source-measure unit, and it is {entry.smu!r}")
+    try:
+        return Hand(
+            chip, clock, log, smu=entry.smu, devices=entry.devices, connected=entry.connected,
+            contact_ohms=entry.contact_ohms, script=entry.script,
+        )  # fmt: skip
+    except ValueError as error:
+        raise BenchFileError(f"{name}: hand: {error}") from error
 
 
 def make_probe_instrument(

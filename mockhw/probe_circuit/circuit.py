@@ -7,7 +7,7 @@ lived under the old bias up to that moment. The switch matrix moves relays; rela
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -67,6 +67,8 @@ class ProbeCircuit:
         self.inputs = dict(inputs)
         self.outputs = tuple(outputs)
         self.relays = Relays()
+        self.place: Callable[[str], None] | None = None
+        """Puts the probes on a device, by its name, where somebody does."""
         self._line_of = {port: line for line, port in enumerate(self.outputs)}
         self._clock = clock
         self._log = log

@@ -83,7 +83,7 @@ class CellForming(ArrayState):
             if plan.park_volts is None:
                 g = self._switched(at, cell, -1, g)
             else:
-                self._pulse(at, cell, -plan.park_volts, plan.switch_width, plan.reset_gate)
+                self._pulse(at, cell, -plan.park_volts, plan.proof_width(self._array.spec), plan.reset_gate)
                 g = self._read(cell, 4)
         self._watch_from(cell, g)
         return pieces
@@ -168,9 +168,9 @@ class CellForming(ArrayState):
         least, most = max(CHANGE_RATIO * before, plan.formed_above), before / CHANGE_RATIO
         if plan.off_below is not None:
             most = min(most, plan.off_below)
-        g = before
+        g, width = before, plan.proof_width(self._array.spec)
         for attempt in range(plan.attempts):
-            self._pulse(at, cell, sign * (volts + attempt * plan.attempt_step), plan.switch_width, gate)
+            self._pulse(at, cell, sign * (volts + attempt * plan.attempt_step), width, gate)
             g = self._read(cell, 4)
             if g > least if sign > 0 else g <= most:
                 break

@@ -163,7 +163,7 @@ def _switch(array: CrossbarArray, plan: FormingPlan, block: Block, cells: NDArra
         PulseMap(
             block=block,
             volts=volts,
-            width=plan.switch_width,
+            width=plan.proof_width(array.spec),
             gate=gate,
             count=cells.astype(np.int64),
             scheme=plan.scheme,

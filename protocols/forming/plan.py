@@ -53,6 +53,9 @@ class FormingPlan(Plan):
     reset_volts: float = Field(default=1.7, gt=0, description="magnitude of the confirming RESET [V]")
     reset_gate: float = Field(default=5.0, ge=0, description="gate of the confirming RESET [V], where there are gates")
     switch_width: float = Field(default=500e-9, gt=0, description="width of the confirming pulses [s]")
+    longer_if_needed: bool = Field(
+        default=False, description="confirm by the array's shortest pulses where those are longer than switch_width"
+    )
     attempts: int = Field(
         default=3, ge=1, le=20, description="pulses a cell may have for each RESET and each SET, cell by cell"
     )
@@ -98,6 +101,10 @@ class FormingPlan(Plan):
         climb = (self.attempts - 1) * self.attempt_step if self.cell_by_cell else 0.0
         return self.set_volts + climb, max(self.reset_volts + climb, self.park_volts or 0.0)
 
+    def proof_width(self, spec: ArraySpec) -> float:
+        """Return the width of the confirming pulses [s]."""
+        return spec.width_at_least(self.switch_width) if self.longer_if_needed else self.switch_width
+
     @property
     def cell_by_cell(self) -> bool:
         """Whether cells are formed one after the other."""
@@ -136,8 +143,9 @@ class FormingPlan(Plan):
         else:
             check_pulse(spec, volts=self.stop_volts, width=self.width, gate=self.gate, channel="forming.stop_volts")
         up, down = self.strongest
-        check_pulse(spec, volts=up, width=self.switch_width, gate=self.set_gate, channel="forming.set")
-        check_pulse(spec, volts=-down, width=self.switch_width, gate=self.reset_gate, channel="forming.reset")
+        proof = self.proof_width(spec)
+        check_pulse(spec, volts=up, width=proof, gate=self.set_gate, channel="forming.set")
+        check_pulse(spec, volts=-down, width=proof, gate=self.reset_gate, channel="forming.reset")
 
     def forecast(self, spec: ArraySpec) -> Forecast:
         """Return the cost when no cell forms before the last step."""
@@ -145,7 +153,7 @@ class FormingPlan(Plan):
         steps = len(self.staircase)
         volts = max(self.stop_volts, *self.strongest)
         ends = 2 * spec.read_seconds(block, 4) + 2 * self.confirm * (
-            spec.pulse_seconds(block, self.switch_width) + spec.read_seconds(block, 4)
+            spec.pulse_seconds(block, self.proof_width(spec)) + spec.read_seconds(block, 4)
         )
         if not self.cell_by_cell:
             each = spec.pulse_seconds(block, self.width) + 2 * spec.read_seconds(block)
@@ -157,7 +165,7 @@ class FormingPlan(Plan):
         else:
             writes = steps * spec.pulse_seconds(cell, self.width)
         reads = (len(self.segments) + 2) * spec.read_seconds(cell) + switches * spec.read_seconds(cell, 4)
-        writes += switches * spec.pulse_seconds(cell, self.switch_width)
+        writes += switches * spec.pulse_seconds(cell, self.proof_width(spec))
         if self.check_neighbours:
             row, col = Block(block.row0, 1, block.col0, block.ncols), Block(block.row0, block.nrows, block.col0, 1)
             reads += spec.read_seconds(row, 4) + spec.read_seconds(col, 4)

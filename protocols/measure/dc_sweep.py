@@ -47,7 +47,9 @@ class DcSweepPlan(Plan):
     dwell: float = Field(default=10e-3, gt=0, description="time per point [s]")
     cycles: int = Field(default=5, ge=1, description="loops per cell")
     compliance: float = Field(default=500e-6, gt=0, description="largest current of the positive branch [A]")
-    reset_compliance: float = Field(default=500e-6, gt=0, description="largest current of the negative branch [A]")
+    reset_compliance: float | None = Field(
+        default=500e-6, gt=0, description="largest current of the negative branch; null for the chip's own limit [A]"
+    )
     halt: float | None = Field(
         default=None,
         gt=0,
@@ -79,6 +81,11 @@ class DcSweepPlan(Plan):
             up = np.linspace(0.0, peak, max(round(abs(peak) / self.step), 1) + 1)
         return np.concatenate([up, up[-2::-1]])
 
+    def compliances(self, spec: ArraySpec) -> tuple[float, float]:
+        """Return the largest current [A] of the positive and of the negative branch."""
+        most = self.reset_compliance
+        return self.compliance, spec.limits.current_max if most is None else most
+
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
         spreads = (f"v_{way}_{what}" for way in ("set", "reset") for what in ("mean", "c2c_std", "d2d_std"))
@@ -94,7 +101,7 @@ class DcSweepPlan(Plan):
             spec.check_halt(self.halt, self.scheme, channel="dc_sweep")
         limits = spec.limits
         limits.check("pulse_volts", [self.positive, self.negative], channel="dc_sweep.volts")
-        for peak, compliance in ((self.positive, self.compliance), (self.negative, self.reset_compliance)):
+        for peak, compliance in zip((self.positive, self.negative), self.compliances(spec), strict=True):
             steps = self.points if self.spacing == "log" else max(round(abs(peak) / self.step), 1)
             spec.check_sweep(2 * steps + 1, compliance, self.dwell, channel="dc_sweep")
         spec.check_gate(self.set_gate, channel="dc_sweep.set_gate")
@@ -267,15 +274,16 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
     positive, negative = plan.loop
     gated = array.spec.gate_axis is not None
     data = SweepData(positive, negative, block.shape, plan.cycles, gated=gated)
-    meta = {"dwell": plan.dwell, "compliance": plan.compliance, "reset_compliance": plan.reset_compliance}
+    compliance, reset_compliance = plan.compliances(array.spec)
+    meta = {"dwell": plan.dwell, "compliance": compliance, "reset_compliance": reset_compliance}
     if gated:
         meta |= {"set_gate": plan.set_gate, "reset_gate": plan.reset_gate}
     set_gate, reset_gate = (array.spec.sweep_gate(gate) for gate in (plan.set_gate, plan.reset_gate))
     gates = np.repeat([plan.set_gate, plan.reset_gate], [len(positive), len(negative)])
 
     branches = {
-        "positive": (positive, plan.compliance, set_gate),
-        "negative": (negative, plan.reset_compliance, reset_gate),
+        "positive": (positive, compliance, set_gate),
+        "negative": (negative, reset_compliance, reset_gate),
     }
     halt: dict[str, float] = {} if plan.halt is None else {"halt": plan.halt}
     order = sorted(branches, key=lambda branch: branch != plan.first)
@@ -313,8 +321,8 @@ def dc_sweep(array: CrossbarArray, plan: DcSweepPlan, run: Run | None = None) ->
         current=current,
         flags=flags,
         read_volts=array.spec.read_volts,
-        compliance=plan.compliance,
-        reset_compliance=plan.reset_compliance,
+        compliance=compliance,
+        reset_compliance=reset_compliance,
         limit_acts_on=limit_acts_on(array.spec, plan.scheme),
         start=np.array(starts).reshape(shape[:2]),
         gate=gates if gated else None,

@@ -61,13 +61,16 @@ class NeighbourWatch(ArrayState):
 
     def look(self, row: int, col: int) -> None:
         """Read the row and the column of the cell just written, whose other cells the write half-selects."""
+        if self._array.spec.separate:
+            return
         for line in (row_of(self._block, row), col_of(self._block, col)):
             if line.size > 1:
                 self._compare(line, (row, col))
 
     def look_at_all(self) -> None:
         """Read the whole block: what no half-select explains shows here."""
-        self._compare(self._block, None)
+        if not self._array.spec.separate:
+            self._compare(self._block, None)
 
     def own(self, row: int, col: int, conductance: float) -> None:
         """Take in what the written cell reads itself."""

@@ -133,7 +133,8 @@ def sweep_cell(array: CrossbarArray, plan: DcSweepPlan, out: Path | None, *, see
     if out is not None:
         table = result.frame
         back = table["point"].to_numpy() >= len(plan.loop[0])
-        limits = np.where(back, plan.reset_compliance, plan.compliance)
+        compliance, reset_compliance = plan.compliances(array.spec)
+        limits = np.where(back, reset_compliance, compliance)
         table = table.assign(dwell_s=plan.dwell, compliance_A=limits)
         if seed is not None:
             table = table.assign(seed=seed)

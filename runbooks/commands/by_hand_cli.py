@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import CellOption, PluginOption, SeedOption, StationOption, TraceOption, say
+from .options import CellOption, HandOption, PluginOption, SeedOption, StationOption, TraceOption, say
 
 
 def read(
@@ -17,6 +17,7 @@ def read(
     average: Annotated[int, typer.Option(metavar="N", min=1, help="Conversions.")] = 16,
     seed: SeedOption = None,
     plugin: PluginOption = None,
+    hand: HandOption = None,
     trace: TraceOption = None,
 ) -> None:
     """Read one cell: conductance with its uncertainty.
@@ -46,6 +47,7 @@ def pulse(
     average: Annotated[int, typer.Option(metavar="N", min=1, help="Conversions of the readings.")] = 16,
     seed: SeedOption = None,
     plugin: PluginOption = None,
+    hand: HandOption = None,
     trace: TraceOption = None,
 ) -> None:
     """Pulse one cell and read it before and after.
@@ -85,6 +87,7 @@ def sweep(
     out: Annotated[Path | None, typer.Option(help="Folder for sweep.csv and sweep.png.")] = None,
     seed: SeedOption = None,
     plugin: PluginOption = None,
+    hand: HandOption = None,
     trace: TraceOption = None,
 ) -> None:
     """Drive one cell through I–V loops and say where it switched. Defaults are those of the step dc_sweep.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from ...common.errors import RefusedError
+from ...common.errors import RefusedError, unknown
 from ...common.text import printable
 from ..stations import find_bench, mock_bench
 
@@ -68,3 +70,48 @@ def serve_bench(
         serve_forever(bench, host, port, token=token, rate=rate, ready=ready)
     except HostError as error:
         raise RefusedError(str(error)) from error
+
+
+_PATIENCE = 10.0  # s
+
+
+def connect_probes(name: str, device: str, *, host: str, port: int | None, token: str | None = None) -> None:
+    """Put the probes of a served bench on a device.
+
+    Parameters
+    ----------
+    name : path of its bench file, or a shipped one
+    port : of its instrument; ``None``: that of the address in the file
+    token : what it wants to see first
+
+    Raises
+    ------
+    RefusedError
+        The bench has no such device, or nobody serves it.
+    """
+    from ...mockhw.bench.file import BenchFileError, load_bench_file
+
+    try:
+        bench = load_bench_file(find_bench(name))
+    except BenchFileError as error:
+        raise RefusedError(str(error)) from error
+    if bench.hand is None:
+        raise RefusedError(f"bench {name} has no hand: its devices are tied by a matrix, or sit on a board")
+    if device not in bench.hand.devices:
+        raise RefusedError(f"bench {name}: {unknown('device', device, bench.hand.devices)}")
+    if port is None:
+        found = re.search(r"::(\d+)::SOCKET$", bench.instruments[0].address)
+        if found is None:
+            raise RefusedError(f"bench {name} has no port in its address: say where it is served with --port")
+        port = int(found[1])
+    first = f"XBAR:TOKEN {token}\n" if token else ""
+    try:
+        with socket.create_connection((host, port), timeout=_PATIENCE) as line:
+            line.sendall(f"{first}SIM:PROB '{device}';:SYST:ERR?\n".encode())
+            said = line.makefile("rb").readline().decode("latin-1").strip()
+    except OSError as error:
+        raise RefusedError(f"no bench is served at {host}, port {port}: xbarlab mock serve {name}") from error
+    if not said.lstrip("+").startswith("0"):
+        raise RefusedError(
+            f"the bench at {host}, port {port} did not move its probes: {printable(said) or 'no answer'}"
+        )

@@ -39,6 +39,26 @@ TraceOption = Annotated[
         "--trace", metavar="FILE", callback=_trace, help="Write every message of every instrument to FILE (trace show)."
     ),
 ]
+
+
+def _hand(command: str | None) -> str | None:
+    """Let a command connect devices, before a bench is opened."""
+    if command is not None or f"{__name__.partition('.')[0]}.instruments.probe.single.hand" in sys.modules:
+        from ...instruments.probe.single.hand import name_command
+
+        name_command(command)
+    return command
+
+
+HandOption = Annotated[
+    str | None,
+    typer.Option(
+        "--hand",
+        metavar="COMMAND",
+        callback=_hand,
+        help="Command that connects a single device, its name for {device}, where otherwise a person is asked.",
+    ),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print only errors.")]
 
 

@@ -144,7 +144,7 @@ def _runbook() -> dict[str, Any]:
     from pydantic.json_schema import models_json_schema
 
     from ..runner.expectations import BETTER, HEADLINE_KEYS, LIMIT_KEYS
-    from ..runner.schema import FORMAT
+    from ..runner.schema import FORMAT, IF_ABLE
 
     steps = [step_kind(name) for name in plugins.names(plugins.STEPS)]
     refs, shared = models_json_schema([(step.plan, "validation") for step in steps])
@@ -168,6 +168,7 @@ def _runbook() -> dict[str, Any]:
             "required": ["id", step.name],
             "properties": {
                 "id": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"},
+                IF_ABLE: {"type": "boolean"},
                 step.name: {"anyOf": [refs[step.plan, "validation"], {"type": "null"}]},
             },
             "additionalProperties": False,

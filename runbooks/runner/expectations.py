@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +18,10 @@ LIMIT_KEYS = ("min", "max")
 HEADLINE_KEYS = ("metric", "baseline", "better")
 BETTER = ("higher", "lower")
 RUN_KEYS = ("transactions", "slots", "pulses", "chip_seconds", "seconds", "seed", "steps_planned", "steps_done")
+
+
+LEFT_OUT = "left_out"
+"""The only metric of a step that was left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +122,16 @@ def is_reached(expectation: Expectation, value: float, ahead: Sequence[Step]) ->
         return owner not in {step.id for step in ahead}
     known = [metrics_of(step) for step in ahead]
     return not math.isnan(value) or not any(names is None or expectation.key in names for names in known)
+
+
+def is_left_out(expectation: Expectation, steps: Sequence[Step], left_out: Collection[str]) -> bool:
+    """Whether all steps that give what is expected were ``left_out``, by their ids: then nothing can be expected."""
+    owner, dot, _ = expectation.key.partition(".")
+    if dot or expectation.key in RUN_KEYS:
+        return owner in left_out
+    known = {step.id: metrics_of(step) for step in steps}
+    givers = {name for name, names in known.items() if names is None or expectation.key in names}
+    return bool(givers) and givers <= set(left_out)
 
 
 def _impossible(key: str, steps: Sequence[Step]) -> str | None:

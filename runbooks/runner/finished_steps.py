@@ -13,7 +13,7 @@ from ...common.files import read_json
 from ...instruments.capabilities import CrossbarArray
 from ...protocols.keeping.run import Result
 from ...protocols.keeping.untouched import TouchedError, UntouchedArray
-from .expectations import metrics_of
+from .expectations import LEFT_OUT, metrics_of
 from .record import summary_numbers
 from .step import Step
 
@@ -37,6 +37,12 @@ def given(record: RunRecord, result: Result) -> Given:
     return Given(
         metrics=result.metrics(), section=record.drawn(result), make_frame=partial(getattr, result, "frame", None)
     )
+
+
+def left_out(step: Step, why: str) -> Given:
+    """Return what a step gives that the array cannot do: the sentence that says why."""
+    section = Section(step.id, f"The step {step.kind.name} was left out on this bench: {why}.")
+    return Given(metrics={LEFT_OUT: 1.0}, section=section, make_frame=lambda: None)
 
 
 def finished_step(record: RunRecord, step: Step, array: CrossbarArray) -> Given:

@@ -27,7 +27,7 @@ from ...protocols.keeping.finished import FinishedStep, drawn
 from ...protocols.keeping.run import STATE, Result, Run, cost_fields
 from ...protocols.keeping.storage import json_text, replace_file, writing
 from .analyses import sections_of
-from .expectations import RUN_KEYS, TEXTS, Expectation, is_reached
+from .expectations import LEFT_OUT, RUN_KEYS, TEXTS, Expectation, is_left_out, is_reached
 from .schema import Runbook
 
 if TYPE_CHECKING:
@@ -102,9 +102,11 @@ class RunRecord:
 
         summary, by_step = self.summary, {step.id: step.metrics for step in self.steps}
         ahead = self.book.steps[len(self.steps) :]
+        left_out = [step.id for step in self.steps if LEFT_OUT in step.metrics]
         return [
             Check(e.key, value, e.minimum, e.maximum, is_reached(e, value, ahead))
             for e in self.book.expect
+            if not is_left_out(e, self.book.steps, left_out)
             for value in (_value(e, summary, by_step),)
         ]
 
@@ -222,7 +224,7 @@ def merge_metrics(steps: Sequence[tuple[str, Mapping[str, float]]]) -> dict[str,
     """Return one flat dict; a name that two steps use, or the run itself, is prefixed by the step's id everywhere."""
     uses = Counter(name for _, metrics in steps for name in metrics)
     return {
-        (f"{step_id}.{name}" if uses[name] > 1 or name in RUN_KEYS else name): float(value)
+        (f"{step_id}.{name}" if uses[name] > 1 or name in {*RUN_KEYS, LEFT_OUT} else name): float(value)
         for step_id, metrics in steps
         for name, value in metrics.items()
     }

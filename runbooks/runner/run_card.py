@@ -134,14 +134,15 @@ class RunCard(BaseModel):
         if _digest(self.text) != self.sha256:
             raise RefusedError(f"{folder / CARD} was changed: its runbook does not have the hash noted beside it")
         files = grant_again(self.plugins, folder / CARD, given, ask)
+        book = load_runbook(copy, preset=self.preset, granted=files)
+        optional = {step.id for step in book.steps if step.if_able}
         steps: list[Step] = []
         for entry in self.steps:
             kind = step_kind(entry.step)
             try:
-                steps.append(Step(entry.id, kind, kind.plan(**entry.plan)))
+                steps.append(Step(entry.id, kind, kind.plan(**entry.plan), entry.id in optional))
             except RefusedError as error:
                 raise RefusedError(f"step {entry.id!r} of {folder / CARD}: {error}") from error
-        book = load_runbook(copy, preset=self.preset, granted=files)
         return replace(book, path=Path(self.runbook), steps=tuple(steps))
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...common.errors import RefusedError
 from ...common.progress import ProgressBar, silent
-from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import Cost, CrossbarArray
 from ...protocols.keeping.journal import StepHistory
 from ...protocols.keeping.run import Run, claim_folder
@@ -20,7 +19,7 @@ from ...protocols.keeping.storage import StorageError
 from ...protocols.plan import Forecast
 from ..stations import open_bench
 from .ending import interrupts_caught, nothing_interrupts
-from .finished_steps import finished_step, given
+from .finished_steps import finished_step, given, left_out
 from .mock_chips import note_mocks
 from .parameters import Overrides
 from .plugin_grant import Ask, Files, nobody
@@ -39,7 +38,7 @@ from .record import (
 )
 from .run_card import RunCard, card_of
 from .schema import Runbook, load_runbook
-from .step import known_steps
+from .step import forecast_steps, known_steps
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -163,7 +162,7 @@ def conduct(
             )
             try:
                 with bench:
-                    forecasts = forecast_steps(book, bench.array.spec)
+                    forecasts = forecast_steps(book.steps, bench.array.spec)
                     with ProgressBar("taking up the run"):
                         ready_to_report()
                         record = begin(bench)
@@ -180,18 +179,6 @@ def conduct(
                 if record is not None:
                     _end_early(record, error, console)
             raise
-
-
-def forecast_steps(book: Runbook, spec: ArraySpec) -> list[tuple[str, str, Forecast]]:
-    """Check every plan against the array before anything acts; return (id, step, forecast) of each."""
-    forecasts: list[tuple[str, str, Forecast]] = []
-    for step in book.steps:
-        try:
-            step.plan.check(spec)
-            forecasts.append((step.id, step.kind.name, step.plan.forecast(spec)))
-        except RefusedError as error:
-            raise type(error)(f"step {step.id!r} ({step.kind.name}): {error}") from None
-    return forecasts
 
 
 def new_folder(name: str, root: Path = Path("runs")) -> Path:
@@ -215,7 +202,7 @@ def _loaded(runbook: str | Path | Runbook, overrides: Overrides, preset: str, pl
 def _rehearse(book: Runbook, station_file: Path, seed: int | None, console: Console | None) -> Outcome:
     with open_bench(station_file, seed=seed) as bench:
         spec = bench.array.spec
-        forecasts = forecast_steps(book, spec)
+        forecasts = forecast_steps(book.steps, spec)
         known = known_steps(book.steps, bench.array)
     if console is not None:
         from .tables import forecast_table
@@ -295,8 +282,11 @@ def _carry_out(record: RunRecord, array: CrossbarArray) -> None:
             if past.done:
                 gave = finished_step(record, step, array)
             else:
+                why = step.left_out(array.spec)
+                if why:
+                    record.run.tell(f"step {step.id} is left out: {why}")
                 with record.run.step(step.id, array) as run:
-                    gave = given(record, step.kind.run(array, step.plan, run))
+                    gave = left_out(step, why) if why else given(record, step.kind.run(array, step.plan, run))
                     run.finish(gave.metrics, gave.section, gave.make_frame())
             seconds = round(past.seconds + (0.0 if past.done else time.monotonic() - started), 3)
             record.steps.append(

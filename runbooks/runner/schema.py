@@ -20,8 +20,12 @@ from .plugin_grant import Ask, Files, grant, nobody
 from .presets import Change, Changes, chosen, read_presets, typed
 from .step import Step, define_metrics
 
+IF_ABLE = "if_able"
+STEP_KEYS = ("id", IF_ABLE)
+"""What an entry of ``steps`` has beside the name of what it does."""
 KEYS = ("format", "title", "paper", "status", "station", "plugin", "steps", "presets", "headline", "expect")
 FORMAT = 1
+_RENAMED = {"first_cell_tio2": "first_cell"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,8 @@ def find_runbook(name: str | Path) -> Path:
     text = str(name)
     if text in shipped:
         return shipped[text]
+    if text in _RENAMED and not Path(name).is_file():
+        raise RefusedError(f"the runbook {text} is called {_RENAMED[text]} now: xbarlab run {_RENAMED[text]}")
     path = Path(name)
     if path.is_file():
         return path
@@ -173,7 +179,9 @@ def _head(front: FrontMatter, index: int, entry: Any) -> tuple[str, str]:
     """Return id and name of a step."""
     if not isinstance(entry, dict):
         raise front.refuse(f"step {entry!r} must be a map like '{{id: form, forming: {{cells: all}}}}'", "steps", index)
-    names = [str(key) for key in entry if key != "id"]
+    names = [str(key) for key in entry if key not in STEP_KEYS]
+    if not isinstance(entry.get(IF_ABLE, False), bool):
+        raise front.refuse(f"'{IF_ABLE}' = {entry[IF_ABLE]!r} must be true or false", "steps", index, IF_ABLE)
     for name in names:
         if name not in step_names():
             raise front.refuse(unknown("step", name, step_names()), "steps", index, name)
@@ -213,7 +221,7 @@ def _step(front: FrontMatter, index: int, step_id: str, name: str, changes: Mapp
     try:
         for key, value in parameters.items():
             check_type(kind.plan, key, value)
-        return Step(step_id, kind, kind.plan(**parameters))
+        return Step(step_id, kind, kind.plan(**parameters), bool(front.data["steps"][index].get(IF_ABLE, False)))
     except RefusedError as error:
         whole = error.where.split(".")[0] if isinstance(error, ParameterError) else ""
         blamed = whole if whole in parameters else ""

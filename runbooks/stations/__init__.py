@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...common.errors import RefusedError, require_home, unknown
 from ...common.text import printable
@@ -79,7 +80,24 @@ def open_bench(
         print(f"xbarlab: {printable(note)}", file=sys.stderr)
     for n, path in enumerate(in_process_benches(file)):
         mock_bench(path, seed=None if seed is None else seed + n * NEXT_BENCH, new_chip=new_chip)
-    return Bench(file, trace=trace)
+    return Bench(file, trace=trace, hand=_mock_hand(file))
+
+
+def _mock_hand(file: StationFile) -> Callable[[Any], None] | None:
+    """Return who puts devices of a mock bench in this process on its probes; None where nobody does."""
+    benches = [path for path in in_process_benches(file) if mock_bench(path).hand is not None]
+    if not benches:
+        return None
+
+    def connect(request: Any) -> None:
+        hand = mock_bench(benches[0]).hand
+        assert hand is not None
+        try:
+            hand.connect(request.device)
+        except ValueError as error:
+            raise RefusedError(f"{benches[0].name}: hand: {error}") from error
+
+    return connect
 
 
 def in_process_benches(file: StationFile) -> list[Path]:

@@ -40,7 +40,7 @@ from xbarlab.runbooks.stations import find_bench, find_station
 RUNBOOKS = {
     "first_light_1t1r": ("mock_ta_hfo2", "tcp_ta_hfo2"),
     "first_light_tio2": ("mock_tio2", "tcp_tio2"),
-    "first_cell_tio2": ("mock_tio2", "tcp_tio2"),
+    "first_cell": ("mock_tio2", "tcp_tio2"),
     "characterise_1t1r": ("mock_ta_hfo2", "tcp_ta_hfo2"),
     "characterise_tio2": ("mock_tio2", "tcp_tio2"),
 }

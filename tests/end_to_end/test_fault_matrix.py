@@ -41,6 +41,21 @@ def test_a_slice_of_the_probe_station(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_slice_of_a_single_device(tmp_path: Path) -> None:
+    judged = matrix.run_matrix(tmp_path, benches=["mock_single_2400"], every=4)
+    assert_all_right(judged)
+    assert {one.combination.step for one in judged} == set(matrix.SINGLE["mock_single_2400"]["steps"])
+
+
+@pytest.mark.long
+def test_every_fault_at_a_single_device(tmp_path: Path) -> None:
+    judged = matrix.run_matrix(tmp_path, benches=["mock_single_2400"])
+    print(matrix.table(judged))
+    assert_all_right(judged)
+    assert {one.combination.fault for one in judged} == set(matrix.FAULTS)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("bench", list(matrix.BENCHES))
 def test_every_ninth_of_the_whole_matrix(tmp_path: Path, bench: str) -> None:
     judged = matrix.run_matrix(tmp_path, benches=[bench], every=9)

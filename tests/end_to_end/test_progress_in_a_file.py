@@ -36,6 +36,6 @@ def test_a_redirected_run_tells_what_lasts_and_leaves_figures_as_steps_end(tmp_p
 
 
 def test_quiet_is_quiet(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "xbarlab.cli", "run", "first_cell_tio2", "--preset", "quick", "--quiet"]
+    command = [sys.executable, "-m", "xbarlab.cli", "run", "first_cell", "--preset", "quick", "--quiet"]
     done = subprocess.run([*command, "--out", "out"], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert (done.stdout, done.stderr) == ("", "")

@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "schemes.among": "0:2,0:2", "disturb.cells": "0,0", "disturb.pulses": 10, "disturb.average": 1,
         "yield.cells": "0:2,0:2",
     },
-    "first_cell_tio2": {
+    "first_cell": {
         "virgin.cells": "0:2,0:2", "form.step_volts": 0.05, "iv.cycles": 3, "iv.step": 0.1, "pulses.pulses": 20,
         "pulses.read_every": 5, "pulses.cycles": 3,
     },

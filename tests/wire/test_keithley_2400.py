@@ -226,6 +226,62 @@ def test_a_sweep_that_never_began_is_an_error_and_ends_safe(cable: Cable) -> Non
     resource.assert_done()
 
 
+TIMED = [
+    (
+        b"TRAC:FEED:CONT NEV;:TRAC:CLE;:TRAC:FEED SENS;:TRAC:POIN 3;:" + LIMIT + b";:SENS:CURR:RANG 5e-05;"
+        b":FORM:ELEM VOLT,CURR,TIME,STAT;:SOUR:DEL 0.001;:SOUR:LIST:VOLT 0.1,0.2,0;:SOUR:VOLT:MODE LIST;"
+        b":SOUR:SWE:RANG FIX;:SOUR:SWE:CAB NEV;:TRIG:COUN 3;:TRAC:FEED:CONT NEXT" + E,
+        OK,
+    ),
+    (b"OUTP ON" + E, OK),
+    (b"INIT\n", b""),
+]  # fmt: skip
+
+
+def test_a_timed_sweep_stays_on_one_range_and_has_the_instruments_times(cable: Cable) -> None:
+    data = (
+        b"+1.0E-01,+1.0E-05,+0.0E+00,+5.53E+04,+2.0E-01,+2.0E-05,+4.2E-02,+5.53E+04,"
+        b"+0.0E+00,+0.0E+00,+8.4E-02,+5.53E+04"
+    )
+    smu, resource = cable.smu(
+        *TIMED,
+        (b"TRAC:POIN:ACT?" + E, b"3" + NO),
+        (OFF + b";:TRIG:COUN 1;:TRAC:DATA?" + E, data + NO),
+        (b"FORM:ELEM VOLT,CURR,STAT" + E, OK),
+        (b"SENS:CURR:RANG:AUTO ON" + E, OK),
+    )
+    time, volts, amps, flags = smu.timed_sweep([0.1, 0.2], compliance=1e-4, dwell=1e-3, largest=5e-5)
+    resource.assert_done()
+    np.testing.assert_allclose(time, [0.0, 0.042])
+    np.testing.assert_allclose(volts, [0.1, 0.2])
+    np.testing.assert_allclose(amps, [1e-5, 2e-5])
+    assert not flags.any()
+    assert smu.clock.waits == [pytest.approx(3 * (1e-3 + smu.timed_seconds(1.0)))]
+
+
+def test_a_timed_sweep_that_fails_ends_safe_and_is_set_up_as_before(cable: Cable) -> None:
+    smu, resource = cable.smu(
+        *TIMED,
+        (b"TRAC:POIN:ACT?" + E, b"0" + NO),
+        *IDLE,
+        (OFF + E, OK),
+        (SETUP + E, OK),
+        (SENSE + E, b"50" + NO),
+    )
+    with pytest.raises(InstrumentError, match="made 0 of 3 points"):
+        smu.timed_sweep([0.1, 0.2], compliance=1e-4, dwell=1e-3, largest=5e-5)
+    resource.assert_done()
+
+
+def test_a_device_is_let_go_of_at_0_v_with_the_output_relay_open(cable: Cable) -> None:
+    smu, resource = cable.smu(
+        (OFF + E, OK), (b"OUTP:SMOD HIMP" + E, OK), (b"OUTP:SMOD NORM" + E, OK)
+    )  # fmt: skip
+    smu.disconnect()
+    smu.connect()
+    resource.assert_done()
+
+
 # -- limits ------------------------------------------------------------------------------------------------------------
 
 
@@ -238,6 +294,8 @@ REFUSED: list[Callable[[Any], object]] = [
     lambda smu: smu.sweep([0.1], compliance=2e-3, dwell=0.0),
     lambda smu: smu.sweep(np.zeros(2500), compliance=1e-4, dwell=0.0),
     lambda smu: smu.sweep([0.1], compliance=1e-4, dwell=1e-5),
+    lambda smu: smu.timed_sweep([2.51], compliance=1e-4, dwell=0.0, largest=1e-4),
+    lambda smu: smu.timed_sweep([0.1], compliance=1e-4, dwell=0.0, largest=2e-3),
     lambda smu: smu.step(0.1, dwell=1000.0),
     lambda smu: smu.volt(3.0),
     lambda smu: smu.curr(1e-6),
@@ -294,6 +352,7 @@ class Listening(fake.MemoryResource):
         super().__init__()
         self.volts: list[float] = []
         self.limits: list[float] = []
+        self.elements = 3
 
     def answer(self, message: bytes) -> bytes:
         replies: list[bytes] = []
@@ -305,12 +364,14 @@ class Listening(fake.MemoryResource):
                 self.volts += [scale * float(value.removesuffix(b" mV")) for value in rest.split(b",")]
             elif header == b"SENS:CURR:PROT":
                 self.limits.append(float(rest))
+            elif header == b"FORM:ELEM":
+                self.elements = rest.count(b",") + 1
             elif header == b"TRIG:COUN":
                 self.count = int(rest)
             elif header == b"*ESE":
                 self.ese = rest
             if header.endswith(b"?"):
-                reading = b"0,1e-9,0"
+                reading = b",".join([b"0"] * self.elements)
                 known = {b"*IDN?": OPENING[0][1].strip(), b"SYST:ERR?": OK.strip(), b"SYST:LFR?": b"50"}
                 known |= {b"READ?": reading, b"OUTP?": b"0", b"*ESE?": getattr(self, "ese", b"0"), b"*ESR?": b"0"}
                 if header in {b"TRAC:POIN:ACT?", b"TRAC:DATA?"}:
@@ -346,6 +407,7 @@ def test_ten_thousand_requests_and_nothing_outside_reaches_the_wire() -> None:
         lambda: smu.write(f"SENS:CURR:PROT {amps():.9g}"),
         lambda: smu.write(f"SOUR:LIST:VOLT {volts():.9g},{volts():.9g}"),
         lambda: smu.sweep([volts() for _ in range(draw.randint(1, 3))], compliance=amps(), dwell=0.0),
+        lambda: smu.timed_sweep([volts()], compliance=amps(), dwell=0.0, largest=amps()),
     ]
     for _ in range(10_000):
         smu._on = True

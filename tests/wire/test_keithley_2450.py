@@ -302,6 +302,33 @@ def test_a_loop_of_200_points_is_five_messages(cable: Cable) -> None:
     assert flags.dtype == np.uint8
 
 
+def test_a_timed_sweep_stays_on_one_range_and_has_the_instruments_times(cable: Cable) -> None:
+    data = b"0.0,0.1,1.0E-05,136,0.0424,0.2,2.0E-05,136"
+    smu, resource = cable.smu(
+        (b'TRAC:CLE "defbuffer1";:SOUR:VOLT:ILIM 0.0005;:SOUR:VOLT 0;:SOUR:VOLT:DEL 0;:SENS:CURR:RANG 5e-05;'
+         b':SOUR:LIST:VOLT 0.1,0.2;:SOUR:SWE:VOLT:LIST 1,0.001,1,OFF,"defbuffer1"' + E, OK),
+        (b"OUTP ON;:INIT" + E, OK),
+        (STATE, b"IDLE;IDLE;9;2" + NO),
+        (b'SOUR:VOLT 0;:OUTP OFF;:TRAC:DATA? 1,2,"defbuffer1",REL,SOUR,READ,SOURSTAT' + E, data + NO),
+        (b"SENS:CURR:RANG:AUTO ON" + E, OK),
+    )  # fmt: skip
+    time, volts, current, flags = smu.timed_sweep([0.1, 0.2], compliance=5e-4, dwell=1e-3, largest=5e-5)
+    resource.assert_done()
+    np.testing.assert_allclose(time, [0.0, 0.0424])
+    np.testing.assert_allclose(volts, [0.1, 0.2])
+    np.testing.assert_allclose(current, [1e-5, 2e-5])
+    assert not flags.any()
+
+
+def test_a_device_is_let_go_of_at_0_v_with_the_output_relay_open(cable: Cable) -> None:
+    smu, resource = cable.smu(
+        (b"SOUR:VOLT 0;:OUTP OFF" + E, OK), (b"OUTP:SMOD HIMP" + E, OK), (b"OUTP:SMOD NORM" + E, OK)
+    )  # fmt: skip
+    smu.disconnect()
+    smu.connect()
+    resource.assert_done()
+
+
 def test_a_slow_loop_is_polled_a_few_times_and_a_short_one_has_one_list(cable: Cable) -> None:
     volts = np.array([0.1, -0.1])
     smu, resource = cable.smu(

@@ -23,8 +23,9 @@ from ...runbooks.runner.parameters import Overrides
 from ...runbooks.runner.plugin_grant import Ask, Files, nobody
 from ...runbooks.runner.record import STAMP, versions
 from ...runbooks.runner.run_card import card_steps, override_texts
-from ...runbooks.runner.runner import forecast_steps, new_folder
+from ...runbooks.runner.runner import new_folder
 from ...runbooks.runner.schema import Runbook, load_runbook
+from ...runbooks.runner.step import forecast_steps
 from ...runbooks.stations import open_bench
 from .draw import Task
 from .record import Draw, Expected, Rehearsal, RehearsedChip, RehearsedRunbook
@@ -162,7 +163,7 @@ def _task(
 def _refuse_plans(book: Runbook, socket: Socket, file: Path, place: Path) -> None:
     """Refuse a runbook that this array cannot carry out, before it fails in every draw; nothing acts."""
     with open_bench(socket.with_chip(place, file, {}, 0), seed=0) as bench:
-        forecast_steps(book, bench.array.spec)
+        forecast_steps(book.steps, bench.array.spec)
     shutil.rmtree(place, ignore_errors=True)
 
 

@@ -87,7 +87,7 @@ class Keithley2400(SourceMeterCore):
         own = [*source_commands(self), *sense_commands(self), *measure_commands(self), *self._system()]
         return [
             *(one if one.pattern in _AT_ONCE else replace(one, handler=self._put_off(one.handler)) for one in own),
-            *simulation_commands(self.clock, self.advance, self._info),
+            *simulation_commands(self.clock, self.advance, self._info, place=self.circuit.place),
         ]
 
     def reset(self) -> Hold | None:

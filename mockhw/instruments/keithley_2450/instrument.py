@@ -108,7 +108,7 @@ class Keithley2450(SourceMeterCore):
             *self.lines.commands(),
             *self.events.commands(),
             *system_commands(self, self.trigger, self.events),
-            *simulation_commands(self.clock, self.advance, self._info),
+            *simulation_commands(self.clock, self.advance, self._info, place=self.circuit.place),
         ]
 
     def reset(self) -> Hold | None:

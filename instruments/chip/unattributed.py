@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ..chip.wear_summary import stays
+from .wear_summary import stays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..drivers.roles import Path
+    Path = tuple[int, int]
     from ..limits import Limits
 
 

@@ -1,0 +1,206 @@
+"""Single devices as a ``CrossbarArray``: one source-measure unit, a pair of probes, and a person who moves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ....common.errors import RefusedError
+from ...abilities import Multiplies, Parts, Samples, Sweeps
+from ...array_spec import ArraySpec
+from ...block import Block
+from ...capabilities import Clock, Cost, Delivered, Kind, PulseMap, Reading
+from ...chip.wear_ledger import WearLedger
+from ...drivers.roles import TimedMeter, require_role
+from ...limits import Limits, refuse_bad_number
+from ...wire.safe_state import SafeStep
+from .contact import Contact
+from .hand import Hand
+from .pulses import NPLC, DevicePulses
+from .reads import DeviceReads
+from .rig import DeviceRig
+from .samples import DeviceSamples
+from .spec import device_spec
+from .sweeps import DeviceSweeps
+
+if TYPE_CHECKING:
+    from ...chip.chip_file import Chip
+    from ...limits import NamedLimits
+
+
+class ProbedDevices:
+    """One device, or a list of devices that a person connects when asked; no matrix, no pulser.
+
+    HI of the source is on a device's top electrode, LO on the other. Before a device is asked for the source is at 0 V,
+    off, its relay open; after it the contact is looked at, at a low voltage. Whatever has a voltage is a list that the
+    instrument goes through by itself and that ends at 0 V: a host that dies leaves the rest of one list at most.
+
+    Any make of instrument will do that has the verbs of ``TimedMeter`` (``drivers/roles.py``).
+
+    Parameters
+    ----------
+    name : str
+    smu : TimedMeter
+    nplc, sweep_nplc : float
+        Integration time of a reading, and of a point of a sweep, in mains cycles.
+    longest : float [s]
+        What one list may take: the longest bias that a device can suffer when the host dies.
+    contact_volts : float [V]
+        At which a contact is looked at.
+    open_below, short_above : float [S]
+        What is no contact, and a short.
+    chip : Chip
+        Names of the devices, polarity, limits.
+    limits : mapping
+        Narrows further; from the station file.
+    """
+
+    ROLES: ClassVar[Mapping[str, type]] = {"smu": TimedMeter}
+    """What a station must name."""
+    UNITS: ClassVar[Mapping[str, str]] = {"longest": "s", "contact_volts": "V", "open_below": "S", "short_above": "S"}
+    """What a station may write with its unit."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        smu: TimedMeter,
+        nplc: float = 1.0,
+        sweep_nplc: float = 0.1,
+        longest: float = 60.0,
+        contact_volts: float = 0.1,
+        open_below: float = 20e-9,
+        short_above: float = 20e-3,
+        chip: Chip | None = None,
+        limits: NamedLimits | None = None,
+    ) -> None:
+        self.name = name
+        if chip is None:
+            raise RefusedError(f"{name}: single devices need a chip file, which names them and says what they bear")
+        chip.require_cell("passive", board=name)
+        require_role(smu, TimedMeter, where=f"smu of {name}")
+        for what, value, low, high, unit in (
+            ("nplc", nplc, 0.01, 10.0, "cycles"),
+            ("sweep_nplc", sweep_nplc, 0.01, 10.0, "cycles"),
+            ("longest", longest, 1.0, 1e4, "s"),
+        ):
+            refuse_bad_number(what, value, low, high, unit, channel=name)
+        allowed = Limits().narrowed(chip.limits, source=chip.source)
+        if limits is not None:
+            allowed = allowed.narrowed(limits, source=limits.source)
+        contact = Contact.asked(contact_volts, open_below, short_above, allowed, where=name)
+        self.smu = smu
+        self._rig = rig = DeviceRig(
+            name, smu=smu, chip=chip, limits=allowed, contact=contact, nplc=nplc, longest=longest
+        )
+        spec = device_spec(
+            name,
+            chip,
+            allowed,
+            facts=smu.facts,
+            reading=smu.reading_seconds(nplc),
+            point=smu.reading_seconds(sweep_nplc),
+            shortest=max(1e-3, smu.timed_seconds(NPLC)),
+            longest=longest,
+            simulated=rig.simulated,
+        )
+        # A list begins with a level more than there are samples, and ends with 0 V.
+        spec = replace(spec, sample_rate_max=1.0 / smu.timed_seconds(NPLC), sample_points_max=smu.facts.points_max - 2)
+        self._reads = DeviceReads(rig, spec, nplc=nplc)
+        self._pulses = DevicePulses(rig, spec)
+        able: dict[type, object] = {
+            Sweeps: DeviceSweeps(rig, spec, nplc=sweep_nplc),
+            Samples: DeviceSamples(rig, spec, nplc=nplc),
+        }
+        self._parts = Parts(name, able)
+        self._spec = spec.having(self._parts.names)
+
+    # -- about itself ------------------------------------------------------------------------------------------------
+
+    @property
+    def spec(self) -> ArraySpec:
+        """What this array is and can do."""
+        return self._spec
+
+    def ability(self, kind: type[Kind]) -> Kind:
+        """Return what this bench can do besides reading and pulsing, or refuse saying what it would need."""
+        return self._parts.ability(kind)
+
+    @property
+    def clock(self) -> Clock:
+        """The bench's time; the instrument waits by it too."""
+        return self._rig.clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._rig.clock = clock
+
+    @property
+    def cost(self) -> Cost:
+        """Totals since the bench was opened; ``transactions`` are the instrument's own."""
+        return self._rig.cost
+
+    @property
+    def wear(self) -> WearLedger:
+        """What the devices have borne; a bench hands over the account of its chip."""
+        return self._rig.wear
+
+    @wear.setter
+    def wear(self, wear: WearLedger) -> None:
+        self._rig.wear = wear
+
+    @property
+    def hand(self) -> Hand | None:
+        """Who connects devices; None for the command that is named (``--hand``), or the person at the terminal."""
+        return self._rig.hand
+
+    @hand.setter
+    def hand(self, hand: Hand | None) -> None:
+        self._rig.hand = hand
+
+    def offer_hand(self, hand: Hand | None) -> None:
+        """Name who connects devices where nobody else is named."""
+        self._rig.offer(hand)
+
+    @property
+    def connected(self) -> str:
+        """Name of the device on the probes, "" where nobody has said yet."""
+        return self._rig.connected
+
+    @property
+    def ending(self) -> tuple[SafeStep, ...]:
+        """What the last :meth:`idle` came to, step by step, in the order the steps were taken."""
+        return self._rig.ending
+
+    # -- what it does ------------------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        cells: Block,
+        volts: float | None = None,
+        *,
+        average: int = 1,
+        gate: float | None = None,
+        scheme: str | None = None,
+    ) -> Reading:
+        """Measure devices one by one, each at 0 V and at ``volts``; see :meth:`~.reads.DeviceReads.read`."""
+        return self._reads.read(cells, volts, average=average, gate=gate, scheme=scheme)
+
+    def pulse(self, pulses: PulseMap) -> Delivered:
+        """Give every device of a block its pulses, device by device; none shorter than ``spec.width_least``."""
+        return self._pulses.pulse(pulses)
+
+    def vmm(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
+        """Multiply where the bench can, the short way; see :class:`~..abilities.Multiplies`."""
+        return self.ability(Multiplies).vmm(volts, full_scale=full_scale)
+
+    def idle(self) -> None:
+        """Put the source at 0 V and off. Safe in any state; logs what does not answer."""
+        self._rig.idle()
+
+    def declare_silence(self, seconds: float) -> None:
+        """Do nothing: no instrument here has a watchdog, so the source is at 0 V between actions."""
