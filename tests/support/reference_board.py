@@ -12,15 +12,29 @@ SOURCES = Path(__file__).parents[2] / "instruments" / "board" / "reference_c"
 COMPILER = shutil.which("cc")
 ASAN = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _SIZES = ("-DXB_ROWS_MAX=16", "-DXB_COLS_MAX=8")
+_SMALL = ("-DXB_POINTS_MAX=64", "-DXB_BATCH_MAX=8")  # so that a fuzz gets to the bounds
 _STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror")
 
 
-def built(program: str, folder: Path, flags: Sequence[str] = ("-O2",)) -> Path:
+def built(program: str, folder: Path, flags: Sequence[str] = ("-O2",), sources: Path = SOURCES) -> Path:
     """Return ``serve`` or ``fuzz``, built from the library and the step cells."""
     assert COMPILER is not None
     out = folder / program
-    files = [*sorted(SOURCES.glob("xb_*.c")), SOURCES / "step_cells.c", SOURCES / f"{program}.c"]
-    subprocess.run([COMPILER, *_STRICT, *_SIZES, *flags, *map(str, files), "-lm", "-o", str(out)], check=True)
+    files = [*sorted(sources.glob("xb_*.c")), sources / "step_cells.c", sources / f"{program}.c"]
+    subprocess.run(
+        [
+            COMPILER,
+            *_STRICT,
+            *_SIZES,
+            *(_SMALL if program == "fuzz" else ()),
+            *flags,
+            *map(str, files),
+            "-lm",
+            "-o",
+            str(out),
+        ],
+        check=True,
+    )
     return out
 
 

@@ -33,10 +33,22 @@ static const char *const UNITS[] = {
     "*IDN?", "*RST", "*CLS", "*ESE 32", "*ESR?", "*SRE 255", "*STB?", "*OPC", "*OPC?", "*WAI", "*TST?", "ABOR", "OUTP ON",
     ":OUTPut:STATe 1", "OUTP OFF", "SYST:ERR?", ":SYSTem:ERRor:ALL?", "SYST:CAP?", "SYST:SYNC? 12345", "SYST:WATC 0.2",
     "SYST:WATC:SUSP 1e3", "STAT:OPER?", "STAT:QUES:ENAB #HFF", "SOUR:READ:VOLT 200MV", "SOUR:READ:GATE MAX", "SENS:RANG 10UA",
-    "SENS:RANG AUTO", "SENS:AVER 4", "READ:MAP? 0,16,0,8", "READ:MAP? 3,2,1,1", "FETC:MAP?", "SAMP? 1,1,0.1,5,1e3,7",
+    "SENS:RANG AUTO", "SENS:RANG?", "SENS:AVER?", "OUTP?", "*ESE?", "STAT:OPER:COND?", "STAT:QUES?", "STAT:OPER:ENAB 255",
+    "STAT:PRES", "SOUR:VMM:GATE 2", "SOUR:VMM:GATE?", "SOUR:READ:VOLT?", "SYST:ERR:COUN?", "SYST:WATC?", "SENS:VMM:RANG?", "SENS:AVER 4", "READ:MAP? 0,16,0,8", "READ:MAP? 3,2,1,1", "FETC:MAP?", "SAMP? 1,1,0.1,5,1e3,7",
     "PULS:LAST?", "FETC:SWE?", "FETC:PROG?", "UPD:SEED 7", "DIAG:OFFS?", "DIAG:REF?", "DIAG:OPEN?", "ADC:MODE LIN",
     "ADC:RAMP:X?", "SIM:CLOC?", "SENS:VMM:RANG 1e-3", "SOUR:ZERO", "READ:VOLT NAN", "\"no;thing\"", "PULS:MAP 0,1,0,1,#H1",
 };
+
+/* Planes of a pulse map that nothing is wrong with. */
+static void pulses(uint8_t *at, uint32_t n) {
+    for (uint32_t k = 0; k < n; k++) {
+        xb_put16(at + 2 * k, (uint16_t)drawn(65535) ^ 0x8000u);
+        if (xb_i16(at + 2 * k) == -32768) xb_put16(at + 2 * k, 0);
+        xb_put16(at + 2 * n + 2 * k, (uint16_t)drawn(32768));
+        xb_put16(at + 4 * n + 2 * k, (uint16_t)drawn(4));
+        xb_put32(at + 6 * n + 4 * k, 5 + drawn(3) * 400);
+    }
+}
 
 /* A command with blocks of the right length, or of a slightly wrong one. */
 static size_t with_blocks(uint8_t *at) {
@@ -50,11 +62,13 @@ static size_t with_blocks(uint8_t *at) {
     uint32_t which = drawn(sizeof made / sizeof *made);
     size_t size = (size_t)sprintf((char *)at, "%s", made[which].head);
     for (int k = 0; k < made[which].blocks; k++) {
-        uint32_t length = made[which].length[k] + (drawn(8) ? 0 : drawn(3)), small = drawn(3) != 0;
+        uint32_t length = made[which].length[k] + (drawn(8) ? 0 : drawn(5)) - 2 * !drawn(9), small = drawn(3) != 0;
         char digits[12];
         sprintf(digits, "%u", (unsigned)length);
         size += (size_t)sprintf((char *)at + size, "%s#%d%s", k ? "," : "", (int)strlen(digits), digits);
-        for (uint32_t n = 0; n < length; n++) at[size++] = (uint8_t)(small ? (n % 2 ? 0 : drawn(60)) : drawn(256));
+        for (uint32_t n = 0; n < length; n++) at[size + n] = (uint8_t)(small ? (n % 2 ? 0 : drawn(60)) : drawn(256));
+        if (which < 2 && small && length == made[which].length[0]) pulses(at + size, length / 10);
+        size += length;
     }
     return size;
 }
@@ -97,6 +111,10 @@ int main(int count, char **arguments) {
         size_t size = message(bytes), at = 0;
         if (drawn(200) == 0) /* plain noise, which knows no lines */
             for (size = 1 + drawn(4000), at = 0; at < size; at++) bytes[at] = (uint8_t)drawn(256);
+        if (drawn(100) == 0) { /* a text that is longer than any */
+            for (size = 0; size < 500 + drawn(20000); size++) bytes[size] = (uint8_t)('A' + drawn(26));
+            bytes[size++] = '\n';
+        }
         for (at = 0; at < size;) {
             size_t some = drawn(3) ? size - at : 1 + drawn((uint32_t)(size - at));
             xb_feed(&board, bytes + at, some);
@@ -104,7 +122,7 @@ int main(int count, char **arguments) {
             for (uint32_t turns = drawn(40); turns; turns--) xb_poll(&board);
         }
         given += size;
-        if (drawn(50) == 0) time_us += 6000000; /* a silence */
+        if (drawn(50) == 0) time_us += 6000000, xb_poll(&board); /* a silence */
         if (drawn(20) == 0) {
             errors += (uint64_t)board.error_count;
             asked++;

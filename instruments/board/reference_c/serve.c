@@ -85,6 +85,14 @@ int main(int count, char **arguments) {
         if (ready[1].revents) { /* whoever started it has closed its input: the end */
             if (read(0, bytes, sizeof bytes) <= 0) return 0;
         }
+        if (client >= 0 && ready[2].revents) { /* before another is taken: this one may have closed */
+            ssize_t got = recv(client, bytes, sizeof bytes, 0);
+            if (got > 0)
+                xb_feed(&board, bytes, (size_t)got);
+            else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+                lose();
+            flush();
+        }
         if (ready[0].revents & POLLIN) {
             int other = accept(listener, 0, 0);
             if (other >= 0 && client >= 0)
@@ -94,15 +102,6 @@ int main(int count, char **arguments) {
                 setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
                 fcntl(client, F_SETFL, O_NONBLOCK);
             }
-            continue;
-        }
-        if (client >= 0 && ready[2].revents) {
-            ssize_t got = recv(client, bytes, sizeof bytes, 0);
-            if (got > 0)
-                xb_feed(&board, bytes, (size_t)got);
-            else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-                lose();
-            flush();
         }
     }
 }

@@ -863,6 +863,9 @@ int xb_init(xb_board *b, const xb_caps *caps, const xb_hardware *calls, void *hw
     uint8_t *places[3] = {b->first, b->second, b->third};
     uint32_t rooms[3] = {sizeof b->first, sizeof b->second, sizeof b->third};
     for (int k = 0; k < 3; k++) b->message[k].at = places[k], b->message[k].room = rooms[k];
+    XB_HIDE(b->between, sizeof b->between);
+    XB_HIDE(b->behind, sizeof b->behind);
+    XB_HIDE(b->after, sizeof b->after);
     b->bits = 0x9E3779B97F4A7C15u;
     b->esr = 128; /* power on */
     b->last.kind = XB_NOTHING;

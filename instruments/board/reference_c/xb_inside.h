@@ -9,9 +9,21 @@ enum { XB_FREE, XB_HELD_BY_QUERY, XB_HELD_BY_OPC, XB_HELD_BY_WAI };
 enum { XB_IN_TEXT, XB_IN_QUOTE, XB_IN_HASH, XB_IN_LENGTH, XB_IN_BLOCK, XB_IN_WASTE };
 enum { XB_PART_READ, XB_PART_PULSE };
 
+/* Under AddressSanitizer the part of a message's buffer that holds nothing of it may not be touched. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define XB_HIDE(at, count) __asan_poison_memory_region(at, count)
+#define XB_SHOW(m, count) \
+    ((m)->length + (count) <= (m)->room ? __asan_unpoison_memory_region((m)->at + (m)->length, count) : (void)0)
+#else
+#define XB_HIDE(at, count) ((void)0)
+#define XB_SHOW(m, count) ((void)0)
+#endif
+
 #define XB_TOO_LONG 0xFFFFFFFFu
 #define XB_DETAIL_MAX 96
 #define XB_ARGS_MAX 20
+#define XB_ROOM ((XB_BLOCK_MAX + XB_TEXT_MAX + 7) / 8 * 8)
 #define XB_CAP_MAX 1800
 
 /* A message: its text, and behind each '#' of a block the block's payload. */
@@ -66,7 +78,8 @@ struct xb_board {
     const xb_hardware *calls;
     void *hw;
     /* wire */
-    uint8_t first[XB_BLOCK_MAX + XB_TEXT_MAX], second[XB_BLOCK_MAX + XB_TEXT_MAX], third[XB_TEXT_MAX];
+    uint64_t before[2]; /* so that the buffers begin at a multiple of 8, and end before something else */
+    uint8_t first[XB_ROOM], between[8], second[XB_ROOM], behind[8], third[XB_TEXT_MAX], after[8];
     xb_message message[3];
     xb_message *current, *waiting, *arriving;
     uint32_t transmission;

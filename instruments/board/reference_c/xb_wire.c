@@ -85,13 +85,18 @@ void xb_answer_block(xb_board *b, const uint8_t *payload, uint32_t length) {
     b->calls->send(b->hw, payload, length);
 }
 
+static void give_back(xb_message *m) {
+    m->taken = 0;
+    XB_HIDE(m->at, m->room);
+}
+
 /* -- execution -------------------------------------------------------------------------------------------------- */
 
 static void end_message(xb_board *b) {
     xb_message *m = b->current;
     if (!m) return;
     if (m->replies) b->calls->send(b->hw, (const uint8_t *)"\n", 1);
-    m->taken = 0;
+    give_back(m);
     b->current = 0;
     b->hold = XB_FREE;
 }
@@ -144,7 +149,7 @@ static void arrived(xb_board *b, xb_message *m) {
     b->arriving = 0;
     b->silent_until_us = 0;
     if (!m->length && !m->error) {
-        m->taken = 0;
+        give_back(m);
         return;
     }
     m->position = 0;
@@ -164,7 +169,7 @@ static void arrived(xb_board *b, xb_message *m) {
         if (b->waiting) {
             snprintf(b->detail, sizeof b->detail, "two messages behind one that is held");
             xb_fail(b, -363);
-            m->taken = 0;
+            give_back(m);
             return;
         }
         b->waiting = m;
@@ -187,6 +192,7 @@ static xb_message *room(xb_board *b) {
         m->room = size;
         m->taken = 1;
         m->arrived = b->transmission;
+        XB_HIDE(m->at, m->room);
         return m;
     }
     return 0; /* cannot be: one is current, one waits, one arrives */
@@ -199,6 +205,7 @@ static void text(xb_board *b, uint8_t byte) {
         b->state = XB_IN_WASTE;
         return;
     }
+    XB_SHOW(m, 1);
     m->at[m->length++] = byte;
     m->text++;
 }
@@ -216,6 +223,7 @@ static void block_begins(xb_board *b) {
     }
     b->keep = b->length <= m->room - m->length && m->room > XB_TEXT_MAX;
     if (!b->keep && m->room <= XB_TEXT_MAX) m->error = -363; /* it came where only text finds room */
+    if (b->keep) XB_SHOW(m, b->length);
     m->block_at[m->blocks] = m->length;
     m->block_length[m->blocks++] = b->keep ? b->length : XB_TOO_LONG;
 }
@@ -290,7 +298,7 @@ void xb_feed(xb_board *b, const uint8_t *bytes, size_t count) {
 }
 
 static void forget_arriving(xb_board *b) {
-    if (b->arriving) b->arriving->taken = 0;
+    if (b->arriving) give_back(b->arriving);
     b->arriving = 0;
     b->state = XB_IN_TEXT;
 }
@@ -323,8 +331,8 @@ int xb_poll(xb_board *b) {
 
 void xb_client_lost(xb_board *b) {
     forget_arriving(b);
-    if (b->current) b->current->taken = 0;
-    if (b->waiting) b->waiting->taken = 0;
+    if (b->current) give_back(b->current);
+    if (b->waiting) give_back(b->waiting);
     b->current = b->waiting = 0;
     b->hold = XB_FREE;
     xb_go_off(b);
