@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 NAME = "xbarlab.conformance"
 WITHOUT = (
-    "the conformance suite needs the array it is to try: pytest --pyargs xbarlab.conformance --station FILE, FILE being a "
-    "station file, or a shipped station like mock_ta_hfo2"
+    "the conformance suite needs the array it is to try: pytest --pyargs xbarlab.conformance --station FILE, FILE "
+    "being a station file, or a shipped station like mock_ta_hfo2"
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,21 +27,31 @@ SENTENCE_MAX = 900
 NAN = float("nan")
 
 Ask = Callable[[Subject], Any]
+Setting = Ask | float | str | list[float]
+"""A value, or how it follows from what is tried."""
 
 
 def _beyond(limit: float) -> float:
     return 1.05 * limit + 1e-3
 
 
-def _read(**settings: Any) -> Ask:
-    return lambda on: on.array.read(on.cells, **{"volts": on.volts, **settings})
-
-
-def _pulse(**settings: Any) -> Ask:
+def _read(**settings: Setting) -> Ask:
     def ask(on: Subject) -> Any:
-        given = {name: value(on) if callable(value) else value for name, value in settings.items()}
+        given: dict[str, Any] = {"volts": on.volts, **_values(on, settings)}
+        return on.array.read(on.cells, **given)
+
+    return ask
+
+
+def _values(on: Subject, settings: Mapping[str, Setting]) -> dict[str, Any]:
+    return {name: value(on) if callable(value) else value for name, value in settings.items()}
+
+
+def _pulse(**settings: Setting) -> Ask:
+    def ask(on: Subject) -> Any:
         usual = {"volts": on.volts, "width": on.width, "gate": on.spec.pulse_gate(1.0), "count": 1}
-        return on.array.pulse(PulseMap(**{"block": on.cells, **usual, **given}))
+        given: dict[str, Any] = {"block": on.cells, **usual, **_values(on, settings)}
+        return on.array.pulse(PulseMap(**given))
 
     return ask
 
@@ -50,8 +60,18 @@ def _outside(on: Subject) -> Block:
     return Block(on.spec.rows - 1, 2, 0, 1)
 
 
+def _masked(on: Subject) -> Any:
+    return np.ma.masked_array(np.full(on.cells.shape, on.volts), True)
+
+
 def _odd(on: Subject) -> Any:
     return np.ones((on.cells.nrows + 2, on.cells.ncols + 3))
+
+
+def _one_bad(on: Subject) -> Any:
+    volts = np.full(on.cells.shape, on.volts)
+    volts.flat[-1] = _beyond(on.spec.limits.set_volts_max)
+    return volts
 
 
 _CORE: tuple[tuple[str, Ask], ...] = (
@@ -62,7 +82,7 @@ _CORE: tuple[tuple[str, Ask], ...] = (
     ("a read at 0 V", _read(volts=0.0)),
     ("a read with average 0", _read(average=0)),
     ("a read with average 1.5", _read(average=1.5)),
-    ("a read with more conversions than average_max", lambda on: on.array.read(on.cells, average=on.spec.average_max + 1)),
+    ("a read of more than average_max", lambda on: on.array.read(on.cells, average=on.spec.average_max + 1)),
     ("a read in a bias scheme nobody knows", _read(scheme="no-such-scheme")),
     ("a read with a gate above gate_max", lambda on: on.array.read(on.cells, gate=_beyond(on.spec.limits.gate_max))),
     ("a read of cells outside the array", lambda on: on.array.read(_outside(on))),
@@ -77,31 +97,24 @@ _CORE: tuple[tuple[str, Ask], ...] = (
     ("half a pulse", _pulse(count=0.5)),
     ("more pulses than count_max", _pulse(count=lambda on: on.spec.limits.count_max + 1)),
     ("a map of another shape than its block", _pulse(volts=_odd)),
-    ("one bad cell in a good map", _pulse(volts=lambda on: _one_bad(on))),
+    ("one bad cell in a good map", _pulse(volts=_one_bad)),
     ("a pulse with a gate above gate_max", _pulse(gate=lambda on: _beyond(on.spec.limits.gate_max))),
     ("a pulse with a negative gate", _pulse(gate=-0.5)),
     ("a pulse for cells outside the array", _pulse(block=_outside)),
     ("a pulse in a bias scheme nobody knows", _pulse(scheme="no-such-scheme")),
-    ("a masked array for volts", _pulse(volts=lambda on: np.ma.masked_array(np.full(on.cells.shape, on.volts), True))),
+    ("a masked array for volts", _pulse(volts=_masked)),
     ("text for volts", _pulse(volts="1.0")),
 )  # fmt: skip
 
 
-def _one_bad(on: Subject) -> Any:
-    volts = np.full(on.cells.shape, on.volts)
-    volts.flat[-1] = _beyond(on.spec.limits.set_volts_max)
-    return volts
-
-
-def _sweep(**settings: Any) -> Ask:
+def _sweep(**settings: Setting) -> Ask:
     def ask(on: Subject) -> Any:
         spec = on.spec
         usual = {
             "volts": [0.0, on.volts], "compliance": spec.limits.current_max, "dwell": max(spec.sweep_dwell[0], 1e-3)
         }  # fmt: skip
-        given = {name: value(on) if callable(value) else value for name, value in settings.items()}
-        row, col = on.cell
-        return on.array.ability(Sweeps).sweep(row, col, **{**usual, **given})
+        given: dict[str, Any] = {**usual, **_values(on, settings)}
+        return on.array.ability(Sweeps).sweep(*on.cell, **given)
 
     return ask
 
@@ -132,13 +145,14 @@ def _outer(x: float = 0.0, pulses: int = 1, shift: int = 0, **drive: float) -> A
     return ask
 
 
-def _verify(target: float = 1e-5, **settings: Any) -> Ask:
+def _verify(target: float = 1e-5, **settings: float) -> Ask:
     def ask(on: Subject) -> Any:
-        usual = {
+        given: dict[str, Any] = {
             "tolerance": 1e-6, "pulses_max": 1, "width": on.width, "set_volts": on.volts, "set_gate": (0.0, 0.0, 0.0),
             "reset_volts": (on.volts, on.volts, 0.0), "reset_gate": 0.0,
         }  # fmt: skip
-        request = VerifyRequest(block=on.cells, target=np.full(on.cells.shape, target), **{**usual, **settings})
+        given.update(settings)
+        request = VerifyRequest(block=on.cells, target=np.full(on.cells.shape, target), **given)
         return on.array.ability(VerifiesOnBoard).program_verify(request)
 
     return ask
@@ -199,7 +213,7 @@ def _refused(what: str, ask: Ask) -> Callable[[Subject], None]:
     def run(on: Subject) -> None:
         if "gate" in what and on.spec.gate_axis is None and "above" not in what:
             raise NotHereError(f"{on.spec.name} has no gates")
-        before = on.sent()
+        before, told = on.sent(), ""
         try:
             ask(on)
         except RefusedError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +22,8 @@ def subject(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     log.touch()
     with open_bench(config.getoption("--station"), trace=log) as bench:
         on = Subject.on(bench, config.getoption("--cells"), log)
-        reporter = config.pluginmanager.getplugin("terminalreporter")
-        capture = config.pluginmanager.getplugin("capturemanager")
+        reporter: Any = config.pluginmanager.getplugin("terminalreporter")
+        capture: Any = config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
             for line in on.announced():

@@ -1,7 +1,7 @@
 """Throw bytes at the board protocol's reference in C, built with AddressSanitizer and UBSan.
 
-Run ``python tests/benchmarks/fuzz_board.py`` for 10⁷ bytes of one seed; ``--bytes 1e9 --seeds 8`` for more. It prints what
-was thrown, and exits with 1 when a sanitizer found something or the board no longer answered.
+Run ``python tests/benchmarks/fuzz_board.py`` for 10⁷ bytes of one seed; ``--bytes 1e9 --seeds 8`` for more. It prints
+what was thrown, and exits with 1 when a sanitizer found something or the board no longer answered.
 """
 
 import argparse

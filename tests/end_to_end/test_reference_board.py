@@ -1,4 +1,4 @@
-"""The reference in C of docs/board-protocol.md shares nothing with the simulator: driver, contract and fuzz against it."""
+"""The reference in C of docs/board-protocol.md, which shares nothing with the simulator: driver, contract, fuzz."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.reference_board import ASAN, COMPILER, SOURCES, built, serving
 
+from support.reference_board import ASAN, COMPILER, SOURCES, built, serving
 from xbarlab import open_bench
 from xbarlab.conformance.contract import CHECKS
 from xbarlab.conformance.subject import BrokenError, NotHereError, Subject
@@ -86,7 +86,7 @@ def test_it_allocates_nothing(server: Path) -> None:
 
 
 def test_the_contract_is_kept(reference: Path, tmp_path: Path) -> None:
-    log, broken, said = tmp_path / "wire.log", list[str](), set[str]()
+    log, broken, left, said = tmp_path / "wire.log", list[str](), list[str](), set[str]()
     log.touch()
     with open_bench(reference, trace=log) as bench:
         on = Subject.on(bench, "4:6,3:5", log)
@@ -95,11 +95,12 @@ def test_the_contract_is_kept(reference: Path, tmp_path: Path) -> None:
                 check.on(on)
                 said.add(check.name)
             except NotHereError as why:
-                assert "saturate" in str(why), why
+                left.append(str(why))
             except BrokenError as found:
                 broken.append(f"{check.name}: {found}")
     assert not broken, "\n".join(broken)
     assert len(said) >= len(CHECKS) - 2
+    assert all("saturate" in why for why in left)
     assert all(step.confirmed for step in bench.ending)
 
 
@@ -113,7 +114,7 @@ def programmed(station: Path, engine: str) -> ReadVerifyResult:
         return read_verify(bench.array, plan, target=target)
 
 
-@pytest.mark.parametrize("engine", ["host", "board"])
+@pytest.mark.parametrize("engine", [pytest.param("host", marks=pytest.mark.slow), "board"])
 def test_read_verify_agrees_with_the_simulator_cell_by_cell(reference: Path, simulated: Path, engine: str) -> None:
     in_c, in_python = programmed(reference, engine), programmed(simulated, engine)
     assert (in_c.verdict == in_python.verdict).all()
