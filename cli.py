@@ -17,6 +17,7 @@ from .runbooks.commands.by_hand_cli import pulse, read, sweep
 from .runbooks.commands.kept_cli import export, report
 from .runbooks.commands.options import CheckOption, HandOption, PluginOption, QuietOption, SeedOption, TraceOption, say
 from .runbooks.commands.output import forgiving_output
+from .runbooks.commands.station_cli import station_app
 from .runbooks.runner.ending import INTERRUPTED, answer, interrupts_caught
 from .twin.commands import twin_app
 
@@ -33,7 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-station_app = typer.Typer(no_args_is_help=True, help="Look after a bench.")
 mock_app = typer.Typer(no_args_is_help=True, help="Simulated instruments for other programs.")
 chip_app = typer.Typer(no_args_is_help=True, help="What chips have borne over their lives.")
 app.add_typer(station_app, name="station")
@@ -174,29 +174,6 @@ def resume(
 
 for command in (read, pulse, sweep, analyse):
     app.command()(command)
-
-
-@station_app.command("check")
-def check_station(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Station file, or a shipped station.")],
-    plugin: PluginOption = None,
-    trace: TraceOption = None,
-) -> None:
-    """Check identity, open lines (≥ 1 MΩ), read offset, known resistor and limits. No cell is pulsed.
-
-    \b
-    xbarlab station check mock_ta_hfo2
-    xbarlab station check my.station.yaml
-    """
-    from .common.plugin_files import run_files
-    from .runbooks.commands.station_check import check_bench, passed, print_findings
-    from .runbooks.stations import open_bench
-
-    run_files(plugin or ())
-    with open_bench(file) as bench:
-        findings = check_bench(bench)
-    print_findings(findings)
-    raise typer.Exit(0 if passed(findings) else 3)
 
 
 @chip_app.command("show")

@@ -167,8 +167,11 @@ class OwnArray(Instrument):
         """Apply pulses; see :class:`~..capabilities.CrossbarArray`. Nothing is given when a value is refused."""
         asked = checked_pulses(self.spec, pulses)
         given = int(asked.count.sum())
-        seconds = float((asked.count * asked.width).sum())
-        slots = int(asked.count.max(axis=1).sum()) if self.spec.slot_serves == "row" else given
+        times = asked.count * (asked.width + self.spec.slot_overhead)
+        if self.spec.slot_serves == "row":  # the cells of a row are pulsed together
+            slots, seconds = int(asked.count.max(axis=1).sum()), float(times.max(axis=1).sum())
+        else:
+            slots, seconds = given, float(times.sum())
         if given:
             with self._acting(), unconfirmed(asked.block, asked.count):
                 # Counted before it leaves: a pulse whose confirmation is lost has been given, for all that is known.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ...common.errors import RefusedError
-from ...common.numbers import scalar
 from ..capabilities import Cost, Delivered, OuterProducts, PulseDrive
-from ..chip.requests import check_drive, checked_outer, checked_products
+from ..chip.requests import checked_drive, checked_outer, checked_products
 from ..limits import refuse_bad_number
 from ..wire.wire_text import block_header, sent
 from .codec import Last
@@ -206,16 +204,7 @@ class BoardUpdates:
             width, up, down = (float(self._parameters[needed].cache.get()) for needed in NEEDS)
             set_gate, reset_gate = (float(self._parameters[gate].cache.get() or 0.0) for gate in MAY_HAVE)
             given = PulseDrive(up, set_gate, down, reset_gate, width)
-        given = PulseDrive(*(scalar(value, what, channel="outer_update") for what, value in asdict(given).items()))
-        limits = mount.limits
-        limits.check("width", given.width, channel="update_width", unit="s")
-        if min(given.set_volts, given.reset_volts) < 0.0:
-            raise RefusedError("update_set_volts and update_reset_volts are magnitudes: give positive numbers")
-        both = [given.set_volts, -given.reset_volts]
-        limits.check("pulse_volts", both, channel="update_set_volts, update_reset_volts ")
-        limits.check("gate", [given.set_gate, given.reset_gate], channel="update_set_gate, update_reset_gate ")
-        check_drive(mount.spec, both, given.width, channel="update_set_volts, update_reset_volts ")
-        return given
+        return checked_drive(mount.spec, given)
 
 
 def _codes(values: FloatArray) -> bytes:

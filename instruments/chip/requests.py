@@ -6,7 +6,7 @@ Boards, probe stations and joined boards check here; what only one of them can t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ from ...common.errors import RefusedError
 from ...common.numbers import numbers, scalar
 from ..array_spec import ArraySpec
 from ..block import Block
-from ..capabilities import FloatArray, OuterProducts, PulseMap, VerifyRequest
+from ..capabilities import FloatArray, OuterProducts, PulseDrive, PulseMap, VerifyRequest
 from ..limits import Limits, refuse_bad_number
 
 
@@ -279,6 +279,20 @@ def require_turns(spec: ArraySpec, pulses: int) -> None:
     if isinstance(pulses, bool) or not (isinstance(pulses, int | np.integer) and pulses >= 1):
         raise RefusedError(f"pulses {pulses!r} is not a whole number of at least 1")
     spec.limits.check("count", int(pulses), channel="outer_update", unit="pulses")
+
+
+def checked_drive(spec: ArraySpec, drive: PulseDrive) -> PulseDrive:
+    """Return the pulses of an outer-product update with plain numbers, within the limits."""
+    given = PulseDrive(*(scalar(value, what, channel="outer_update") for what, value in asdict(drive).items()))
+    limits = spec.limits
+    limits.check("width", given.width, channel="update_width", unit="s")
+    if min(given.set_volts, given.reset_volts) < 0.0:
+        raise RefusedError("update_set_volts and update_reset_volts are magnitudes: give positive numbers")
+    both = [given.set_volts, -given.reset_volts]
+    limits.check("pulse_volts", both, channel="update_set_volts, update_reset_volts ")
+    limits.check("gate", [given.set_gate, given.reset_gate], channel="update_set_gate, update_reset_gate ")
+    check_drive(spec, both, given.width, channel="update_set_volts, update_reset_volts ")
+    return given
 
 
 def checked_verify(spec: ArraySpec, request: VerifyRequest) -> VerifyRequest:

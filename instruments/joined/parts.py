@@ -29,6 +29,7 @@ from ..capabilities import (
     VerifyRequest,
 )
 from ..chip.requests import (
+    checked_drive,
     checked_levels,
     checked_outer,
     checked_products,
@@ -209,6 +210,7 @@ class JoinedUpdates:
         """
         boards = self._boards
         xs, ds, turns = checked_outer(boards.spec, x, d, pulses)
+        drive = None if drive is None else checked_drive(boards.spec, drive)
         done = Done(boards.spec.whole)
         with boards.lock:
             for board, _, at in boards.split(boards.spec.whole):
@@ -223,6 +225,7 @@ class JoinedUpdates:
         """Give every board what of the rectangles is on it, board after board."""
         boards = self._boards
         asked, spent = checked_products(boards.spec, products, pulses), Cost()
+        drive = None if drive is None else checked_drive(boards.spec, drive)
         done = Done(boards.spec.whole)
         with boards.lock:
             for board, part in zip(boards.all, boards.spec.parts, strict=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ...analysis.report.report import Section
 from ...analysis.report.wear import Maps, Summary, pulses_map, stress_map, wear_lines, wear_section
@@ -18,20 +20,25 @@ from ...instruments.station.station import Bench
 from ...instruments.station.station_file import StationFile, read_station
 from ..stations import find_station
 
+CHECK_FACT = "station_check", "last"
+"""Under which name and key of a chip's account the last full check of its bench is kept."""
+
 
 @dataclass(frozen=True)
 class ChipWear:
-    """What one chip has borne: ``summary`` and ``maps`` as of a wear ledger."""
+    """What one chip has borne: ``summary`` and ``maps`` as of a wear ledger; ``checked``: its bench, in words."""
 
     summary: Summary
     maps: Maps
     budget: float | None
     budget_source: str
+    checked: str = ""
 
     @property
     def lines(self) -> list[tuple[str, str]]:
         """What to print: (what, how much)."""
-        return wear_lines(self.summary, budget=self.budget, budget_source=self.budget_source)
+        lines = wear_lines(self.summary, budget=self.budget, budget_source=self.budget_source)
+        return [*lines, ("bench checked", self.checked)] if self.checked else lines
 
 
 def bench_wear(bench: Bench) -> Section:
@@ -92,7 +99,7 @@ def chip_wear(name: str) -> ChipWear:
     )
     wear = _known([name for name in accounts if name is not None], path, called=f"the chip of {station.path}", why=why)
     budget, source = _stated(float(limits.pulses_total_max), limits.whose("pulses_total_max"))
-    return ChipWear(wear.summary, wear.maps, budget, source)
+    return ChipWear(wear.summary, wear.maps, budget, source, wear.checked)
 
 
 def _station(name: str) -> StationFile | None:
@@ -120,8 +127,20 @@ def _known(names: Sequence[str], path: Path, *, called: str, why: str = "") -> C
             used = [account.chip for account in store.used_accounts()]
             raise RefusedError(f"nothing is known of {called} in {path}: {unknown('chip', names[0], used)}{why}")
         planes = store.planes(found)
+        checked = _checked(store, found)
     budget, source = (None, "") if found.budget is None else _stated(found.budget, found.budget_source)
-    return ChipWear(wear_summary(found, planes), wear_maps(planes), budget, source)
+    return ChipWear(wear_summary(found, planes), wear_maps(planes), budget, source, checked)
+
+
+def _checked(store: WearStore, account: Account) -> str:
+    """Return when the chip's bench was last checked in full and what came of it, "" where it never was."""
+    fact = store.fact(account.chip, *CHECK_FACT)
+    if fact is None or not fact.of(account.birth):
+        return ""
+    known: dict[str, Any] = json.loads(fact.content)
+    wrong = [str(one["check"]) for one in known["findings"] if one["ok"] is False]
+    came = f"{len(wrong)} wrong ({', '.join(wrong)})" if wrong else "nothing wrong"
+    return f"{fact.date} UTC, {known['about'].get('Station', '')}: {came} in {len(known['findings'])} checks"
 
 
 @contextmanager
