@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from inspect import Signature, signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,6 +91,7 @@ class Sandbox:
     def begin(self) -> None:
         """Be as after power-on: no globals, no scripts."""
         self._entries: dict[str, Entry] = {}
+        self._shapes: dict[str, Signature] = {}
         self._wait: Wait | None = None
         self._failure: TspError | None = None
         self._crash: BaseException | None = None
@@ -261,7 +263,14 @@ class Sandbox:
             assert isinstance(entry, Items)
             return entry.item(int(given[0]))
         assert isinstance(entry, Function)
+        try:
+            (self._shapes.get(path) or self._shape(path, entry)).bind(*given)
+        except TypeError:
+            raise TspError(RUNTIME, f"TSP Runtime error: {path} does not take {len(given)} arguments") from None
         return entry.call(*given)
+
+    def _shape(self, path: str, entry: Function) -> Signature:
+        return self._shapes.setdefault(path, signature(entry.call))
 
     def _answer(self, found: Any) -> tuple[Any, ...]:
         if isinstance(found, Wait):

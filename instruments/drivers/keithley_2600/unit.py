@@ -21,7 +21,7 @@ from ..roles import MeterFacts
 from ..source_limits import COMPLIANCE_MIN, SourceLimits
 from ..voltage_source import VoltageSource
 from .program import PIECE_SECONDS, Program, ScriptSweep, TspReadings
-from .scripts import record_script, train_script
+from .scripts import RECORD_SECONDS, record_script, train_script
 from .stock_parameters import replace_scripted
 
 if TYPE_CHECKING:
@@ -325,12 +325,7 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
         who = self.name
         refuse_bad_number("rate", rate, 1e-3, self.rate_max, "Hz", channel=who)
         refuse_bad_number("points", points, 1, self.points_max, "readings", channel=who)
-        if points / rate > PIECE_SECONDS:
-            raise RefusedError(
-                f"{who}: {points} readings at {rate:g} Hz take {points / rate:.3g} s; make at most "
-                f"{int(PIECE_SECONDS * rate)} at a time: a record that runs without the host is no longer than "
-                f"{PIECE_SECONDS:g} s"
-            )
+        refuse_bad_number("points / rate", points / rate, 0.0, RECORD_SECONDS, "s", channel=who)
         self._require_on("record")
         cycles = min(max((1.0 / rate - _OVERHEAD) * self._hertz, _CYCLES_MIN), _CYCLES_MAX)
         span = min(max(_HEADROOM * abs(largest), _LOWEST), 1.0) if np.isfinite(largest) else 1.0

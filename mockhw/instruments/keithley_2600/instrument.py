@@ -97,6 +97,7 @@ class Keithley2600(SimulatedInstrument):
             for index, (name, terminal) in enumerate(zip(("smua", "smub"), terminals, strict=True))
         )
         self._made: dict[str, ReadingBuffer] = {}
+        self._unheard = False
         self.log = log
         self.address = address
         self.sandbox = Sandbox(self._entries(), furnish=self._furnish)
@@ -136,6 +137,15 @@ class Keithley2600(SimulatedInstrument):
         self.scripts = ScriptMemory()
         self._made.clear()
         self.sandbox.begin()
+
+    def connect(self, *, stream: bool = True) -> bool:
+        """Let a client in."""
+        self._unheard = False
+        return super().connect(stream=stream)
+
+    def on_lost(self) -> None:
+        """What a script that runs on prints after its client has gone, nobody hears."""
+        self._unheard = True
 
     def on_done(self, action: Action, *, cut: bool) -> None:
         """Note a script that was aborted."""
@@ -244,6 +254,8 @@ class Keithley2600(SimulatedInstrument):
 
     def say(self, line: str) -> None:
         """Print a line."""
+        if self._unheard:
+            return
         session = self.session
         assert isinstance(session, TspSession)
         session.say(line.encode("latin-1", "replace") + b"\n")
