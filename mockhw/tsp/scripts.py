@@ -19,10 +19,12 @@ class ScriptMemory:
 
     Attributes
     ----------
-    anonymous : str
+    anonymous, printing
     """
 
     anonymous: str = ""
+    printing: set[str] = field(default_factory=set[str])
+    """Scripts that print: who calls one may be waiting for a reply."""
     _name: str | None = None
     _runs: bool = False
     _lines: list[str] = field(default_factory=list[str])
@@ -43,6 +45,10 @@ class ScriptMemory:
         self._runs, self._name = found[1] == "loadandrunscript", found[2]
         return True
 
+    def prints(self, line: str) -> bool:
+        """Return whether a line may print something."""
+        return "print" in line or any(name in line for name in self.printing)
+
     def take(self, line: str) -> tuple[str | None, str, bool] | None:
         """Keep a line; when it was the last return name, text, and whether it is to run now."""
         if line.strip() != "endscript":
@@ -56,6 +62,8 @@ class ScriptMemory:
         self._loading, self._lines = False, []
         if name is None:
             self.anonymous = text
+        elif "print" in text:
+            self.printing.add(name)
         return name, text, runs
 
     def forget(self) -> None:

@@ -22,6 +22,10 @@ _TOO_LONG: Final = -363
 _LINE: Final = "line"
 
 
+def _is_simulation(unit: Unit) -> bool:
+    return unit.command is not None and unit.command.pattern.startswith("SIM")
+
+
 class LineFramer(MessageFramer):
     """Finds lines in what arrives.
 
@@ -164,7 +168,19 @@ class TspSession(ScpiSession):
         self._unread += len(data)
 
     def _meet(self, arrived: Sequence[Arrival]) -> None:
-        """A line arrives while a script runs: it waits, but for one that aborts; what was printed stays to be read."""
+        """A line arrives while a script runs: it waits, but for one that aborts; what was printed stays to be read.
+
+        What is told to the simulation and not to the instrument does not wait.
+        """
+        if self._hold is not None and isinstance(arrived, list) and len(arrived) == 1:
+            program = arrived[0][0]
+            if isinstance(program, Program) and all(_is_simulation(unit) for unit in program.units):
+                arrived.clear()
+                for unit in program.units:
+                    reply = unit.handler(*unit.arguments)
+                    if isinstance(reply, str):
+                        self.say(reply.encode() + b"\n")
+                return
         if self._hold is not None and any(isinstance(p, Program) and p.aborts for p, _ in arrived):
             self.aborted = self.message
             self._device.abort()

@@ -139,6 +139,26 @@ class Keithley2600Box(GuardedInstrument, Keithley2600):
         with self.wire.lock:
             return self.wire.exchange.query(cmd)
 
+    # -- what a simulator is told, while a script runs, too ----------------------------------------------------------
+
+    def simulated_seconds(self) -> float:
+        """Return the simulator's clock [s]."""
+        with self.wire.lock:
+            reply = self.wire.exchange.ask_stranger("SIM:CLOC?")
+            self.wire.line.count -= 1  # no message to an instrument
+        try:
+            return float(reply)
+        except ValueError:
+            raise self.wire.faults.garbled("SIM:CLOC?", reply) from None
+
+    def advance_simulation(self, seconds: float) -> None:
+        """Let simulated time pass [s]."""
+        with self.wire.lock:
+            self.wire.exchange.tell(f"SIM:CLOC:ADV {seconds!r}")
+            self.wire.line.count -= 1
+
+    # -- setting it up again -----------------------------------------------------------------------------------------
+
     def reset(self) -> None:
         """Put back the defaults, 0 V and off first, and the limits and settings of this driver on top."""
         GuardedInstrument.reset(self)

@@ -83,7 +83,8 @@ def train_script(
 def record_script(channel: str, *, count: int, interval: float, nplc: float, span: float) -> str:
     """Return a script that makes ``count`` readings, ``interval`` [s] apart, on the range of ``span`` [A].
 
-    It is the only one that leaves the level as it finds it until its end.
+    It is the only one that leaves the levels as it finds them until its end; then both channels are at 0 V, for the other
+    one may hold the far end of the cell.
     """
     return _loaded(
         channel,
@@ -93,6 +94,7 @@ def record_script(channel: str, *, count: int, interval: float, nplc: float, spa
             f"smu.measure.nplc={nplc:.6g} smu.measure.rangei={span:.6g}",
             f"smu.measure.count={count} smu.measure.interval={interval:.9g}",
             "smu.measure.i(smu.nvbuffer1)",
+            "smua.source.levelv=0 smub.source.levelv=0",
             _END,
             "smu.measure.count=1 smu.measure.interval=0",
         ),

@@ -255,11 +255,14 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
 
     def heard(self, name: str, value: float) -> None:
         """Take in a setting that is about to be sent as text; it has been checked."""
+        on = self._on
         if name == "source.levelv":
             self._applied.about(value)
         elif name == "source.output":
             self._applied.about(on=value == 1.0)
+            on = value == 1.0
         self._forget_settings()
+        self._on = on
 
     def forget(self) -> None:
         """Forget what may be stale of what is remembered of its settings."""
@@ -340,6 +343,8 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
                 self.configure(**before)
             raise
         self._went_off()
+        for unit in self._box.units:
+            unit.heard("source.levelv", 0.0)
         self.configure(**before)
         amps = found[:, 1]
         amps[np.abs(amps) >= 9.9e37] = np.nan

@@ -174,21 +174,24 @@ class Keithley2600(SimulatedInstrument):
             return None if loaded is None else self._loaded(*loaded)
         if line.strip() == "abort" or self.scripts.begins(line):
             return None
-        return self.begin(self.sandbox.load(line))
+        return self.begin(self.sandbox.load(line), prints=self.scripts.prints(line))
 
     def _loaded(self, name: str | None, text: str, runs: bool) -> Any:
         made = self.sandbox.load(text)
         if name is not None:
             self.sandbox.define(name, text)
-        return self.begin(made) if runs else None
+        return self.begin(made, prints="print" in text) if runs else None
 
-    def begin(self, made: Any) -> Hold | None:
-        """Run a function of Lua; return what holds the parser where it takes time."""
+    def begin(self, made: Any, *, prints: bool) -> Hold | None:
+        """Run a function of Lua; return what holds the parser where it takes time.
+
+        ``prints``: whether it may say something, so that a reply is waited for.
+        """
         script = self._timed(self.sandbox.run(made))
         first = next(script, None)
         if first is None:
             return None
-        run = Run("script", self._reported(script, first), first, lambda: None)
+        run = Run("script", self._reported(script), first, (lambda: None) if prints else None)
         self.start(run)
         self.settle(self.clock.now)
         return run
@@ -198,9 +201,8 @@ class Keithley2600(SimulatedInstrument):
             yield until
             self._at = until
 
-    def _reported(self, script: Generator[float], first: float) -> Generator[float]:
+    def _reported(self, script: Generator[float]) -> Generator[float]:
         """Go on with a script; what it does wrong goes to the error queue, for it runs while time passes."""
-        del first
         try:
             yield from script
         except ScpiError as error:
