@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -90,7 +91,7 @@ def number(value: Value, name: str, low: float, high: float) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TspError(RUNTIME, f"{name}: a number is expected")
-    if value != value:
+    if math.isnan(value):
         raise TspError(RUNTIME, f"{name}: not a number")
     if value < low:
         raise TspError(TOO_SMALL, "Parameter too small")

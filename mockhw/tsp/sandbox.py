@@ -1,11 +1,9 @@
 """A Lua for the scripts of a simulated instrument: it knows the instrument's names and nothing of this computer.
 
-``lupa``'s Lua 5.1 in the settings that run no code of the host; what scripts may use is listed in ``prelude.lua``. Bounds
-on instructions, time and memory turn a script that would run on for ever into an entry of the error queue.
+``lupa``'s Lua 5.1 in the settings that run no code of the host; what scripts may use is listed in ``prelude.lua``.
+Bounds on instructions, time and memory turn a script that would run on for ever into an entry of the error queue.
 
-Where Lua 5.1 is not the instrument's Lua 5.0 (manual, "Fundamentals of scripting"): ``#`` and ``%`` are operators here and
-a syntax error there; ``...`` is an expression here; ``pcall`` and coroutines are missing here; a function that takes
-time cannot be called by ``table.sort`` or ``string.gsub``.
+Where it is not the instrument's Lua 5.0 is listed in ``docs/probe-station.md``.
 """
 
 from __future__ import annotations
@@ -18,7 +16,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...common.errors import RefusedError
-from .names import OUT_OF_MEMORY, RUNTIME, SYNTAX, Attribute, Constant, Entry, Function, Items, Made, Named, TspError, Wait
+from .names import (
+    OUT_OF_MEMORY,
+    RUNTIME,
+    SYNTAX,
+    Attribute,
+    Constant,
+    Entry,
+    Function,
+    Items,
+    Made,
+    Named,
+    TspError,
+    Wait,
+)
 
 _PRELUDE: Final = Path(__file__).with_name("prelude.lua")
 _PLACE: Final = re.compile(r"tsp:(\d+): ")
@@ -297,7 +308,7 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _nothing(_object: object, name: object, _is_setting: bool) -> str:  # noqa: FBT001 - lupa calls it so
+def _nothing(_object: object, name: object, _is_setting: bool) -> str:
     raise AttributeError(name)
 
 

@@ -1,4 +1,4 @@
-"""One simulated Keithley 2636B as both SMUs of the probe station: the same runbook, faults, interruptions, a dead host."""
+"""One simulated Keithley 2636B as both SMUs of the probe station: the runbook, faults, interruptions, a dead host."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def test_a_read_agrees_with_the_chip_within_the_instruments_accuracy(opened: tup
         true = chip.truth()["conductance"][2, 3]
         (measured,) = bench.array.read(CELL).conductance.ravel()
         assert bench.array.row_smu.wire is bench.array.column_smu.wire
-        assert bench.array.cost.transactions == sum(one.transactions for one in (bench.array.row_smu, bench.array.pulser, bench.array.matrix))
+        assert bench.array.cost.transactions == sum(
+            one.transactions for one in (bench.array.row_smu, bench.array.pulser, bench.array.matrix)
+        )
     assert measured == pytest.approx(true, rel=0.03)
     assert [step.instrument for step in bench.ending].count("smus") == 3
     assert_safe(mock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,18 @@ from xbarlab.mockhw.front_ends.tcp_host import serve
 KINDS = {"2602B": Keithley2602B, "2612B": Keithley2612B, "2634B": Keithley2634B, "2636B": Keithley2636B}
 
 
+def found(bench: Any) -> Callable[[object], Any]:
+    def bench_for(_: object) -> Any:
+        return bench
+
+    return bench_for
+
+
 @pytest.fixture(params=["tcp", "in process"])
 def box(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     bench: Any = ResistorBox()
     if request.param == "in process":
-        monkeypatch.setattr(visa_library, "bench_for", lambda _: bench)
+        monkeypatch.setattr(visa_library, "bench_for", found(bench))
         box = Keithley2636B("box", ADDRESS, visalib="resistor.bench.yaml@xbarlab")
         yield box
         box.close()
@@ -44,7 +51,7 @@ def assert_no_error(box: Any) -> None:
 @pytest.mark.parametrize("model", KINDS)
 def test_every_model_connects(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     bench: Any = ResistorBox(model=model)
-    monkeypatch.setattr(visa_library, "bench_for", lambda _: bench)
+    monkeypatch.setattr(visa_library, "bench_for", found(bench))
     box: Any = KINDS[model]("box", ADDRESS, visalib="resistor.bench.yaml@xbarlab")
     try:
         assert (box.model, box.get_idn()["model"], box.get_idn()["serial"]) == (model, model, "4088888")

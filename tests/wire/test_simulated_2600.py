@@ -44,7 +44,10 @@ def test_numbers_are_written_as_ascii_precision_says(box: ResistorBox) -> None:
 
 
 def test_a_line_that_fails_stops_and_the_next_one_runs(box: ResistorBox) -> None:
-    assert box.ask("smua.source.levelv = 0.1 smua.source.levelv = 500 smua.source.levelv = 0.3", "print(7)") == "7.00000e+00"
+    assert (
+        box.ask("smua.source.levelv = 0.1 smua.source.levelv = 500 smua.source.levelv = 0.3", "print(7)")
+        == "7.00000e+00"
+    )
     assert box.error() == (1102, "Parameter too big")
     assert box.numbers("print(smua.source.levelv)") == [0.1]
     box.ask("if then")
@@ -56,7 +59,13 @@ def test_a_line_that_fails_stops_and_the_next_one_runs(box: ResistorBox) -> None
 
 def test_what_cannot_be_set_is_an_error_and_what_is_unknown_is_nil(box: ResistorBox) -> None:
     assert box.ask("print(smua.source.nonsense)") == "nil"
-    for line in ("smua.source.nonsense = 1", "smua = 3", "smua.source = 1", "smua.measure.i = print", "localnode.model = 'x'"):
+    for line in (
+        "smua.source.nonsense = 1",
+        "smua = 3",
+        "smua.source = 1",
+        "smua.measure.i = print",
+        "localnode.model = 'x'",
+    ):
         box.ask(line)
         assert box.error()[0] == -286, line
     assert box.ask("print(smua.source.output)") == "0.00000e+00"
@@ -67,7 +76,8 @@ def test_what_cannot_be_set_is_an_error_and_what_is_unknown_is_nil(box: Resistor
     [
         ("smua.source.limiti = 1e-12", 1101), ("smua.source.limiti = 5", 1102), ("smua.measure.nplc = 0", 1101),
         ("smua.measure.nplc = 'x'", -286), ("smua.source.levelv = 0/0", -286), ("smua.source.func = 0.5", -286),
-        ("delay(-1)", 1101), ("smua.measure.i(7)", -286), ("smua.measure.i(smua)", -286), ("printbuffer(0, 1, smua.nvbuffer1)", 1101),
+        ("delay(-1)", 1101), ("smua.measure.i(7)", -286), ("smua.measure.i(smua)", -286),
+        ("printbuffer(0, 1, smua.nvbuffer1)", 1101),
         ("smua.source.rangev = 0.2 smua.source.levelv = 5", -286), ("display.settext()", -286),
     ],
 )  # fmt: skip
@@ -88,7 +98,11 @@ def test_volts_and_amperes_of_both_channels(box: ResistorBox) -> None:
     box.ask("smua.source.levelv = 0.5 smua.source.output = 1 smub.source.output = smub.OUTPUT_ON")
     amps, volts = box.numbers("print(smua.measure.iv())")
     (back,) = box.numbers("print(smub.measure.i())")
-    assert (amps, volts, back) == (pytest.approx(5e-5, rel=0.01), pytest.approx(0.5, rel=0.01), pytest.approx(-5e-5, rel=0.01))
+    assert (amps, volts, back) == (
+        pytest.approx(5e-5, rel=0.01),
+        pytest.approx(0.5, rel=0.01),
+        pytest.approx(-5e-5, rel=0.01),
+    )
     assert box.numbers("print(smua.measure.r(), smua.measure.p())") == pytest.approx([1e4, 2.5e-5], rel=0.02)
 
 
@@ -129,7 +143,10 @@ def test_off_is_zero_volts_behind_a_limit_or_open(box: ResistorBox) -> None:
 
 
 def test_a_current_source_holds_its_voltage_limit(box: ResistorBox) -> None:
-    box.ask("smub.source.output=1 smua.source.func=smua.OUTPUT_DCAMPS smua.source.limitv=2 smua.source.leveli=1e-4 smua.source.output=1")
+    box.ask(
+        "smub.source.output=1 smua.source.func=smua.OUTPUT_DCAMPS smua.source.limitv=2",
+        "smua.source.leveli=1e-4 smua.source.output=1",
+    )
     assert box.numbers("print(smua.measure.v())") == [pytest.approx(1.0, rel=0.01)]
     box.ask("smua.source.leveli=1e-3")
     assert box.numbers("print(smua.measure.v())") == [pytest.approx(2.0, rel=0.01)]
@@ -185,7 +202,10 @@ def test_a_script_that_was_cut_off_while_it_was_loaded_does_not_run(box: Resisto
 
 
 def test_made_buffers_append_and_overwrite(box: ResistorBox) -> None:
-    assert box.numbers("b = smua.makebuffer(3) smua.measure.v(b) smua.measure.v(b) print(b.n, b.capacity)") == [1.0, 3.0]
+    assert box.numbers("b = smua.makebuffer(3) smua.measure.v(b) smua.measure.v(b) print(b.n, b.capacity)") == [
+        1.0,
+        3.0,
+    ]
     assert box.numbers("b.appendmode = 1 smua.measure.v(b) smua.measure.v(b) print(b.n)") == [3.0]
     box.ask("smua.measure.v(b)")
     assert box.error() == (-286, "reading buffer is full")
@@ -254,7 +274,7 @@ def test_nothing_of_this_computer_has_a_name(box: ResistorBox, name: str) -> Non
 ESCAPES = [
     "loadstring('\\27Lua')()",
     "f = loadstring('return python') assert(f() == nil) f = loadstring('python.eval(\"1\")') f()",
-    "python.eval('__import__(\"os\").system(\"true\")')",
+    'python.eval(\'__import__("os").system("true")\')',
     "for name in pairs(_G) do print(name) end assert(_G.io.popen)",
     "error(smua)",
     "error({smua})",
@@ -293,8 +313,15 @@ def test_the_lua_that_lupa_makes_by_itself_would_run_code_of_the_host() -> None:
 
 
 def test_objects_of_the_host_that_come_in_by_a_mistake_stay_closed() -> None:
-    lua = Sandbox({"leak": Function(lambda: Path()), "keep": Function(lambda value: seen.append(value))})
     seen: list[object] = []
+
+    def leak() -> Path:
+        return Path()
+
+    def keep(value: object) -> None:
+        seen.append(value)
+
+    lua = Sandbox({"leak": Function(leak), "keep": Function(keep)})
     for line in ("keep(tostring(leak().cwd))", "leak().x = 1", "keep(tostring(leak()['__class__']))", "leak()()"):
         with pytest.raises(Exception, match=r"TSP Runtime error"):
             list(lua.run(lua.load(line)))
@@ -319,7 +346,9 @@ ENDLESS = {
 @pytest.mark.parametrize("line", ENDLESS)
 def test_a_script_without_end_meets_a_bound_and_the_next_one_runs(line: str) -> None:
     said: list[Any] = []
-    lua = Sandbox({"print": Function(lambda *values: said.append(values)), "smua.source.levelv": Function(lambda: 0)}, LIMITS)
+    lua = Sandbox(
+        {"print": Function(lambda *values: said.append(values)), "smua.source.levelv": Function(lambda: 0)}, LIMITS
+    )
     began = time.process_time()
     with pytest.raises(Exception, match=re.escape(ENDLESS[line])):
         list(lua.run(lua.load(line)))
@@ -348,5 +377,7 @@ def test_a_line_or_script_that_is_too_long_is_counted_off(box: ResistorBox) -> N
 
 def test_without_lupa_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "lupa", None)
-    with pytest.raises(RefusedError, match=r"needs Lua, which is not installed: python -m pip install \"xbarlab\[sim\]\""):
+    with pytest.raises(
+        RefusedError, match=r"needs Lua, which is not installed: python -m pip install \"xbarlab\[sim\]\""
+    ):
         ResistorBox()

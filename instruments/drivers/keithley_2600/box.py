@@ -1,7 +1,7 @@
 """Keithley 2600B: two source-measure units in one box; both SMUs of a probe station at once.
 
-Written from memory of the Series 2600B Reference Manual (2600BS-901-01) and from QCoDeS's driver; what was not looked up
-is listed in ``docs/probe-station.md``. The box owns the connection; its channels have the role (``PARTS``).
+Written from memory of the Series 2600B Reference Manual (2600BS-901-01) and from QCoDeS's driver; what was not looked
+up is listed in ``docs/probe-station.md``. The box owns the connection; its channels have the role (``PARTS``).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Keithley2600Box(GuardedInstrument, Keithley2600):
                 name,
                 binding=TspBinding(),
                 line=TspLine,
-                # A script that was cut off while it was loaded would take what follows for its lines: an empty one ends it.
+                # A script that was cut off while it was loaded would take what follows: an empty one ends it.
                 going_idle=(
                     ("stop", "abort\nloadscript\nendscript"),
                     ("0 V", _BOTH(f"{one}.source.levelv=0" for one in CHANNELS)),
@@ -82,7 +82,7 @@ class Keithley2600Box(GuardedInstrument, Keithley2600):
         self.channels = list(units)
 
     def _is_ours(self, maker: str, model: str) -> bool:
-        return "keithley" in maker.lower() and model.split(" ")[-1] in MODELS
+        return "keithley" in maker.lower() and model.rsplit(" ", maxsplit=1)[-1] in MODELS
 
     def _wanted(self) -> str:
         return f"a {', '.join(MODELS[:-1])} or {MODELS[-1]}"

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from numpy.typing import NDArray
-
 from ...capabilities import FloatArray
 from ...wire.wire_text import sent
 
@@ -35,14 +33,14 @@ def _loaded(channel: str, lines: Sequence[str]) -> str:
     return "\n".join((f"loadscript {NAME}", f"local smu={channel}", *lines, "endscript"))
 
 
-def _numbers(values: FloatArray | NDArray, most: float) -> Iterator[str]:
+def _numbers(values: FloatArray, most: float) -> Iterator[str]:
     texts = [sent(value, most=most) for value in values]
     for start in range(0, len(texts), _ON_A_LINE):
         yield ",".join(texts[start : start + _ON_A_LINE]) + ","
 
 
 def sweep_script(channel: str, levels: FloatArray, *, compliance: float, dwell: float, most: float) -> str:
-    """Return a script that goes through ``levels`` [V], none beyond ``most`` [V], waits ``dwell`` [s], measures each."""
+    """Return a script that goes through ``levels`` [V], none beyond ``most`` [V], and measures after ``dwell`` [s]."""
     return _loaded(
         channel,
         (
@@ -83,8 +81,8 @@ def train_script(
 def record_script(channel: str, *, count: int, interval: float, nplc: float, span: float) -> str:
     """Return a script that makes ``count`` readings, ``interval`` [s] apart, on the range of ``span`` [A].
 
-    It is the only one that leaves the levels as it finds them until its end; then both channels are at 0 V, for the other
-    one may hold the far end of the cell.
+    It is the only one that leaves the levels as it finds them until its end; then both channels are at 0 V, for the
+    other one may hold the far end of the cell.
     """
     return _loaded(
         channel,

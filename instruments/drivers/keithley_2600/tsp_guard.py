@@ -89,7 +89,9 @@ class TspGuard:
         elif name in _ONLY:
             if value not in _ONLY[name]:
                 words = " or ".join(f"{one:g}" for one in _ONLY[name])
-                raise RefusedError(f"{_shown(text)} is refused: on this bench it is {words}; {_WHY.get(name, 'use on()')}")
+                raise RefusedError(
+                    f"{_shown(text)} is refused: on this bench it is {words}; {_WHY.get(name, 'use on()')}"
+                )
         elif name not in _FREE:
             why = _WHY.get(name, "it is not among the settings that are sent as text: use the driver's methods")
             raise RefusedError(f"{channel}.{name} is refused: {why}")
@@ -129,7 +131,9 @@ class TspGuard:
 def _plain(message: str) -> str:
     text = message.strip()
     if not text.isascii() or not text.isprintable():
-        raise RefusedError(f"{_shown(text)} holds several lines, or characters that are not ASCII: send one line at a time")
+        raise RefusedError(
+            f"{_shown(text)} holds several lines, or characters that are not ASCII: send one line at a time"
+        )
     return text
 
 

@@ -12,9 +12,7 @@ _LF = b"\n"
 _LINES_AT_MOST = 100_000
 _FIRST, _LAST = 100_000_000, 899_999_999
 # An error as SCPI has it: 0,"Queue Is Empty". Quotes of its own would end it.
-_ERRORS = (
-    "local c,m=errorqueue.next() print(string.format('%d,\"%s\"',c,(string.gsub(m,'\"',\"'\"))))"
-)
+_ERRORS = "local c,m=errorqueue.next() print(string.format('%d,\"%s\"',c,(string.gsub(m,'\"',\"'\"))))"
 
 
 class TspBinding:

@@ -13,7 +13,6 @@ from ....common.errors import RefusedError, XbarlabError
 from ...capabilities import Clock, FloatArray, Identity
 from ...limits import Limits, refuse_bad_number
 from ...wire.doors import alone
-from ...wire.parts import Wire
 from ...wire.safe_state import SafeStep
 from ...wire.wire_text import sent
 from ..applied_level import AppliedLevel
@@ -61,6 +60,7 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
     def __init__(self, box: Keithley2600Box, channel: str, bounds: SourceLimits) -> None:
         Keithley2600Channel.__init__(self, box, channel, channel)
         self._box = box
+        self.wire = box.wire
         self.bounds = bounds
         self._readings = TspReadings(box.wire)
         self._applied = AppliedLevel(lambda: self.stress)
@@ -69,11 +69,6 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
         replace_scripted(self)
 
     # -- what is the box's -------------------------------------------------------------------------------------------
-
-    @property
-    def wire(self) -> Wire:
-        """Its connection, which both channels share."""
-        return self._box.wire
 
     @property
     def clock(self) -> Clock:

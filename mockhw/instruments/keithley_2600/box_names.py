@@ -40,10 +40,12 @@ def box_entries(box: Keithley2600) -> dict[str, Entry]:
     table["reset"] = Function(lambda: box.reset() and None)
     for name in ("waitcomplete", "opc", "collectgarbage"):
         table[name] = Function(lambda *_: None)
+
+    def make_buffer(size: Any = 100) -> Any:
+        return box.make_buffer(whole(size, "makebuffer", 1, 60_000))
+
     for channel in box.channels:
-        table[f"{channel.name}.makebuffer"] = Function(
-            lambda size=100: box.make_buffer(whole(size, "makebuffer", 1, 60_000))
-        )
+        table[f"{channel.name}.makebuffer"] = Function(make_buffer)
     table["math.random"] = Function(lambda *ends: _random(box, *ends))
     table["math.randomseed"] = Function(lambda *_: None)
     return table
@@ -97,10 +99,13 @@ def _errors(box: Keithley2600) -> dict[str, Entry]:
         code, _, text = box.session.status.errors.pop().partition("\t")
         return float(code), text, 0.0 if code == "0" else _SEVERITY, 1.0
 
+    def clear() -> None:
+        box.session.status.errors.clear()
+
     return {
         "errorqueue.next": Function(following),
         "errorqueue.count": Attribute(lambda: float(len(box.session.status.errors))),
-        "errorqueue.clear": Function(lambda: box.session.status.errors.clear()),
+        "errorqueue.clear": Function(clear),
     }
 
 

@@ -190,7 +190,7 @@ class Channel:
         return settings.nplc * (settings.filter_count if settings.filter_on else 1.0)
 
     def measure(self, kinds: str, buffers: tuple[ReadingBuffer, ...]) -> Wait:
-        """Make ``measure.count`` readings of ``"i"``, ``"v"``, ``"r"``, ``"p"``, or several at once; the last is told."""
+        """Make ``measure.count`` readings of ``"i"``, ``"v"``, ``"r"``, ``"p"`` or several at once; tell the last."""
         for buffer in buffers:
             buffer.begin()
         return self._next(kinds, buffers, int(self.settings.count), self.at())

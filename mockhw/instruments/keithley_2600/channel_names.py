@@ -95,9 +95,7 @@ def _source(channel: Channel) -> dict[str, Entry]:
         table[f"level{function}"] = Attribute(
             lambda function=function: getattr(channel.settings, f"level{function}"), level
         )
-        table[f"range{function}"] = Attribute(
-            lambda function=function: channel.source_range[function].full_scale, fix
-        )
+        table[f"range{function}"] = Attribute(lambda function=function: channel.source_range[function].full_scale, fix)
     return {f"source.{name}": entry for name, entry in table.items()}
 
 
@@ -122,9 +120,7 @@ def _measure(channel: Channel, named: Callable[[Any], ReadingBuffer]) -> dict[st
             channel.measure_range[function] = channel.model.range_for(function, wanted)
             setattr(channel.settings, f"measure_autorange_{function}", 0.0)
 
-        table[f"range{function}"] = Attribute(
-            lambda function=function: channel.measure_range[function].full_scale, fix
-        )
+        table[f"range{function}"] = Attribute(lambda function=function: channel.measure_range[function].full_scale, fix)
     for kinds in ("i", "v", "r", "p", "iv"):
 
         def measure(*buffers: Any, kinds: str = kinds) -> Any:
@@ -152,4 +148,3 @@ def _followed(wait: Wait, after: Callable[[], None]) -> Wait:
         return found
 
     return Wait(wait.until, finish)
-

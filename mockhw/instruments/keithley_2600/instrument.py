@@ -22,10 +22,10 @@ from ...tsp.names import RUNTIME, Entry, Named, TspError
 from ...tsp.sandbox import Sandbox
 from ...tsp.scripts import ScriptMemory
 from ...tsp.session import TspSession
+from .box_names import Format, box_entries, localnode_entries, script_entries
 from .buffers import ReadingBuffer
 from .channel import Channel
 from .channel_names import channel_entries
-from .box_names import Format, box_entries, localnode_entries, script_entries
 from .specs import MODELS
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ class Keithley2600(SimulatedInstrument):
 
     def make_session(self) -> ScpiSession:
         """Return a session whose messages are lines of Lua."""
-        return TspSession(
-            self, self.clock, self.commands(), execute=self.execute, knows=lambda name: self.sandbox.knows(name)
-        )
+        return TspSession(self, self.clock, self.commands(), execute=self.execute, knows=self.sandbox.knows)
 
     @property
     def identity(self) -> str:

@@ -1,7 +1,7 @@
 """Models, ranges and accuracy of the Series 2600B.
 
-Ranges are those of QCoDeS's driver. Accuracies, one year, are from memory of the data sheet (SPEC-2600B), source noise is
-assumed to be that of readings, and readings and sources are taken to have the same accuracy: to be checked.
+Ranges are those of QCoDeS's driver. Accuracies, one year, are from memory of the data sheet (SPEC-2600B), readings and
+sources are taken to have the same; noise and settling are assumed. To be checked.
 """
 
 from __future__ import annotations
