@@ -414,7 +414,7 @@ TEXTS = [
     "local s = smua s.source.levelv = 5", "smua['source'].levelv = 5", "node[1].smua.source.levelv = 5",
     "localnode.smua.source.levelv = 0.1", "for i = 1, 3 do smua.source.levelv = i end", "f()", "xbarlab_program()",
     "loadscript x", "loadandrunscript", "endscript", "abort", "reset()", "smua.reset()", "setup.recall(1)",
-    "smua.source.limiti = 2e-3", "smua.source.leveli = 1e-3", "smua.source.func = 0", 
+    "smua.source.limiti = 2e-3", "smua.source.leveli = 1e-3", "smua.source.func = 0",
     "smua.source.func = smua.OUTPUT_DCAMPS",
     "smua.source.limitv = 3", "smua.source.offmode = 2", "smua.source.offlimiti = 1", "smua.source.output = 2",
     "smua.sense = 1", "smua.sense = smua.SENSE_REMOTE", "smua.measure.i()", "smua.measureivandstep(3)",
@@ -454,7 +454,7 @@ def test_a_question_that_does_something_is_refused(on: tuple[Any, Any], text: st
 def test_plain_text_within_the_limits_goes_through(on: tuple[Any, Any]) -> None:
     box, resource = on
     texts = [
-        "smua.source.levelv = 2.5", "smub.source.levelv=-2.5", "smua.source.limiti=1e-3", 
+        "smua.source.levelv = 2.5", "smub.source.levelv=-2.5", "smua.source.limiti=1e-3",
         "smua.source.output=smua.OUTPUT_ON",
         "smua.measure.nplc = 0.1", "smua.nvbuffer1.clear()", "errorqueue.clear()", 'display.settext("hello")',
         "beeper.beep(0.1, 440)",

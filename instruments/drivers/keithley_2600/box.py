@@ -75,7 +75,7 @@ class Keithley2600Box(GuardedInstrument, Keithley2600):
         for one in CHANNELS:
             self.submodules.pop(one)
             self.instrument_modules.pop(one, None)
-            unit = Keithley2600Smu(self, one, bounds[one])
+            unit = Keithley2600Smu(self, one, bounds[one], units=lambda: self.units)
             self.add_submodule(one, unit)
             units.append(unit)
         self.units = tuple(units)

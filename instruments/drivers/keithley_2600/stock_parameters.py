@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import qcodes.validators as vals
-from qcodes.instrument_drivers.Keithley._Keithley_2600 import LuaSweepParameter, TimeTrace
+from qcodes.instrument_drivers.Keithley._Keithley_2600 import Keithley2600Channel, LuaSweepParameter, TimeTrace
 
 from ....common.errors import RefusedError
-
-if TYPE_CHECKING:
-    from .unit import Keithley2600Smu
-
-_DEFAULT_LIMIT = 1e-3
 
 
 class CheckedSweep(LuaSweepParameter):
@@ -51,7 +46,7 @@ class CheckedTrace(TimeTrace):
         return amps
 
 
-def replace_scripted(unit: Keithley2600Smu) -> None:
+def replace_scripted(unit: Keithley2600Channel) -> None:
     """Put these in the place of those that send scripts of their own."""
     for name in ("fastsweep", "timetrace"):
         unit.remove_parameter(name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from qcodes.instrument_drivers.Keithley._Keithley_2600 import Keithley2600Channe
 from ....common.errors import RefusedError, XbarlabError
 from ...capabilities import Clock, FloatArray, Identity
 from ...limits import Limits, refuse_bad_number
-from ...wire.doors import alone
+from ...wire.doors import GuardedInstrument, alone
 from ...wire.safe_state import SafeStep
 from ...wire.wire_text import sent
 from ..applied_level import AppliedLevel
@@ -22,9 +23,6 @@ from ..voltage_source import VoltageSource
 from .program import PIECE_SECONDS, Program, ScriptSweep, TspReadings
 from .scripts import RECORD_SECONDS, record_script, train_script
 from .stock_parameters import replace_scripted
-
-if TYPE_CHECKING:
-    from .box import Keithley2600Box
 
 _RANGE_MIN = 0.1
 _LOWEST = 1e-7
@@ -41,6 +39,15 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
     """QCoDeS's channel of a Keithley 2600 as a source-measure unit for a crossbar.
 
     What concerns the whole box (its connection, its way to the safe state, its power) is the box's.
+
+    Parameters
+    ----------
+    box : GuardedInstrument
+    channel : str
+        ``smua`` or ``smub``.
+    bounds : SourceLimits
+    units : callable
+        All channels of the box.
     """
 
     facts = MeterFacts(
@@ -57,9 +64,16 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
     _overhead = 2e-3
     _cycle_seconds = 0.06
 
-    def __init__(self, box: Keithley2600Box, channel: str, bounds: SourceLimits) -> None:
-        Keithley2600Channel.__init__(self, box, channel, channel)
-        self._box = box
+    def __init__(
+        self,
+        box: GuardedInstrument,
+        channel: str,
+        bounds: SourceLimits,
+        *,
+        units: Callable[[], Iterable[Keithley2600Smu]],
+    ) -> None:
+        Keithley2600Channel.__init__(self, cast("Any", box), channel, channel)
+        self._box, self._units = box, units
         self.wire = box.wire
         self.bounds = bounds
         self._readings = TspReadings(box.wire)
@@ -338,7 +352,7 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
                 self.configure(**before)
             raise
         self._went_off()
-        for unit in self._box.units:
+        for unit in self._units():
             unit.heard("source.levelv", 0.0)
         self.configure(**before)
         amps = found[:, 1]

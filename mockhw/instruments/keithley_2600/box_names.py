@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...tsp.names import RUNTIME, Attribute, Constant, Entry, Function, Named, TspError, Wait, number, whole
 from .buffers import ReadingBuffer
 
 if TYPE_CHECKING:
-    from .instrument import Keithley2600
+    from ...instrument import BenchLog
+    from ...scpi.session import ScpiSession
+    from .channel import Channel
 
 _ASCII, _REAL32, _REAL64 = 1.0, 2.0, 3.0
 _LITTLE, _BIG = 0.0, 1.0
@@ -34,7 +37,47 @@ class Format:
         return f"{float(value):.{int(self.asciiprecision) - 1}e}"
 
 
-def box_entries(box: Keithley2600) -> dict[str, Entry]:
+class Box(Protocol):
+    """What these names need of the instrument."""
+
+    model: str
+    serial: str
+    line_hertz: float
+    address: str
+    timer_start: float
+    format: Format
+    random: random.Random
+    log: BenchLog
+    session: ScpiSession
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Both channels."""
+        ...
+
+    @property
+    def now(self) -> float:
+        """The time of what is executed [s]."""
+        ...
+
+    def reset(self) -> object:
+        """Bring back the defaults."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Print a line."""
+        ...
+
+    def buffer(self, name: Any) -> ReadingBuffer:
+        """Return the buffer a script has handed over."""
+        ...
+
+    def make_buffer(self, capacity: int) -> Any:
+        """Return a new buffer, as a script gets it."""
+        ...
+
+
+def box_entries(box: Box) -> dict[str, Entry]:
     """Return the names of the whole instrument."""
     table = {**_time(box), **_errors(box), **_printing(box), **_status(box), **_display(box)}
     table["reset"] = Function(lambda: box.reset() and None)
@@ -51,7 +94,7 @@ def box_entries(box: Keithley2600) -> dict[str, Entry]:
     return table
 
 
-def localnode_entries(box: Keithley2600) -> dict[str, Entry]:
+def localnode_entries(box: Box) -> dict[str, Entry]:
     """Return the names below ``localnode``."""
     return {
         "model": Attribute(lambda: box.model),
@@ -65,7 +108,7 @@ def localnode_entries(box: Keithley2600) -> dict[str, Entry]:
     }
 
 
-def script_entries(box: Keithley2600) -> dict[str, Entry]:
+def script_entries(box: Box) -> dict[str, Entry]:
     """Return what runs a script that was loaded without a name."""
 
     def run() -> None:
@@ -74,7 +117,7 @@ def script_entries(box: Keithley2600) -> dict[str, Entry]:
     return {"run": Function(run), "script.run": Function(run), "script.anonymous.run": Function(run)}
 
 
-def _time(box: Keithley2600) -> dict[str, Entry]:
+def _time(box: Box) -> dict[str, Entry]:
     def begin() -> None:
         box.timer_start = box.now
 
@@ -94,7 +137,7 @@ def _time(box: Keithley2600) -> dict[str, Entry]:
     }
 
 
-def _errors(box: Keithley2600) -> dict[str, Entry]:
+def _errors(box: Box) -> dict[str, Entry]:
     def following() -> tuple[float, str, float, float]:
         code, _, text = box.session.status.errors.pop().partition("\t")
         return float(code), text, 0.0 if code == "0" else _SEVERITY, 1.0
@@ -109,7 +152,7 @@ def _errors(box: Keithley2600) -> dict[str, Entry]:
     }
 
 
-def _printing(box: Keithley2600) -> dict[str, Entry]:
+def _printing(box: Box) -> dict[str, Entry]:
     def written(value: Any) -> str:
         if value is None:
             return "nil"
@@ -151,14 +194,14 @@ def _printing(box: Keithley2600) -> dict[str, Entry]:
     }
 
 
-def _column(box: Keithley2600, name: Any) -> tuple[ReadingBuffer, str]:
+def _column(box: Box, name: Any) -> tuple[ReadingBuffer, str]:
     if isinstance(name, Named) and name.rpartition(".")[2] in _COLUMNS:
         whose, _, column = name.rpartition(".")
         return box.buffer(Named(whose)), column
     return box.buffer(name), "readings"
 
 
-def _write(box: Keithley2600, values: list[float]) -> None:
+def _write(box: Box, values: list[float]) -> None:
     form = box.format
     if form.data == _ASCII:
         box.say(", ".join(form.written(value) for value in values))
@@ -168,7 +211,7 @@ def _write(box: Keithley2600, values: list[float]) -> None:
     box.say("#0" + struct.pack(f"{order}{len(values)}{kind}", *values).decode("latin-1"))
 
 
-def _status(box: Keithley2600) -> dict[str, Entry]:
+def _status(box: Box) -> dict[str, Entry]:
     def event() -> float:
         return float(box.session.status.read_event())
 
@@ -188,7 +231,7 @@ def _status(box: Keithley2600) -> dict[str, Entry]:
     return table
 
 
-def _display(box: Keithley2600) -> dict[str, Entry]:
+def _display(box: Box) -> dict[str, Entry]:
     shown = {"screen": 2.0}
 
     def put(name: str) -> Callable[[Any], None]:
@@ -220,7 +263,7 @@ def _display(box: Keithley2600) -> dict[str, Entry]:
     return table
 
 
-def _random(box: Keithley2600, *ends: Any) -> float:
+def _random(box: Box, *ends: Any) -> float:
     if not ends:
         return box.random.random()
     low, high = (1, ends[0]) if len(ends) == 1 else ends[:2]
