@@ -17,6 +17,7 @@ from .file import (
     HandEntry,
     Keithley2400Entry,
     Keithley2450Entry,
+    Keithley2600Entry,
     Keysight33622AEntry,
     KeysightB2201AEntry,
     SourceMeterEntry,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..passive_chip.chip import PassiveChip
     from ..probe_circuit.hand import Hand
 
-ProbeEntry = Keithley2400Entry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry
+ProbeEntry = Keithley2400Entry | Keithley2450Entry | Keithley2600Entry | Keysight33622AEntry | KeysightB2201AEntry
 _PULSER_OHMS = 50.0
 
 
@@ -71,6 +72,8 @@ def make_circuit(
     for entry in entries:
         if isinstance(entry, SourceMeterEntry):
             terminals.append(entry.name)
+        elif isinstance(entry, Keithley2600Entry):
+            terminals += [f"{entry.name}.a", f"{entry.name}.b"]
         elif isinstance(entry, Keysight33622AEntry):
             terminals += [f"{entry.name}.1", f"{entry.name}.2"]
     for port, terminal in wiring.inputs.items():
@@ -126,6 +129,17 @@ def make_probe_instrument(
         return Keithley2450(
             address, clock, log, circuit=circuit, terminal=terminal, serial=entry.serial, seed=seed, info=info
         )
+    if isinstance(entry, Keithley2600Entry):
+        from ..instruments.keithley_2600.instrument import Keithley2600
+
+        both = (
+            circuit.terminal(f"{entry.name}.a", delay=entry.limit_delay),
+            circuit.terminal(f"{entry.name}.b", delay=entry.limit_delay),
+        )
+        return Keithley2600(
+            address, clock, log, circuit=circuit, terminals=both, model=entry.model, serial=entry.serial, seed=seed,
+            info=info,
+        )  # fmt: skip
     if isinstance(entry, Keysight33622AEntry):
         from ..instruments.keysight_33622a.instrument import Keysight33622A
 

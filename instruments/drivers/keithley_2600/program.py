@@ -1,0 +1,151 @@
+"""A script of ours on its way: loaded, run, waited for, and what it measured fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW, FloatArray
+from ...errors import InstrumentError
+from ...wire.parts import Wire
+from ..smu_readings import Point
+from .scripts import NAME, PIECE_SECONDS, pieces, sweep_script
+
+_OVERFLOW = 9.9e37
+# Status of a reading (manual, bufferVar.statuses; from memory).
+_OVER_TEMPERATURE, _COMPLIANCE = 2, 64
+_CHUNK = 500
+
+
+class TspReadings:
+    """Reads what a 2600B prints of a measurement: amperes, volts, and whether it was at its limit."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def point(self, reply: str) -> Point:
+        """Return one reading."""
+        words = reply.replace(",", "\t").split("\t")
+        try:
+            current, volts = float(words[0]), float(words[1])
+            limited = {"true": True, "false": False}[words[2].strip()]
+        except (ValueError, IndexError, KeyError):
+            raise self._wire.faults.garbled("measure.iv()", reply) from None
+        return point(volts, current, FLAG_COMPLIANCE if limited else 0)
+
+
+def point(volts: float, current: float, flags: int) -> Point:
+    """Return a point; a reading beyond its range is NaN and flagged."""
+    if abs(current) >= _OVERFLOW:
+        return Point(volts, float("nan"), flags | FLAG_OVERFLOW)
+    return Point(volts, current, flags)
+
+
+class Program:
+    """Runs scripts on one channel.
+
+    Parameters
+    ----------
+    wire : Wire
+    channel : str
+        ``smua`` or ``smub``.
+    """
+
+    def __init__(self, wire: Wire, channel: str) -> None:
+        self._wire, self._channel = wire, channel
+
+    def run(self, script: str, count: int, seconds: float, wait: Callable[[float], None]) -> None:
+        """Load a script and run it for about ``seconds`` [s]; it makes ``count`` readings."""
+        exchange = self._wire.exchange
+        exchange.act(script)
+        exchange.tell(f"{NAME}()")
+        wait(seconds)
+        # What is asked meanwhile is answered when it is over: nothing lies between an abort and the script.
+        question = f"print({self._channel}.nvbuffer1.n)"
+        (made,) = exchange.ask(question, 1, expected=seconds)
+        try:
+            found = int(float(made))
+        except ValueError:
+            raise self._wire.faults.garbled(question, made) from None
+        if found != count:
+            raise InstrumentError(
+                f"{self._wire.line.name} at {self._wire.line.place} made {found} of {count} readings in {seconds:.3g} "
+                "s: somebody else stopped it, or it never began; look at its front panel"
+            )
+
+    def fetch(self, count: int, *columns: str) -> FloatArray:
+        """Return columns of the buffers [count, columns]."""
+        names = ",".join(f"{self._channel}.{column}" for column in columns)
+        found: list[float] = []
+        for start in range(1, count + 1, _CHUNK):
+            end = min(start + _CHUNK - 1, count)
+            question = f"printbuffer({start},{end},{names})"
+            (reply,) = self._wire.exchange.ask(question, 1)
+            try:
+                part = [float(text) for text in reply.split(",")]
+            except ValueError:
+                part = []
+            if len(part) != len(columns) * (end - start + 1):
+                raise self._wire.faults.garbled(question, reply)
+            found += part
+        return np.array(found).reshape(count, len(columns))
+
+    def readings(self, count: int) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
+        """Return volts, amperes and flags [count] of what was measured last."""
+        found = self.fetch(count, "nvbuffer2.readings", "nvbuffer1.readings", "nvbuffer1.statuses")
+        status = found[:, 2].astype(np.int64)
+        if (status & _OVER_TEMPERATURE).any():
+            raise InstrumentError(
+                f"{self._wire.line.name} at {self._wire.line.place} is too hot, its output limited: let it cool"
+            )
+        points = [
+            point(volts, current, FLAG_COMPLIANCE if bits & _COMPLIANCE else 0)
+            for volts, current, bits in zip(found[:, 0], found[:, 1], status, strict=True)
+        ]
+        return (
+            np.array([one.volts for one in points]),
+            np.array([one.current for one in points]),
+            np.array([one.flags for one in points], np.uint8),
+        )
+
+
+class ScriptSweep:
+    """A sweep through a list of levels as scripts, in pieces that end at 0 V.
+
+    Parameters
+    ----------
+    seconds : float [s]
+        Time per point, the reading's own included.
+    """
+
+    def __init__(self, wire: Wire, channel: str, *, seconds: float) -> None:
+        self._program = Program(wire, channel)
+        self._channel, self._seconds = channel, seconds
+        self._parts: list[tuple[str, int]] = []
+        self._found: list[tuple[FloatArray, FloatArray, NDArray[np.uint8]]] = []
+
+    def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
+        """Make the scripts; the levels [V], none beyond ``most`` [V]."""
+        self._parts = [
+            (
+                sweep_script(self._channel, levels[part], compliance=compliance, dwell=dwell, most=most),
+                part.stop - part.start,
+            )
+            for part in pieces(levels.size, self._seconds)
+        ]
+
+    def run(self, wait: Callable[[float], None]) -> None:
+        """Run one after the other."""
+        for script, count in self._parts:
+            self._program.run(script, count, count * self._seconds, wait)
+            self._found.append(self._program.readings(count))
+
+    def fetch(self) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
+        """Return what was measured; it is at 0 V and off by itself."""
+        volts, amps, flags = zip(*self._found, strict=True)
+        return np.concatenate(volts), np.concatenate(amps), np.concatenate(flags)
+
+
+__all__ = ["PIECE_SECONDS", "Program", "ScriptSweep", "TspReadings"]
