@@ -1,4 +1,4 @@
-"""A StackLSTM as one writes it for one sequence: a Python list, a loop and branches. What the parallel one must equal."""
+"""A StackLSTM as one writes it for one sequence: a list, a loop, branches. What the parallel one must equal."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Every step takes the state at the top of every sequence's stack, **always** computes the next one, **always** puts it
 into the slot above the top, and then moves each pointer by its own operation: up (push), down (pop) or not at all
-(hold). What was not pushed, or was popped, stays in its slot until a push takes its place; no pointer gets there before.
+(hold). What was not pushed, or was popped, stays in its slot until a push takes its place, and no pointer gets there
+before.
 """
 
 from __future__ import annotations
