@@ -47,7 +47,9 @@ def commonest_distance(tags: IntArray, heads: IntArray, asked: IntArray) -> IntA
     }
     commonest = {tag: int(values[counts.argmax()]) for tag, (values, counts) in learned.items()}
     words = (asked != NONE).sum(1, keepdims=True) - 1
-    step = np.vectorize(lambda tag: commonest.get(int(tag), width + 1), otypes=[np.int64])(asked[:, :width])
+    step = np.full_like(asked[:, :width], width + 1)
+    for tag, most in commonest.items():
+        step[asked[:, :width] == tag] = most
     found = np.where(step == width + 1, words, place + step)
     return np.where((place < words) & (found >= 0) & (found <= words), found, NONE)
 

@@ -7,6 +7,7 @@ pointers and multiplies nothing. The stack is computed at every step for every s
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

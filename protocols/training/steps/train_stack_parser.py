@@ -83,10 +83,10 @@ class StackParserResult:
             f"{scores[ARRAY]:.2%} of the heads of {self.figures['test_words']:,.0f} words in "
             f"{self.figures['test_examples']:,.0f} test sentences are right, parsed by its own transitions, every "
             f"product on the array; {beside}. Given the oracle's transitions so far, "
-            f"{self.figures['action_accuracy']:.2%} of the next ones are the oracle's.\n\nAll sentences go in step: the "
-            "stack is computed for every one at every transition, and what is not pushed is left to be overwritten. "
-            f"Stack and buffer multiply {self.figures['reads_per_useful_push']:.2f} vectors for each that is pushed.\n\n"
-            "Trees are drawn from a small grammar; no sequence of tags is both trained on and tested."
+            f"{self.figures['action_accuracy']:.2%} of the next ones are the oracle's.\n\nAll sentences go in step: "
+            "the stack is computed for every one at every transition, and what is not pushed is left to be "
+            f"overwritten. Stack and buffer multiply {self.figures['reads_per_useful_push']:.2f} vectors for each that "
+            "is pushed.\n\nTrees are drawn from a small grammar; no sequence of tags is both trained on and tested."
         )
         table = DataFrame({"parser": list(scores), "heads right": [f"{value:.2%}" for value in scores.values()]})
         return Section(

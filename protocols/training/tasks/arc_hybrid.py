@@ -7,6 +7,7 @@ the root of ``n`` words has number ``n``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ _DRAWN = 20190604
 """Seed of the trees: data are the same in every run, as those of a file."""
 _TESTED = 0.25
 """Share of the kinds of sentences that are tested on."""
+_IDLE = 5000
+"""Draws without a new kind of sentence after which there are said to be no more."""
 
 
 SHIFT, LEFT, RIGHT = range(3)
@@ -120,6 +123,7 @@ class Sentences:
         return found
 
 
+@lru_cache(maxsize=4)
 def sentences(most: int, train: int, test: int) -> tuple[Sentences, Sentences]:
     """Return training and test sentences of 2 to ``most`` words; whose tags are in one set are not in the other.
 
@@ -131,13 +135,15 @@ def sentences(most: int, train: int, test: int) -> tuple[Sentences, Sentences]:
         raise RefusedError(f"sentences of {most} words have no tree to learn: take 2 words or more, as 9")
     rng = np.random.default_rng([_DRAWN, most])
     to_test, kept = dict[Tags, bool](), dict[bool, list[tuple[Tags, list[int]]]]({True: [], False: []})
-    for _ in range(10_000 + 50 * (train + test)):
+    idle = 0
+    while idle < _IDLE or (kept[False] and len(kept[True]) >= test):
         tags, heads = _sentence(rng)
+        idle += 1
         if len(tags) > most:
             continue
         new = tags not in to_test
         if new:
-            to_test[tags] = bool(rng.random() < _TESTED)
+            idle, to_test[tags] = 0, bool(rng.random() < _TESTED)
         if new or not to_test[tags]:
             kept[to_test[tags]].append((tags, heads))
         if len(kept[False]) >= train and len(kept[True]) >= test:
