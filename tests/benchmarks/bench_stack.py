@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,13 +22,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.plain_stack import plain_batch
 from xbarlab import open_bench
-from xbarlab.analysis.plots.plots import FAINT, PALETTE, new_figure
+from xbarlab.analysis.plots.plots import FAINT, PALETTE, new_figure, styled
 from xbarlab.protocols.forming.forming import FormingPlan, form
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights
 from xbarlab.protocols.training.layers.recurrent import ArrayRecurrent
 from xbarlab.protocols.training.layers.stack import StackedRecurrent
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor
 from xbarlab.protocols.training.tasks.stack_tops import features_of, stack_tops
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 SYMBOLS, HIDDEN, DEPTH, STEPS = 4, 12, 6, 16
@@ -103,13 +106,19 @@ def show(rows: list[dict[str, float]], slot: float, figure: Path | None) -> None
     print(
         f"\nA step takes {1e6 * message:.0f} µs a message and {1e6 * vector:.2f} µs a vector, the mock's arithmetic: "
         f"linear as long as the batch\nis small against {message / vector:.0f}, where half is lost; never above "
-        f"{1 / vector:,.0f} steps a second. On the array's own clock vectors take\na slot of {1e6 * slot:g} µs each, one "
-        f"after another: a batch saves messages and no array time, and {1 / slot:,.0f} steps a second\nis what the array "
-        "itself can do."
+        f"{1 / vector:,.0f} steps a second. On the array's own clock\nvectors take a slot of {1e6 * slot:g} µs each, "
+        f"one after another: a batch saves messages and no array time,\nand {1 / slot:,.0f} steps a second is what the "
+        "array itself can do."
     )
-    if figure is None:
-        return
-    drawn, ax = new_figure(6.4, 4.4)
+    if figure is not None:
+        drawn(at, rate, message, vector).savefig(figure, dpi=150)
+        print(f"drawn: {figure}")
+
+
+@styled
+def drawn(at: Any, rate: dict[str, Any], message: float, vector: float) -> Figure:
+    """Return throughput over the batch, beside what is linear in it."""
+    figure, ax = new_figure(6.4, 4.8)
     ax.plot(at, rate["seconds"], color=PALETTE[0], marker="o", ms=4, label="parallel, always computing")
     ax.plot(at, rate["plain"], color=PALETTE[1], marker="s", ms=4, label="one sequence after another")
     ax.plot(at, rate["seconds"][0] * at, color=FAINT, ls="--", lw=1.2, label="linear in the batch")
@@ -118,11 +127,10 @@ def show(rows: list[dict[str, float]], slot: float, figure: Path | None) -> None
     ax.set(xscale="log", yscale="log", xlabel="Sequences in the batch", ylabel="Steps of one sequence a second")
     ax.set_xticks(at, [f"{n:.0f}" for n in at])
     ax.minorticks_off()
-    ax.set_ylim(0.6 * float(rate["seconds"].min()), 2.0 * float(1 / vector))
+    ax.set_ylim(0.04 * float(rate["seconds"].min()), 2.0 / vector)
     ax.set_title("StackLSTM on the mock array")
     ax.legend(loc="lower right", fontsize=8)
-    drawn.savefig(figure, dpi=150)
-    print(f"drawn: {figure}")
+    return figure
 
 
 def main() -> None:

@@ -42,12 +42,13 @@ def twin_stack(seed: int = 0, depth: int = DEPTH) -> StackedRecurrent:
 
 @pytest.fixture(scope="module")
 def on_array(chip: ExactChip) -> StackedRecurrent:
-    """A StackLSTM on cells that hold random weights, the ranges pinned."""
+    """A StackLSTM on cells that hold random weights, its range pinned so that some vectors go beyond it."""
     spec = chip.array.spec
     plan = plan_floor(spec.rows, spec.cols, [LayerRequest("stack", FEATURES + HIDDEN + 1, 4 * HIDDEN)])
     weights = ArrayWeights(chip.array, plan, siemens=SIEMENS)
     net = StackedRecurrent(ArrayRecurrent(weights, "stack", features=FEATURES, bias=True), DEPTH)
-    chip.set(weights, {"stack": np.random.default_rng(3).uniform(-0.9, 0.9, (FEATURES + HIDDEN + 1, 4 * HIDDEN))})
+    chip.set(weights, {"stack": np.random.default_rng(3).uniform(-1.9, 1.9, (FEATURES + HIDDEN + 1, 4 * HIDDEN))})
+    weights.pin_ranges({"stack": min(spec.vmm_ranges)})
     return net
 
 
@@ -108,16 +109,20 @@ def test_every_code_is_that_of_a_plain_stack(on_array: StackedRecurrent, seed: i
     rng = np.random.default_rng(seed)
     x = torch.from_numpy(rng.uniform(-1.2, 1.2, (steps, batch, FEATURES)).astype(np.float32))
     ops, layer = drawn_ops(rng, steps, batch), on_array.recurrent
+    assert isinstance(layer, ArrayRecurrent)
     weights = layer.product.array_weights
+    again = [weights.ranges()["stack"].sent_again]
     with torch.no_grad():
         with Codes(weights) as together:
             out, stacks = on_array(x, ops)
+        again.append(weights.ranges()["stack"].sent_again)
         with Codes(weights) as alone:
             wanted = plain_batch(layer.recurrence, HIDDEN, x, ops)
+        again.append(weights.ranges()["stack"].sent_again)
     assert torch.equal(out, wanted)
     assert torch.equal(stacks.at, ops.sum(0))
-    assert len(together.seen) == steps * batch
-    assert len(alone.seen) == int((ops == PUSH).sum())
+    assert len(together.seen) == steps * batch + again[1] - again[0]
+    assert len(alone.seen) == int((ops == PUSH).sum()) + again[2] - again[1]
     assert set(alone.seen) <= set(together.seen)
 
 
@@ -130,6 +135,9 @@ def test_a_result_does_not_depend_on_the_batch_it_came_in(on_array: StackedRecur
         whole = on_array(x, ops)[0]
         parts = [on_array(x[:, n : n + batch], ops[:, n : n + batch])[0] for n in range(0, min(256, 4 * batch), batch)]
     assert torch.equal(torch.cat(parts, 1), whole[:, : sum(part.shape[1] for part in parts)])
+    layer = on_array.recurrent
+    assert isinstance(layer, ArrayRecurrent)
+    assert layer.product.array_weights.ranges()["stack"].sent_again > 0
 
 
 def sigmoid(x: Any) -> Any:
@@ -142,6 +150,7 @@ def test_the_twin_is_the_published_equations() -> None:
     x, ops = rng.normal(size=(9, 3, FEATURES)).astype(np.float32), drawn_ops(rng, 9, 3)
     assert {PUSH, HOLD, POP} <= set(ops.ravel().tolist())
     product = net.recurrent.recurrence.product
+    assert product.bias is not None
     w, b = (one.detach().numpy().astype(np.float64) for one in (product.weight, product.bias))
     out = net(torch.from_numpy(x), ops)[0].detach().numpy()
     for sequence in range(3):
@@ -164,10 +173,10 @@ def test_gradients_are_those_of_a_plain_stack_and_what_was_not_pushed_has_none()
     found: list[list[Any]] = []
     for parallel in (True, False):
         given = x.clone().requires_grad_()
-        net.zero_grad()
+        net.zero_grad(set_to_none=True)
         out = net(given, ops)[0] if parallel else plain_batch(net.recurrent.recurrence, HIDDEN, given, ops)
         (out * mask).sum().backward()
-        found.append([given.grad, *(one.grad.clone() for one in net.parameters())])
+        found.append([given.grad, *(one.grad for one in net.parameters())])
     for own, plain in zip(*found, strict=True):
         assert torch.allclose(own, plain, atol=1e-5)
     assert bool((found[0][0][ops != PUSH] == 0.0).all())
