@@ -92,6 +92,11 @@ SMALL: dict[str, dict[str, Any]] = {
         for task in ("2", "4", "8", "mart")
         for key, value in (("sequences", 100), ("tested", 60))
     },
+    "train_stack_lstm": {
+        **{f"{arm}.{key}": value for arm in ("stack", "lstm") for key, value in (("sequences", 100), ("tested", 40))},
+        "parser.sentences": 100, "parser.tested": 20, "parser.words": 6,
+        **{f"{step}.epochs": 1 for step in ("stack", "lstm", "parser")},
+    },
     "train_fast_weights_scratch": {
         "scratch.sequences": 100, "scratch.tested": 60, "scratch.epochs": 1, "scratch.evaluations": 1,
         "scratch.scratch": 2,
