@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--sequence", type=int, default=100)
+    parser.add_argument("--rate", type=float, default=0.01, help="learning rate of a single character")
     parser.add_argument("--profile", action="store_true", help="print where the time of the last step goes")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, one_thread():
@@ -105,6 +106,7 @@ def main() -> None:
         plan = RpuLstmPlan(
             text=str(write_text(folder)), fold=False, characters=CHARACTERS, hidden=64, depth=2,
             sequence=asked.sequence, batch=asked.batch, siemens=180e-6,
+            outer_rate=asked.rate * asked.sequence * asked.batch,
         )  # fmt: skip
         with open_bench(write_boards(folder, asked.boards), seed=1) as bench:
             array: Any = bench.array
