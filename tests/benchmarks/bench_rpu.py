@@ -45,7 +45,9 @@ def write_boards(folder: Path, count: int, station: str = "mock_rpu") -> Path:
     whole: dict[str, Any] = {"instruments": {}, "xbarlab": {"array": [], "chip": [], "clock": "auto"}}
     for n in range(count):
         address = f"TCPIP0::127.0.0.1::{5100 + n}::SOCKET"
-        bench, chip = (yaml.load((shipped / f"{station}.{k}.yaml").read_text(encoding="utf-8")) for k in ("bench", "chip"))
+        bench, chip = (
+            yaml.load((shipped / f"{station}.{k}.yaml").read_text(encoding="utf-8")) for k in ("bench", "chip")
+        )
         bench["chip"]["seed"] = n
         bench["instruments"][0] |= {"address": address, "serial": f"MOCK-1{n:03d}"}
         chip["id"] = f"{chip['id']}-{n}"
@@ -147,7 +149,9 @@ def run(array: Any, plan: BatchPlan, steps: int, *, profiled: bool) -> None:
             flush=True,
         )
     best = min(whole)
-    print(f"a step {best:.2f} s, an epoch of {plan.steps_per_epoch()} steps {best * plan.steps_per_epoch() / 60:.1f} min")
+    print(
+        f"a step {best:.2f} s, an epoch of {plan.steps_per_epoch()} steps {best * plan.steps_per_epoch() / 60:.1f} min"
+    )
     if profiled:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
 

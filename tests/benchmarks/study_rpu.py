@@ -86,7 +86,9 @@ def plan_of(changes: dict[str, Any]) -> RpuLstmPlan:
     return RpuLstmPlan(**{**shipped.model_dump(), **changes, "twin": False, "evaluations": 1, "checkpoint_every": 100})
 
 
-def learn(name: str, plan: RpuLstmPlan, device: dict[str, Any], converters: dict[str, Any], seed: int) -> dict[str, Any]:
+def learn(
+    name: str, plan: RpuLstmPlan, device: dict[str, Any], converters: dict[str, Any], seed: int
+) -> dict[str, Any]:
     """Train on a fresh mock chip; return losses and curve."""
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:

@@ -254,6 +254,7 @@ class ArrayWeights:
 
         Every vector is scaled so that its largest error is ``input_volts``, and the result back. Needs ``reverse``.
         """
+        self.products[layer] += len(error)
         scale = self.scale[layer]
         one_weight = float(scale.max())
         if scale.ndim:

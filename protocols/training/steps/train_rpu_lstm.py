@@ -54,7 +54,9 @@ class RpuLstmPlan(BatchPlan):
     validation_share: float = Field(
         default=0.1, gt=0, lt=0.5, description="share of the text, before the test, that checkpoints look at [fraction]"
     )
-    test_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of the text, its end, to test on [fraction]")
+    test_share: float = Field(
+        default=0.1, gt=0, lt=0.5, description="share of the text, its end, to test on [fraction]"
+    )
     train_characters: int | None = Field(
         default=None, ge=2, description="only the first so many characters train; all by default"
     )
@@ -305,7 +307,10 @@ def text_loss(model: nn.Module, codes: Codes) -> float:
 
 def _bounds(net: nn.Module) -> dict[str, float]:
     ranges = _lstm(net).dense.array_weights.ranges().values()  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue, reportOptionalMemberAccess]
-    return {"halved": float(sum(one.halved for one in ranges)), "saturated": float(sum(one.saturated for one in ranges))}
+    return {
+        "halved": float(sum(one.halved for one in ranges)),
+        "saturated": float(sum(one.saturated for one in ranges)),
+    }
 
 
 def _lines(figures: dict[str, float]) -> dict[str, float]:

