@@ -85,9 +85,8 @@ class StepModel(OhmicCells):
         acts = given & (gate > self._gate_threshold) & ~self._stuck[cells] & (up | (volts <= -p.reset_threshold))
         step = self._step[cells] * (1.0 + np.where(up, 1.0, -1.0) * self._bias[cells])
         span = _LARGEST_LUMP * (self._top[cells] - self._bottom[cells])
-        if p.law == "exponential" or np.any(
-            acts & (count > np.maximum(1, (span / np.maximum(step, 1e-12)).astype(int)))
-        ):
+        long = count > np.maximum(1, (span / np.maximum(step, 1e-12)).astype(np.int64))
+        if p.law == "exponential" or (acts & long).any():
             none = np.zeros_like(volts)
             for first, last in pairwise(starts.tolist()):
                 at = slice(first, last)

@@ -9,6 +9,7 @@ characters that it lacks of 87 behind it, so that an epoch is that of the text.
 from __future__ import annotations
 
 import argparse
+import copy
 import cProfile
 import os
 import pstats
@@ -45,9 +46,7 @@ def write_boards(folder: Path, count: int, station: str = "mock_rpu") -> Path:
     whole: dict[str, Any] = {"instruments": {}, "xbarlab": {"array": [], "chip": [], "clock": "auto"}}
     for n in range(count):
         address = f"TCPIP0::127.0.0.1::{5100 + n}::SOCKET"
-        bench, chip = (
-            yaml.load((shipped / f"{station}.{k}.yaml").read_text(encoding="utf-8")) for k in ("bench", "chip")
-        )
+        bench, chip = (copy.deepcopy(kinds[kind]) for kind in ("bench", "chip"))
         bench["chip"]["seed"] = n
         bench["instruments"][0] |= {"address": address, "serial": f"MOCK-1{n:03d}"}
         chip["id"] = f"{chip['id']}-{n}"

@@ -99,8 +99,8 @@ def learn(
                 result = train_rpu_lstm(bench.array, plan, keep)
     found = {key: result.figures[key] for key in ("test_loss", "train_text_loss", "validation_loss")}
     spent = time.process_time() - began
-    print(f"{name:28s} test {found['test_loss']:.3f}, training {found['train_text_loss']:.3f}  ({spent:.0f} s of a core)",
-          flush=True)  # fmt: skip
+    told = f"test {found['test_loss']:.3f}, training {found['train_text_loss']:.3f}"
+    print(f"{name:28s} {told}  ({spent:.0f} s of a core)", flush=True)
     return {**found, "curve_step": result.record.curve_step.tolist(), "curve": result.record.curve.tolist()}
 
 

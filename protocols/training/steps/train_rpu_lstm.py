@@ -1,4 +1,4 @@
-"""Train an LSTM in situ by stochastic pulse trains to say which character comes next, beside twin and counted tables."""
+"""Train an LSTM in situ by stochastic pulse trains to say which character comes next, beside twin and tables."""
 
 from __future__ import annotations
 
@@ -306,11 +306,10 @@ def text_loss(model: nn.Module, codes: Codes) -> float:
 
 
 def _bounds(net: nn.Module) -> dict[str, float]:
-    ranges = _lstm(net).dense.array_weights.ranges().values()  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue, reportOptionalMemberAccess]
-    return {
-        "halved": float(sum(one.halved for one in ranges)),
-        "saturated": float(sum(one.saturated for one in ranges)),
-    }
+    from ..layers.array_layers import array_layers
+
+    ranges = array_layers(net)[0].array_weights.ranges().values()
+    return {"halved": float(sum(one.halved for one in ranges)), "saturated": float(sum(r.saturated for r in ranges))}
 
 
 def _lines(figures: dict[str, float]) -> dict[str, float]:

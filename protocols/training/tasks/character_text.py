@@ -170,7 +170,8 @@ def windows(codes: Codes, length: int) -> tuple[Codes, Codes]:
     count = (len(codes) - 1) // length
     if not count:
         raise RefusedError(
-            f"a text of {len(codes)} characters has no window of {length} and the next one: shorter ones"
+            f"a text of {len(codes)} characters has no window of {length} and the next one: a longer text, or a "
+            "shorter sequence"
         )
     whole = codes[: count * length + 1]
     return whole[:-1].reshape(count, length), whole[1:].reshape(count, length)

@@ -130,7 +130,7 @@ def test_noise_management_sends_small_errors_back_as_well_as_large_ones(rpu: Any
     for size in (1.0, 1e-6):
         back = weights.multiply_back("w", np.float32(size) * error) / size
         assert (back - wanted).std() < 0.1
-    assert (0.06 * 0.9) < (back - wanted).std()
+    assert (back - wanted).std() > 0.9 * 0.06
 
 
 @pytest.fixture(scope="module")
@@ -281,7 +281,7 @@ def test_it_learns_below_the_unigram_floor(rpu: Any) -> None:
         ({"characters": 60, "fold": False}, r"60 symbols, 3 units and a bias are 64 inputs of two rows each: fewer"),
         ({"hidden": 40}, r"9 symbols, 40 units and a bias are 50 inputs .* boards joined"),
         ({"text": "nothing.txt"}, r"'nothing\.txt' is neither shipped \(hamlet\) nor a file"),
-        ({"train_characters": 10}, r"a text of 10 characters has no window of 16 and the next one: shorter ones"),
+        ({"train_characters": 10}, r"a text of 10 characters has no window of 16 and the next one: a longer text"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_sent(rpu: Any, change: dict[str, Any], sentence: str) -> None:
