@@ -25,6 +25,7 @@ from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_
 from xbarlab.protocols.training.networks.character_lstm import array_characters, twin_characters  # noqa: E402
 from xbarlab.protocols.training.rules.outer_rules import OuterProduct  # noqa: E402
 from xbarlab.protocols.training.steps.train_rpu_lstm import RpuLstmPlan, train_rpu_lstm  # noqa: E402
+from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402
 from xbarlab.runbooks.stations import open_bench  # noqa: E402
 
 PAPER = 180e-6
@@ -266,6 +267,28 @@ def test_the_step_measures_what_its_plan_says_and_a_finished_one_is_not_measured
     with Run(folder, quiet=True, resumed=True).step("train", rpu) as run:
         again = train_rpu_lstm(cast("Any", UntouchedArray(rpu)), plan, run)
     assert again.metrics() == pytest.approx(found, nan_ok=True)
+
+
+def test_a_training_that_was_cut_goes_on_from_its_last_checkpoint(
+    rpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = RpuLstmPlan(**{**SMALL, "twin": False, "checkpoint_every": 5})
+    step, folder, calls = ArrayTrainer.step, tmp_path / "run", list[int]()
+
+    def cut(self: ArrayTrainer, *given: Any, **more: Any) -> float:
+        calls.append(self.steps)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return step(self, *given, **more)
+
+    monkeypatch.setattr(ArrayTrainer, "step", cut)
+    with pytest.raises(KeyboardInterrupt), Run(folder, quiet=True).step("train", rpu) as run:
+        train_rpu_lstm(rpu, plan, run)
+    with Run(folder, quiet=True, resumed=True).step("train", rpu) as run:
+        record = train_rpu_lstm(rpu, plan, run).record
+    assert calls == [*range(8), *range(5, 16)], "the steps since the last checkpoint are made again"
+    assert record.curve_step.tolist() == [5, 10, 15, 16]
+    assert record.steps == len(record.losses) == plan.steps_max() == 16
 
 
 @pytest.mark.slow
