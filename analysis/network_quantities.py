@@ -5,6 +5,7 @@ from __future__ import annotations
 from .own_data_quantities import COUNT, FRACTION, PULSES
 
 THOUSAND = "thousand"
+NATS = "nats/character"
 
 NETWORKS: dict[str, tuple[str, str]] = {
     "test_rmse": (THOUSAND, "RMS error of one-step-ahead forecasts of the 48 test months, by products on the array"),
@@ -139,4 +140,20 @@ NETWORKS: dict[str, tuple[str, str]] = {
     "update_slots": (COUNT, "pulse slots of an update of all weights at random signs, counted by the array"),
     "update_rows": (COUNT, "rows of that update, one slot each at best"),
     "update_slots_per_row": ("", "update_slots over update_rows, the largest of updates of several sizes"),
+    "test_loss": (NATS, "cross-entropy of the next character on the test text, by products on the array"),
+    "train_text_loss": (NATS, "the same on the beginning of the text trained on, as long as the test text"),
+    "validation_loss": (NATS, "the same on the validation text, at the last checkpoint"),
+    "float_twin_test_loss": (NATS, "test_loss of the same model in plain float32 torch, same optimiser and order"),
+    "float_twin_train_text_loss": (NATS, "train_text_loss of the float twin"),
+    "unigram_floor": (NATS, "least loss on the test text of any table that sees no character: its own frequencies"),
+    "bigram_floor": (NATS, "least loss on the test text of any table of the last character: the test text's own"),
+    "bigram_loss": (NATS, "test loss of a table of the last character, counted on the training text"),
+    "trigram_loss": (NATS, "test loss of a table of the last two characters, counted on the training text"),
+    "below_bigram_floor": (NATS, "bigram_floor less test_loss: above 0, no bigram table can do as well"),
+    "symbols": (COUNT, "symbols of the alphabet"),
+    "characters_trained": (COUNT, "characters of the training text"),
+    "characters_tested": (COUNT, "characters of the test text"),
+    "folded_fraction": (FRACTION, "characters of the text that share the last symbol"),
+    "products_halved": (COUNT, "vectors sent again with halved inputs, because the outputs' bound did not hold them"),
+    "products_saturated": (COUNT, "vectors whose outputs no halving brought within the bound"),
 }

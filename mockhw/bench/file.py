@@ -13,7 +13,7 @@ from ...common.errors import RefusedError
 from ...common.records import InUnit, read_format
 from ...common.yaml_files import load_yaml
 from ..faults import KINDS, FaultKind, FaultPlace, StuckHow
-from ..instruments.array_board.spec import FEATURES, SUPPORTS, BoardSpec
+from ..instruments.array_board.spec import FEATURES, SUPPORTS, BoardSpec, Rounding
 
 FORMAT = 1
 _BOARD = BoardSpec(rows=1, cols=1, gate_axis="col")
@@ -51,7 +51,7 @@ class ChipEntry(_Section):
 
 
 class ConverterSettings(_Section):
-    """A board's converters: what they add to a reading, and bits and ranges of those of products.
+    """A board's converters: what they add to a reading, and bits and ranges of those of products, both ways.
 
     Attributes
     ----------
@@ -63,6 +63,12 @@ class ConverterSettings(_Section):
         Standard deviation of one conversion, of reads and of products; 0 for none.
     gain_spread, offset_spread : float [1], [LSB]
         Standard deviation over the channels.
+    input_bits : int, optional
+        Resolution of the inputs of products over ± ``input_range``, 0 V among them; as fine as the wire's by default.
+    input_rounding : str
+        How inputs are rounded to it: to the nearest, or stochastically, which is right in the mean.
+    input_range : float [V]
+        Largest input of a product.
     """
 
     bits: int = Field(default=_BOARD.vmm_bits, ge=2, le=16)
@@ -70,6 +76,9 @@ class ConverterSettings(_Section):
     noise: float = Field(default=_BOARD.converters.noise, ge=0.0, le=1000.0)
     gain_spread: float = Field(default=_BOARD.converters.gain_spread, ge=0.0, le=0.1)
     offset_spread: float = Field(default=_BOARD.converters.offset_spread, ge=0.0, le=1000.0)
+    input_bits: int | None = Field(default=_BOARD.drivers.bits, ge=2, le=16)
+    input_rounding: Rounding = _BOARD.drivers.rounding
+    input_range: Annotated[float, InUnit("V")] = Field(default=_BOARD.vmm_volts_max, gt=0.0, le=1.0)
 
     @field_validator("ranges")
     @classmethod

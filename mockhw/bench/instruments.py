@@ -38,7 +38,14 @@ def make_board(
 ) -> SimulatedInstrument:
     """Return an array board with ``chip`` in its socket."""
     from ..instruments.array_board.board import ArrayBoard
-    from ..instruments.array_board.spec import BoardSpec, CircuitErrors, ConverterErrors, RampErrors, supported
+    from ..instruments.array_board.spec import (
+        BoardSpec,
+        CircuitErrors,
+        ConverterErrors,
+        DriverSteps,
+        RampErrors,
+        supported,
+    )
 
     converters, ramp, circuits = entry.converters, entry.ramp, entry.saturation
 
@@ -50,6 +57,8 @@ def make_board(
         supports=supported(entry.protocol, entry.lacks),
         vmm_bits=converters.bits,
         vmm_ranges=converters.ranges,
+        vmm_volts_max=converters.input_range,
+        drivers=DriverSteps(converters.input_bits, converters.input_rounding),
         converters=ConverterErrors(converters.noise, converters.gain_spread, converters.offset_spread),
         ramp_errors=RampErrors(ramp.comparator_noise, ramp.comparator_offset_spread, ramp.ramp_noise),
         saturation=CircuitErrors(circuits.gain_spread, circuits.offset_spread, circuits.sharpness),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -146,6 +147,29 @@ class VirtualChip:
         for p in range(passes):
             at = np.flatnonzero(number == p)
             self._fire(slot[at], cells[at], volts[at], width[at], gate[at], count[at])
+
+    def pulse_in_turn(
+        self,
+        starts: IntArray,
+        slot: IntArray,
+        cells: IntArray,
+        volts: FloatArray,
+        width: FloatArray,
+        gate: FloatArray,
+        count: IntArray,
+    ) -> None:
+        """Fire as :meth:`pulse` does, call after call: call k has the entries from ``starts[k]`` to ``starts[k + 1]``.
+
+        Cells that are plain steps, on lines without resistance, take them all at once; what comes of it is the same.
+        """
+        together = getattr(self.model, "pulse_in_turn", None)
+        if together is not None and self.wires == Wires(0.0, 0.0, 0.0, 0.0):
+            self._moved()
+            together(starts, cells, volts, width, gate, count)
+            return
+        for first, last in pairwise(starts.tolist()):
+            at = slice(first, last)
+            self.pulse(slot[at], cells[at], volts[at], width[at], gate[at], count[at])
 
     def _fire(
         self,

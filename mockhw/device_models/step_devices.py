@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -64,6 +66,41 @@ class StepModel(OhmicCells):
                 break
         self._g[cells] = self._from_weight(w)
 
+    def pulse_in_turn(
+        self,
+        starts: IntArray,
+        cells: IntArray,
+        volts: FloatArray,
+        width: FloatArray,
+        gate: FloatArray,
+        count: IntArray,
+    ) -> None:
+        """Apply pulses as calls of :meth:`pulse` one after the other, call k from ``starts[k]`` to ``starts[k + 1]``.
+
+        The same cells come of it, and the same luck is used up.
+        """
+        p = self.parameters
+        given = (volts != 0.0) & (count > 0) & (width > 0.0)
+        up = volts >= p.set_threshold
+        acts = given & (gate > self._gate_threshold) & ~self._stuck[cells] & (up | (volts <= -p.reset_threshold))
+        step = self._step[cells] * (1.0 + np.where(up, 1.0, -1.0) * self._bias[cells])
+        span = _LARGEST_LUMP * (self._top[cells] - self._bottom[cells])
+        long = count > np.maximum(1, (span / np.maximum(step, 1e-12)).astype(np.int64))
+        if p.law == "exponential" or (acts & long).any():
+            none = np.zeros_like(volts)
+            for first, last in pairwise(starts.tolist()):
+                at = slice(first, last)
+                self.pulse(cells[at], volts[at], width[at], gate[at], count[at], none[at], 0.0)
+            return
+        np.add.at(self._pulses, cells[given], count[given])
+        before = np.concatenate(([0], np.cumsum(acts)))[starts].tolist()
+        normal = np.concatenate([
+            self._rng().standard_normal(last - first) for first, last in pairwise(before) if last > first
+        ] or [np.empty(0)])  # fmt: skip
+        soft, half = p.law == "soft_bounds", (p.G_min, p.G_max)
+        mine = (cells[acts], up[acts], np.maximum(0.0, step[acts]), count[acts])
+        _in_turn(*mine, soft, self._top, self._bottom, p.dw_min_c2c, normal, half, self._g)
+
     def _law(self, w: FloatArray, cells: IntArray, up: NDArray[np.bool_]) -> FloatArray:
         p = self.parameters
         if p.law == "constant":
@@ -95,6 +132,34 @@ def _begin(
         step[k] = max(0.0, steps[c] * (1.0 + sign * bias[c]))
         w[k] = 2.0 * (g[c] - low) / (high - low) - 1.0
         most[k] = max(1, int(_LARGEST_LUMP * (top[c] - bottom[c]) / max(step[k], 1e-12)))
+
+
+@njit(cache=True, error_model="numpy")
+def _in_turn(
+    cells: IntArray,
+    up: NDArray[np.bool_],
+    step: FloatArray,
+    count: IntArray,
+    soft: bool,
+    top: FloatArray,
+    bottom: FloatArray,
+    c2c: float,
+    normal: FloatArray,
+    range_: tuple[float, float],
+    g: FloatArray,
+) -> None:
+    # one lump for each entry, one after the other: a cell may come again
+    low, high = range_
+    for k in range(cells.size):
+        c = cells[k]
+        sign = 1.0 if up[k] else -1.0
+        w = 2.0 * (g[c] - low) / (high - low) - 1.0
+        size = step[k]
+        if soft:
+            size *= 1.0 - w / (top[c] if up[k] else bottom[c])
+        noise = np.sqrt(count[k]) * c2c * normal[k]
+        w = min(max(w + sign * size * (count[k] + noise), bottom[c]), top[c])
+        g[c] = low + (high - low) * 0.5 * max(0.0, 1.0 + w)
 
 
 @njit(cache=True, error_model="numpy")

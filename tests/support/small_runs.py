@@ -101,6 +101,9 @@ SMALL: dict[str, dict[str, Any]] = {
         "scratch.sequences": 100, "scratch.tested": 60, "scratch.epochs": 1, "scratch.evaluations": 1,
         "scratch.scratch": 2,
     },
+    "train_rpu_lstm": {
+        "hamlet.train_characters": 1500, "hamlet.epochs": 1, "hamlet.hidden": 4, "hamlet.evaluations": 1,
+    },
     "train_equalizer": {
         f"{step}.{key}": value
         for step in ("nrz", "nrz_fast", "pam4", "pam4_fast")

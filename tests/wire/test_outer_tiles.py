@@ -21,9 +21,9 @@ DRIVE = PulseDrive(1.2, 1.2, 1.2, 5.0, 200e-9)
 REAL = {"law": "soft_bounds", "dw_min_d2d": 0.3, "dw_min_c2c": 3.75, "w_max_d2d": 0.3, "w_min_d2d": 0.3}
 
 
-def bench_of(folder: Path, **board: Any) -> Path:
+def bench_of(folder: Path, *, cells: dict[str, Any] | None = None, segment_ohms: float = 0.0, **board: Any) -> Path:
     folder.mkdir()
-    station = write_bench(folder, "soft_bounds_1t1r", changes=REAL)
+    station = write_bench(folder, "soft_bounds_1t1r", changes=REAL | (cells or {}), segment_ohms=segment_ohms)
     bench = next(folder.glob("*.bench.yaml"))
     text = bench.read_text(encoding="utf-8")
     for name, value in board.items():
@@ -51,7 +51,19 @@ def cells_after(station: Path, give: Any) -> tuple[np.ndarray, Any]:
         return array.read(array.spec.whole).conductance, spent
 
 
-def test_a_batch_over_all_lines_is_bit_by_bit_the_same_as_its_products_one_by_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("cells", "segment_ohms"),
+    [
+        ({}, 0.0),
+        ({"law": "constant"}, 0.0),
+        ({"law": "exponential"}, 0.0),
+        ({"dw_min": 0.2, "stuck_fraction": 0.2}, 0.0),  # steps so large that a train is not given at once
+        ({}, 2.0),
+    ],
+)
+def test_a_batch_over_all_lines_is_bit_by_bit_the_same_as_its_products_one_by_one(
+    tmp_path: Path, cells: dict[str, Any], segment_ohms: float
+) -> None:
     (asked,) = products(Block(0, 16, 0, 12))
 
     def together(array: Any) -> None:
@@ -61,8 +73,8 @@ def test_a_batch_over_all_lines_is_bit_by_bit_the_same_as_its_products_one_by_on
         for x, d in zip(asked.x, asked.d, strict=True):
             array.ability(UpdatesByOuterProduct).outer_update(x, d, pulses=31, drive=DRIVE)
 
-    station = bench_of(tmp_path / "second")
-    first_board = bench_of(tmp_path / "first", protocol=1)
+    station = bench_of(tmp_path / "second", cells=cells, segment_ohms=segment_ohms)
+    first_board = bench_of(tmp_path / "first", protocol=1, cells=cells, segment_ohms=segment_ohms)
     batch, cost = cells_after(station, together)
     single, each = cells_after(station, apart)
     old, fallen_back = cells_after(first_board, together)

@@ -1,4 +1,7 @@
-"""Converters of the simulated array board: range, gain and offset per channel, noise, quantisation, overflow."""
+"""Converters of the simulated array board: range, gain and offset per channel, noise, quantisation, overflow.
+
+Both ways: what digitises currents, and the drivers that give the voltages of products.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from ...chip.normal_stream import NormalStream, StateArray, take_normals
-from .spec import ConverterErrors
+from .spec import ConverterErrors, DriverSteps
 
 Float32Array = NDArray[np.float32]
 FloatArray = NDArray[np.float64]
@@ -169,6 +172,35 @@ def codes_to_volts(payload: memoryview | bytes, lsb: float, limit: int) -> tuple
     """
     volts = np.empty(len(payload) // 2, dtype=np.float32)
     return volts, _volts(np.frombuffer(payload, dtype=np.uint8), lsb, limit, volts)
+
+
+class Drivers:
+    """Rounds the voltages of products.
+
+    Parameters
+    ----------
+    full : float [V]
+        Largest voltage.
+    seed : sequence of int
+        Entropy of the stochastic rounding.
+    """
+
+    def __init__(self, steps: DriverSteps, full: float, seed: list[int]) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._stochastic = steps.rounding == "stochastic"
+        self._top = 0 if steps.bits is None else (1 << (steps.bits - 1)) - 1
+        self._step = np.float32(full / self._top) if self._top else np.float32(0.0)
+
+    def given(self, volts: Float32Array) -> Float32Array:
+        """Return the voltages that are given for ``volts`` [V]."""
+        if not self._top:
+            return volts
+        wanted = volts / self._step
+        if self._stochastic:
+            number = np.floor(wanted + self._rng.random(wanted.shape, dtype=np.float32))
+        else:
+            number = np.rint(wanted)
+        return np.clip(number, -self._top, self._top) * self._step
 
 
 class Converters:

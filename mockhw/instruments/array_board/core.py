@@ -16,6 +16,7 @@ from ...scpi.errors import ScpiError
 from ...scpi.tree import number
 from ...sim_clock import SimClock
 from .actions import Progress, QueryAction, SlotAction, SweepAction
+from .adc import Drivers
 from .reads import ReadPoint, ReadUnit
 from .spec import BoardSpec, block
 
@@ -76,6 +77,7 @@ class BoardCore(SimulatedInstrument):
         self._capability = spec.block()
         self.reads = ReadUnit(chip, spec, seed)
         self.bits = np.random.default_rng([seed, 0x75_70_64])
+        self.drivers = Drivers(spec.drivers, spec.vmm_code_max * spec.volts_lsb, [seed, 0x64_61_63])
         self.output = False
         self.watchdog_seconds = 10.0
         self._watchdog_at = wall() + self.watchdog_seconds

@@ -25,6 +25,8 @@ Fires = NDArray[np.bool_]
 
 _TILE_BYTES: Final = 12
 _FULL_SCALE: Final = 32767
+_TOGETHER: Final = 1 << 18
+"""Random numbers of lines that are drawn at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,10 +101,53 @@ class OuterAction(SlotAction):
         each = 4 * self._turns
         while self.slots_done < upto:
             product, done = divmod(self.slots_done, each)
+            whole = upto // each - product
+            if done == 0 and self._drawn != product and whole > 0:
+                self.slots_done += each * self._fire_whole(product, product + whole)
+                continue
             until = min(each, upto - product * each)
             self._fire_product(product, done, until)
             self.slots_done = product * each + until
         self.seconds_done = self.slots_done * self._slot_seconds
+
+    def _fire_whole(self, first: int, last: int) -> int:
+        """Fire products from ``first`` on, up to ``last`` or as many as are drawn together; return how many.
+
+        Luck and cells are those of products fired one by one.
+        """
+        sizes: list[int] = []
+        for product in self._products[first:last]:
+            sizes.append(product.x.size + product.d.size)
+            if self._turns * sum(sizes) > _TOGETHER:
+                break
+        count = len(sizes)
+        luck = self._bits.random(self._turns * sum(sizes))
+        parts: list[tuple[IntArray, IntArray, Fires, IntArray]] = []
+        at = 0
+        for product in self._products[first : first + count]:
+            middle = at + self._turns * product.x.size
+            end = middle + self._turns * product.d.size
+            parts.append(_whole(luck[at:middle], luck[middle:end], product.x, product.d, self._turns))
+            at = end
+        starts = np.cumsum([0, *(len(one[0]) for one in parts)])
+        row, col, lower, times = (np.concatenate(each) for each in zip(*parts, strict=True))
+        if row.size:
+            each = np.diff(starts)
+            row0, col0 = (
+                np.repeat([getattr(one, name) for one in self._products[first : first + count]], each)
+                for name in ("row0", "col0")
+            )
+            self.pulses_done += int(times.sum())
+            self._chip.pulse_in_turn(
+                starts,
+                2 * row + lower,
+                (row + row0) * self._cols + col + col0,
+                np.where(lower, -self._lower[0], self._raise[0]),
+                np.full(row.size, self._width),
+                np.where(lower, self._lower[1], self._raise[1]),
+                times,
+            )
+        return count
 
     def _fires_of(self, number: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return which rows and which columns of a product fire in which turn, [turns, lines]."""
@@ -199,6 +244,44 @@ def _count(
                     times[k] = count[i, j]
                     k += 1
     return k
+
+
+@njit(cache=True)
+def _whole(
+    luck_x: FloatArray, luck_d: FloatArray, x: FloatArray, d: FloatArray, turns: int
+) -> tuple[IntArray, IntArray, Fires, IntArray]:
+    # what coincidences gives for all slots of a product, of the random numbers [turns · lines] of its lines
+    count = np.zeros((x.size, d.size), dtype=np.int64)
+    firing = np.empty(d.size, dtype=np.int64)
+    for t in range(turns):
+        n = 0
+        for j in range(d.size):
+            if luck_d[t * d.size + j] < abs(d[j]):
+                firing[n] = j
+                n += 1
+        if n == 0:
+            continue
+        for i in range(x.size):
+            if luck_x[t * x.size + i] < abs(x[i]):
+                for m in range(n):
+                    count[i, firing[m]] += 1
+    size = 0
+    for i in range(x.size):
+        for j in range(d.size):
+            size += count[i, j] > 0
+    row, col, times = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
+    lower = np.empty(size, dtype=np.bool_)
+    k = 0
+    for i in range(x.size):
+        for lowers in (False, True):
+            for j in range(d.size):
+                if count[i, j] > 0 and ((x[i] < 0.0) != (d[j] < 0.0)) == lowers:
+                    row[k] = i
+                    col[k] = j
+                    lower[k] = lowers
+                    times[k] = count[i, j]
+                    k += 1
+    return row, col, lower, times
 
 
 def parse_vector(payload: memoryview, name: str, size: int) -> FloatArray:

@@ -79,6 +79,7 @@ class Products:
             vector, line = divmod(bad, inputs)
             place = f"vector {vector} {'column' if reverse else 'row'} {line}"
             raise ScpiError(-222, f"volts {value:.6g} beyond {spec.vmm_volts_max:g} at {place}")
+        volts = self._board.drivers.given(volts)
         gate, index = self._board.vmm_gate, self._board.vmm_index
         ramping = None if reverse else self._ramping()
         saturate = self._board.suffers("overflow")
@@ -132,7 +133,7 @@ class Products:
         reverse = product.reverse
         inputs, outputs = (product.cols, product.rows) if reverse else (product.rows, product.cols)
         volts = np.zeros((product.batch, inputs.size), dtype=np.float32)
-        volts[:, inputs] = product.volts
+        volts[:, inputs] = board.drivers.given(product.volts)
         lines = product.cols if board.spec.gate_axis == "col" else product.rows
         if ramping is not None and ramping.open_columns is not None:
             lines = lines & ramping.open_columns

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 SUPPORTS: Final = ("sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify")
 FEATURES: Final = ("long_counts", "outer_tiles", "products", "ramp", "saturate")
 """What the mock board has of revision 2; a board of revision 1 has none of it."""
 _NEEDS: Final = {"outer_tiles": "outer_update", "products": "vmm", "ramp": "vmm", "saturate": "vmm"}
 REVISIONS: Final = (1, 2)
+Rounding = Literal["nearest", "stochastic"]
 
 
 def supported(revision: int, lacks: Collection[str]) -> tuple[str, ...]:
@@ -35,6 +36,22 @@ class ConverterErrors:
     noise: float = 1.0
     gain_spread: float = 5e-4
     offset_spread: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class DriverSteps:
+    """What the drivers of products can give: 2ᵇ − 1 voltages over ± their range, 0 V among them.
+
+    Attributes
+    ----------
+    bits : int, optional
+        None: every code of the wire has a voltage of its own.
+    rounding : str
+        ``"nearest"``, or ``"stochastic"``: up or down at random, so that the mean is what was asked for.
+    """
+
+    bits: int | None = None
+    rounding: Rounding = "nearest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +131,7 @@ class BoardSpec:
     vmm_ranges: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     vmm_bits: int = 14
     converters: ConverterErrors = ConverterErrors()
+    drivers: DriverSteps = DriverSteps()
     saturation: CircuitErrors = CircuitErrors()
     batch_max: int = 65536
     vmm_slot: float = 1e-6

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -14,34 +13,13 @@ from numpy.typing import NDArray
 from ....common.errors import RefusedError
 from ....instruments.abilities import Multiplies, MultipliesReversed
 from ....instruments.capabilities import CrossbarArray, FloatArray
+from .layer_range import LayerRange
 from .passes import Float32Array, Pass, pass_of
 from .weight_mapping import FloorPlan, IntArray, LayerRequest
 
 InputScale = Literal["fixed", "vector"]
 ReadBack = Literal["cells", "products"]
 REVERSE_OTHERWISE = "backward by the host does without"
-
-
-@dataclass(frozen=True)
-class LayerRange:
-    """The converters' range of one layer, and what went beyond.
-
-    Attributes
-    ----------
-    full_scale : float [A]
-        NaN on an array whose converters have no ranges.
-    pinned : bool
-        Chosen from data and kept. Otherwise it grows with the first vector that overflows.
-    sent_again : vectors that overflowed and were sent again at a larger range
-    saturated : vectors beyond the largest range: they were given its full scale
-    cut : inputs beyond the drivers' limit, which were cut there
-    """
-
-    full_scale: float
-    pinned: bool
-    sent_again: int
-    saturated: int
-    cut: int
 
 
 class TakesWeights(Protocol):
@@ -71,6 +49,8 @@ class ArrayWeights:
     largest_sum : float, or mapping of layers to float
         Largest output to expect, in weights times inputs: it chooses the range of the converters until data choose it
         (:meth:`choosing_ranges`). Where one overflows, the vectors are sent again at the next range.
+    halvings : how often the inputs of a vector beyond the largest range are halved, and it is sent again (bound
+        management, Gokmen, Rasch, Haensch 2018); what is still beyond saturates
 
     Attributes
     ----------
@@ -89,6 +69,7 @@ class ArrayWeights:
         input_volts: float | None = None,
         largest_sum: float | Mapping[str, float] = 20.0,
         read_back: ReadBack = "cells",
+        halvings: int = 0,
     ) -> None:
         spec = array.spec
         spec.require(Multiplies)
@@ -120,7 +101,9 @@ class ArrayWeights:
         self._alone_range = dict.fromkeys(names, 0)
         self._pinned: set[str] = set()
         self._largest: dict[tuple[str, bool], float] | None = None
-        self._again, self._saturated, self._cut = Counter[str](), Counter[str](), Counter[str]()
+        self._again, self._halved = Counter[str](), Counter[str]()
+        self._saturated, self._cut = Counter[str](), Counter[str]()
+        self._halvings = halvings
         self.products: Counter[str] = Counter()
         self.read_back: ReadBack = read_back
         self._measured: dict[str, Float32Array] = {}
@@ -271,6 +254,7 @@ class ArrayWeights:
 
         Every vector is scaled so that its largest error is ``input_volts``, and the result back. Needs ``reverse``.
         """
+        self.products[layer] += len(error)
         scale = self.scale[layer]
         one_weight = float(scale.max())
         if scale.ndim:
@@ -351,6 +335,7 @@ class ArrayWeights:
                 self._ranges[at] if self._ranges else float("nan"),
                 layer in self._pinned,
                 self._again[layer],
+                self._halved[layer],
                 self._saturated[layer],
                 self._cut[layer],
             )
@@ -358,7 +343,7 @@ class ArrayWeights:
         }
 
     def _drive(self, layer: str, volts: Float32Array, ranges: dict[str, int], *, reverse: bool = False) -> Float32Array:
-        """Send vectors, those that overflow a used line again at larger ranges; at the largest they saturate.
+        """Send vectors, those that overflow a used line again at larger ranges, then halved; at last they saturate.
 
         ``ranges`` holds the layer's range, and unless that is pinned learns that it was too small.
         """
@@ -384,6 +369,13 @@ class ArrayWeights:
             bad = ~np.isfinite(current[:, lines]).all(1)
             if ranges is self._alone_range or layer not in self._pinned:
                 ranges[layer] = at  # what overflowed once will again
+        for n in range(self._halvings if bad.any() else 0):
+            self._halved[layer] += int(bad.sum())
+            part = np.float32(0.5 ** (n + 1))
+            current[bad] = vmm(part * volts[bad], full_scale=self._ranges[at]) / part
+            bad = ~np.isfinite(current[:, lines]).all(1)
+            if not bad.any():
+                break
         self._saturated[layer] += int(bad.sum())
         held = np.nan_to_num(current, nan=self._ranges[at])
         if self._largest is not None and choosing:

@@ -64,7 +64,7 @@ class OuterProduct(SmallSteps):
     @classmethod
     def settings(cls, plan: Any) -> dict[str, Any]:
         """Return what of a training plan it is made with."""
-        return {**super().settings(plan), "rate": plan.outer_rate}
+        return {**super().settings(plan), "rate": plan.outer_rate, "turns": plan.outer_turns}
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse an array without outer-product updates, and pulses beyond the limits."""

@@ -35,6 +35,13 @@ class BatchPlan(TrainingPlan):
         default=1.0, gt=0, le=1, description="learning rate of the last step, as a share of the first; a straight line"
     )
     momentum: float = Field(default=0.0, ge=0, lt=1, description="momentum of the host's RMSprop or SGD")
+    halvings: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="bound management: how often the inputs of a product beyond the converters' largest range are "
+        "halved, and it is sent again",
+    )
     start_weights: Literal["rule", "twin"] = Field(
         default="rule", description="weights of the first step: as the rule starts, or the float twin's, written first"
     )
@@ -141,7 +148,7 @@ def train_in_batches(
     losses, schedule = list[float](), _Schedule.of(plan, keep.seed)
     floor = plan.floor(array.spec, keep.chip.healthy_of(array), keep.chip.shorted)
     scale = {**{request.name: plan.siemens for request in floor.requests}, **plan.layer_siemens()}
-    weights = ArrayWeights(array, floor, siemens=scale, read_back=plan.read_back)
+    weights = ArrayWeights(array, floor, siemens=scale, read_back=plan.read_back, halvings=plan.halvings)
     net = plan.network(weights)
     make, rate = host_optimiser(plan, plan.optimiser, plan.rate, plan.momentum)
     trainer = ArrayTrainer(

@@ -99,6 +99,7 @@ class TrainingPlan(Plan):
         gt=0,
         description="learning rate of rules by outer products, which take plain SGD; the twin has it too",
     )
+    outer_turns: int = Field(default=31, ge=1, description="turns of a pulse train of rules by outer products")
     read_average: int = Field(default=1, ge=1, description="conversions per cell of the read after every step")
     evaluations: int = Field(default=5, ge=1, description="passes over the data behind a reported figure, its median")
     checkpoint_every: int = Field(default=50, ge=1, description="steps from one checkpoint to the next")

