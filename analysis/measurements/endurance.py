@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ..estimates.estimates import UNKNOWN, Estimate, Floats, fraction_estimate, median_estimate
 from ..estimates.lifetimes import WeibullLife, weibull_life
-from ..plots.lifetimes import draw_lifetimes
 from ..plots.plots import FAINT, INK, PALETTE, log_ticks, new_figure, note, si_prefix, styled
+from .lifetimes_figure import draw_lifetimes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,6 +1,7 @@
-"""How many equal steps a cell's range must hold for rules that count them: accuracy against the size of one step.
+"""Which steps rules that count them need: accuracy against how many fit into the range, and against asymmetry.
 
     python tests/benchmarks/study_steps.py [--seeds 2] [--rules …] [--steps …] [--minutes 20] [--resume FILE]
+    python tests/benchmarks/study_steps.py --steps 250 --asymmetry 0 0.3 0.6 0.8 0.9
 
 The 850-weight network of the runbook, 150 updates of eight examples, on simulated step devices of 30 % spread whose
 step is varied; the range is that of the shipped station, 180 µS. A case takes 3 to 10 s of one core, of rules by outer
@@ -15,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +38,11 @@ RULES = {
 RANGE, HALF = 180e-6, 1.0  # of the shipped station: what it is in conductance, and half of it in weights
 
 
-def measure(rule: str, steps: int, seed: int) -> float:
-    """Return the accuracy on the test set."""
+def measure(rule: str, steps: int, asymmetry: float, seed: int) -> float:
+    """Return the accuracy on the test set; ``asymmetry`` is (RESET − SET)/(RESET + SET) of the steps."""
     size = 2.0 * HALF / steps
     changes = {"law": "soft_bounds", "dw_min": size, "dw_min_d2d": 0.3, "dw_min_c2c": 0.3, "w_max_d2d": 0.3,
-               "w_min_d2d": 0.3, "read_noise": 0.002}  # fmt: skip
+               "w_min_d2d": 0.3, "read_noise": 0.002, "up_down": -asymmetry}  # fmt: skip
     plan = ConvLstmPlan(
         rule=rule, rate=RULES[rule], outer_rate=RULES[rule], epochs=1, train_examples=1200, batch=8,
         test_examples=500, evaluations=1, twin=False, measure_answer=False,
@@ -60,33 +62,37 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rules", nargs="+", default=list(RULES), choices=list(RULES))
     parser.add_argument("--steps", nargs="+", type=int, default=list(STEPS), help="over the range")
+    parser.add_argument("--asymmetry", nargs="+", type=float, default=[0.0], help="(RESET − SET)/(RESET + SET)")
     parser.add_argument("--minutes", type=float, default=20.0, help="no case is begun after that")
     parser.add_argument("--resume", type=Path, default=None, help="JSON lines that are kept, and gone on from")
     asked = parser.parse_args()
     resume: Path | None = asked.resume
-    done: dict[tuple[str, int, int], float] = {}
+    done: dict[tuple[str, int, float, int], float] = {}
     if resume is not None and resume.is_file():
         for line in resume.read_text(encoding="utf-8").splitlines():
             one: dict[str, Any] = json.loads(line)
-            done[one["rule"], one["steps"], one["seed"]] = one["accuracy"]
+            done[one["rule"], one["steps"], one.get("asymmetry", 0.0), one["seed"]] = one["accuracy"]
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XBARLAB_WEAR"] = folder
-        for case in [(r, s, n) for n in range(1, asked.seeds + 1) for s in asked.steps for r in asked.rules]:
+        seeds = range(1, asked.seeds + 1)
+        for case in product(asked.rules, asked.steps, asked.asymmetry, seeds):
             if case in done or time.monotonic() - began > 60.0 * asked.minutes:
                 continue
             done[case] = measure(*case)
             if resume is not None:
                 with resume.open("a", encoding="utf-8") as file:
-                    rule, steps, seed = case
-                    kept = {"rule": rule, "steps": steps, "seed": seed, "accuracy": done[case]}
+                    kept = dict(zip(("rule", "steps", "asymmetry", "seed"), case, strict=True))
+                    kept["accuracy"] = done[case]
                     file.write(json.dumps(kept) + "\n")
-    print("| steps over the range | step / range | " + " | ".join(asked.rules) + " |")
-    print("|---|---|" + "---|" * len(asked.rules))
-    for steps in asked.steps:
-        found = [[done[r, steps, n] for n in range(1, asked.seeds + 1) if (r, steps, n) in done] for r in asked.rules]
+    print("| steps over the range | step / range | asymmetry | " + " | ".join(asked.rules) + " |")
+    print("|---|---|---|" + "---|" * len(asked.rules))
+    for steps, asymmetry in product(asked.steps, asked.asymmetry):
+        found = [
+            [v for (r, s, a, _), v in done.items() if (r, s, a) == (rule, steps, asymmetry)] for rule in asked.rules
+        ]
         told = (f"{np.median(one):.1%} ({min(one):.1%} … {max(one):.1%})" if one else "not run" for one in found)
-        print(f"| {steps:,} | {1.0 / steps:.2g} | {' | '.join(told)} |")
+        print(f"| {steps:,} | {1.0 / steps:.2g} | {asymmetry:g} | {' | '.join(told)} |")
 
 
 if __name__ == "__main__":

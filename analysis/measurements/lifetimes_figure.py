@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..estimates.estimates import fraction_estimate
-from .plots import PALETTE, new_figure, note, styled
+from ..plots.plots import PALETTE, new_figure, note, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
