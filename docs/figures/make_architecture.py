@@ -129,7 +129,11 @@ ROOMS = (
             (Part("front_ends/", "in process, TCP", "6"), Part("visa_backend/", share=0.62)),
             (Part("bench/", "bench file → simulated instruments"),),
             (Part("instruments/", "one folder per model", "8"),),
-            (Part("probe_circuit/", "cables, relays"), Part("tsp/", "Lua", "", 0.45), Part("scpi/", "bytes to calls", "7")),
+            (
+                Part("probe_circuit/", "cables, relays"),
+                Part("tsp/", "Lua", "", 0.45),
+                Part("scpi/", "bytes to calls", "7"),
+            ),
             (Part("passive_chip/"), Part("chip/", "1T1R, wires", "9")),
             (Part("device_models/", "filament …", "10"), Part("profiles/", "numbers + source", "", 0.8)),
         ),
