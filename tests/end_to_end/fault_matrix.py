@@ -413,7 +413,9 @@ def unsafe(mock: MockBench) -> Iterator[str]:
         at: Any = thing
         if kind == "array_board" and at.output:
             yield f"board {address} is still connected"
-        elif kind.startswith("keithley_") and (at.output or abs(at.terminal.volts) > ZERO):
+        elif kind == "keithley_2600" and any(one.output or abs(one.terminal.volts) > ZERO for one in at.channels):
+            yield f"{kind} {address} is on"
+        elif kind in {"keithley_2400", "keithley_2450"} and (at.output or abs(at.terminal.volts) > ZERO):
             yield f"{kind} {address} is {'on' if at.output else 'off'} at {at.terminal.volts:.3g} V"
         elif kind == "keysight_33622a" and any(channel.output for channel in at.channels):
             yield f"33622A {address} is on"

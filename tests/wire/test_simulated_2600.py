@@ -218,6 +218,34 @@ def test_count_and_interval_make_a_record(box: ResistorBox) -> None:
     assert times == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4], abs=5e-3)
 
 
+def test_a_sweep_of_the_trigger_model(box: ResistorBox) -> None:
+    volts = box.numbers(
+        "smub.source.output = 1 smua.trigger.source.linearv(0, 0.4, 5) smua.trigger.source.action = smua.ENABLE",
+        "smua.trigger.measure.iv(smua.nvbuffer1, smua.nvbuffer2) smua.trigger.measure.action = smua.ENABLE",
+        "smua.trigger.count = 5 smua.source.delay = 0.1 smua.source.levelv = 0.05 smua.source.output = 1",
+        "smua.trigger.endpulse.action = smua.SOURCE_HOLD smua.trigger.endsweep.action = smua.SOURCE_IDLE",
+        "smua.trigger.initiate() waitcomplete() printbuffer(1, 5, smua.nvbuffer2)",
+    )
+    assert volts == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4], abs=3e-3)
+    assert box.clock.now > 0.5
+    assert box.numbers("print(smua.nvbuffer1.n, smua.source.levelv)") == [5.0, 0.05]
+    box.ask("smua.trigger.source.listv({0.1, 0.3}) smua.trigger.count = 4 smua.trigger.initiate()")
+    again = box.numbers("printbuffer(1, 4, smua.nvbuffer2)")
+    assert again == pytest.approx([0.1, 0.3, 0.1, 0.3], abs=3e-3)
+    for wrong in (
+        "smua.trigger.source.listv({})",
+        "smua.trigger.source.listv({1e6})",
+        "smua.trigger.source.logv(0, 1, 3)",
+    ):
+        box.ask(wrong)
+        assert box.error()[0] != 0, wrong
+    logarithmic = box.numbers(
+        "smua.trigger.source.logv(0.1, 1, 3) smua.trigger.count = 3 smua.trigger.initiate()",
+        "printbuffer(1, 3, smua.nvbuffer2)",
+    )
+    assert logarithmic == pytest.approx([0.1, 0.316, 1.0], abs=5e-3)
+
+
 def test_binary_buffers_have_an_indefinite_header(box: ResistorBox) -> None:
     box.ask("smua.measure.count=2 smua.measure.v(smua.nvbuffer1)")
     box.box.receive(b"format.data=format.REAL32 printbuffer(1,2,smua.nvbuffer1)\n")

@@ -189,9 +189,9 @@ class Channel:
         settings = self.settings
         return settings.nplc * (settings.filter_count if settings.filter_on else 1.0)
 
-    def measure(self, kinds: str, buffers: tuple[ReadingBuffer, ...]) -> Wait:
+    def measure(self, kinds: str, buffers: tuple[ReadingBuffer, ...], *, first: bool = True) -> Wait:
         """Make ``measure.count`` readings of ``"i"``, ``"v"``, ``"r"``, ``"p"`` or several at once; tell the last."""
-        for buffer in buffers:
+        for buffer in buffers if first else ():
             buffer.begin()
         return self._next(kinds, buffers, int(self.settings.count), self.at())
 

@@ -9,13 +9,14 @@ from ...tsp.names import RUNTIME, Attribute, Constant, Entry, Function, TspError
 from .buffers import ReadingBuffer
 from .channel import AMPS, Channel
 from .specs import LEAST_LIMIT
+from .sweeps import sweep_entries
 
 _CONSTANTS: Final = {
     "OUTPUT_OFF": 0, "OUTPUT_ON": 1, "OUTPUT_HIGH_Z": 2, "OUTPUT_NORMAL": 0, "OUTPUT_ZERO": 1, "OUTPUT_DCAMPS": 0,
     "OUTPUT_DCVOLTS": 1, "SENSE_LOCAL": 0, "SENSE_REMOTE": 1, "AUTORANGE_OFF": 0, "AUTORANGE_ON": 1, "AUTOZERO_OFF": 0,
     "AUTOZERO_ONCE": 1, "AUTOZERO_AUTO": 2, "DISABLE": 0, "ENABLE": 1, "FILTER_OFF": 0, "FILTER_ON": 1,
     "FILTER_MOVING_AVG": 0, "FILTER_REPEAT_AVG": 1, "FILTER_MEDIAN": 2, "SETTLE_SMOOTH": 0, "SETTLE_FAST_RANGE": 1,
-    "DELAY_OFF": 0, "DELAY_AUTO": -1,
+    "DELAY_OFF": 0, "DELAY_AUTO": -1, "SOURCE_IDLE": 0, "SOURCE_HOLD": 1,
 }  # fmt: skip
 
 
@@ -28,7 +29,7 @@ def channel_entries(channel: Channel, named: Callable[[Any], ReadingBuffer]) -> 
         The buffer that a script has handed over.
     """
     table: dict[str, Entry] = {name: Constant(float(value)) for name, value in _CONSTANTS.items()}
-    table |= _source(channel) | _measure(channel, named)
+    table |= _source(channel) | _measure(channel, named) | sweep_entries(channel, named)
     for name, buffer in channel.buffers.items():
         table |= {f"{name}.{below}" if below else name: entry for below, entry in buffer.entries().items()}
     table["reset"] = Function(channel.reset)

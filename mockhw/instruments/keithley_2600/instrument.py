@@ -1,8 +1,8 @@
 """A simulated Keithley 2600B: two channels and the Lua that drives them (Series 2600B Reference Manual, 2600BS-901-01).
 
 Written from memory of the manual and from what QCoDeS's driver and public scripts send; see ``docs/probe-station.md``.
-Not built: the overlapped trigger model, setups, digital lines, TSP-Link, files, contact check, the factory's scripts,
-prompts. ``measure`` functions are not overlapped either, so ``waitcomplete()`` never has anything to wait for.
+Not built: stimuli and events of the trigger model, setups, digital lines, TSP-Link, files, contact check, the factory's
+scripts, prompts. Nothing is overlapped: ``waitcomplete()`` never has anything to wait for.
 """
 
 from __future__ import annotations
