@@ -58,7 +58,7 @@ def assert_safe(mock: MockBench) -> None:
 
 
 def test_the_runbook_runs_unchanged(tmp_path: Path) -> None:
-    assert main(["run", "first_cell_tio2", "--station", "mock_tio2_2600", "--out", str(tmp_path)]) == 0
+    assert main(["run", "first_cell", "--station", "mock_tio2_2600", "--out", str(tmp_path)]) == 0
     (found,) = tmp_path.rglob("summary.json")
     metrics = json.loads(found.read_text(encoding="utf-8"))
     assert (metrics["formed_fraction"], metrics["steps_done"]) == (1.0, metrics["steps_planned"])
@@ -240,3 +240,15 @@ def test_a_station_names_channels_of_the_box(tmp_path: Path) -> None:
         station.write_text(text.replace(old, new), encoding="utf-8")
         with pytest.raises(RefusedError, match=sentence):
             read_station(station)
+
+
+def test_a_timed_sweep_has_the_box_s_own_times_and_fits_into_one_script() -> None:
+    with open_bench("mock_tio2_2600", seed=1) as bench:
+        smu: Any = bench.array.row_smu
+        at, volts, _, flags = smu.timed_sweep([0.05, 0.1, 0.1, 0.05], compliance=1e-4, dwell=1e-3, largest=5e-5)
+        assert at[0] == 0.0
+        assert np.diff(at) == pytest.approx(0.021, abs=0.002)
+        assert volts == pytest.approx([0.05, 0.1, 0.1, 0.05], abs=0.005)
+        assert not flags.any()
+        with pytest.raises(RefusedError, match=r"its clock runs in one script.*ask for 2\d\d levels or fewer"):
+            smu.timed_sweep([0.05] * 2000, compliance=1e-4, dwell=0.1, largest=5e-5)

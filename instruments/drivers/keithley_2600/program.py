@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from ....common.errors import RefusedError
 from ...capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW, FloatArray
 from ...errors import InstrumentError
 from ...wire.parts import Wire
@@ -118,22 +119,33 @@ class ScriptSweep:
     ----------
     seconds : float [s]
         Time per point, the reading's own included.
+    span : float [A]
+        One current range for all points; it then says when each was measured, and is one piece.
     """
 
-    def __init__(self, wire: Wire, channel: str, *, seconds: float) -> None:
+    def __init__(self, wire: Wire, channel: str, *, seconds: float, span: float | None = None) -> None:
         self._program = Program(wire, channel)
-        self._channel, self._seconds = channel, seconds
+        self._channel, self._seconds, self._span = channel, seconds, span
+        self.times: FloatArray = np.zeros(0)
         self._parts: list[tuple[str, int]] = []
         self._found: list[tuple[FloatArray, FloatArray, NDArray[np.uint8]]] = []
 
     def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
         """Make the scripts; the levels [V], none beyond ``most`` [V]."""
+        parts = list(pieces(levels.size, self._seconds))
+        if self._span is not None and len(parts) > 1:
+            raise RefusedError(
+                f"a timed list of {levels.size} levels, {self._seconds:g} s each: its clock runs in one script, which "
+                f"takes {PIECE_SECONDS:g} s at most: ask for {parts[0].stop} levels or fewer"
+            )
         self._parts = [
             (
-                sweep_script(self._channel, levels[part], compliance=compliance, dwell=dwell, most=most),
+                sweep_script(
+                    self._channel, levels[part], compliance=compliance, dwell=dwell, most=most, span=self._span
+                ),
                 part.stop - part.start,
             )
-            for part in pieces(levels.size, self._seconds)
+            for part in parts
         ]
 
     def run(self, wait: Callable[[float], None]) -> None:
@@ -141,6 +153,9 @@ class ScriptSweep:
         for script, count in self._parts:
             self._program.run(script, count, count * self._seconds, wait)
             self._found.append(self._program.readings(count))
+            if self._span is not None:
+                at = self._program.fetch(count, "nvbuffer1.timestamps")[:, 0]
+                self.times = at - at[0]
 
     def fetch(self) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
         """Return what was measured; it is at 0 V and off by itself."""

@@ -39,13 +39,20 @@ def _numbers(values: FloatArray, most: float) -> Iterator[str]:
         yield ",".join(texts[start : start + _ON_A_LINE]) + ","
 
 
-def sweep_script(channel: str, levels: FloatArray, *, compliance: float, dwell: float, most: float) -> str:
-    """Return a script that goes through ``levels`` [V], none beyond ``most`` [V], and measures after ``dwell`` [s]."""
+def sweep_script(
+    channel: str, levels: FloatArray, *, compliance: float, dwell: float, most: float, span: float | None = None
+) -> str:
+    """Return a script that goes through ``levels`` [V], none beyond ``most`` [V], and measures after ``dwell`` [s].
+
+    With a ``span`` [A] it measures on that one range, and says when.
+    """
+    timed = () if span is None else (f"smu.nvbuffer1.collecttimestamps=1 smu.measure.rangei={span:.6g}",)
     return _loaded(
         channel,
         (
             "local levels={", *_numbers(levels, most), "}",
             _LISTS,
+            *timed,
             f"smu.source.levelv=0 smu.source.limiti={sent(compliance)} smu.source.output=1",
             f"for at=1,{len(levels)} do",
             "smu.source.levelv=levels[at]",

@@ -62,6 +62,7 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
     _delays = (_DELAY_MIN, PIECE_SECONDS)
     _joint: ClassVar[str] = " "
     _overhead = 2e-3
+    _overhead_on_one_range = 0.5e-3  # assumed
     _cycle_seconds = 0.06
 
     def __init__(
@@ -257,8 +258,11 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
     def _stepped(self, level: str, dwell: float) -> str:
         return f"{level} delay({dwell:.6g})" if dwell else level
 
-    def _sweep_of(self, seconds: float) -> ScriptSweep:
-        return ScriptSweep(self.wire, self.channel, seconds=seconds)
+    def _sweep_of(self, seconds: float, *, span: float | None = None) -> ScriptSweep:
+        return ScriptSweep(self.wire, self.channel, seconds=seconds, span=span)
+
+    def _free_ranges(self) -> None:
+        self.wire.exchange.act(f"{self.channel}.measure.autorangei=1")
 
     # -- by hand -----------------------------------------------------------------------------------------------------
 
