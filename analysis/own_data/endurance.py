@@ -9,7 +9,7 @@ import numpy as np
 from ...common.errors import RefusedError
 from ..estimates.estimates import Estimate, fraction_estimate, median_estimate, random_effects
 from ..estimates.lifetimes import WeibullLife, weibull_life
-from ..measurements.lifetimes_figure import lifetimes_figure
+from ..measurements.endurance import lifetimes_figure
 from .finding import Finding
 from .pictures.distributions import resistance_cdf, states_over_cycles
 

@@ -98,8 +98,7 @@ def require_answer(array: CrossbarArray, rule: object, taken: NDArray[np.bool_] 
     if not verdict.unsure:
         return f"rule {name}: {measured}: it can learn with these"
     doubts = f"{', '.join(verdict.unsure)}: more cells, repeats or conversions would tell"
-    known = np.isfinite([summary.up.value, summary.down.value]).all()
-    return f"rule {name}: {measured}: {'it can learn with these' if known else 'unsure whether it can learn'}; {doubts}"
+    return f"rule {name}: {measured}: whether it can learn with these is not sure; {doubts}"
 
 
 def measured_first(array: CrossbarArray, rule: object) -> bool:

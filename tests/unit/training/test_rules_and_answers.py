@@ -169,7 +169,7 @@ def test_an_answer_that_says_nothing_refuses_nobody(kept: str, tmp_path: Path) -
         summary = summarise(PulseAnswer(20e-6, 120e-6, reads, reads, moved), pulses)
         bench.wear.facts.keep_fact("pulse_answer", pulses.key, json.dumps(summary.plain()))
         said = require_answer(bench.array, rule)
-        assert "unsure whether it can learn" in said
+        assert "whether it can learn with these is not sure" in said
         assert "nothing is known of the SET step" in said
         assert "nan" not in said
         if kept == "both":
