@@ -109,8 +109,8 @@ def verify(on: Subject) -> None:
     for wanted, done in ((np.full(cells.shape, np.nan), False), (target, True)):
         request = VerifyRequest(
             block=cells, target=wanted, tolerance=tolerance, pulses_max=COUNT, width=on.width,
-            set_volts=drive.set_volts, set_gate=(gate, gate, 0.0), reset_volts=(drive.reset_volts, drive.reset_volts, 0.0),
-            reset_gate=gate,
+            set_volts=drive.set_volts, set_gate=(gate, gate, 0.0), reset_gate=gate,
+            reset_volts=(drive.reset_volts, drive.reset_volts, 0.0),
         )  # fmt: skip
         before = on.array.cost
         found = on.array.ability(VerifiesOnBoard).program_verify(request)

@@ -13,7 +13,7 @@ from ...protocols.keeping.journal import read_journal
 from ..stations import find_station, in_process_benches
 from .station_check import Finding
 
-_STEPS = 30
+_STEPS = 12
 _KILL_AFTER = 3
 _PATIENCE = 300.0
 _NAME, _WANTED = "a killed run", "resumed to its end, no step missing or twice"
