@@ -77,7 +77,9 @@ ROOMS = (
         ),
         bar(10.5, 1.2),
     ),
-    Room("conformance/", "the contract of an array, as checks that any array is held to", "#e6ecd8", (), bar(9.75, 0.55)),
+    Room(
+        "conformance/", "the contract of an array, as checks that any array is held to", "#e6ecd8", (), bar(9.75, 0.55)
+    ),
     Room(
         "protocols/",
         "what we do to a chip; sees a CrossbarArray and a clock, never a mock",

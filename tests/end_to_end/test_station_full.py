@@ -21,9 +21,9 @@ from xbarlab.instruments.block import Block
 from xbarlab.instruments.chip.chip_facts import facts_of
 from xbarlab.instruments.wire.safe_state import CONFIRMED, SafeStep
 from xbarlab.runbooks import stations
-from xbarlab.runbooks.commands import station_full
-from xbarlab.runbooks.commands.station_check import Finding, passed
-from xbarlab.runbooks.commands.station_full import Person, check_fully
+from xbarlab.runbooks.commands.station import full as station_full
+from xbarlab.runbooks.commands.station.check import Finding, passed
+from xbarlab.runbooks.commands.station.full import Person, check_fully
 from xbarlab.runbooks.runner.chip_wear import CHECK_FACT
 
 SHIPPED = Path(stations.__file__).parent

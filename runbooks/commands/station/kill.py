@@ -8,10 +8,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from ...instruments.station.station_file import read_station
-from ...protocols.keeping.journal import read_journal
-from ..stations import find_station, in_process_benches
-from .station_check import Finding
+from ....instruments.station.station_file import read_station
+from ....protocols.keeping.journal import read_journal
+from ...stations import find_station, in_process_benches
+from .check import Finding
 
 _STEPS = 12
 _KILL_AFTER = 3
