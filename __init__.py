@@ -5,6 +5,7 @@ The map of the house (an import only goes down, DESIGN §1):
 ``cli``          the composition root: the only place that knows everyone
 ``twin``         a mock of your chip: fitted from its measurements, runs rehearsed on it
 ``runbooks``     what an operator runs: Markdown for people, front matter for the machine
+``conformance``  the contract of an array, as checks that any array is held to
 ``protocols``    what we do to a chip: form, read, sweep, program
 ``instruments``  what the lab can do: the ``CrossbarArray`` capability, drivers, limits, stations
 ``analysis``     pure functions from tables and arrays to numbers and figures

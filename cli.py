@@ -17,7 +17,7 @@ from .runbooks.commands.by_hand_cli import pulse, read, sweep
 from .runbooks.commands.kept_cli import export, report
 from .runbooks.commands.options import CheckOption, HandOption, PluginOption, QuietOption, SeedOption, TraceOption, say
 from .runbooks.commands.output import forgiving_output
-from .runbooks.commands.station_cli import station_app
+from .runbooks.commands.station.cli import station_app
 from .runbooks.runner.ending import INTERRUPTED, answer, interrupts_caught
 from .twin.commands import twin_app
 

@@ -17,7 +17,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
 
 PICTURE = Path(__file__).with_name("architecture.png")
-WIDTH, HEIGHT = 16.0, 13.4
+WIDTH, HEIGHT = 16.0, 14.15
 INK, PAPER, NUMBER = "#1c2733", "#ffffff", "#b3261e"
 
 
@@ -48,7 +48,7 @@ def bar(bottom: float, height: float) -> tuple[float, float, float, float]:
 
 
 ROOMS = (
-    Room("cli.py", "the xbarlab command: the only place that knows everyone", "#e8e3f3", (), bar(12.6, 0.55)),
+    Room("cli.py", "the xbarlab command: the only place that knows everyone", "#e8e3f3", (), bar(13.35, 0.55)),
     Room(
         "twin/",
         "a mock of your chip",
@@ -61,7 +61,7 @@ ROOMS = (
                 Part("rehearsal/", "runs on drawn chips", "", 1.1),
             ),
         ),
-        bar(11.2, 1.2),
+        bar(11.95, 1.2),
     ),
     Room(
         "runbooks/",
@@ -75,7 +75,10 @@ ROOMS = (
                 Part("stations/", "shipped ones, open_bench"),
             ),
         ),
-        bar(9.75, 1.2),
+        bar(10.5, 1.2),
+    ),
+    Room(
+        "conformance/", "the contract of an array, as checks that any array is held to", "#e6ecd8", (), bar(9.75, 0.55)
     ),
     Room(
         "protocols/",

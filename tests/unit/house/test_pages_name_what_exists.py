@@ -14,7 +14,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
 ]
-ROOMS = "analysis|common|docs|instruments|mockhw|protocols|runbooks|tests|twin"
+ROOMS = "analysis|common|conformance|docs|instruments|mockhw|protocols|runbooks|tests|twin"
 CODE = re.compile(r"`[^`\n]+`")
 PATHS = re.compile(rf"(?<![\w./-])((?:{ROOMS})/[\w./-]*[\w/])(?![\w<*./-])")
 LINKS = re.compile(r"\]\(([^)\s#]+)(?:#[^)]*)?\)|src=\"([^\"]+)\"|href=\"([^\"]+)\"")

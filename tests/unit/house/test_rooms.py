@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("common", "instruments", "protocols", "analysis", "mockhw", "runbooks", "twin")
+ROOMS = ("common", "conformance", "instruments", "protocols", "analysis", "mockhw", "runbooks", "twin")
 ENTRIES_MAX = {"mockhw": 15, "instruments": 15, "protocols": 12}
 MODULES_MAX = 20
 LINES_MAX = 400

@@ -21,7 +21,7 @@ from xbarlab.instruments.chip.wear_ledger import WearLedger
 from xbarlab.instruments.chip.wear_store import WearStore, wear_file
 from xbarlab.instruments.limits import Limits
 from xbarlab.protocols.keeping.storage import StorageError, writing
-from xbarlab.runbooks.commands.station_check import Finding, print_findings
+from xbarlab.runbooks.commands.station.check import Finding, print_findings
 from xbarlab.runbooks.runner.ending import answer
 from xbarlab.runbooks.runner.plugin_grant import ask_on_terminal
 from xbarlab.runbooks.runner.tables import make_console, results_table

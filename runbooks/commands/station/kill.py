@@ -8,12 +8,12 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from ...instruments.station.station_file import read_station
-from ...protocols.keeping.journal import read_journal
-from ..stations import find_station, in_process_benches
-from .station_check import Finding
+from ....instruments.station.station_file import read_station
+from ....protocols.keeping.journal import read_journal
+from ...stations import find_station, in_process_benches
+from .check import Finding
 
-_STEPS = 30
+_STEPS = 12
 _KILL_AFTER = 3
 _PATIENCE = 300.0
 _NAME, _WANTED = "a killed run", "resumed to its end, no step missing or twice"

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...analysis.report.report import Section, write_report
-from ...common.errors import RefusedError
-from ...instruments.chip.chip_facts import facts_of
-from ..runner.chip_wear import CHECK_FACT
-from .station_check import Finding, passed
+from ....analysis.report.report import Section, write_report
+from ....common.errors import RefusedError
+from ....instruments.chip.chip_facts import facts_of
+from ...runner.chip_wear import CHECK_FACT
+from .check import Finding, passed
 
 if TYPE_CHECKING:
-    from ...instruments.station.station import Bench
+    from ....instruments.station.station import Bench
 
 _MARKS = {True: "ok", False: "not ok", None: "not checked"}
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from ...analysis.quantities import format_value
-from ...common.errors import RefusedError
-from ...instruments.array_spec import ArraySpec
-from ..runner.record import limits_told
+from ....analysis.quantities import format_value
+from ....common.errors import RefusedError
+from ....instruments.array_spec import ArraySpec
+from ...runner.record import limits_told
 
 if TYPE_CHECKING:
-    from ...instruments.station.station import Bench
+    from ....instruments.station.station import Bench
 
 OPEN_OHMS_MIN = 1e6
 # Assumed: an offset this small shifts no level of a usual 8-level map; a resistor off by more means a broken gain.
@@ -127,7 +127,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ..runner.tables import make_console
+    from ...runner.tables import make_console
 
     console = make_console()
     table = Table(box=SIMPLE_HEAD, pad_edge=False)

@@ -7,26 +7,26 @@ before anything begins.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ...analysis.quantities import format_value
-from ...common.errors import RefusedError, XbarlabError
-from ...conformance import declared, life, products, pulses, reads, refusals, traces
-from ...conformance.subject import BrokenError, NotHereError, Subject
-from ...instruments.abilities import Samples
-from ..stations import open_bench
-from .station_check import RESISTOR_TOLERANCE, Finding, check_bench
-from .station_kill import killed_and_resumed, not_to_be_killed
-from .station_page import keep_in_account
+from ....analysis.quantities import format_value
+from ....common.errors import RefusedError, XbarlabError
+from ....conformance import declared, life, products, pulses, reads, refusals, traces
+from ....conformance.subject import BrokenError, NotHereError, Subject
+from ....instruments.abilities import Samples
+from ...stations import open_bench
+from .check import RESISTOR_TOLERANCE, Finding, check_bench
+from .kill import killed_and_resumed, not_to_be_killed
+from .page import keep_in_account
 
 if TYPE_CHECKING:
-    from ...conformance.checks import Check
-    from ...instruments.wire.safe_state import SafeStep
+    from ....conformance.checks import Check
+    from ....instruments.wire.safe_state import SafeStep
 
 _GROUPS = (
     ("what it declares", declared.GROUP, "members, spec, limits and abilities are there"),
@@ -267,8 +267,3 @@ def _cable(on: Subject, person: Person) -> Finding:
     same = bool((np.abs(after.conductance - before.conductance) <= error).mean() >= 0.5)
     remedy = "" if same else "cells read otherwise than before: were they biased while the cable was out?"
     return Finding(name, without, wanted, same, remedy)
-
-
-def told(findings: Sequence[Finding]) -> list[Finding]:
-    """Return findings with remedies only where there is something to do."""
-    return [replace(one, remedy="") if one.ok else one for one in findings]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...common.text import printable
-from .options import PluginOption, TraceOption, say
+from ....common.text import printable
+from ..options import PluginOption, TraceOption, say
 
 if TYPE_CHECKING:
-    from .station_check import Finding
+    from .check import Finding
 
 station_app = typer.Typer(no_args_is_help=True, help="Look after a bench.")
 
@@ -46,15 +46,15 @@ def check_station(
     xbarlab station check my.station.yaml
     xbarlab station check my.station.yaml --full --cells 0:2,0:2 --resistor 10kohm --out checks/monday
     """
-    from ...common.errors import RefusedError
-    from ...common.plugin_files import run_files
-    from .station_check import check_bench, passed, print_findings
+    from ....common.errors import RefusedError
+    from ....common.plugin_files import run_files
+    from .check import check_bench, passed, print_findings
 
     run_files(plugin or ())
     if not full:
         if cells is not None or resistor is not None or yes or out is not None:
             raise RefusedError("--cells, --resistor, --yes and --out belong to the full check: say --full, too")
-        from ..stations import open_bench
+        from ...stations import open_bench
 
         with open_bench(file) as bench:
             findings = check_bench(bench)
@@ -65,9 +65,9 @@ def check_station(
 
 
 def _fully(file: str, *, cells: str | None, resistor: str | None, yes: bool, out: Path | None) -> list[Finding]:
-    from ...common.units import si_number
-    from .station_full import Person, check_fully
-    from .station_page import keep
+    from ....common.units import si_number
+    from .full import Person, check_fully
+    from .page import keep
 
     ohms = None if resistor is None else float(si_number(resistor, "ohm"))
     findings, about = check_fully(file, Person(_tell, lambda text: _ask(text, yes=yes)), cells=cells, resistor=ohms)
