@@ -29,6 +29,7 @@ from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.errors import UnsupportedError
 from xbarlab.instruments.joined.array import JoinedArrays
 from xbarlab.instruments.probe.probed_array import ProbedArray
+from xbarlab.instruments.probe.single.probed_devices import ProbedDevices
 
 ROOT = Path(__file__).parents[3]
 
@@ -156,7 +157,7 @@ def test_no_method_only_says_that_it_is_not_there() -> None:
                 assert not (isinstance(last, ast.Raise) and "NotImplemented" in ast.dump(last)), f"{file}: {node.name}"
 
 
-@pytest.mark.parametrize("kind", [ProbedArray, JoinedArrays, CrossbarBoard])
+@pytest.mark.parametrize("kind", [ProbedArray, ProbedDevices, JoinedArrays, CrossbarBoard])
 def test_arrays_hold_their_parts(kind: type) -> None:
     """No class of their rooms stands on more than one other of ours."""
     room = import_module(kind.__module__).__package__

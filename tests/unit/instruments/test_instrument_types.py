@@ -21,6 +21,7 @@ from xbarlab.instruments.drivers.keithley_2600.box import Keithley2600Box
 from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser
 from xbarlab.instruments.drivers.keysight_b2201a import KeysightB2201AMatrix
 from xbarlab.instruments.probe.probed_array import ProbedArray
+from xbarlab.instruments.probe.single.probed_devices import ProbedDevices
 from xbarlab.instruments.station.instrument_types import find_type, short_names
 from xbarlab.instruments.station.station_file import read_station
 from xbarlab.runbooks import stations
@@ -34,6 +35,7 @@ SHORT = {
     "Keysight33622A": Keysight33622APulser,
     "KeysightB2201A": KeysightB2201AMatrix,
     "ProbedArray": ProbedArray,
+    "ProbedDevices": ProbedDevices,
 }
 OLD = {
     "xbarlab.instruments.crossbar_board.CrossbarBoard": "CrossbarBoard",
