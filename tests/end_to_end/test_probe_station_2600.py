@@ -156,6 +156,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["sweep", "train"])
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 def test_sigkill_leaves_no_bias_behind_a_piece(what: str) -> None:
