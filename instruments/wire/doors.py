@@ -149,7 +149,9 @@ class GuardedInstrument(_Base):
                 f"{self.name} at {self.place} is a {model or 'nameless instrument'} of {maker or 'nobody'}, "
                 f"not {self._wanted()}: check the address in the station file"
             )
-        self.wire.recovery.identity = Identity(maker, model.removeprefix("MODEL "), serial, firmware)
+        self.wire.recovery.identity = Identity(
+            maker, model.removeprefix("MODEL ").removeprefix("Model "), serial, firmware
+        )
 
     def _is_ours(self, maker: str, model: str) -> bool:
         """Return whether this driver is for such an instrument."""

@@ -33,6 +33,7 @@ from .names import (
 
 _PRELUDE: Final = Path(__file__).with_name("prelude.lua")
 _PLACE: Final = re.compile(r"tsp:(\d+): ")
+_ITEMS_MAX: Final = 1e9
 _MARK, _TABLE = "\1", "\2"
 
 
@@ -272,7 +273,7 @@ class Sandbox:
             return None
         if what == "item":
             assert isinstance(entry, Items)
-            return entry.item(int(given[0]))
+            return entry.item(int(given[0])) if abs(given[0]) < _ITEMS_MAX else None
         assert isinstance(entry, Function)
         try:
             (self._shapes.get(path) or self._shape(path, entry)).bind(*given)

@@ -24,6 +24,7 @@ from xbarlab.instruments.abilities import Samples, Sweeps
 from xbarlab.instruments.drivers.keithley_2600.scripts import PIECE_SECONDS
 from xbarlab.instruments.station.station_file import read_station
 from xbarlab.mockhw.bench.bench import MockBench, bench_for
+from xbarlab.mockhw.bench.file import load_bench_file
 from xbarlab.mockhw.faults import Fault
 from xbarlab.mockhw.front_ends.tcp_host import serve
 from xbarlab.mockhw.instrument import advance_to
@@ -156,6 +157,7 @@ else:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["sweep", "train"])
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 def test_sigkill_leaves_no_bias_behind_a_piece(what: str) -> None:
@@ -221,6 +223,27 @@ def test_a_fault_is_got_over_or_said_and_everything_ends_safe(opened: tuple[Any,
         said.append(str(error))
     assert all("smus" in sentence and "\n" not in sentence for sentence in said), said
     assert mock.log.faults(), "the fault never struck"
+    assert_safe(mock)
+
+
+def test_over_tcp_it_reads_and_sweeps_as_in_process(tmp_path: Path) -> None:
+    here = Path(find_station("mock_tio2_2600"))
+    mock = MockBench(load_bench_file(Path(find_bench("mock_tio2_2600"))), here)
+    with serve(mock, port=0) as addresses:
+        text = here.read_text(encoding="utf-8").replace("mock_tio2_2600.bench.yaml@xbarlab", '"@py"')
+        for address, (host, port) in addresses.items():
+            text = text.replace(address, f"TCPIP0::{host}::{port}::SOCKET")
+        text = text.replace("chip: mock", f"chip: {here.parent.as_posix()}/mock")
+        (tmp_path / "tcp.station.yaml").write_text(text, encoding="utf-8")
+        with open_bench(tmp_path / "tcp.station.yaml") as bench:
+            chip: Any = mock.chip
+            chip.assume_formed(0.5)
+            (measured,) = bench.array.read(CELL).conductance.ravel()
+            assert measured == pytest.approx(chip.truth()["conductance"][2, 3], rel=0.03)
+            trace = bench.array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2, scheme="float")
+            np.testing.assert_allclose(trace.volts, LOOP, atol=8e-3)
+        assert bench.incidents == ()
+        assert all(step.confirmed for step in bench.ending)
     assert_safe(mock)
 
 

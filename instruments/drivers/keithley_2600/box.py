@@ -163,10 +163,6 @@ class Keithley2600Box(GuardedInstrument, Keithley2600):
         """Put back the defaults, 0 V and off first, and the limits and settings of this driver on top."""
         GuardedInstrument.reset(self)
 
-    def get_idn(self) -> dict[str, str | None]:
-        """Return the identity as QCoDeS shows it."""
-        return {**GuardedInstrument.get_idn(self), "model": self.identity.model.removeprefix("Model ")}
-
     def _display_settext(self, text: str) -> None:
         self.write(f'display.settext("{text}")')
 
