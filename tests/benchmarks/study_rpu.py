@@ -43,6 +43,8 @@ SAID = {
     "neither": "neither variation nor noise", "noise": "noise and bits of outputs and inputs",
     "variation": "variation of devices and steps", "both": "both, as baseline",
 }  # fmt: skip
+SAME = {"bits 7 nearest": "asymmetry 0.01", "asymmetry 0.01": "bits 7 nearest"}
+"""The baseline, which is in both figures and is trained once."""
 FLOAT = 8
 """Where inputs that are not rounded stand in the figure of bits."""
 
@@ -162,6 +164,9 @@ def main() -> None:
         for what in given.what:
             for case, changes, device, converters in cases(what) if what != "show" else ():
                 name = f"{case} {seed}"
+                same = f"{SAME.get(case, case)} {seed}"
+                if name not in kept and same in kept:
+                    kept[name] = kept[same]
                 if name not in kept:
                     kept[name] = learn(name, plan_of(changes), device, converters, seed)
                     given.keep.write_text(json.dumps(kept), encoding="utf-8")
