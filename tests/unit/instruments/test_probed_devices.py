@@ -97,6 +97,13 @@ def test_open_below_0_takes_devices_that_insulate_and_a_virgin_one_is_no_open_co
     assert asked(bench) == ["A1", "A2"]
 
 
+def test_a_contact_is_looked_at_within_what_a_read_may_have() -> None:
+    bench = Bench()
+    array = bench.array(chip={**CHIP, "limits": {"read_volts_max": 0.05}})
+    array.read(FIRST)
+    assert max(bench.smu.levels) == pytest.approx(0.05)
+
+
 def test_the_hand_that_fails_leaves_nothing_connected_and_is_asked_anew() -> None:
     bench = Bench()
     array = bench.array()
