@@ -227,6 +227,13 @@ class ArraySpec:
                 f"at most {self.sweep_seconds_max:g} s: choose a larger step or a shorter dwell"
             )
 
+    def require_lines(self, *, channel: str) -> None:
+        """Refuse what is about lines that cells share, where they share none."""
+        if self.separate:
+            raise UnsupportedError(
+                f"{channel}: the cells of {self.name} are single devices that share no line: it would need a crossbar"
+            )
+
     def check_width(self, width: float, *, channel: str) -> None:
         """Refuse a pulse shorter than this array gives any."""
         if width < self.width_least * (1.0 - 1e-9):

@@ -74,8 +74,9 @@ class HalfSelectPlan(Plan):
         return with_intervals("half_select_change_median") | {"half_select_change_worst", "disturbed_cells"}
 
     def check(self, spec: ArraySpec) -> None:
-        """Refuse cells outside the array, pulses beyond the limits, and a scheme this array lacks."""
+        """Refuse cells outside the array, pulses beyond the limits, and what this array lacks: a scheme, lines."""
         Block.parse(self.cells, spec)
+        spec.require_lines(channel="half_select_disturb")
         spec.require_scheme(self.scheme, writing=True)
         spec.check_average(self.average, channel="half_select_disturb")
         for volts, gate, name in (

@@ -58,6 +58,7 @@ class ReadSchemesPlan(Plan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array, reads and pulses beyond the limits, and neighbours that are none."""
+        spec.require_lines(channel="read_schemes")
         cells, block, inside = self.blocks(spec)
         spec.check_average(self.average, channel="read_schemes")
         if self.volts is not None:

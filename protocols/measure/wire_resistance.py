@@ -46,6 +46,7 @@ class WirePlan(Plan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse cells outside the array, several boards as one, too few rows, and columns that leave the first out."""
+        spec.require_lines(channel="wire_resistance")
         block = Block.parse(self.cells, spec)
         spec.check_average(self.average, channel="wire_resistance")
         if spec.parts:

@@ -122,7 +122,16 @@ def test_endurance_retention_and_read_noise_run_there(opened: tuple[Any, MockBen
 # -- who is asked ------------------------------------------------------------------------------------------------------
 
 
-def test_the_person_at_the_terminal_is_asked_while_nothing_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("unit", ["2400", "2450"])
+def test_the_person_at_the_terminal_is_asked_while_nothing_is_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unit: str
+) -> None:
+    for kind in ("bench", "chip", "station"):
+        shipped = find_bench("mock_single_2400").with_name(f"mock_single_2400.{kind}.yaml")
+        text = shipped.read_text(encoding="utf-8").replace("keithley_2400", f"keithley_{unit}")
+        text = text.replace("type: Keithley2400", f"type: Keithley{unit}")
+        (tmp_path / shipped.name).write_text(text, encoding="utf-8")
+
     class Person(io.StringIO):
         """Puts the probes where they are wanted; looks at the instrument first."""
 
@@ -141,8 +150,8 @@ def test_the_person_at_the_terminal_is_asked_while_nothing_is_on(monkeypatch: py
 
     person, said = Person(), Person()
     person.seen = []
-    bench = open_bench("mock_single_2400", seed=1)
-    mock = mock_of("mock_single_2400")
+    bench = open_bench(tmp_path / "mock_single_2400.station.yaml", seed=1)
+    mock = bench_for(tmp_path / "mock_single_2400.bench.yaml")
     with bench:
         array: Any = bench.array
         array.offer_hand(None)
@@ -152,6 +161,7 @@ def test_the_person_at_the_terminal_is_asked_while_nothing_is_on(monkeypatch: py
     assert said.getvalue().count("Press return") == 3
     assert person.seen == [(False, 0.0)] * 3, "0 V, and the relay of the output open"
     assert_safe(mock)
+    forget_bench(tmp_path / "mock_single_2400.bench.yaml")
 
 
 def test_without_a_terminal_the_run_is_refused_in_one_sentence_that_says_what_to_set(

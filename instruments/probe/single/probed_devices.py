@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ...chip.chip_file import Chip
     from ...limits import NamedLimits
 
+_CONTACT_VOLTS = 0.1
+
 
 class ProbedDevices:
     """One device, or a list of devices that a person connects when asked; no matrix, no pulser.
@@ -50,7 +52,7 @@ class ProbedDevices:
     longest : float [s]
         What one list may take: the longest bias that a device can suffer when the host dies.
     contact_volts : float [V]
-        At which a contact is looked at.
+        At which a contact is looked at; 0.1 V, or what a read may have where that is less.
     open_below, short_above : float [S]
         What is no contact, and a short.
     chip : Chip
@@ -72,7 +74,7 @@ class ProbedDevices:
         nplc: float = 1.0,
         sweep_nplc: float = 0.1,
         longest: float = 60.0,
-        contact_volts: float = 0.1,
+        contact_volts: float | None = None,
         open_below: float = 20e-9,
         short_above: float = 20e-3,
         chip: Chip | None = None,
@@ -92,7 +94,8 @@ class ProbedDevices:
         allowed = Limits().narrowed(chip.limits, source=chip.source)
         if limits is not None:
             allowed = allowed.narrowed(limits, source=limits.source)
-        contact = Contact.asked(contact_volts, open_below, short_above, allowed, where=name)
+        volts = min(_CONTACT_VOLTS, allowed.read_volts_max) if contact_volts is None else contact_volts
+        contact = Contact.asked(volts, open_below, short_above, allowed, where=name)
         self.smu = smu
         self._rig = rig = DeviceRig(
             name, smu=smu, chip=chip, limits=allowed, contact=contact, nplc=nplc, longest=longest

@@ -195,7 +195,7 @@ class DeviceRig(Together):
 
     def pieces(self, count: int, points: int, seconds: float) -> Sequence[int]:
         """Return how many of ``count`` alike, of so many ``points`` and ``seconds`` [s] each, go into each program."""
-        room = self.smu.facts.points_max - 2
+        room = self.smu.facts.points_max - 3  # 0 V before, between and behind them
         most = max(1, min(room // points, int(self.longest / seconds) if seconds > 0.0 else room))
         whole, rest = divmod(count, most)
         return [most] * whole + ([rest] if rest else [])

@@ -10,6 +10,15 @@ import numpy as np
 import pytest
 
 from support.fake_device import CHIP, Bench
+from xbarlab import (
+    DcSweepPlan,
+    EndurancePlan,
+    HalfSelectPlan,
+    PulseResponsePlan,
+    ReadSchemesPlan,
+    VmmPlan,
+    WirePlan,
+)
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.abilities import Multiplies, Samples, Sweeps
 from xbarlab.instruments.block import Block
@@ -17,6 +26,7 @@ from xbarlab.instruments.capabilities import CrossbarArray, PulseMap
 from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.errors import InstrumentError, UnsupportedError
 from xbarlab.instruments.limits import LimitError
+from xbarlab.protocols.plan import Plan
 
 FIRST, SECOND, THIRD = (Block(row, 1, 0, 1) for row in range(3))
 ONE = {"id": "single", "rows": 1, "cols": 1, "cell": "passive", "limits": CHIP["limits"]}
@@ -95,6 +105,13 @@ def test_open_below_0_takes_devices_that_insulate_and_a_virgin_one_is_no_open_co
     bench.array(open_below=0.0).read(FIRST)
     bench.array().read(SECOND)
     assert asked(bench) == ["A1", "A2"]
+
+
+def test_a_contact_is_looked_at_within_what_a_read_may_have() -> None:
+    bench = Bench()
+    array = bench.array(chip={**CHIP, "limits": {"read_volts_max": 0.05}})
+    array.read(FIRST)
+    assert max(bench.smu.levels) == pytest.approx(0.05)
 
 
 def test_the_hand_that_fails_leaves_nothing_connected_and_is_asked_anew() -> None:
@@ -197,6 +214,26 @@ def test_what_is_not_there_is_refused_in_one_sentence_and_nobody_is_bothered(
         request_(array)
     assert "\n" not in str(refused.value)
     assert bench.said == []
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (HalfSelectPlan(cells="0,0", width="5ms"), "would need a crossbar"),
+        (ReadSchemesPlan(cells="0,0"), "would need a crossbar"),
+        (WirePlan(cells="all"), "would need a crossbar"),
+        (VmmPlan(), "would need drivers on all rows"),
+        (PulseResponsePlan(cells="0,0", set_volts=1.0, reset_volts=1.0), "would need a pulse generator"),
+        (EndurancePlan(cells="0,0", set_volts=1.0, reset_volts=1.0), "would need a pulse generator"),
+        (DcSweepPlan(cells="0,0", halt=1e-4), "would need a source that the host steps"),
+        (DcSweepPlan(cells="0,0", scheme="V/2"), "it needs a matrix"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value[:20],
+)
+def test_a_step_that_needs_more_says_in_one_sentence_what(plan: Plan, said: str) -> None:
+    with pytest.raises(UnsupportedError, match=said) as refused:
+        plan.check(Bench().array().spec)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_width_it_cannot_give_is_unsupported_and_a_voltage_beyond_is_a_limit() -> None:
