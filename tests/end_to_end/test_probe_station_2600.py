@@ -119,6 +119,21 @@ def test_a_record_is_one_script_at_its_own_pace(opened: tuple[Any, MockBench]) -
     assert_safe(mock)
 
 
+def test_what_scripts_give_by_hand_is_wear(opened: tuple[Any, MockBench]) -> None:
+    bench, mock = opened
+    with bench:
+        smu: Any = bench.array.row_smu
+        volts, _, _ = smu.pulse_train(0.3, width=2e-3, gap=1e-3, count=7, compliance=1e-4)
+        np.testing.assert_allclose(volts, 0.3, atol=8e-3)
+        assert bench.wear.summary()["unattributed"] == 7, "no cell is tied"
+        smu.sweep([0.1, 0.2, -0.1], compliance=1e-4, dwell=0.0)
+        assert bench.wear.summary()["unattributed"] == 9, "two stays, one of each polarity"
+        bench.array.matrix.connect_only({(1, 1), (12, 9)})
+        smu.pulse_train(0.3, width=2e-3, gap=1e-3, count=5, compliance=1e-4)
+        assert bench.wear.summary()["set_pulses_total"] == 5
+    assert_safe(mock)
+
+
 def test_ctrl_c_while_it_sweeps_by_itself(opened: tuple[Any, MockBench]) -> None:
     bench, mock = opened
     started = 0.0

@@ -405,17 +405,75 @@ def test_a_line_or_script_that_is_too_long_is_counted_off(box: ResistorBox) -> N
 
 
 NAMES_OF_ALL = [
-    "smua", "smub.source", "smua.source.levelv", "smua.source.output", "smua.measure.i", "smua.measure.iv", "smua.nvbuffer1",
-    "smua.nvbuffer1.readings", "smua.nvbuffer1.clear", "smua.makebuffer", "smua.trigger.source.listv", "node", "node[1].smua.reset",
-    "smua.trigger.source.linearv", "smua.trigger.initiate", "smua.trigger.measure.iv", "print", "printbuffer", "printnumber",
-    "delay", "timer.measure.t", "errorqueue.next", "errorqueue.count", "display.settext", "display.screen", "format.data",
-    "format.asciiprecision", "status.condition", "math.random", "string.rep", "string.find", "table.concat", "loadstring",
-    "os.time", "localnode.model", "waitcomplete", "reset", "smua.measureivandstep", "smua.sense", "x", "tostring", "error",
-]  # fmt: skip
+    "smua",
+    "smub.source",
+    "smua.source.levelv",
+    "smua.source.output",
+    "smua.measure.i",
+    "smua.measure.iv",
+    "smua.nvbuffer1",
+    "smua.nvbuffer1.readings",
+    "smua.nvbuffer1.clear",
+    "smua.makebuffer",
+    "smua.trigger.source.listv",
+    "node",
+    "node[1].smua.reset",
+    "smua.trigger.source.linearv",
+    "smua.trigger.initiate",
+    "smua.trigger.measure.iv",
+    "print",
+    "printbuffer",
+    "printnumber",
+    "delay",
+    "timer.measure.t",
+    "errorqueue.next",
+    "errorqueue.count",
+    "display.settext",
+    "display.screen",
+    "format.data",
+    "format.asciiprecision",
+    "status.condition",
+    "math.random",
+    "string.rep",
+    "string.find",
+    "table.concat",
+    "loadstring",
+    "os.time",
+    "localnode.model",
+    "waitcomplete",
+    "reset",
+    "smua.measureivandstep",
+    "smua.sense",
+    "x",
+    "tostring",
+    "error",
+]
 VALUES = [
-    "0", "1", "-1", "0.5", "1e300", "-1e300", "0/0", "1/0", "'text'", "''", "nil", "true", "{}", "{1, 2}", "{'a', {}}", "2",
-    "print", "smua", "smua.nvbuffer1", "smub.nvbuffer2.readings", "function() end", "3", "'\\1smua.nvbuffer1'", "'\\2'",
-]  # fmt: skip
+    "0",
+    "1",
+    "-1",
+    "0.5",
+    "1e300",
+    "-1e300",
+    "0/0",
+    "1/0",
+    "'text'",
+    "''",
+    "nil",
+    "true",
+    "{}",
+    "{1, 2}",
+    "{'a', {}}",
+    "2",
+    "print",
+    "smua",
+    "smua.nvbuffer1",
+    "smub.nvbuffer2.readings",
+    "function() end",
+    "3",
+    "'\\1smua.nvbuffer1'",
+    "'\\2'",
+]
 
 
 def test_whatever_a_line_asks_the_simulator_answers_the_next_one(box: ResistorBox) -> None:
@@ -425,11 +483,15 @@ def test_whatever_a_line_asks_the_simulator_answers_the_next_one(box: ResistorBo
         name, values = draw.choice(NAMES_OF_ALL), [draw.choice(VALUES) for _ in range(draw.randint(0, 3))]
         line = draw.choice(
             (
-                f"{name}({', '.join(values)})", f"print({name}({', '.join(values)}))", f"{name} = {draw.choice(VALUES)}",
-                f"print({name}[{draw.choice(VALUES)}])", f"{name}.{draw.choice(('n', 'x', 'clear'))} = {draw.choice(VALUES)}",
-                f"x = {name}", bytes(draw.randrange(32, 127) for _ in range(20)).decode(),
+                f"{name}({', '.join(values)})",
+                f"print({name}({', '.join(values)}))",
+                f"{name} = {draw.choice(VALUES)}",
+                f"print({name}[{draw.choice(VALUES)}])",
+                f"{name}.{draw.choice(('n', 'x', 'clear'))} = {draw.choice(VALUES)}",
+                f"x = {name}",
+                bytes(draw.randrange(32, 127) for _ in range(20)).decode(),
             )
-        )  # fmt: skip
+        )
         box.ask(line)
         box.ask("errorqueue.clear()")
     box.ask("endscript", "abort", "reset()", "errorqueue.clear()")

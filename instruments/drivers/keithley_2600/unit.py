@@ -326,7 +326,8 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
             self.channel, volts, width=width, gap=gap, count=int(count), compliance=compliance, most=self.bounds.largest
         )
         try:
-            self._applied.sweep(np.tile([volts, 0.0], int(count)))
+            self._applied.about(0.0)
+            self.stress.pulses((volts,), int(count))
             self._program.run(script, int(count), count * each, self.clock.wait)
             found = self._program.readings(int(count))
         except BaseException:
