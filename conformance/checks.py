@@ -29,6 +29,7 @@ class Check:
 
     def on(self, subject: Subject) -> None:
         """Hold an array to it; raise ``NotHereError`` where the array does not declare what it is about."""
+        __tracebackhide__ = True
         if self.needs is not None and not subject.spec.can(self.needs):
             wanted = ability_of(self.needs)
             raise NotHereError(f"{subject.spec.name} does not declare {wanted.name}: it would need {wanted.needs}")

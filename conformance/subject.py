@@ -40,6 +40,7 @@ class BrokenError(AssertionError):
 
 def require(holds: object, sentence: str) -> None:
     """Raise :class:`BrokenError` with ``sentence`` unless ``holds``."""
+    __tracebackhide__ = True  # pytest shows the check, not this
     if not holds:
         raise BrokenError(sentence)
 

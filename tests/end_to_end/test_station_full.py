@@ -163,6 +163,8 @@ def steps(*told: str, result: str = CONFIRMED) -> tuple[SafeStep, ...]:
         (steps("stop", "0 V", "output off"), True, ""),
         (steps("stop", "output off", "0 V"), False, "lets go before it is at 0 V"),
         (steps("0 V", "output off", result="not sent"), False, "not sent"),
+        (steps("0 V", "output off", "all relays open"), True, ""),
+        (steps("all relays open", "0 V", "output off"), False, "relays open before"),
         ((), None, "meter"),
     ],
 )

@@ -224,7 +224,10 @@ def _idle_order(on: Subject) -> Finding:
     told = " → ".join(f"{step.instrument}: {step.step}" for step in steps)
     unsure = [str(step) for step in steps if not step.confirmed]
     early = [one for one in dict.fromkeys(step.instrument for step in steps) if _lets_go_early(steps, one)]
-    remedy = "; ".join([*unsure, *(f"{one} lets go before it is at 0 V" for one in early)])
+    relays = [n for n, step in enumerate(steps) if "relays open" in step.step]
+    sources = [n for n, step in enumerate(steps) if "0 V" in step.step or step.step.endswith("off")]
+    hot = ["relays open before every source is off"] if relays and sources and relays[0] < sources[-1] else []
+    remedy = "; ".join([*unsure, *(f"{one} lets go before it is at 0 V" for one in early), *hot])
     return Finding(name, told, wanted, not remedy, remedy)
 
 

@@ -13,7 +13,7 @@ SECTION = PAGE.partition("## 3. Guarantees")[2].partition("## 4.")[0]
 ROWS = [
     [cell.strip() for cell in line.strip("|").split(" | ")] for line in SECTION.splitlines() if line.startswith("| ")
 ]
-CODE = ("common", "instruments", "protocols", "analysis", "mockhw", "runbooks", "twin")
+CODE = ("common", "conformance", "instruments", "protocols", "analysis", "mockhw", "runbooks", "twin")
 FILE = re.compile(r"`([\w./]+\.(?:py|j2|png))`(?: \(((?:`[\w.]+`(?:, )?)+)\))?")
 
 

@@ -15,7 +15,7 @@ from support.training_bench import write_two_boards
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.abilities import Samples, Sweeps, UpdatesByOuterProduct, VerifiesOnBoard
 from xbarlab.instruments.block import Block
-from xbarlab.instruments.capabilities import Cost, CrossbarArray, PulseMap, VerifyRequest
+from xbarlab.instruments.capabilities import Cost, CrossbarArray, OuterProducts, PulseDrive, PulseMap, VerifyRequest
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, UnconfirmedError
 from xbarlab.instruments.joined.array import JoinedArrays
 from xbarlab.instruments.joined.spec import joined_spec
@@ -168,6 +168,21 @@ def test_what_one_board_would_refuse_reaches_none(array: JoinedArrays) -> None:
     there = array.spec.healthy_mask(array.spec.whole)
     with pytest.raises(RefusedError, match=r"pulse_volts 99 V at pulse map 0:36,0:22, cell \[30, 20\]"):
         array.pulse(PulseMap(array.spec.whole, volts, 500e-9, 1.0, there.astype(int)))
+    assert array.cost == before
+
+
+def test_a_drive_that_one_board_would_refuse_reaches_none(array: JoinedArrays, monkeypatch: pytest.MonkeyPatch) -> None:
+    boards = array._boards
+    narrow = boards.spec.limits.narrowed({"set_volts_max": 1.0}, source="the second chip")
+    monkeypatch.setattr(boards, "spec", replace(boards.spec, limits=narrow))
+    before, part = array.cost, array.ability(UpdatesByOuterProduct)
+    drive = PulseDrive(1.2, 1.0, 0.5, 1.0, 500e-9)
+    for x in (np.ones(36), np.zeros(36)):
+        with pytest.raises(RefusedError, match="the limit is set by the second chip"):
+            part.outer_update(x, np.ones(22), pulses=1, drive=drive)
+    products = [OuterProducts(PARTS[0], np.ones((1, 16)), np.ones((1, 12)))]
+    with pytest.raises(RefusedError, match="the limit is set by the second chip"):
+        part.outer_updates(products, pulses=1, drive=drive)
     assert array.cost == before
 
 
