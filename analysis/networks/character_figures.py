@@ -45,6 +45,8 @@ def loss_against(
         ax.axhline(value, color=FAINT, ls=("--", ":", "-.")[n % 3], lw=1.2, label=f"{name}: {value:.2f}")
     if ticks:
         ax.set_xticks(list(ticks), list(ticks.values()))
+        room = 0.05 * (max(ticks) - min(ticks))
+        ax.set_xlim(min(ticks) - room, max(ticks) + room)
     ax.set(title=title, xlabel=label, ylabel=f"Test loss ({UNIT})")
     ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.17), borderaxespad=0.0, ncols=2)
     return figure

@@ -45,6 +45,7 @@ SAID = {
 }  # fmt: skip
 SAME = {"bits 7 nearest": "asymmetry 0.01", "asymmetry 0.01": "bits 7 nearest"}
 """The baseline, which is in both figures and is trained once."""
+SAID_OF = {"nearest": "rounded to the nearest", "stochastic": "rounded stochastically"}
 FLOAT = 8
 """Where inputs that are not rounded stand in the figure of bits."""
 
@@ -119,6 +120,9 @@ def show(kept: dict[str, Any], figures: Path | None) -> None:
             for key, said in (("test_loss", "test"), ("train_text_loss", "training"))
         )
         print(f"{case:28s} {told}; {len(losses['test_loss'])} seeds")
+    for case, same in SAME.items():
+        if same in found:
+            found.setdefault(case, found[same])
     lines = {key.replace("_", " "): value for key, value in floors_of(plan_of({})).items() if key == "bigram_floor"}
     drawn: dict[str, Any] = {}
     asymmetry = {100 * value: found[f"asymmetry {value:g}"]["test_loss"] for value in ASYMMETRY
@@ -133,8 +137,8 @@ def show(kept: dict[str, Any], figures: Path | None) -> None:
         for number in BITS:
             case = f"bits {number or 'float'} {rounding if number else 'nearest'}"
             if case in found:
-                bits.setdefault(f"rounded {rounding}", {})[number or FLOAT] = found[case]["test_loss"]
-    bits["rounded to the nearest"] = bits.pop("rounded nearest", {})
+                bits.setdefault(rounding, {})[number or FLOAT] = found[case]["test_loss"]
+    bits = {SAID_OF[name]: points for name, points in bits.items()}
     if any(bits.values()):
         ticks = {float(number or FLOAT): str(number or "float") for number in BITS}
         drawn["bits"] = loss_against(
