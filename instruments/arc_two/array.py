@@ -101,7 +101,7 @@ class ArcTwo(OwnArray):
             self.clock = SimulatedClock(simulation)
         self._port, self._version = port, str(getattr(vendor, "LIBARC2_VERSION", "") or "")
         self.calls = Calls(
-            name, vendor, port, str(firmware), channels=self.channels.all, log=current_log()
+            name, vendor, port, str(firmware), channels=self.channels, polarity=self.polarity, log=current_log()
         )
 
     @property

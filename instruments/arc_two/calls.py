@@ -13,7 +13,7 @@ from ...common.errors import RefusedError, XbarlabError
 from ..errors import ConnectionLostError, GarbledReplyError, InstrumentError
 from ..limits import Quantity
 from ..wire.wire_log import WireLog
-from .channels import CLUSTER, COUNT
+from .channels import CLUSTER, COUNT, Channels
 
 if TYPE_CHECKING:
     from ..limits import Limits
@@ -36,21 +36,31 @@ class Calls:
     library : the module ``pyarc2``, or what stands for it
     port, firmware
         What an ``Instrument`` is made with.
-    channels : sequence of int
-        Channels with a line of the chip: no other may be driven away from 0 V.
+    channels : Channels
+        Those with a line of the chip: no other may be driven away from 0 V.
+    polarity : +1 or -1
+        Sign of V(row) − V(column) that SETs.
     log : WireLog, optional
         Where every call is written down.
     """
 
     def __init__(
-        self, name: str, library: Any, port: int, firmware: str, *, channels: Sequence[int], log: WireLog | None
+        self,
+        name: str,
+        library: Any,
+        port: int,
+        firmware: str,
+        *,
+        channels: Channels,
+        polarity: int,
+        log: WireLog | None,
     ) -> None:
         self.place = f"{name} (ArC TWO {port})"
         self._name, self._library, self._log = name.replace(" ", "_"), library, log
-        self._channels = frozenset(channels)
+        self._channels, self._polarity = channels, polarity
         self._nanos = 0
         self._tell("*", "opened")
-        self._arc = self._call(lambda: library.Instrument(port, firmware, True), f"Instrument({port}, …)")
+        self._arc = self._call(lambda: library.Instrument(port, firmware, True), f"Instrument({port}, firmware, True)")
 
     @property
     def is_open(self) -> bool:
@@ -67,7 +77,10 @@ class Calls:
     def rest(self) -> None:
         """Drive every channel at 0 V."""
         arc = self._arc
-        self._compose(lambda: arc.config_channels([(channel, 0.0) for channel in range(COUNT)], 0.0), "config 0 V")
+        self._compose(
+            lambda: arc.config_channels([(channel, 0.0) for channel in range(COUNT)], 0.0),
+            "config_channels(all at 0 V, 0.0)",
+        )
         self._nanos += 130_000
 
     def drive(self, levels: Sequence[tuple[int, float]], limits: Limits, quantity: Quantity) -> None:
@@ -79,7 +92,7 @@ class Calls:
 
     def pulse(self, levels: Sequence[tuple[int, float]], nanos: Sequence[int | None], limits: Limits) -> None:
         """Pulse channels from 0 V to ``levels`` [V] and back, each cluster for its time."""
-        self._check([level for _, level in levels], [channel for channel, _ in levels], limits, Quantity.SOURCE_VOLTS)
+        self._check([level for _, level in levels], [channel for channel, _ in levels], limits, Quantity.PULSE_VOLTS)
         times = [held for held in nanos if held is not None]
         limits.check(Quantity.WIDTH, 1e-9 * np.array(times, dtype=np.float64), channel=f"{self.place} cluster ")
         if len(nanos) != COUNT // CLUSTER or any(int(held) != held or held % 10 for held in times):
@@ -99,11 +112,9 @@ class Calls:
         self._compose(lambda: arc.read_slice_open_deferred(given, True), f"read_slice_open_deferred({given}, True)")
         self._nanos += 250_000
 
-    def train(
-        self, low: int, high: int, volts: float, points: int, gap: int, period: int, limits: Limits
-    ) -> None:
+    def train(self, low: int, high: int, volts: float, points: int, gap: int, period: int, limits: Limits) -> None:
         """Drive ``low`` at ``volts`` [V] and measure the current out of ``high`` ``points`` times, ``gap`` ns apart."""
-        self._check([volts], [low, high], limits, Quantity.READ_VOLTS)
+        self._check([volts], [low], limits, Quantity.READ_VOLTS)
         arc, vread = self._arc, -float(volts)
         self._compose(
             lambda: arc.generate_read_train([low], [high], vread, points, gap, False),
@@ -131,11 +142,9 @@ class Calls:
 
     def slice(self, low: int, highs: Sequence[int], volts: float, limits: Limits) -> NDArray[np.float64]:
         """Return the currents [A] out of ``highs`` at 0 V with ``low`` at ``volts`` [V]: a slice, 32 long."""
-        self._check([volts], [low, *highs], limits, Quantity.READ_VOLTS)
+        self._check([volts], [low], limits, Quantity.READ_VOLTS)
         arc, vread, mask = self._arc, -float(volts), list(highs)
-        told = self._call(
-            lambda: arc.read_slice_masked(low, mask, vread), f"read_slice_masked({low}, {mask}, {vread})"
-        )
+        told = self._call(lambda: arc.read_slice_masked(low, mask, vread), f"read_slice_masked({low}, {mask}, {vread})")
         return self._checked(told, COUNT // 2)
 
     def let_go(self, channels: Sequence[int]) -> float:
@@ -161,13 +170,15 @@ class Calls:
     # --- guards -------------------------------------------------------------------------------
 
     def _check(self, volts: Sequence[float], channels: Sequence[int], limits: Limits, quantity: Quantity) -> None:
-        stranger = [channel for channel in channels if channel not in self._channels]
+        level = dict.fromkeys(self._channels.all, 0.0)
+        stranger = [channel for channel in channels if channel not in level]
         if stranger:
             raise RefusedError(f"{self.place}: channel {stranger[0]} has no line of the chip: only such are driven")
-        limits.check(quantity, volts, channel=f"{self.place} channel ")
-        # No cell sees more than its lines differ by, those at 0 V among them.
-        span = max([*volts, 0.0]) - min([*volts, 0.0])
-        limits.check(quantity, span, channel=f"{self.place}, between two channels")
+        limits.check(Quantity.SOURCE_VOLTS, volts, channel=f"{self.place} channel ")
+        level |= dict(zip(channels, volts, strict=True))
+        rows, cols = ([level[line] for line in side] for side in (self._channels.rows, self._channels.cols))
+        cells = [self._polarity * (max(rows) - min(cols)), self._polarity * (min(rows) - max(cols))]
+        limits.check(quantity, cells, channel=f"{self.place}, largest and smallest cell voltage ")
 
     def _checked(self, told: Any, size: int) -> NDArray[np.float64]:
         values = np.asarray([] if told is None else told, dtype=np.float64)

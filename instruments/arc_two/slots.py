@@ -95,9 +95,7 @@ def _slot(pulses: Pulses, channels: Channels, row: int, widths: dict[int, int], 
         third = round(steps / 3)
         levels |= {channel: (third, longest) for channel in channels.rows}
         levels[channels.rows[mine]] = steps, longest
-        levels |= {
-            channel: (2 * third, longest) for col, channel in enumerate(channels.cols) if col not in chosen
-        }
+        levels |= {channel: (2 * third, longest) for col, channel in enumerate(channels.cols) if col not in chosen}
     nanos: list[int | None] = [None] * (COUNT // CLUSTER)
     given = {channel: level for channel, level in levels.items() if level[0]}
     for channel, (_, held) in given.items():

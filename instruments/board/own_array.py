@@ -180,7 +180,9 @@ class OwnArray(Instrument):
         """Apply pulses; see :class:`~..capabilities.CrossbarArray`. Nothing is given when a value is refused."""
         asked = self.as_given(checked_pulses(self.spec, pulses))
         given = int(asked.count.sum())
-        seconds = float((asked.count * asked.width).sum())
+        times = asked.count * (asked.width + self.spec.slot_overhead)
+        # The cells of a row are pulsed together.
+        seconds = float((times.max(axis=1) if self.spec.slot_serves == "row" else times).sum())
         slots = self.slots_of(asked)
         if given:
             with self.acting(), unconfirmed(asked.block, asked.count):

@@ -218,9 +218,7 @@ class ArcTwoEntry(_Section):
     noise: float = Field(1.0, ge=0.0, le=1000.0)
 
 
-AddressedEntry = (
-    ArrayBoardEntry | Keithley2400Entry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry
-)
+AddressedEntry = ArrayBoardEntry | Keithley2400Entry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry
 """What answers at a VISA address."""
 
 InstrumentEntry = Annotated[

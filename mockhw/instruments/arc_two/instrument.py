@@ -108,7 +108,7 @@ class SimulatedInstrument:
 
     # --- what channels are --------------------------------------------------------------------
 
-    def config_channels(self, input: Iterable[tuple[int, float]], base: float | None = None) -> Self:  # noqa: A002
+    def config_channels(self, input: Iterable[tuple[int, float]], base: float | None = None) -> Self:
         """Drive channels; with ``base`` all others too."""
         chosen = {_channel(channel): float(volts) for channel, volts in input}
         if base is not None:
