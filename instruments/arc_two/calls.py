@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 PATIENCE = 2.0
 """How much longer [s] than it should take a program is waited for."""
 _POLL = 1e-3
+_LEFT_OVER = 100_000
 
 
 class Calls:
@@ -76,18 +78,24 @@ class Calls:
 
     def rest(self) -> None:
         """Drive every channel at 0 V."""
-        arc = self._arc
         self._compose(
-            lambda: arc.config_channels([(channel, 0.0) for channel in range(COUNT)], 0.0),
+            lambda: self._arc.config_channels([(channel, 0.0) for channel in range(COUNT)], 0.0),
             "config_channels(all at 0 V, 0.0)",
         )
         self._nanos += 130_000
 
+    def forget(self) -> None:
+        """Throw away results that nobody has picked: those of a program that failed."""
+        for _ in range(_LEFT_OVER):
+            if self._pick() is None:
+                return
+        raise GarbledReplyError(f"{self.place} goes on returning results that nobody asked for: switch it off and on")
+
     def drive(self, levels: Sequence[tuple[int, float]], limits: Limits, quantity: Quantity) -> None:
         """Drive channels at ``levels`` [V]; no cell may see more than the limit of ``quantity``."""
         self._check([level for _, level in levels], [channel for channel, _ in levels], limits, quantity)
-        arc, given = self._arc, [(int(channel), float(volts)) for channel, volts in levels]
-        self._compose(lambda: arc.config_channels(given, None), f"config_channels({given}, None)")
+        given = [(int(channel), float(volts)) for channel, volts in levels]
+        self._compose(lambda: self._arc.config_channels(given, None), f"config_channels({given}, None)")
         self._nanos += 30_000
 
     def pulse(self, levels: Sequence[tuple[int, float]], nanos: Sequence[int | None], limits: Limits) -> None:
@@ -97,27 +105,29 @@ class Calls:
         limits.check(Quantity.WIDTH, 1e-9 * np.array(times, dtype=np.float64), channel=f"{self.place} cluster ")
         if len(nanos) != COUNT // CLUSTER or any(int(held) != held or held % 10 for held in times):
             raise RefusedError(f"{self.place}: clusters take eight widths on a grid of 10 ns, not {list(nanos)}")
-        arc, given = self._arc, [(int(channel), float(volts), 0.0) for channel, volts in levels]
+        given = [(int(channel), float(volts), 0.0) for channel, volts in levels]
         self._compose(
-            lambda: arc.pulse_slice_fast_open(given, list(nanos), True),
+            lambda: self._arc.pulse_slice_fast_open(given, list(nanos), True),
             f"pulse_slice_fast_open({given}, {list(nanos)}, True)",
         )
         longest = int(max(times))
-        self._compose(lambda: arc.delay(longest), f"delay({longest})")
+        self._compose(lambda: self._arc.delay(longest), f"delay({longest})")
         self._nanos += 30_000 + 2 * longest
 
     def look(self, channels: Sequence[int]) -> None:
         """Measure the currents out of channels when the program comes to it; :meth:`picked` returns them."""
-        arc, given = self._arc, list(channels)
-        self._compose(lambda: arc.read_slice_open_deferred(given, True), f"read_slice_open_deferred({given}, True)")
+        given = list(channels)
+        self._compose(
+            lambda: self._arc.read_slice_open_deferred(given, True), f"read_slice_open_deferred({given}, True)"
+        )
         self._nanos += 250_000
 
     def train(self, low: int, high: int, volts: float, points: int, gap: int, period: int, limits: Limits) -> None:
         """Drive ``low`` at ``volts`` [V] and measure the current out of ``high`` ``points`` times, ``gap`` ns apart."""
         self._check([volts], [low], limits, Quantity.READ_VOLTS)
-        arc, vread = self._arc, -float(volts)
+        vread = -float(volts)
         self._compose(
-            lambda: arc.generate_read_train([low], [high], vread, points, gap, False),
+            lambda: self._arc.generate_read_train([low], [high], vread, points, gap, False),
             f"generate_read_train([{low}], [{high}], {vread}, {points}, {gap}, False)",
         )
         self._nanos += points * period
@@ -126,40 +136,46 @@ class Calls:
 
     def run(self) -> None:
         """Let the program end at 0 V, run it, and wait for its end."""
-        arc = self._arc
-        self._compose(arc.ground_all, "ground_all()")
-        self._call(arc.execute, "execute()")
+        self._compose(lambda: self._arc.ground_all(), "ground_all()")
+        self._call(lambda: self._arc.execute(), "execute()")
         self._wait(1e-9 * self._nanos)
 
     def picked(self, count: int) -> NDArray[np.float64]:
         """Return the oldest ``count`` results [count, channels] A that nobody has picked."""
-        arc, kinds = self._arc, self._library
         told: list[NDArray[np.float64]] = []
         for _ in range(count):
-            one = self._call(lambda: arc.pick_one(kinds.DataMode.All, kinds.ReadType.Current), "pick_one(All, Current)")
+            one = self._pick()
             told.append(self._checked(one, COUNT))
         return np.array(told)
+
+    def _pick(self) -> Any:
+        kinds = self._library
+        return self._call(
+            lambda: self._arc.pick_one(kinds.DataMode.All, kinds.ReadType.Current), "pick_one(All, Current)"
+        )
 
     def slice(self, low: int, highs: Sequence[int], volts: float, limits: Limits) -> NDArray[np.float64]:
         """Return the currents [A] out of ``highs`` at 0 V with ``low`` at ``volts`` [V]: a slice, 32 long."""
         self._check([volts], [low], limits, Quantity.READ_VOLTS)
-        arc, vread, mask = self._arc, -float(volts), list(highs)
-        told = self._call(lambda: arc.read_slice_masked(low, mask, vread), f"read_slice_masked({low}, {mask}, {vread})")
+        vread, mask = -float(volts), list(highs)
+        told = self._call(
+            lambda: self._arc.read_slice_masked(low, mask, vread), f"read_slice_masked({low}, {mask}, {vread})"
+        )
         return self._checked(told, COUNT // 2)
 
     def let_go(self, channels: Sequence[int]) -> float:
         """Go to soft ground, ask what the lines are at, then float; return the largest voltage [V] seen."""
-        arc, modes, asked = self._arc, self._library.IdleMode, list(channels)
-        self._call(lambda: arc.finalise_operation(modes.SoftGnd), "finalise_operation(SoftGnd)")
+        modes, asked = self._library.IdleMode, list(channels)
+        self._call(lambda: self._arc.finalise_operation(modes.SoftGnd), "finalise_operation(SoftGnd)")
         self._wait(1e-3)
-        seen = self._call(lambda: arc.vread_channels(asked, True), f"vread_channels({asked}, True)")
-        self._call(lambda: arc.finalise_operation(modes.Float), "finalise_operation(Float)")
+        seen = self._call(lambda: self._arc.vread_channels(asked, True), f"vread_channels({asked}, True)")
+        self._call(lambda: self._arc.finalise_operation(modes.Float), "finalise_operation(Float)")
         self._wait(1e-3)
         return float(np.abs(np.asarray(seen, dtype=np.float64)).max())
 
     def _wait(self, seconds: float) -> None:
         until, self._nanos = time.monotonic() + seconds + PATIENCE, 0
-        while self._call(self._arc.busy, ""):
+        while self._call(lambda: self._arc.busy(), ""):
             if time.monotonic() > until:
                 raise ConnectionLostError(
                     f"{self.place} is still busy {PATIENCE:g} s after its program should have ended: look at its "
@@ -197,7 +213,11 @@ class Calls:
             return call()
         except XbarlabError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            # The library lets go of the board with its last object: a traceback that is kept must not hold one.
+            clear_frames(error.__traceback__)
+            if not isinstance(error, Exception):
+                raise
             said = f"{type(error).__name__}: {error}"
             self._tell("!", said)
             if running:

@@ -47,6 +47,7 @@ class ArcTwoProducts:
         told: list[NDArray[np.float64]] = []
         batch = np.atleast_2d(np.asarray(vectors, dtype=np.float64))
         with array.acting():
+            array.calls.forget()
             for first in range(0, len(batch), VECTORS):
                 array.go_on()
                 part = batch[first : first + VECTORS]
@@ -85,6 +86,7 @@ class ArcTwoSamples:
         low, high = array.channels.rows[cell.row0], array.channels.cols[cell.col0]
         gap = max(nanos - _OWN_NANOS, 0) // 10 * 10
         with array.acting():
+            array.calls.forget()
             array.calls.rest()
             array.calls.train(low, high, array.polarity * amplitude, points, gap, nanos, spec.limits)
             array.calls.run()

@@ -100,7 +100,7 @@ class ArcTwoBoard:
 
     def fetch(self, key: int) -> NDArray[np.float32]:
         """Return what was read under ``key``, all channels, NaN where nothing was; it is forgotten then."""
-        return self.results.pop(key)
+        return self.results.pop(key, np.full(CHANNELS, np.nan, dtype=np.float32))
 
     def levels(self) -> NDArray[np.float64]:
         """Return what every line of the chip is at [V], NaN where it floats; for tests and reads of voltage."""
