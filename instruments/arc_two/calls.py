@@ -62,7 +62,9 @@ class Calls:
         self._channels, self._polarity = channels, polarity
         self._nanos = 0
         self._tell("*", "opened")
-        self._arc = self._call(lambda: library.Instrument(port, firmware, True), f"Instrument({port}, firmware, True)")
+        self._arc: Any = self._call(
+            lambda: library.Instrument(port, firmware, True), f"Instrument({port}, firmware, True)"
+        )
 
     @property
     def is_open(self) -> bool:
@@ -136,8 +138,8 @@ class Calls:
 
     def run(self) -> None:
         """Let the program end at 0 V, run it, and wait for its end."""
-        self._compose(lambda: self._arc.ground_all(), "ground_all()")
-        self._call(lambda: self._arc.execute(), "execute()")
+        self._compose(self._arc.ground_all, "ground_all()")
+        self._call(self._arc.execute, "execute()")
         self._wait(1e-9 * self._nanos)
 
     def picked(self, count: int) -> NDArray[np.float64]:
@@ -175,7 +177,7 @@ class Calls:
 
     def _wait(self, seconds: float) -> None:
         until, self._nanos = time.monotonic() + seconds + PATIENCE, 0
-        while self._call(lambda: self._arc.busy(), ""):
+        while self._call(self._arc.busy, ""):
             if time.monotonic() > until:
                 raise ConnectionLostError(
                     f"{self.place} is still busy {PATIENCE:g} s after its program should have ended: look at its "

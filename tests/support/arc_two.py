@@ -80,7 +80,11 @@ def array(
 ) -> tuple[ArcTwo, Recorder]:
     """Return an array on a recorder, its programs of opening forgotten."""
     made, board = library()
-    monkeypatch.setattr("xbarlab.instruments.arc_two.array.vendor_library", lambda *_, **__: made)
+
+    def recorded(*_: object, **__: object) -> Any:
+        return made
+
+    monkeypatch.setattr("xbarlab.instruments.arc_two.array.vendor_library", recorded)
     known: Chip = parse_chip({**CHIP, **(chip or {})}, source="chip")
     opened = ArcTwo(name, library="recorded", chip=known, **station)
     board.programs.clear()

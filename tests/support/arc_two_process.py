@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Listener
 from typing import Any
 
 KEY = b"arc"
@@ -12,7 +12,7 @@ KEY = b"arc"
 class Remote:
     """A board at the other end of a pipe; it has a program whole, or not at all."""
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Any) -> None:
         self._pipe = pipe
         self.clients = 0
         self.serial = "SIM"
@@ -50,11 +50,12 @@ def serve(listener: Listener, board: Any) -> int:
 def drive(address: str, doing: str) -> None:
     """Be the host: pulses, reads, products or a train on the board at ``address``, for ever."""
     from types import SimpleNamespace
+    from unittest.mock import patch
 
     import numpy as np
 
     from xbarlab.instruments.abilities import Multiplies, Samples
-    from xbarlab.instruments.arc_two import array as module
+    from xbarlab.instruments.arc_two.array import ArcTwo
     from xbarlab.instruments.block import Block
     from xbarlab.instruments.capabilities import PulseMap
     from xbarlab.instruments.chip.chip_file import load_chip
@@ -65,9 +66,9 @@ def drive(address: str, doing: str) -> None:
     remote: Any = Remote(Client(address, authkey=KEY))
     remote.chip = SimpleNamespace(seed=0, birth="")
     library = Pyarc2({0: remote}, SimClock(), "")
-    module.vendor_library = lambda *_, **__: library  # pyright: ignore[reportAttributeAccessIssue]
     chip = load_chip(find_bench("mock_tio2_arc2").with_name("mock_tio2_arc2.chip.yaml"))
-    array = module.ArcTwo("arc", library="remote", chip=chip)
+    with patch("xbarlab.instruments.arc_two.array.vendor_library", return_value=library):
+        array = ArcTwo("arc", library="remote", chip=chip)
     print("open", flush=True)
     while True:
         if doing == "pulse":

@@ -20,6 +20,7 @@ from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.chip.requests import checked_pulses
 from xbarlab.instruments.errors import ConnectionLostError, GarbledReplyError, UnconfirmedError, UnsupportedError
 from xbarlab.instruments.wire.wire_log import WireLog, read_log, tracing
+from xbarlab.mockhw.instruments.arc_two.instrument import SimulatedInstrument
 
 ONE = Block(1, 1, 2, 1)
 WHOLE = Block(0, 4, 0, 4)
@@ -38,6 +39,15 @@ def opener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
     for array, board in made:
         board.trouble = None
         array.close()
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, call: str, answer: Any) -> None:
+    """Let a call of the library answer something."""
+
+    def told(*_: object) -> Any:
+        return answer
+
+    monkeypatch.setattr(SimulatedInstrument, call, told)
 
 
 def pulses_of(board: bench.Recorder) -> list[tuple[Any, ...]]:
@@ -157,7 +167,7 @@ def test_every_cell_gets_its_own_and_no_other_more_than_its_share(opener: Opener
             level = dict(slot.levels)
             for i, row in enumerate(array.channels.rows):
                 for j, col in enumerate(array.channels.cols):
-                    held = [slot.nanos[line // CLUSTER] for line in (row, col) if line in level]
+                    held = [slot.nanos[line // CLUSTER] or 0 for line in (row, col) if line in level]
                     cell = level.get(row, 0.0) - level.get(col, 0.0)
                     mine = asked.volts[i, j] == pytest.approx(cell, abs=1e-12)
                     if mine and min(held, default=0) == round(1e9 * asked.width[i, j]) and asked.count[i, j]:
@@ -202,7 +212,7 @@ def test_a_chip_without_lines_sits_on_the_first_channels_of_each_side() -> None:
 
 
 def test_the_library_and_the_firmware_are_asked_for_by_name(tmp_path: Any) -> None:
-    with pytest.raises(RefusedError, match="write pyarc2, or bench.yaml@xbarlab"):
+    with pytest.raises(RefusedError, match=r"write pyarc2, or bench\.yaml@xbarlab"):
         ArcTwo("arc", library="os", firmware="fw.bin")
     with pytest.raises(RefusedError, match=r"firmware is|xbarlab\[arc2\]"):
         ArcTwo("arc", firmware=str(tmp_path / "none.bin"))
@@ -298,24 +308,20 @@ def test_a_library_that_fails_ends_safely_and_says_what_may_have_been_given(open
 def test_a_board_that_stays_busy_is_not_waited_for_for_ever(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     array, _ = opener()
     monkeypatch.setattr("xbarlab.instruments.arc_two.calls.PATIENCE", 0.02)
-    monkeypatch.setattr(type(array.calls._arc), "busy", lambda _: True, raising=False)  # pyright: ignore[reportPrivateUsage]
+    answers(monkeypatch, "busy", True)
     with pytest.raises(XbarlabError, match="still busy"):
         array.pulse(PulseMap(ONE, volts=1.0, width=1e-6))
 
 
 def test_a_short_answer_is_no_reading(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     array, _ = opener()
-    monkeypatch.setattr(
-        type(array.calls._arc),  # pyright: ignore[reportPrivateUsage]
-        "read_slice_masked",
-        lambda *_: np.zeros(7),
-    )
+    answers(monkeypatch, "read_slice_masked", np.zeros(7))
     with pytest.raises(GarbledReplyError, match="7 values, 32"):
         array.read(ONE)
 
 
 def test_a_line_that_stays_up_is_told(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     array, _ = opener()
-    monkeypatch.setattr(type(array.calls._arc), "vread_channels", lambda *_: [0.0, 1.2])  # pyright: ignore[reportPrivateUsage]
+    answers(monkeypatch, "vread_channels", [0.0, 1.2])
     array.idle()
     assert "a line was at 1.2 V" in array.ending[0].result

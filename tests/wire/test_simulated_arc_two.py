@@ -18,7 +18,8 @@ from xbarlab.mockhw.instruments.arc_two.instrument import SimulatedInstrument
 from xbarlab.mockhw.instruments.arc_two.kinds import ArC2Error
 from xbarlab.runbooks.stations import find_bench
 
-ROWS, COLS = range(8), range(16, 24)
+COLS = range(16, 24)
+NOT_HERE = "pyarc2 is not installed (extra arc2): there is nothing to hold the stand-in against"
 
 
 @pytest.fixture
@@ -44,9 +45,7 @@ def arguments(call: Any) -> list[tuple[str, Any]]:
 
 
 def test_every_call_is_that_of_the_installed_library() -> None:
-    real = pytest.importorskip(
-        "pyarc2", reason="pyarc2 is not installed (extra arc2): nothing to hold the calls against"
-    )
+    real = pytest.importorskip("pyarc2", reason=NOT_HERE)
     assert public(SimulatedInstrument) == public(real.Instrument)
     for name in sorted(public(real.Instrument)):
         assert arguments(getattr(SimulatedInstrument, name)) == arguments(getattr(real.Instrument, name)), name
@@ -54,9 +53,7 @@ def test_every_call_is_that_of_the_installed_library() -> None:
 
 
 def test_every_kind_is_that_of_the_installed_library() -> None:
-    real = pytest.importorskip(
-        "pyarc2", reason="pyarc2 is not installed (extra arc2): nothing to hold the kinds against"
-    )
+    real = pytest.importorskip("pyarc2", reason=NOT_HERE)
     ours, _ = library()
     for name in ("AuxDACFn", "BiasOrder", "ControlMode", "DataMode", "IdleMode", "IODir", "LogicLevel", "OutputRange",
                  "ReadType"):  # fmt: skip
@@ -72,9 +69,7 @@ def test_every_kind_is_that_of_the_installed_library() -> None:
 
 
 def test_what_the_driver_calls_is_in_the_installed_library() -> None:
-    real = pytest.importorskip(
-        "pyarc2", reason="pyarc2 is not installed (extra arc2): nothing to hold the calls against"
-    )
+    real = pytest.importorskip("pyarc2", reason=NOT_HERE)
     called = set(re.findall(r"self\._arc\.(\w+)\(", inspect.getsource(calls)))
     assert {"pulse_slice_fast_open", "read_slice_masked", "finalise_operation"} <= called
     assert sorted(called - public(real.Instrument)) == []
@@ -151,7 +146,11 @@ def test_what_the_library_refuses(pyarc2: Any) -> None:
 def test_clusters_keep_their_own_time_and_the_clock_knows(pyarc2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     board, arc = board_of(pyarc2), pyarc2.Instrument(0, "fw")
     played: list[Any] = []
-    monkeypatch.setattr(board.chip, "play", lambda bias, volts, seconds, repeats=1: played.append((volts, seconds)))
+
+    def play(_: object, volts: Any, seconds: Any) -> None:
+        played.append((volts, seconds))
+
+    monkeypatch.setattr(board.chip, "play", play)
     arc.config_channels([], 0.0).execute()
     start = board.clock.now
     arc.pulse_slice_fast_open([(0, 1.0, 0.0), (16, -1.0, 0.0)], [1_000, None, 25, *[None] * 5], True).execute()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .board import ARB, CHANNELS, CLUSTER, Op
 from .kinds import (
@@ -437,8 +437,8 @@ def _channel(channel: int) -> int:
     return int(channel)
 
 
-def _channels(channels: ArrayLike | Iterable[int]) -> tuple[int, ...]:
-    if isinstance(channels, str | bytes) or not isinstance(channels, Iterable):
+def _channels(channels: IntIterable) -> tuple[int, ...]:
+    if isinstance(channels, str | bytes) or not hasattr(channels, "__iter__"):
         raise TypeError("Invalid argument type, must be an iterable")
     return tuple(_channel(int(channel)) for channel in channels)
 
