@@ -29,12 +29,14 @@ INSTRUMENTS = "xbarlab.instruments"
 UPDATE_RULES = "xbarlab.update_rules"
 DEVICE_MODELS = "xbarlab.device_models"
 ANALYSES = "xbarlab.analyses"
+LIBRARIES = "xbarlab.libraries"
 KINDS: Mapping[str, str] = {
     STEPS: "step",
     INSTRUMENTS: "instrument",
     UPDATE_RULES: "update rule",
     DEVICE_MODELS: "device model",
     ANALYSES: "analysis",
+    LIBRARIES: "vendor library",
 }
 """Group of entry points → what a person calls one of its entries."""
 

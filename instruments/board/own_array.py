@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +17,7 @@ from ...common.errors import RefusedError
 from ..abilities import Parts
 from ..array_spec import ArraySpec
 from ..block import Block
-from ..capabilities import Clock, Cost, Delivered, FloatArray, Kind, PulseMap, Reading
+from ..capabilities import FLAG_OVERFLOW, Clock, Cost, Delivered, FloatArray, Kind, PulseMap, Reading
 from ..chip.chip_file import Chip
 from ..chip.requests import Look, Pulses, checked_pulses, checked_read
 from ..chip.wear_ledger import WearLedger
@@ -52,6 +52,9 @@ class OwnArray(Instrument):
         Abilities beyond reading and pulsing: ``{Sweeps: part}``.
     """
 
+    places_lines: ClassVar[bool] = False
+    """Whether it looks itself for the ``lines`` of the chip file; otherwise they must be in order."""
+
     def __init__(
         self,
         name: str,
@@ -67,8 +70,7 @@ class OwnArray(Instrument):
         allowed, bad = spec.limits, spec.bad_cells
         if chip is not None:
             chip.require_cell(spec.cell, board=name)
-            placed = chip.line_map(spec.rows, spec.cols, board=name)
-            if (placed.rows != np.arange(chip.rows)).any() or (placed.cols != np.arange(chip.cols)).any():
+            if not self.places_lines and not _in_order(chip, spec, name):
                 raise RefusedError(
                     f"chip {chip.id} says which lines of {name} it is on, and {name} takes them in order: take `lines` "
                     "out of the chip file"
@@ -121,6 +123,15 @@ class OwnArray(Instrument):
     def let_go(self) -> None:
         """Stop what runs, go to 0 V, then disconnect; in any state, twice too."""
 
+    def as_given(self, pulses: Pulses) -> Pulses:
+        """Return pulses as the instrument can give them: its steps of volts and width, never more than was asked."""
+        return pulses
+
+    def slots_of(self, pulses: Pulses) -> int:
+        """Return how many slots pulses take: as many as the cell of a row, or of all, that gets most."""
+        given = pulses.count
+        return int(given.max(axis=1).sum()) if self.spec.slot_serves == "row" else int(given.sum())
+
     def get_idn(self) -> dict[str, str | None]:
         """Return who answers: vendor, model, serial, firmware."""
         return {"vendor": None, "model": type(self).__name__, "serial": None, "firmware": None}
@@ -147,37 +158,38 @@ class OwnArray(Instrument):
     ) -> Reading:
         """Measure a block; see :class:`~..capabilities.CrossbarArray`."""
         look = checked_read(self.spec, cells, volts, average=average, gate=gate, scheme=scheme)
-        with self._acting():
+        with self.acting():
             told = self._polarity * np.asarray(
                 self.measure(cells, replace(look, volts=self._polarity * look.volts)), dtype=np.float64
             )
         if told.shape != cells.shape:
             raise RefusedError(f"{self.name}.measure returned currents of shape {told.shape}, asked for {cells.shape}")
         slots = self.spec.read_slots(cells) * look.average
-        self._count(slots=slots, seconds=self.spec.read_seconds(cells, look.average))
+        self.add_cost(slots=slots, seconds=self.spec.read_seconds(cells, look.average))
+        largest = max(self.spec.read_ranges, default=np.inf)
+        flags = np.where(~(np.abs(told) < largest), FLAG_OVERFLOW, 0).astype(np.uint8)
         range_ = min((full for full in sorted(self.spec.read_ranges) if full >= np.abs(told).max()), default=0.0)
         # Half a step of the converter, where its range is known.
         stderr = np.full(cells.shape, range_ / 2.0**self.spec.adc_bits / abs(look.volts))
         return Reading(
             block=cells, volts=look.volts, current=told, conductance=told / look.volts, stderr=stderr,
-            flags=np.zeros(cells.shape, np.uint8),
+            flags=flags,
         )  # fmt: skip
 
     def pulse(self, pulses: PulseMap) -> Delivered:
         """Apply pulses; see :class:`~..capabilities.CrossbarArray`. Nothing is given when a value is refused."""
-        asked = checked_pulses(self.spec, pulses)
+        asked = self.as_given(checked_pulses(self.spec, pulses))
         given = int(asked.count.sum())
         times = asked.count * (asked.width + self.spec.slot_overhead)
-        if self.spec.slot_serves == "row":  # the cells of a row are pulsed together
-            slots, seconds = int(asked.count.max(axis=1).sum()), float(times.max(axis=1).sum())
-        else:
-            slots, seconds = given, float(times.sum())
+        # The cells of a row are pulsed together.
+        seconds = float((times.max(axis=1) if self.spec.slot_serves == "row" else times).sum())
+        slots = self.slots_of(asked)
         if given:
-            with self._acting(), unconfirmed(asked.block, asked.count):
+            with self.acting(), unconfirmed(asked.block, asked.count):
                 # Counted before it leaves: a pulse whose confirmation is lost has been given, for all that is known.
                 self.wear.add(asked.block, asked.volts, asked.count, self.spec.limits)
                 self.give(replace(asked, volts=self._turned(asked.volts)))
-            self._count(slots=slots, pulses=given, seconds=seconds)
+            self.add_cost(slots=slots, pulses=given, seconds=seconds)
         return Delivered(
             block=asked.block, volts=asked.volts, width=asked.width, gate=asked.gate, count=asked.count, slots=slots,
             pulses=given, seconds=seconds,
@@ -200,8 +212,17 @@ class OwnArray(Instrument):
             self.idle()
         super().close()
 
+    @property
+    def polarity(self) -> int:
+        """+1, or −1 where the chip SETs with V(row) below V(column): what is given and read is turned round."""
+        return self._polarity
+
+    def go_on(self) -> None:
+        """Say between the messages of a long action that it goes on; refused when it was made idle meanwhile."""
+        self._lock.go_on()
+
     @contextmanager
-    def _acting(self) -> Generator[None]:
+    def acting(self) -> Generator[None]:
         """One action at a time; what is interrupted, by Ctrl-C or by an error, ends in the safe state."""
         with self._lock:
             try:
@@ -213,5 +234,12 @@ class OwnArray(Instrument):
     def _turned(self, volts: FloatArray) -> FloatArray:
         return volts if self._polarity == 1 else -volts
 
-    def _count(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
+    def add_cost(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
+        """Add one transaction to the cost: what a part of the array has done in ``seconds`` [s] under bias."""
         self._cost += Cost(transactions=1, slots=slots, pulses=pulses, chip_seconds=seconds)
+
+
+def _in_order(chip: Chip, spec: ArraySpec, name: str) -> bool:
+    """Whether line n of the array is row, or column, n of the chip."""
+    placed = chip.line_map(spec.rows, spec.cols, board=name)
+    return bool((placed.rows == np.arange(chip.rows)).all() and (placed.cols == np.arange(chip.cols)).all())

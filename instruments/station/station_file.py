@@ -233,8 +233,11 @@ def _settings(entry: InstrumentEntry, kind: InstrumentType, path: Path, name: st
     init = _in_si(entry.init, INIT_UNITS, f"{where}.init")
     if init.get("visalib") is not None:
         init["visalib"] = _resolved(str(init["visalib"]), path.parent, where)
-    if isinstance(init.get("chip"), str):
-        init["chip"] = str(path.parent / init["chip"])
+    if isinstance(init.get("library"), str):
+        init["library"] = _resolved(init["library"], path.parent, where, key="library")
+    for key in ("chip", "firmware"):
+        if isinstance(init.get(key), str):
+            init[key] = str(path.parent / init[key])
     return {**entry.model_dump(exclude_unset=True), "type": kind.path, "init": init}
 
 
@@ -307,7 +310,7 @@ def _in_si(settings: Mapping[str, Any], units: Mapping[str, str], where: str) ->
     return read
 
 
-def _resolved(visalib: str, folder: Path, where: str) -> str:
+def _resolved(visalib: str, folder: Path, where: str, *, key: str = "visalib") -> str:
     """Return ``visalib`` with its file, if it names one, as an absolute path."""
     file, at, backend = visalib.rpartition("@")
     if not at or not file:
@@ -318,7 +321,7 @@ def _resolved(visalib: str, folder: Path, where: str) -> str:
         return f"{path}{mark}{options}@{backend}"
     if f"@{backend}" == _IN_PROCESS:
         there = sorted(found.name for found in path.parent.glob("*.bench.yaml")) if path.parent.is_dir() else []
-        raise RefusedError(f"{where}.init.visalib: {unknown('bench file', path.name, there)} (in {path.parent})")
+        raise RefusedError(f"{where}.init.{key}: {unknown('bench file', path.name, there)} (in {path.parent})")
     return visalib
 
 
@@ -331,10 +334,15 @@ def _resources(instruments: Mapping[str, Mapping[str, Any]], path: Path) -> tupl
     shared: dict[str, str] = {}
     states: set[str] = set()
     for name, settings in instruments.items():
-        address = settings.get("address", settings["init"].get("address"))
+        init = settings["init"]
+        address = settings.get("address", init.get("address"))
+        visalib = str(init.get("visalib") or "")
+        if address is None and init.get("library") is not None:
+            # Behind a vendor's library an instrument has a port, and no address.
+            visalib = str(init["library"])
+            address = f"{visalib.rpartition('@')[2]} port {init.get('port', 0)}"
         if address is None:
             continue
-        visalib = str(settings["init"].get("visalib") or "")
         resource = canonical_resource(str(address))
         private = False
         # What a socket or GPIB address means does not depend on who opens it; on a mock bench it does.

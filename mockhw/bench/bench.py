@@ -12,11 +12,12 @@ from ..chip.life_file import read_seed
 from ..faults import Fault, FaultPlan
 from ..instrument import BenchLog, SimulatedInstrument
 from ..sim_clock import SimClock
-from .file import ArrayBoardEntry, BenchFile, BenchFileError, FaultEntry, InstrumentEntry, load_bench_file
+from .file import AddressedEntry, ArcTwoEntry, ArrayBoardEntry, BenchFile, BenchFileError, FaultEntry, load_bench_file
 
 if TYPE_CHECKING:
     from ..chip.profile import Profile
     from ..chip.virtual_chip import VirtualChip
+    from ..instruments.arc_two.library import Pyarc2
     from ..passive_chip.chip import PassiveChip
     from ..probe_circuit.circuit import ProbeCircuit
     from ..probe_circuit.hand import Hand
@@ -38,6 +39,8 @@ class MockBench:
     ----------
     instruments : dict of str to SimulatedInstrument
         By canonical VISA resource name.
+    libraries : dict of str to Pyarc2
+        What stands for a vendor's library, by its name.
     chip : VirtualChip or PassiveChip
     circuit : ProbeCircuit, optional
         The cables of a probe station.
@@ -66,6 +69,7 @@ class MockBench:
         self.circuit: ProbeCircuit | None = None
         self.hand: Hand | None = None
         self.instruments: dict[str, SimulatedInstrument] = self._make_instruments(entries)
+        self.libraries: dict[str, Pyarc2] = self._make_libraries()
         self._script_faults()
         for instrument in self.instruments.values():
             instrument.released = self._released
@@ -76,7 +80,8 @@ class MockBench:
             self.chip.save(self.state_file)
 
     def _released(self) -> None:
-        if not any(instrument.clients for instrument in self.instruments.values()):
+        boards = (board for library in self.libraries.values() for board in library.boards.values())
+        if not any(one.clients for one in (*self.instruments.values(), *boards)):
             self.save_state()
 
     def _make_chip(self) -> VirtualChip | PassiveChip:
@@ -96,7 +101,7 @@ class MockBench:
         except (ProfileError, ValueError) as error:
             raise BenchFileError(f"{self.path.name}: chip.profile: {error}") from error
 
-    def _make_instruments(self, entries: Mapping[str, InstrumentEntry]) -> dict[str, SimulatedInstrument]:
+    def _make_instruments(self, entries: Mapping[str, AddressedEntry]) -> dict[str, SimulatedInstrument]:
         from ..passive_chip.chip import PassiveChip
         from .instruments import make_board, make_circuit, make_hand, make_probe_instrument
 
@@ -123,6 +128,19 @@ class MockBench:
             else:
                 made[address] = make_board(address, entry, chip, self.clock, self.log, seed=seed, profile=profile)
         return made
+
+    def _make_libraries(self) -> dict[str, Pyarc2]:
+        entries = [entry for entry in self.content.instruments if isinstance(entry, ArcTwoEntry)]
+        if not entries:
+            return {}
+        from .instruments import make_arc_two
+
+        made = make_arc_two(
+            entries, self.chip, self.clock, seed=self.seed, profile=self.content.chip.profile, name=self.path.name
+        )
+        for board in made.boards.values():
+            board.released = self._released
+        return {made.name: made}
 
     def script_faults(self, address: str, faults: Sequence[Fault], *, seed: int = 0) -> FaultPlan:
         """Let faults strike the instrument at ``address`` in place of those it has.
@@ -197,9 +215,11 @@ def _canonical(address: str) -> str:
         raise BenchFileError(f"{address!r} is not a VISA resource name: {error}") from error
 
 
-def _addressed(content: BenchFile, name: str) -> dict[str, InstrumentEntry]:
-    entries: dict[str, InstrumentEntry] = {}
+def _addressed(content: BenchFile, name: str) -> dict[str, AddressedEntry]:
+    entries: dict[str, AddressedEntry] = {}
     for entry in content.instruments:
+        if isinstance(entry, ArcTwoEntry):
+            continue
         address = _canonical(entry.address)
         if address in entries:
             raise BenchFileError(f"{name}: two instruments at address {address}; give each its own")

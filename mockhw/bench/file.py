@@ -225,13 +225,38 @@ class KeysightB2201AEntry(_Section):
     cards: int = Field(4, ge=1, le=4)
 
 
-InstrumentEntry = Annotated[
+class ArcTwoEntry(_Section):
+    """A simulated ArC TWO behind its vendor's library: no address, but the port that the library knows it by.
+
+    Attributes
+    ----------
+    port : int
+    rows, cols : tuple of int
+        Channel of every row and column of the chip, 0 to 63.
+    noise : float [LSB]
+        Standard deviation of one conversion; 0 for none.
+    """
+
+    kind: Literal["arc_two"]
+    port: int = Field(0, ge=0)
+    serial: str = "SIM-ARC2"
+    rows: tuple[Annotated[int, Field(ge=0, le=63)], ...]
+    cols: tuple[Annotated[int, Field(ge=0, le=63)], ...]
+    noise: float = Field(1.0, ge=0.0, le=1000.0)
+
+
+AddressedEntry = (
     ArrayBoardEntry
     | Keithley2400Entry
     | Keithley2450Entry
     | Keithley2600Entry
     | Keysight33622AEntry
-    | KeysightB2201AEntry,
+    | KeysightB2201AEntry
+)
+"""What answers at a VISA address."""
+
+InstrumentEntry = Annotated[
+    AddressedEntry | ArcTwoEntry,
     Field(discriminator="kind"),
 ]
 
@@ -309,6 +334,7 @@ class BenchFile(_Section):
 
 
 _INSTRUMENTS: dict[str, type[_Section]] = {
+    "arc_two": ArcTwoEntry,
     "array_board": ArrayBoardEntry,
     "keithley_2400": Keithley2400Entry,
     "keithley_2450": Keithley2450Entry,

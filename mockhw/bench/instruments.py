@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from ..instruments.array_board.spec import block
 from ..probe_circuit.circuit import GROUND, ProbeCircuit
 from ..sim_clock import SimClock
 from .file import (
+    ArcTwoEntry,
     ArrayBoardEntry,
     BenchFileError,
     HandEntry,
@@ -26,6 +27,7 @@ from .file import (
 
 if TYPE_CHECKING:
     from ..chip.virtual_chip import VirtualChip
+    from ..instruments.arc_two.library import Pyarc2
     from ..passive_chip.chip import PassiveChip
     from ..probe_circuit.hand import Hand
 
@@ -66,6 +68,38 @@ def make_board(
     if spec.read_gate > spec.gate_max:
         spec = replace(spec, read_gate=spec.gate_max)
     return ArrayBoard(address, clock, log, chip=chip, spec=spec, serial=entry.serial, seed=seed, profile_name=profile)
+
+
+def make_arc_two(
+    entries: Sequence[ArcTwoEntry],
+    chip: VirtualChip | PassiveChip,
+    clock: SimClock,
+    *,
+    seed: int,
+    profile: str,
+    name: str,
+) -> Pyarc2:
+    """Return what stands for ``pyarc2``, with ``chip`` on its one board; ``name`` is the bench file, for messages."""
+    from ..instruments.arc_two.board import ArcTwoBoard
+    from ..instruments.arc_two.library import Pyarc2
+    from ..passive_chip.chip import PassiveChip
+
+    if len(entries) > 1:
+        raise BenchFileError(f"{name}: one chip sits on one ArC TWO, and the file has {len(entries)}: take one out")
+    entry = entries[0]
+    if not isinstance(chip, PassiveChip):
+        raise BenchFileError(f"{name}: chip.profile: {profile} is no passive chip: the simulated ArC TWO takes those")
+    if (len(entry.rows), len(entry.cols)) != (chip.rows, chip.cols):
+        raise BenchFileError(
+            f"{name}: arc_two has {len(entry.rows)} rows and {len(entry.cols)} cols; the chip is "
+            f"{chip.rows} × {chip.cols}"
+        )
+    if len({*entry.rows, *entry.cols}) != chip.rows + chip.cols:
+        raise BenchFileError(f"{name}: arc_two.rows and arc_two.cols name different channels, each 0 to 63")
+    board = ArcTwoBoard(
+        chip, clock, rows=entry.rows, cols=entry.cols, seed=seed, noise=entry.noise, serial=entry.serial
+    )
+    return Pyarc2({entry.port: board}, clock, profile)
 
 
 def make_circuit(

@@ -102,7 +102,8 @@ def _mock_hand(file: StationFile) -> Callable[[Any], None] | None:
 
 def in_process_benches(file: StationFile) -> list[Path]:
     """Return the bench files of the mock benches in this process that a station uses."""
-    visalibs = {str(settings["init"].get("visalib") or "") for settings in file.instruments.values()}
+    inits = [settings["init"] for settings in file.instruments.values()]
+    visalibs = {str(init.get(key) or "") for init in inits for key in ("visalib", "library")}
     return [Path(name.removesuffix(IN_PROCESS)) for name in sorted(visalibs) if name.endswith(IN_PROCESS)]
 
 

@@ -1,0 +1,176 @@
+"""ArC TWO with a passive chip of up to 32×32 cells on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...common.errors import RefusedError
+from ..abilities import Multiplies, MultipliesReversed, Samples
+from ..array_spec import ArraySpec
+from ..board.own_array import OwnArray
+from ..capabilities import FloatArray, Identity
+from ..clock import SimulatedClock
+from ..errors import InstrumentError
+from ..limits import Limits
+from ..wire.vendor_library import vendor_library
+from ..wire.wire_log import current_log
+from .calls import Calls
+from .channels import Channels
+from .parts import PERIOD_MIN, ArcTwoProducts, ArcTwoSamples
+from .slots import HALF, LSB, THIRD, TICK, as_given, slots, slots_needed
+
+if TYPE_CHECKING:
+    from ..block import Block
+    from ..chip.chip_file import Chip
+    from ..chip.requests import Look, Pulses
+
+LIBRARY = "pyarc2"
+GROUND = "ground"
+RANGES = (0.683e-6, 93.1e-6, 12.3e-3)
+"""Full scales [A] of its three amplifiers: the converter's ±10.24 V over 15 MΩ, 110 kΩ and 830 Ω."""
+PIECE_SECONDS = 0.05
+"""Longest program of pulses [s]: a killed host leaves the board at most this to carry out."""
+SETTLED_VOLTS = 0.05
+"""What a line may be at [V] when it is said to be at 0 V."""
+_OVERHEAD = 30e-6
+_NEEDS = {
+    "float": "its drivers hold every line; a line that floats is charged by its neighbours",
+    GROUND: "it would put the full voltage on every other cell of the row; writes hold the other lines at V/2 or V/3",
+}
+
+
+class ArcTwo(OwnArray):
+    """ArC TWO as a station's array.
+
+    Parameters
+    ----------
+    name : str
+        What the station file calls it.
+    firmware : str
+        The board's firmware file, as its maker ships it; not part of this package.
+    port : int
+        Which board, as ``pyarc2.find_ids()`` counts them.
+    library : str
+        ``pyarc2``, or ``bench.yaml@xbarlab`` for a mock bench.
+    chip, limits
+        From the station file.
+
+    Notes
+    -----
+    It cannot limit a current: sweeps with a compliance are refused, pulses with reads between are what it does.
+    """
+
+    places_lines = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        firmware: str = "",
+        port: int = 0,
+        library: str = LIBRARY,
+        chip: Chip | None = None,
+        limits: Mapping[str, float] | None = None,
+        **qcodes: Any,
+    ) -> None:
+        vendor = vendor_library(library, LIBRARY, extra="arc2", who=name)
+        simulation = getattr(vendor, "simulation", None)
+        if simulation is None and not (firmware and Path(firmware).is_file()):
+            raise RefusedError(
+                f"{name}: firmware is {firmware!r}, and there is no such file: name the file that came with the board "
+                "(init: {firmware: …}); it is not part of xbarlab"
+            )
+        self.channels = Channels(name, chip)
+        most = Limits(set_volts_max=10.0, reset_volts_max=10.0, width_min=40e-9, width_max=1e-2)
+        spec = ArraySpec(
+            name=name, rows=32, cols=32, cell="passive", limits=most, volts_lsb=LSB, width_tick=TICK,
+            read_ranges=RANGES, vmm_ranges=RANGES, adc_bits=18, slot_overhead=_OVERHEAD + 230e-6,
+            read_slot_seconds=1e-3, vmm_slot_seconds=300e-6, read_schemes=(GROUND,), write_schemes=(HALF, THIRD),
+            scheme_needs=_NEEDS, sample_rate_max=1.0 / PERIOD_MIN, sample_points_max=10_000,
+            simulated=simulation is not None,
+        )  # fmt: skip
+        products = ArcTwoProducts(self)
+        parts = {Multiplies: products, MultipliesReversed: products, Samples: ArcTwoSamples(self)}
+        super().__init__(name, spec, chip=chip, limits=limits, parts=parts, **qcodes)
+        self._simulation = simulation
+        if simulation is not None:
+            self.clock = SimulatedClock(simulation)
+        self._port, self._version = port, str(getattr(vendor, "LIBARC2_VERSION", "") or "")
+        self.calls = Calls(
+            name, vendor, port, str(firmware), channels=self.channels, polarity=self.polarity, log=current_log()
+        )
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a simulator stands behind the library's calls."""
+        return self._simulation is not None
+
+    @property
+    def identity(self) -> Identity:
+        """Who answers; the library tells no serial number, only the port."""
+        if self._simulation is None:
+            return Identity("ArC Instruments", "ArC TWO", f"port {self._port}", f"libarc2 {self._version}")
+        told = self._simulation.info(self._port)
+        return Identity(
+            "ArC Instruments", "ArC TWO", self._simulation.serial(self._port), f"libarc2 {self._version}",
+            simulation=told, birth=str(told["birth"]),
+        )  # fmt: skip
+
+    def get_idn(self) -> dict[str, str | None]:
+        """Return who answers, as QCoDeS wants it."""
+        who = self.identity
+        return {"vendor": who.maker, "model": who.model, "serial": who.serial, "firmware": who.firmware}
+
+    # --- what OwnArray asks -------------------------------------------------------------------
+
+    def measure(self, cells: Block, look: Look) -> FloatArray:
+        """Return the currents [A] of a block: row by row, all columns of it at once, every other line at 0 V."""
+        rows, cols = cells.slices
+        highs = self.channels.cols[cols]
+        places = np.array(self.channels.column_order())[cols]
+        told = np.empty(cells.shape)
+        for at, low in enumerate(self.channels.rows[rows]):
+            self.go_on()
+            turns = [self.calls.slice(low, highs, look.volts, self.spec.limits)[places] for _ in range(look.average)]
+            told[at] = -np.mean(turns, axis=0)
+        return told
+
+    def as_given(self, pulses: Pulses) -> Pulses:
+        """Return pulses on the steps of 305 µV and 10 ns, never larger than asked."""
+        return as_given(pulses)
+
+    def slots_of(self, pulses: Pulses) -> int:
+        """Return the pulse slots of a map."""
+        return slots_needed(pulses, self.channels)
+
+    def give(self, pulses: Pulses) -> None:
+        """Give pulses, slot by slot, in programs that end at 0 V."""
+        for slot in slots(pulses, self.channels):
+            seconds = 1e-9 * slot.longest + _OVERHEAD
+            at_once = max(1, int(PIECE_SECONDS / seconds) - 4)
+            left = slot.count
+            while left:
+                self.go_on()
+                now = min(left, at_once)
+                self.calls.rest()
+                for _ in range(now):
+                    self.calls.pulse(slot.levels, slot.nanos, self.spec.limits)
+                self.calls.run()
+                left -= now
+
+    def let_go(self) -> None:
+        """Soft ground, then float: every line at 0 V behind its driver, asked, then disconnected."""
+        if self.calls.is_open:
+            seen = self.calls.let_go(self.channels.all)
+            if seen > SETTLED_VOLTS:
+                raise InstrumentError(f"{self.calls.place}: a line was at {seen:.3g} V when all should be at 0 V")
+
+    def close(self) -> None:
+        """Make it safe, and let go of the board."""
+        super().close()
+        if hasattr(self, "calls"):
+            self.calls.close()

@@ -1,0 +1,101 @@
+"""What an ArC TWO can do besides reading and pulsing: products of all rows at once, and trains of reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...common.errors import RefusedError
+from ..capabilities import Trace
+from ..chip.requests import checked_vectors, one_cell, refuse_vectors, vmm_range
+from ..limits import Quantity
+
+if TYPE_CHECKING:
+    from .array import ArcTwo
+
+VECTORS = 32
+"""Vectors in one program."""
+PERIOD_MIN = 60e-6
+"""Least time [s] of a read in a train: 30 µs to settle and a conversion; estimated, not measured."""
+_OWN_NANOS = 51_000  # of that period, what the library and the board take before the gap
+TRAIN_SECONDS = 5.0
+"""Longest train of reads [s]: the cell stays at the read voltage that long if the host is killed."""
+
+
+class ArcTwoProducts:
+    """Drives all lines of one side and reads all of the other."""
+
+    def __init__(self, array: ArcTwo) -> None:
+        self._array = array
+
+    def vmm(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
+        """Return currents [batch, cols] A for row voltages [batch, rows] V."""
+        return self._product(volts, full_scale, reverse=False)
+
+    def vmm_reversed(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
+        """Return currents [batch, rows] A for column voltages [batch, cols] V."""
+        return self._product(volts, full_scale, reverse=True)
+
+    def _product(self, volts: ArrayLike, full_scale: float | None, *, reverse: bool) -> NDArray[np.float32]:
+        array, spec, channels = self._array, self._array.spec, self._array.channels
+        vectors = checked_vectors(spec, volts, reverse=reverse)
+        refuse_vectors(spec, vectors)
+        most = max(spec.vmm_ranges) if full_scale is None else vmm_range(spec, full_scale)
+        driven, read = (channels.cols, channels.rows) if reverse else (channels.rows, channels.cols)
+        told: list[NDArray[np.float64]] = []
+        batch = np.atleast_2d(np.asarray(vectors, dtype=np.float64))
+        with array.acting():
+            array.calls.forget()
+            for first in range(0, len(batch), VECTORS):
+                array.go_on()
+                part = batch[first : first + VECTORS]
+                array.calls.rest()
+                for vector in part:
+                    levels = list(zip(driven, (array.polarity * vector).tolist(), strict=True))
+                    array.calls.drive([*levels, *((line, 0.0) for line in read)], spec.limits, Quantity.VMM_VOLTS)
+                    array.calls.look(read)
+                array.calls.run()
+                told.append(array.calls.picked(len(part))[:, list(read)])
+        currents = -array.polarity * np.concatenate(told)
+        currents[np.abs(currents) >= most] = np.nan
+        array.add_cost(slots=len(batch), seconds=len(batch) * spec.vmm_slot_seconds)
+        return (currents if np.ndim(volts) == 2 else currents[0]).astype(np.float32)
+
+
+class ArcTwoSamples:
+    """A train of reads of one cell."""
+
+    def __init__(self, array: ArcTwo) -> None:
+        self._array = array
+
+    def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:
+        """Measure one cell at ``rate`` [1/s] for ``seconds`` [s] at ``volts`` [V]; times are those commanded."""
+        array, spec = self._array, self._array.spec
+        cell = one_cell(spec, row, col)
+        where = f"cell ({cell.row0}, {cell.col0})"
+        amplitude = spec.limits.one("read_volts", volts, channel=where)
+        spec.check_sample(rate, seconds, channel=where)
+        if seconds > TRAIN_SECONDS:
+            raise RefusedError(
+                f"{where}: a train of {seconds:g} s is longer than {TRAIN_SECONDS:g} s, for which a killed host may "
+                "leave the cell at its read voltage: take shorter traces, or reads with waits between them"
+            )
+        points, nanos = round(rate * seconds), round(1e9 / rate)
+        low, high = array.channels.rows[cell.row0], array.channels.cols[cell.col0]
+        gap = max(nanos - _OWN_NANOS, 0) // 10 * 10
+        with array.acting():
+            array.calls.forget()
+            array.calls.rest()
+            array.calls.train(low, high, array.polarity * amplitude, points, gap, nanos, spec.limits)
+            array.calls.run()
+            told = array.calls.picked(points)[:, high]
+        array.add_cost(slots=points, seconds=points / rate)
+        return Trace(
+            row=cell.row0,
+            col=cell.col0,
+            volts=amplitude,
+            time=np.arange(1, points + 1) / rate,
+            current=-array.polarity * told,
+        )

@@ -1,0 +1,327 @@
+"""The ArC TWO array: what it calls of ``pyarc2``, how it cuts a pulse map, what it refuses, how it lets go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support import arc_two as bench
+from xbarlab.common.errors import RefusedError, XbarlabError
+from xbarlab.instruments.abilities import Multiplies, MultipliesReversed, Samples, Sweeps
+from xbarlab.instruments.arc_two.array import PIECE_SECONDS, ArcTwo
+from xbarlab.instruments.arc_two.channels import CLUSTER, Channels
+from xbarlab.instruments.arc_two.slots import LSB, slots, slots_needed
+from xbarlab.instruments.block import Block
+from xbarlab.instruments.capabilities import CrossbarArray, PulseMap
+from xbarlab.instruments.chip.chip_file import parse_chip
+from xbarlab.instruments.chip.requests import checked_pulses
+from xbarlab.instruments.errors import ConnectionLostError, GarbledReplyError, UnconfirmedError, UnsupportedError
+from xbarlab.instruments.wire.wire_log import WireLog, read_log, tracing
+from xbarlab.mockhw.instruments.arc_two.instrument import SimulatedInstrument
+
+ONE = Block(1, 1, 2, 1)
+WHOLE = Block(0, 4, 0, 4)
+Opener = Callable[..., tuple[ArcTwo, bench.Recorder]]
+
+
+@pytest.fixture
+def opener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
+    made: list[tuple[ArcTwo, bench.Recorder]] = []
+
+    def open_one(**how: Any) -> tuple[ArcTwo, bench.Recorder]:
+        made.append(bench.array(monkeypatch, **how))
+        return made[-1]
+
+    yield open_one
+    for array, board in made:
+        board.trouble = None
+        array.close()
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, call: str, answer: Any) -> None:
+    """Let a call of the library answer something."""
+
+    def told(*_: object) -> Any:
+        return answer
+
+    monkeypatch.setattr(SimulatedInstrument, call, told)
+
+
+def pulses_of(board: bench.Recorder) -> list[tuple[Any, ...]]:
+    return [op for program in board.programs for op in program if op[0] == "pulse"]
+
+
+# -- calls -------------------------------------------------------------------------------------------------------------
+
+
+def test_calls_are_those_of_the_page(opener: Opener, tmp_path: Any) -> None:
+    with tracing(WireLog(tmp_path / "calls.log")):
+        array, _ = opener()
+    array.read(ONE, 0.2)
+    array.pulse(PulseMap(ONE, volts=1.0, width=200e-9, count=2))
+    array.idle()
+    told = [f"{line.direction} {line.message}" for line in read_log(tmp_path / "calls.log")]
+    idle = [
+        "> finalise_operation(SoftGnd)",
+        "> vread_channels([0, 9, 33, 47, 16, 17, 30, 63], True)",
+        "> finalise_operation(Float)",
+    ]
+    pulse = [
+        "> pulse_slice_fast_open([(9, 0.4998779296875, 0.0), (30, -0.4998779296875, 0.0)], "
+        "[None, 200, None, 200, None, None, None, None], True)",
+        "> delay(200)",
+    ]
+    assert told == [
+        "* opened",
+        "> Instrument(0, firmware, True)",
+        *idle,
+        "> read_slice_masked(9, [30], -0.2)",
+        "< 32 values",
+        "> config_channels(all at 0 V, 0.0)",
+        *pulse,
+        *pulse,
+        "> ground_all()",
+        "> execute()",
+        *idle,
+    ]
+
+
+def test_it_is_an_array_of_the_contract(opener: Opener) -> None:
+    array, _ = opener()
+    assert isinstance(array, CrossbarArray)
+    assert array.spec.supports == {"vmm", "reverse", "sample"}
+    assert array.spec.simulated
+
+
+def test_signs_polarity_and_the_mean(opener: Opener) -> None:
+    array, board = opener()
+    board.current = -2e-6  # out of a column at 0 V while the row is above it
+    reading = array.read(WHOLE, 0.2, average=3)
+    assert reading.conductance == pytest.approx(1e-5)
+    assert sum(op[0] == "read" for program in board.programs for op in program) == 12
+    driven = {volts for program in board.programs for op in program if op[0] == "set" for _, volts in op[1]}
+    assert driven == {0.0, 0.2}
+    turned, other = opener(name="turned", chip={"polarity": -1})
+    other.current = 2e-6
+    assert turned.read(ONE, 0.2).conductance == pytest.approx(1e-5)
+
+
+def test_products_and_trains(opener: Opener) -> None:
+    array, board = opener()
+    board.current = -3e-6
+    assert array.ability(Multiplies).vmm(np.full((70, 4), 0.1)) == pytest.approx(3e-6)
+    assert array.ability(MultipliesReversed).vmm_reversed(np.full(4, 0.1)).shape == (4,)
+    assert board.ends == [0.0] * len(board.ends)
+    trace = array.ability(Samples).sample(0, 0, 0.2, rate=1e4, seconds=0.01)
+    assert trace.current == pytest.approx(np.full(100, 3e-6))
+    assert trace.time[-1] == pytest.approx(0.01)
+    with pytest.raises(RefusedError, match="longer than 5 s"):
+        array.ability(Samples).sample(0, 0, 0.2, rate=100.0, seconds=6.0)
+    with pytest.raises(UnsupportedError, match="current limit"):
+        array.ability(Sweeps)
+
+
+# -- how a pulse map is cut --------------------------------------------------------------------------------------------
+
+
+def test_a_pulse_is_as_quantised_and_never_more(opener: Opener) -> None:
+    array, board = opener()
+    given = array.pulse(PulseMap(ONE, volts=1.0, width=1.238e-6))
+    (volts,), (width,) = given.volts.ravel(), given.width.ravel()
+    assert 1.0 - LSB < volts <= 1.0
+    assert width == pytest.approx(1.23e-6)
+    ((_, levels, nanos),) = pulses_of(board)
+    by = {channel: level for channel, level, _ in levels}
+    assert by[9] - by[30] == pytest.approx(volts, abs=1e-12)
+    assert abs(by[9] + by[30]) <= LSB
+    assert {held for held in nanos if held} == {1230}
+
+
+def test_clusters_share_a_width_and_others_have_their_own(opener: Opener) -> None:
+    array, board = opener()
+    # Columns 0 and 1 are in cluster 2, column 2 in cluster 3, column 3 in cluster 7.
+    row = Block(0, 1, 0, 4)
+    given = array.pulse(PulseMap(row, volts=1.0, width=[[1e-6, 1e-6, 5e-7, 2e-6]]))
+    assert (given.slots, len(pulses_of(board))) == (1, 1)
+    board.programs.clear()
+    given = array.pulse(PulseMap(row, volts=1.0, width=[[1e-6, 3e-6, 5e-7, 2e-6]]))
+    assert (given.slots, len(pulses_of(board))) == (2, 2)
+    board.programs.clear()
+    assert array.pulse(PulseMap(row, volts=1.0, width=[[1e-6, 3e-6, 5e-7, 2e-6]], scheme="V/3")).slots == 4
+
+
+@pytest.mark.parametrize("scheme", ["V/2", "V/3"])
+def test_every_cell_gets_its_own_and_no_other_more_than_its_share(opener: Opener, scheme: str) -> None:
+    array, _ = opener()
+    rng = np.random.default_rng(5)
+    for _ in range(200):
+        volts = rng.choice([-1.5, -1.0, 1.0, 2.0], (4, 4))
+        width = rng.choice([1e-6, 2e-6, 50e-9], (4, 4))
+        count = rng.integers(0, 4, (4, 4))
+        asked = array.as_given(checked_pulses(array.spec, PulseMap(WHOLE, volts, width, count=count, scheme=scheme)))
+        had = np.zeros((4, 4), dtype=int)
+        for slot in slots(asked, array.channels):
+            level = dict(slot.levels)
+            for i, row in enumerate(array.channels.rows):
+                for j, col in enumerate(array.channels.cols):
+                    held = [slot.nanos[line // CLUSTER] or 0 for line in (row, col) if line in level]
+                    cell = level.get(row, 0.0) - level.get(col, 0.0)
+                    mine = asked.volts[i, j] == pytest.approx(cell, abs=1e-12)
+                    if mine and min(held, default=0) == round(1e9 * asked.width[i, j]) and asked.count[i, j]:
+                        had[i, j] += slot.count
+                    else:
+                        share = 2 if scheme == "V/2" else 3
+                        most = max(abs(asked.volts[asked.count > 0].max()), abs(asked.volts[asked.count > 0].min()))
+                        full = min(held, default=0) and abs(cell) > most / share + 2 * LSB
+                        assert not full or mine
+        assert (had >= asked.count).all()
+        assert slots_needed(asked, array.channels) >= int(count.max(axis=1).sum())
+
+
+def test_long_trains_are_cut_and_every_program_ends_at_zero(opener: Opener) -> None:
+    array, board = opener()
+    array.pulse(PulseMap(ONE, volts=1.0, width=1e-3, count=500))
+    assert len(pulses_of(board)) == 500
+    assert max(board.seconds) <= PIECE_SECONDS
+    assert board.ends == [0.0] * len(board.ends)
+
+
+# -- what is refused ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ({"rows": [0, 1, 2, 16], "cols": [17, 18, 19, 20]}, "all rows on one side"),
+        ({"rows": [0, 1, 2, 3], "cols": [4, 5, 6, 7]}, "all rows on one side"),
+        ({"rows": [0, 1, 2, 64], "cols": [16, 17, 18, 19]}, "no channel 64"),
+    ],
+)
+def test_lines_that_cannot_be_pulsed_are_refused(lines: dict[str, Any], said: str) -> None:
+    with pytest.raises(RefusedError, match=said):
+        Channels("arc", parse_chip({**bench.CHIP, "lines": lines}, source="chip"))
+
+
+def test_a_chip_without_lines_sits_on_the_first_channels_of_each_side() -> None:
+    made = Channels("arc", parse_chip({"id": "c", "rows": 20, "cols": 3, "cell": "passive"}, source="chip"))
+    assert made.rows == (*range(16), 32, 33, 34, 35)
+    assert made.cols == (16, 17, 18)
+
+
+def test_the_library_and_the_firmware_are_asked_for_by_name(tmp_path: Any) -> None:
+    with pytest.raises(RefusedError, match=r"write pyarc2, or bench\.yaml@xbarlab"):
+        ArcTwo("arc", library="os", firmware="fw.bin")
+    with pytest.raises(RefusedError, match=r"firmware is|xbarlab\[arc2\]"):
+        ArcTwo("arc", firmware=str(tmp_path / "none.bin"))
+
+
+REQUESTS = 10_000
+
+
+def test_nothing_outside_the_limits_reaches_the_library(opener: Opener) -> None:
+    limits = {"set_volts_max": 3.0, "reset_volts_max": 2.0, "read_volts_max": 0.25, "vmm_volts_max": 0.125}
+    narrow = {**limits, "width_min": 1e-7, "width_max": 1e-3, "count_max": 20}
+    array, board = opener(limits=narrow)
+    rng = np.random.default_rng(11)
+    awkward = [np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0, 3.0, 3.0002, -2.0, -2.0002, 0.25, 0.2501, 0.125, 10.0, 40.0]
+    refused = 0
+
+    def some(scale: float) -> float:
+        return float(rng.choice(awkward)) if rng.random() < 0.3 else float(scale * rng.standard_normal())
+
+    for _ in range(REQUESTS):
+        sent = len(board.programs)
+        block = Block(
+            int(rng.integers(0, 5)), int(rng.integers(1, 3)), int(rng.integers(0, 5)), int(rng.integers(1, 3))
+        )
+        width = float(rng.choice([5e-8, 1e-7, 1e-6, 1e-3, 1.1e-3, np.nan, -1e-6, 40e-9]))
+        try:
+            match int(rng.integers(0, 5)):
+                case 0:
+                    array.read(block, some(0.2), average=int(rng.integers(0, 3)))
+                case 1:
+                    array.pulse(PulseMap(block, some(2.0), width, count=int(rng.integers(-1, 23))))
+                case 2:
+                    scheme = str(rng.choice(["V/3", "V/2", "ground"]))
+                    array.pulse(PulseMap(block, some(2.0), width, count=1, scheme=scheme))
+                case 3:
+                    array.ability(Multiplies).vmm([some(0.05) for _ in range(4)])
+                case _:
+                    array.ability(Samples).sample(
+                        block.row0, block.col0, some(0.2), rate=float(rng.choice([1e3, 1e9, np.nan])), seconds=0.004
+                    )
+        except RefusedError:
+            refused += 1
+            assert len(board.programs) == sent
+    assert 0.2 < refused / REQUESTS < 0.9
+    used = set(array.channels.all)
+    for program in board.programs:
+        reads = any(op[0] == "read" for op in program)
+        for name, *arguments in program:
+            if name == "set":
+                levels = [volts for _, volts in arguments[0]]
+                assert {channel for channel, volts in arguments[0] if volts} <= used
+                assert max(map(abs, levels)) <= (0.25 if reads else 0.0)
+            if name == "pulse":
+                level = dict.fromkeys(used, 0.0) | {channel: active for channel, active, _ in arguments[0]}
+                cells = [level[row] - level[col] for row in array.channels.rows for col in array.channels.cols]
+                assert -2.0 <= min(cells) <= max(cells) <= 3.0
+                assert {channel for channel, _, _ in arguments[0]} <= used
+                assert all(nanos is None or 100 <= nanos <= 1_000_000 for nanos in arguments[1])
+    assert board.ends == [0.0] * len(board.ends)
+
+
+def test_the_last_look_before_the_library_refuses_too(opener: Opener) -> None:
+    array, board = opener(limits={"set_volts_max": 2.0, "reset_volts_max": 2.0})
+    with pytest.raises(RefusedError, match="pulse_volts"):
+        array.calls.pulse([(0, 1.0), (16, -1.5)], [100] * 8, array.spec.limits)
+    with pytest.raises(RefusedError, match="channel 5 has no line"):
+        array.calls.pulse([(5, 0.5)], [100] * 8, array.spec.limits)
+    with pytest.raises(RefusedError, match="grid of 10 ns"):
+        array.calls.pulse([(0, 0.5)], [105] * 8, array.spec.limits)
+    with pytest.raises(RefusedError, match="read_volts"):
+        array.calls.slice(0, [16], 0.6, array.spec.limits)
+    assert not board.programs
+
+
+# -- what goes wrong ---------------------------------------------------------------------------------------------------
+
+
+def test_a_library_that_fails_ends_safely_and_says_what_may_have_been_given(opener: Opener) -> None:
+    array, board = opener()
+    board.trouble = OSError("no such device")
+    with pytest.raises(UnconfirmedError, match="may have had up to 3 pulses"):
+        array.pulse(PulseMap(ONE, volts=1.0, width=1e-6, count=3))
+    assert not array.ending[0].confirmed
+    with pytest.raises(ConnectionLostError, match="USB cable"):
+        array.read(ONE)
+    board.trouble = None
+    array.idle()
+    assert array.ending[0].confirmed
+    assert board.floating.all()
+    assert not board.volts.any()
+
+
+def test_a_board_that_stays_busy_is_not_waited_for_for_ever(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    array, _ = opener()
+    monkeypatch.setattr("xbarlab.instruments.arc_two.calls.PATIENCE", 0.02)
+    answers(monkeypatch, "busy", True)
+    with pytest.raises(XbarlabError, match="still busy"):
+        array.pulse(PulseMap(ONE, volts=1.0, width=1e-6))
+
+
+def test_a_short_answer_is_no_reading(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    array, _ = opener()
+    answers(monkeypatch, "read_slice_masked", np.zeros(7))
+    with pytest.raises(GarbledReplyError, match="7 values, 32"):
+        array.read(ONE)
+
+
+def test_a_line_that_stays_up_is_told(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    array, _ = opener()
+    answers(monkeypatch, "vread_channels", [0.0, 1.2])
+    array.idle()
+    assert "a line was at 1.2 V" in array.ending[0].result

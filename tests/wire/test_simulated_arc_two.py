@@ -1,0 +1,173 @@
+"""The stand-in for ``pyarc2``: the library's own names and arguments, its rules, and a script written for it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.arc_two import library
+from xbarlab.instruments.arc_two import calls
+from xbarlab.mockhw.bench.bench import fresh_bench
+from xbarlab.mockhw.instruments.arc_two.board import CONVERSION, SETTLE, ArcTwoBoard
+from xbarlab.mockhw.instruments.arc_two.instrument import SimulatedInstrument
+from xbarlab.mockhw.instruments.arc_two.kinds import ArC2Error
+from xbarlab.runbooks.stations import find_bench
+
+COLS = range(16, 24)
+NOT_HERE = "pyarc2 is not installed (extra arc2): there is nothing to hold the stand-in against"
+
+
+@pytest.fixture
+def pyarc2() -> Any:
+    return fresh_bench(find_bench("mock_tio2_arc2"), seed=1).libraries["pyarc2"]
+
+
+def board_of(pyarc2: Any) -> ArcTwoBoard:
+    return pyarc2.boards[0]
+
+
+# -- held against the installed library --------------------------------------------------------------------------------
+
+
+def public(thing: Any) -> set[str]:
+    return {name for name in dir(thing) if not name.startswith("_")}
+
+
+def arguments(call: Any) -> list[tuple[str, Any]]:
+    """Return names and defaults of what a call takes, besides ``self``."""
+    parameters = inspect.signature(call).parameters.values()
+    return [(one.name, one.default) for one in parameters if one.name != "self"]
+
+
+def test_every_call_is_that_of_the_installed_library() -> None:
+    real = pytest.importorskip("pyarc2", reason=NOT_HERE)
+    assert public(SimulatedInstrument) == public(real.Instrument)
+    for name in sorted(public(real.Instrument)):
+        assert arguments(getattr(SimulatedInstrument, name)) == arguments(getattr(real.Instrument, name)), name
+    assert arguments(SimulatedInstrument.__init__) == arguments(real.Instrument.__init__)
+
+
+def test_every_kind_is_that_of_the_installed_library() -> None:
+    real = pytest.importorskip("pyarc2", reason=NOT_HERE)
+    ours, _ = library()
+    for name in ("AuxDACFn", "BiasOrder", "ControlMode", "DataMode", "IdleMode", "IODir", "LogicLevel", "OutputRange",
+                 "ReadType"):  # fmt: skip
+        mine: type[Enum] = getattr(ours, name)
+        assert {one.name for one in mine} <= public(getattr(real, name)), name
+        known = getattr(real, name)
+        theirs = {one.name for one in known} if name == "IdleMode" else public(known)
+        assert {one.name for one in mine} == theirs, name
+    for name in ("ReadAt", "ReadAfter", "WaitFor"):
+        assert [one for one in public(getattr(real, name)) if not hasattr(getattr(ours, name), one)] == [], name
+    assert {mode.name: mode.value for mode in ours.IdleMode} == {mode.name: mode.value for mode in real.IdleMode}
+    assert ours.LIBARC2_VERSION == real.LIBARC2_VERSION
+
+
+def test_what_the_driver_calls_is_in_the_installed_library() -> None:
+    real = pytest.importorskip("pyarc2", reason=NOT_HERE)
+    called = set(re.findall(r"self\._arc\.(\w+)\(", inspect.getsource(calls)))
+    assert {"pulse_slice_fast_open", "read_slice_masked", "finalise_operation"} <= called
+    assert sorted(called - public(real.Instrument)) == []
+
+
+# -- a script as the library's documentation has them ------------------------------------------------------------------
+
+
+def test_a_script_for_the_library_runs(pyarc2: Any) -> None:
+    board_of(pyarc2).chip.assume_formed(0.5)
+    true = board_of(pyarc2).chip.truth()["conductance"]
+    arc = pyarc2.Instrument(pyarc2.find_ids()[0], "arc2fw.bin")
+    current = arc.read_one(0, 16, 0.2)  # channel 0 at −0.2 V, the current out of channel 16
+    assert current / 0.2 == pytest.approx(true[0, 0], rel=0.15)
+    row = arc.read_slice(0, 0.2)
+    assert row.shape == (32,)
+    assert row[:8] / 0.2 == pytest.approx(true[0], rel=0.15)
+    everything = arc.read_all(0.2, pyarc2.BiasOrder.Cols)
+    assert everything.shape == (32, 32)
+    assert everything[3, 5] / 0.2 == pytest.approx(true[3, 5], rel=0.15)
+    masked = arc.read_slice_masked(3, [17], 0.2)
+    assert masked[1] / 0.2 == pytest.approx(true[3, 1], rel=0.15)
+    before = arc.read_one(3, 17, 0.2)
+    arc.pulse_one(3, 17, -1.8, 1_000).execute()  # V(low) − V(high) = 1.8 V: a SET where the row is low
+    arc.wait()
+    after = arc.pulseread_one(3, 17, -1.8, 1_000, 0.2)
+    assert after > 1.2 * before
+    arc.generate_ramp(
+        4, 20, 0.2, 0.2, 1.0, 1_000, 10_000, 2, pyarc2.ReadAt.Arb(0.2), pyarc2.ReadAfter.Block
+    ).execute().finalise_operation(pyarc2.IdleMode.SoftGnd)
+    arc.wait()
+    ramp = [datum[0] for datum in arc.get_iter(pyarc2.DataMode.All)]
+    assert len(ramp) == 4
+    assert all(np.isfinite(one[20]) and np.isnan(one[21]) for one in ramp)
+    arc.generate_read_train([5], [21], 0.2, 10, 1_000, True).execute()
+    train = list(arc.get_iter(pyarc2.DataMode.Words))
+    assert len(train) == 10
+    assert train[0][0][5] / 0.2 == pytest.approx(true[5, 5], rel=0.15)
+    arc.config_channels([(7, 0.1)], 0.0).execute()
+    assert arc.vread_channels([7, 16], True) == pytest.approx([0.1, 0.0], abs=2e-3)
+    assert -arc.read_slice_open(list(COLS), True)[16] / 0.1 == pytest.approx(true[7, 0], rel=0.15)
+    arc.finalise_operation(pyarc2.IdleMode.Float)
+    assert np.isnan(board_of(pyarc2).levels()).all()
+
+
+@pytest.mark.parametrize(("mode", "left"), [("SoftGnd", 0.0), ("Float", np.nan), ("HardGnd", 0.0)])
+def test_what_each_idle_mode_leaves_on_the_lines(pyarc2: Any, mode: str, left: float) -> None:
+    board, arc = board_of(pyarc2), pyarc2.Instrument(0, "fw")
+    arc.config_channels([(0, 0.3)], 0.0).execute()
+    assert board.levels()[0] == pytest.approx(0.3, abs=1e-3)
+    arc.finalise_operation(pyarc2.IdleMode[mode])
+    assert np.array_equal(board.levels(), np.full(16, left), equal_nan=True)
+    assert board.grounded.any() == (mode == "HardGnd")
+
+
+def test_what_the_library_refuses(pyarc2: Any) -> None:
+    arc = pyarc2.Instrument(0, "fw")
+    with pytest.raises(ValueError, match="8 items"):
+        arc.pulse_slice_fast_open([(0, 1.0, 0.0)], [100], True)
+    with pytest.raises(ArC2Error, match="no timing for cluster 0"):
+        arc.pulse_slice_fast_open([(0, 1.0, 0.0)], [None] * 8, True)
+    with pytest.raises(ArC2Error, match="polarity"):
+        arc.pulse_slice_fast_open([(0, 1.0, 0.0), (1, -1.0, 0.0)], [100] * 8, True)
+    with pytest.raises(ArC2Error, match="500 ms"):
+        arc.pulse_slice_fast_open([(0, 1.0, 0.0)], [600_000_000] * 8, True)
+    with pytest.raises(ArC2Error, match="ramp"):
+        arc.generate_ramp(0, 16, 1.0, 0.1, 0.0, 100, 0, 1, pyarc2.ReadAt.Bias, pyarc2.ReadAfter.Pulse)
+    with pytest.raises(ArC2Error, match="in use"):
+        pyarc2.Instrument(0, "fw")
+    with pytest.raises(ArC2Error, match="no ArC TWO"):
+        pyarc2.Instrument(7, "fw")
+
+
+def test_clusters_keep_their_own_time_and_the_clock_knows(pyarc2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, arc = board_of(pyarc2), pyarc2.Instrument(0, "fw")
+    played: list[Any] = []
+
+    def play(_: object, volts: Any, seconds: Any) -> None:
+        played.append((volts, seconds))
+
+    monkeypatch.setattr(board.chip, "play", play)
+    arc.config_channels([], 0.0).execute()
+    start = board.clock.now
+    arc.pulse_slice_fast_open([(0, 1.0, 0.0), (16, -1.0, 0.0)], [1_000, None, 25, *[None] * 5], True).execute()
+    ((volts, seconds),) = played
+    assert seconds == pytest.approx([40e-9, 960e-9])  # shorter ones last 40 ns
+    assert volts[0][[0, 16]] == pytest.approx([1.0, -1.0], abs=1e-3)
+    assert volts[1][[0, 16]] == pytest.approx([1.0, 0.0], abs=1e-3)
+    assert board.clock.now - start == pytest.approx(SETTLE + 1e-6)
+    arc.read_slice_open([17], False)
+    assert board.clock.now - start == pytest.approx(SETTLE + 1e-6 + CONVERSION, abs=110e-6)
+
+
+def test_nothing_runs_before_execute(pyarc2: Any) -> None:
+    board, arc = board_of(pyarc2), pyarc2.Instrument(0, "fw")
+    count = len(board.programs)
+    arc.config_channels([(0, 0.3)], 0.0).pulse_one(0, 16, 1.0, 100)
+    assert len(board.programs) == count
+    assert np.isnan(board.levels()).all()
+    arc.execute()
+    assert len(board.programs) == count + 1
