@@ -108,10 +108,14 @@ class SimulatedInstrument(ABC):
         self.under_test: LivingChip | None = None
         """The chip on the bench, whose cells a scripted fault may stick."""
         self._free_at = -math.inf
-        self.session = ScpiSession(self, clock, self.commands(), self.reserved())
+        self.session = self.make_session()
         clock.watch(self._tick, self.next_event)
 
     # --- to be said by each instrument --------------------------------------------------------
+
+    def make_session(self) -> ScpiSession:
+        """Return its side of the conversation: SCPI, unless it speaks another language."""
+        return ScpiSession(self, self.clock, self.commands(), self.reserved())
 
     @property
     @abstractmethod

@@ -14,7 +14,7 @@ from qcodes.instrument_drivers.Keithley import Keithley2400
 from ...common.errors import RefusedError
 from ..limits import Limits, refuse_bad_number
 from ..wire.binding import EchoBinding
-from ..wire.doors import alone
+from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
 from .allowed import ALLOWED_2400, RULES_2400
 from .applied_level import AppliedLevel
@@ -33,7 +33,7 @@ _PROTECTIONS = (20, 40, 60, 80, 100, 120, 160)
 _TURNS_ON = ("MEAS", "CONF")
 
 
-class Keithley2400Smu(VoltageSource, Keithley2400):
+class Keithley2400Smu(VoltageSource, GuardedInstrument, Keithley2400):
     """QCoDeS's Keithley 2400 as a source-measure unit for a crossbar: limits hold for its stock parameters too."""
 
     _model = "2400"

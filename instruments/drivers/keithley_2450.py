@@ -17,7 +17,7 @@ from ..capabilities import FloatArray
 from ..errors import InstrumentError
 from ..limits import Limits, refuse_bad_number
 from ..wire.binding import EchoBinding
-from ..wire.doors import alone
+from ..wire.doors import GuardedInstrument, alone
 from ..wire.parts import Wire
 from ..wire.wire_text import sent
 from .allowed import ALLOWED_2450, RULES_2450
@@ -34,7 +34,7 @@ _DELAY_MIN = 50e-6
 _RANGE_MIN = 0.02
 
 
-class Keithley2450Smu(VoltageSource, Keithley2450):
+class Keithley2450Smu(VoltageSource, GuardedInstrument, Keithley2450):
     """QCoDeS's Keithley 2450 as a source-measure unit for a crossbar: limits hold for its stock parameters too."""
 
     _model = "2450"

@@ -32,6 +32,7 @@ class SourceLimits:
     Attributes
     ----------
     now : what may be applied at this moment.
+    as_text : what may be asked for as text, which has no way to the whole of a cell's voltage.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class SourceLimits:
         self._name = name
         self._rules, self._allowed = rules, allowed
         self._whole: Limits | None = None
-        self.now = Limits()
+        self.now = self.as_text = Limits()
         self._guard = CommandGuard(rules, lambda: self.now, allowed)
         if limits is not None:
             self._narrow(limits)
@@ -62,6 +63,7 @@ class SourceLimits:
         whole = self.now
         self._narrow(whole.halved())
         self._whole, half = whole, self.now
+        self.as_text = half
         self._guard = CommandGuard(
             self._rules, lambda: half, self._allowed
         )  # what is sent as text has no way to the whole
@@ -102,5 +104,5 @@ class SourceLimits:
         for field in fields(limits):
             source = limits.origins.get(field.name, f"the limits given to {self._name}")
             narrowed = narrowed.narrowed({field.name: getattr(limits, field.name)}, source=source)
-        self.now = narrowed
+        self.now = self.as_text = narrowed
         self._guard = CommandGuard(self._rules, lambda: self.now, self._allowed)

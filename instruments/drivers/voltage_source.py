@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,13 +13,20 @@ from numpy.typing import ArrayLike, NDArray
 from ...common.errors import RefusedError
 from ..capabilities import FloatArray
 from ..limits import Limits, refuse_bad_number, scalar
-from ..wire.doors import GuardedInstrument, alone
+from ..wire.doors import alone
 from ..wire.wire_text import sent
 from .applied_level import AppliedLevel
 from .roles import MeterFacts
 from .smu_readings import Point, Readings
 from .source_limits import COMPLIANCE_MIN, SourceLimits
 from .stress import Stress, Unheard
+
+if TYPE_CHECKING:
+    from ..wire.doors import GuardedInstrument
+
+    _Seat = GuardedInstrument
+else:
+    _Seat = object
 
 _COMPLIANCE_MAX = 1.05
 
@@ -40,8 +47,11 @@ class LevelSweep(Protocol):
         ...
 
 
-class VoltageSource(GuardedInstrument):
-    """Put before a QCoDeS driver of such a unit; the driver makes ``bounds``, ``_readings`` and ``_applied``."""
+class VoltageSource(_Seat):
+    """Put before an instrument of ours, or before a channel of one; makes of it a unit with limits.
+
+    The driver makes ``bounds``, ``_readings`` and ``_applied``. Commands are those of SCPI unless it says otherwise.
+    """
 
     stress: Stress = Unheard()
     """Who counts what the chip gets by hand."""
@@ -52,7 +62,13 @@ class VoltageSource(GuardedInstrument):
     """Shortest and longest delay from a level to its reading [s]."""
     _delay_command: ClassVar[str]
     _read_question: ClassVar[str]
+    _level_command: ClassVar[str] = "SOUR:VOLT {}"
+    _on_command: ClassVar[str] = "OUTP ON"
     _off_command: ClassVar[str] = "SOUR:VOLT 0;:OUTP OFF"
+    _output_question: ClassVar[str] = "OUTP?"
+    _cycles_command: ClassVar[str] = "SENS:CURR:NPLC {}"
+    _joint: ClassVar[str] = ";:"
+    """Between two commands of one message."""
     _delays_unchanged: ClassVar[bool] = True
     """Whether it waits for the delay also where the level is what it was."""
     _overhead: ClassVar[float]
@@ -84,9 +100,8 @@ class VoltageSource(GuardedInstrument):
 
     # -- opening ------------------------------------------------------------------------------------------------------
 
-    def make_safe(self) -> None:
-        """Set 0 V, switch off, reset."""
-        super().make_safe()
+    def _is_made_safe(self) -> None:
+        self._forget_settings()
         self._on = False
         self._applied.off()
 
@@ -95,7 +110,7 @@ class VoltageSource(GuardedInstrument):
         """Set the integration time in power line cycles, 0.01 to 10; nothing is sent when it is that already."""
         refuse_bad_number("nplc", nplc, 0.01, 10.0, "cycles", channel=self.name)
         if nplc != self._nplc:
-            self.wire.exchange.act(f"SENS:CURR:NPLC {nplc:.6g}")
+            self.wire.exchange.act(self._cycles_command.format(f"{nplc:.6g}"))
             self._nplc = nplc
 
     @property
@@ -135,16 +150,16 @@ class VoltageSource(GuardedInstrument):
     def is_on(self) -> bool:
         """Whether the output is on; asked when a command of the user's own may have changed it."""
         if self._on is None:
-            self._on = self.wire.exchange.query("OUTP?").lstrip("+") == "1"
+            self._on = self._float(self.wire.exchange.query(self._output_question), self._output_question) == 1.0
         return self._on
 
     def _is_idled(self) -> None:
-        super()._is_idled()
+        self._forget_settings()
         self._applied.off()
 
     def _heard_by_hand(self, cmd: str) -> None:
         self._applied.heard(cmd)
-        super()._heard_by_hand(cmd)
+        self._forget_settings()
 
     def _forget_settings(self) -> None:
         self._on = None
@@ -167,7 +182,7 @@ class VoltageSource(GuardedInstrument):
             self.wire.exchange.act(level)
             level = ""
         self._applied.about(volts, on=True)
-        self.wire.exchange.act(f"{level};:OUTP ON" if level else "OUTP ON")
+        self.wire.exchange.act(f"{level}{self._joint}{self._on_command}" if level else self._on_command)
         self._note(volts, compliance)
         self._on = True
 
@@ -207,16 +222,18 @@ class VoltageSource(GuardedInstrument):
         """
         self._require_on("step")
         self._check_dwell(dwell)
-        message = f"{self._level(volts, compliance)};:"
-        if self._delay != dwell:
-            message = f"{self._delay_command} {dwell:.6g};:{message}"
+        message = self._stepped(self._level(volts, compliance), dwell)
         if dwell and self._volts == volts and not self._delays_unchanged:
             self.clock.wait(dwell)
         self._applied.about(volts, on=True)
-        point = self._read(message, dwell)
+        point = self._read(f"{message}{self._joint}", dwell)
         self._note(volts, compliance)
         self._delay = dwell
         return point
+
+    def _stepped(self, level: str, dwell: float) -> str:
+        """Return the commands of a new level and ``dwell`` [s] after it."""
+        return level if self._delay == dwell else f"{self._delay_command} {dwell:.6g}{self._joint}{level}"
 
     def _read(self, first: str, dwell: float) -> Point:
         (reading,) = self.wire.exchange.ask(f"{first}{self._read_question}", 1, expected=dwell + self.point_seconds)
@@ -224,11 +241,11 @@ class VoltageSource(GuardedInstrument):
 
     def _level(self, volts: float, compliance: float | None) -> str:
         volts = self.bounds.now.one("source_volts", volts, channel=self.name)
-        level = f"SOUR:VOLT {sent(volts, most=self.bounds.largest)}"
+        level = self._level_command.format(sent(volts, most=self.bounds.largest))
         if compliance is None:
             return level
         self._check_compliance(compliance)
-        return f"{self._limit(compliance)};:{level}"
+        return f"{self._limit(compliance)}{self._joint}{level}"
 
     def _check_compliance(self, compliance: float) -> None:
         self.bounds.now.one("current", compliance, channel=self.name, unit="A")

@@ -137,6 +137,11 @@ class Rig:
         return (*self.sources, *self.meters, self.matrix)
 
     @property
+    def boxes(self) -> tuple[BenchInstrument, ...]:
+        """Every instrument once: two channels of one box may have two of the roles."""
+        return tuple({id(getattr(driver, "wire", driver)): driver for driver in reversed(self.all)}.values())[::-1]
+
+    @property
     def clock(self) -> Clock:
         """The bench's time; the instruments wait by it too."""
         return self._clock
@@ -151,7 +156,7 @@ class Rig:
     def cost(self) -> Cost:
         """Totals since the bench was opened; ``transactions`` are the instruments' own."""
         return Cost(
-            transactions=sum(driver.transactions for driver in self.all),
+            transactions=sum(driver.transactions for driver in self.boxes),
             slots=self._slots,
             pulses=self._pulses,
             chip_seconds=self._seconds,
@@ -210,11 +215,11 @@ class Rig:
     @property
     def ending(self) -> tuple[SafeStep, ...]:
         """What the last :meth:`idle` came to, step by step, in the order the steps were taken."""
-        return tuple(step for driver in self.all for step in getattr(driver, "ending", ()))
+        return tuple(step for driver in self.boxes for step in getattr(driver, "ending", ()))
 
     def begin_again(self, fault: XbarlabError) -> None:
         """Set up every instrument anew, from the safe state, so that a read that failed can be done once more."""
-        for driver in self.all:
+        for driver in self.boxes:
             if not driver.is_idle:
                 raise fault
             driver.restore()

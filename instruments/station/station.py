@@ -249,7 +249,7 @@ class Bench(NotCopied):
         self._station = station
         composed = self.file.composed
         # A composed array says in which order its instruments are made safe: sources before the relays they feed.
-        first = list(composed.roles.values()) if composed is not None else []
+        first = list(composed.instruments) if composed is not None else []
         # Instrument → chip on it, of what is the array or a board of it.
         mounted = self.file.boards or ({self.file.array: self.file.chip} if composed is None else {})
         boards: dict[str, CrossbarArray] = {}
@@ -308,7 +308,7 @@ class Bench(NotCopied):
 
     def _compose(self, composed: ComposedArray, station: Station) -> CrossbarArray:
         """Make the array that several instruments are together."""
-        instruments = {role: station.components[name] for role, name in composed.roles.items()}
+        instruments = {role: _part(station, name) for role, name in composed.roles.items()}
         try:
             return composed.type(
                 self.file.array, **instruments, **composed.settings, chip=self.file.chip, limits=self.file.limits
@@ -353,6 +353,13 @@ class Bench(NotCopied):
             log.info("way out: %s", step)
         if self._station is not None and Station.default is self._station:
             Station.default = self._station_before
+
+
+def _part(station: Station, name: str) -> Any:
+    """Return an instrument, or the part of one that ``box.part`` names."""
+    box, _, part = name.partition(".")
+    instrument: Any = station.components[box]
+    return getattr(instrument, part) if part else instrument
 
 
 # Those a forked child must let go of.

@@ -37,7 +37,7 @@ class ComposedArray:
     type : class
         With a class attribute ``ROLES``: what each instrument is to it, in the order of opening.
     roles : dict of str to str
-        Role → instrument.
+        Role → instrument, or ``instrument.part`` where it is one of several in a box.
     settings : dict
         Everything else it is made with.
     """
@@ -46,6 +46,11 @@ class ComposedArray:
     roles: dict[str, str]
     settings: dict[str, Any]
     note: str = ""
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """What has the roles, each once, in the order of opening."""
+        return tuple(dict.fromkeys(name.partition(".")[0] for name in self.roles.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,14 +271,28 @@ def _composed(entry: dict[str, Any], types: Mapping[str, InstrumentType], path: 
     may = [role for role in roles_of(kind, optional=True) if role in entry]
     for role in [*roles, *may]:
         name = str(entry.pop(role, role))
-        if name not in types:
-            raise RefusedError(f"{where}.{role}: {unknown('instrument', name, types)}")
+        _part_of(name, types, f"{where}.{role}")
         if name in chosen.values():
             raise RefusedError(f"{where}.{role}: {name} has another role already: each role takes its own instrument")
         chosen[role] = name
-    require_roles(kind, chosen, {name: types[name].make for name in chosen.values()}, where=where)
+    classes = {name: _part_of(name, types, where) for name in chosen.values()}
+    require_roles(kind, chosen, classes, where=where)
     refuse_unknown_keys(entry, [*roles, *roles_of(kind, optional=True), *settings_of(kind)], where=where, kind="key")
     return ComposedArray(kind, chosen, _in_si(entry, setting_units(kind), where), found.note)
+
+
+def _part_of(name: str, types: Mapping[str, InstrumentType], where: str) -> Any:
+    """Return the class of what has a role: an instrument, or one of the ``PARTS`` of its class."""
+    box, dot, part = name.partition(".")
+    if box not in types:
+        raise RefusedError(f"{where}: {unknown('instrument', box, types)}")
+    make = types[box].make
+    parts = cast("Mapping[str, Any]", getattr(make, "PARTS", {}))
+    if not dot and parts:
+        raise RefusedError(f"{where}: {box} is a box of several: write " + " or ".join(f"{box}.{one}" for one in parts))
+    if dot and part not in parts:
+        raise RefusedError(f"{where}: {unknown(f'part of {box}', part, parts)}")
+    return parts[part] if dot else make
 
 
 def _in_si(settings: Mapping[str, Any], units: Mapping[str, str], where: str) -> dict[str, Any]:

@@ -75,6 +75,8 @@ class GuardedInstrument(_Base):
     wire: Wire
     guard: Checks | None = None
     """Refuses text that carries what is not allowed."""
+    _to_defaults: ClassVar[str] = "*CLS;*RST"
+    """What brings back the documented defaults, the error queue emptied before."""
     _is_safe: bool = False
     _clock: Clock
     _transactions_before: int = 0
@@ -92,7 +94,11 @@ class GuardedInstrument(_Base):
         """Whatever the last user left behind: 0 V and off, then the documented defaults."""
         for _, command in self.wire.safe_exit.steps:
             self.wire.exchange.tell(command)
-        self.wire.exchange.act("*CLS;*RST")
+        self.wire.exchange.act(self._to_defaults)
+        self._is_made_safe()
+
+    def _is_made_safe(self) -> None:
+        """Note what being made safe means for what is remembered."""
         self._forget_settings()
 
     def _forget_settings(self) -> None:

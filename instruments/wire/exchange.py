@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from .faults import Faults
     from .line import Line
 
-_ERROR_QUERY = ";:SYST:ERR?"
 # A simulator over TCP computes what a bench does; how long that takes is not in the physics.
 COMPUTING_PATIENCE = 120.0
 
@@ -31,7 +30,7 @@ class Exchange:
     def act(self, command: str, *, expected: float = 0.0) -> None:
         """Send a command with its error query in one message; raise what the instrument reports."""
         with self._lock:
-            self._faults.raise_reported(self.query(command + _ERROR_QUERY, expected=expected), command)
+            self._faults.raise_reported(self.query(command + self._line.and_errors, expected=expected), command)
 
     def query(self, command: str, *, expected: float = 0.0) -> str:
         """Send a query that takes ``expected`` [s] and return its reply."""
@@ -49,7 +48,7 @@ class Exchange:
 
     def ask(self, message: str, replies: int, *, expected: float = 0.0) -> list[str]:
         """Send a message with its error query and return its ``replies``; raise what the instrument reports."""
-        message += _ERROR_QUERY
+        message += self._line.and_errors
         with self._lock:
             reply = self.query(message, expected=expected)
             # The last one carries semicolons of its own in some instruments, inside quotes.

@@ -65,7 +65,7 @@ class Faults:
         """Ask for errors until the queue is empty and return them, oldest first; of a very long queue the beginning."""
         entries: list[ErrorEntry] = []
         while len(entries) < _ERRORS_AT_MOST:
-            entry = self.entry(self.query("SYST:ERR?"))
+            entry = self.entry(self.query(self._line.errors))
             if entry[0] == 0:
                 return tuple(entries)
             entries.append(entry)
@@ -91,7 +91,7 @@ class Faults:
                 raise ValueError(reply)
             return int(number), self._text_of(text.strip().strip('"'))
         except ValueError:
-            raise self.garbled("SYST:ERR?", reply) from None
+            raise self.garbled(self._line.errors, reply) from None
 
     def garbled(self, command: str, reply: str) -> GarbledReplyError:
         """Return the error for a reply that cannot be what was asked for; the next exchange finds its place first."""

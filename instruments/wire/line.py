@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pyvisa.errors import InvalidSession, VisaIOError
 
@@ -51,6 +51,11 @@ class Line:
     count : messages that have left.
     base_timeout, timeout : of short exchanges, and the one that holds now [s].
     """
+
+    errors: ClassVar[str] = "SYST:ERR?"
+    """What asks for the oldest error."""
+    and_errors: ClassVar[str] = ";:SYST:ERR?"
+    """The same behind a command, in one message with it."""
 
     def __init__(
         self,

@@ -35,6 +35,8 @@ class Wire:
         What is left of the text of an error entry for people.
     sent : callable
         Told of every message as it leaves.
+    line : class
+        Of the line: another one where the instrument does not speak SCPI.
 
     Attributes
     ----------
@@ -53,8 +55,9 @@ class Wire:
         clears: bool = False,
         text_of: Callable[[str], str] = lambda text: text,
         sent: Callable[[], None] | None = None,
+        line: type[Line] = Line,
     ) -> None:
-        self.line = Line(name, binding=binding, clears=clears, hangup_effect=hangup_effect, sent=sent)
+        self.line = line(name, binding=binding, clears=clears, hangup_effect=hangup_effect, sent=sent)
         self.lock = self.line.lock
         self.connection = Connection(self.line)
         self.faults = Faults(self.line, text_of=text_of)

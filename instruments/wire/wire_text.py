@@ -25,7 +25,8 @@ def block_header(length: int) -> bytes:
 
 
 def shortened(command: str) -> str:
-    """Return a command cut to what fits into a sentence."""
+    """Return a command cut to what fits into a sentence; of several lines the first."""
+    command, _, _ = command.partition("\n")
     return command if len(command) <= 60 else command[:57] + "..."
 
 

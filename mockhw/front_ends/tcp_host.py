@@ -23,7 +23,6 @@ from typing import Final
 
 from ..bench.bench import MockBench
 from ..instrument import SimulatedInstrument
-from ..scpi.framing import MessageFramer
 from ..scpi.wire_limits import HOST_LIMITS, HostLimits
 from .eagerness import Eagerness
 from .tcp_address import LOOPBACK, HostError, check_token, is_loopback, port_of
@@ -184,7 +183,7 @@ class TcpHost:
         except OSError:
             time.sleep(_OUT_OF_HANDLES_SECONDS)
             return
-        client = Client(connection, instrument, MessageFramer(instrument.session.limits), False, time.monotonic())
+        client = Client(connection, instrument, instrument.session.new_framer(), False, time.monotonic())
         strangers = [other for other in self._clients.values() if not other.trusted]
         if self._token is not None:
             if len(strangers) >= self._limits.strangers:

@@ -11,6 +11,7 @@ from typing import Any
 from .device import Hold
 from .errors import ScpiError
 from .execution import MessageExecution
+from .framing import MessageFramer
 from .ieee488 import OPERATION_COMPLETE
 from .spoiled_reply import SpoiledReply
 from .tree import Command, Unit
@@ -18,6 +19,10 @@ from .tree import Command, Unit
 
 class ScpiSession(MessageExecution):
     """Parser, output queue and status of one simulated instrument; see :class:`MessageExecution`."""
+
+    def new_framer(self) -> MessageFramer:
+        """Return where one more client keeps its unfinished message."""
+        return MessageFramer(self.limits)
 
     # --- scripted faults ----------------------------------------------------------------------
 
