@@ -179,6 +179,24 @@ class Keithley2450Entry(SourceMeterEntry):
     serial: str = "SIM02450"
 
 
+class Keithley4200Entry(_Section):
+    """A simulated Keithley 4200A-SCS on KXCI.
+
+    In the wiring its SMUs are ``<name>.smu1`` and ``<name>.smu2``, its pulse channels ``<name>.pmu1`` and ``<name>.pmu2``.
+
+    Attributes
+    ----------
+    limit_delay : float [s]
+        How late the SMUs' current limit acts: the charge of the cable (assumed 100 pF behind 200 Ω).
+    """
+
+    kind: Literal["keithley_4200"]
+    name: str
+    address: str
+    serial: str = "SIM4200"
+    limit_delay: Annotated[float, InUnit("s")] = Field(20e-9, ge=0.0, le=1e-3)
+
+
 class Keysight33622AEntry(_Section):
     """A simulated Keysight 33622A; its channels are ``<name>.1`` and ``<name>.2`` in the wiring."""
 
@@ -199,7 +217,12 @@ class KeysightB2201AEntry(_Section):
 
 
 InstrumentEntry = Annotated[
-    ArrayBoardEntry | Keithley2400Entry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry,
+    ArrayBoardEntry
+    | Keithley2400Entry
+    | Keithley2450Entry
+    | Keithley4200Entry
+    | Keysight33622AEntry
+    | KeysightB2201AEntry,
     Field(discriminator="kind"),
 ]
 
@@ -254,6 +277,7 @@ _INSTRUMENTS: dict[str, type[_Section]] = {
     "array_board": ArrayBoardEntry,
     "keithley_2400": Keithley2400Entry,
     "keithley_2450": Keithley2450Entry,
+    "keithley_4200": Keithley4200Entry,
     "keysight_33622a": Keysight33622AEntry,
     "keysight_b2201a": KeysightB2201AEntry,
 }

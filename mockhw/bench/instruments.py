@@ -16,6 +16,7 @@ from .file import (
     BenchFileError,
     Keithley2400Entry,
     Keithley2450Entry,
+    Keithley4200Entry,
     Keysight33622AEntry,
     KeysightB2201AEntry,
     SourceMeterEntry,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ..chip.virtual_chip import VirtualChip
     from ..passive_chip.chip import PassiveChip
 
-ProbeEntry = Keithley2400Entry | Keithley2450Entry | Keysight33622AEntry | KeysightB2201AEntry
+ProbeEntry = Keithley2400Entry | Keithley2450Entry | Keithley4200Entry | Keysight33622AEntry | KeysightB2201AEntry
 _PULSER_OHMS = 50.0
 
 
@@ -69,6 +70,8 @@ def make_circuit(
     for entry in entries:
         if isinstance(entry, SourceMeterEntry):
             terminals.append(entry.name)
+        elif isinstance(entry, Keithley4200Entry):
+            terminals += [f"{entry.name}.{part}" for part in ("smu1", "smu2", "pmu1", "pmu2")]
         elif isinstance(entry, Keysight33622AEntry):
             terminals += [f"{entry.name}.1", f"{entry.name}.2"]
     for port, terminal in wiring.inputs.items():
@@ -107,6 +110,15 @@ def make_probe_instrument(
         return Keithley2450(
             address, clock, log, circuit=circuit, terminal=terminal, serial=entry.serial, seed=seed, info=info
         )
+    if isinstance(entry, Keithley4200Entry):
+        from ..instruments.keithley_4200.instrument import Keithley4200
+
+        smus = tuple(circuit.terminal(f"{entry.name}.smu{n}", delay=entry.limit_delay) for n in (1, 2))
+        first, second = (circuit.terminal(f"{entry.name}.pmu{n}", ohms=_PULSER_OHMS) for n in (1, 2))
+        return Keithley4200(
+            address, clock, log, circuit=circuit, smus=smus, pulses=(first, second), serial=entry.serial, seed=seed,
+            info=info,
+        )  # fmt: skip
     if isinstance(entry, Keysight33622AEntry):
         from ..instruments.keysight_33622a.instrument import Keysight33622A
 
