@@ -74,7 +74,9 @@ class Keithley4200Box(GuardedInstrument, VisaInstrument):
         pulses = SourceLimits(f"{name}.pmu", (), allowed, allowed=())
         terminator = kwargs.get("terminator", self.default_terminator)
         if terminator not in ("\0", "\n"):
-            raise RefusedError(f"{name}: terminator {terminator!r}: KXCI ends messages with NUL (its factory setting) or \\n")
+            raise RefusedError(
+                f"{name}: terminator {terminator!r}: KXCI ends messages with NUL (its factory setting) or \\n"
+            )
         self.wire.line.end = terminator.encode("ascii")
         with self._opening():
             super().__init__(name, address, **kwargs)

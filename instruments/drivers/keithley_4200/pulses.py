@@ -102,7 +102,10 @@ def train_commands(train: Train) -> list[str]:
     return [
         *begun(arbitrary=False),
         ":PMU:MEASURE:MODE 0",
-        *(f":PMU:PULSE:TRAIN {n}, 0, {volts:.6g}" for n, volts in zip(CHANNELS, (train.first, train.second), strict=True)),
+        *(
+            f":PMU:PULSE:TRAIN {n}, 0, {volts:.6g}"
+            for n, volts in zip(CHANNELS, (train.first, train.second), strict=True)
+        ),
         *_times(train.period, train.width, train.edge),
     ]
 
@@ -118,7 +121,11 @@ def sweep_commands(
     other = 3 - channel
     commands = [*begun(arbitrary=False), ":PMU:MEASURE:MODE 1"]
     for n in CHANNELS:
-        commands += [f":PMU:MEASURE:RANGE {n}, 2, {amps:g}", f":PMU:MEASURE:PIV {n}, 1, 0", f":PMU:TIMES:PIV {n}, 0.75, 0.9"]
+        commands += [
+            f":PMU:MEASURE:RANGE {n}, 2, {amps:g}",
+            f":PMU:MEASURE:PIV {n}, 1, 0",
+            f":PMU:TIMES:PIV {n}, 0.75, 0.9",
+        ]
     return [
         *commands,
         f":PMU:SWEEP:PULSE:AMPLITUDE {channel}, {start:.6g}, {stop:.6g}, {step:.6g}, 0, 0",
@@ -168,8 +175,6 @@ def waveform_commands(
         ):
             for start in range(0, len(values), SEGMENTS_MAX):
                 add = ":ADD" if start else ""
-                commands.append(
-                    f":PMU:SARB:SEQ:{name}{add} {n}, 1, " + ", ".join(values[start : start + SEGMENTS_MAX])
-                )
+                commands.append(f":PMU:SARB:SEQ:{name}{add} {n}, 1, " + ", ".join(values[start : start + SEGMENTS_MAX]))
         commands.append(f":PMU:SARB:WFM:SEQ:LIST {n}, 1, {loops}")
     return commands

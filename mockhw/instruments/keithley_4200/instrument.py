@@ -229,7 +229,10 @@ class Keithley4200(SimulatedInstrument):
 
     def _latch(self, code: int, detail: str) -> str:
         if self.last_error is None:
-            self.last_error = (code, f"{TEXTS.get(code, 'Failure')}: {detail}" if detail else TEXTS.get(code, "Failure"))
+            self.last_error = (
+                code,
+                f"{TEXTS.get(code, 'Failure')}: {detail}" if detail else TEXTS.get(code, "Failure"),
+            )
         self.log.add(self.clock.now, self.address, f"error {code}: {detail}")
         return f"{code}"
 

@@ -37,7 +37,20 @@ if TYPE_CHECKING:
 _SPOTS: Final = 8
 _SETTLED: Final = math.log(100.0)
 _TO_PMU: Final = 0
-_FIELDS: Final = {"V": 0, "I": 1, "T": 2, "S": 3, "VH": 0, "IH": 1, "TH": 2, "SH": 3, "VL": 4, "IL": 5, "TL": 6, "SL": 7}
+_FIELDS: Final = {
+    "V": 0,
+    "I": 1,
+    "T": 2,
+    "S": 3,
+    "VH": 0,
+    "IH": 1,
+    "TH": 2,
+    "SH": 3,
+    "VL": 4,
+    "IL": 5,
+    "TL": 6,
+    "SL": 7,
+}
 
 
 class Meter:
