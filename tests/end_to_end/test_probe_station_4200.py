@@ -90,7 +90,7 @@ def test_pulses_of_the_card_form_a_cell_that_the_smus_read(opened: tuple[Any, Mo
         (virgin,) = array.read(CELL).conductance.ravel()
         given = []
         for volts in np.arange(2.0, 4.01, 0.25):
-            done = array.pulse(PulseMap.of(CELL, volts=float(volts), width=2e-7))
+            done = array.pulse(PulseMap(CELL, volts=float(volts), width=2e-7))
             given.append(float(done.volts.ravel()[0]))
             (after,) = array.read(CELL).conductance.ravel()
             if after > 20.0 * virgin:
@@ -150,13 +150,13 @@ class Died:
         print(seconds, flush=True)
         time.sleep(600)
 
-box = Keithley4200Box("analyser", sys.argv[1], visalib="@py", limits={"current_max": 1e-3, "width_max": 10.0})
+box = Keithley4200Box("analyser", sys.argv[1], visalib="@py", limits={"current_max": 1e-3})
 box.clock = Died()
 if sys.argv[2] == "sweep":
     box.smu2.on(compliance=1e-3)
     box.smu1.sweep([0.5] * 100, compliance=1e-3, dwell=1.0)
 else:
-    box.pmu.pulses(0.5, 0.0, width=0.9, edge=1e-6, period=1.0, count=100)
+    box.pmu.pulses(0.5, 0.0, width=9e-3, edge=1e-6, period=1e-2, count=2000)
 """
 
 
@@ -251,7 +251,7 @@ def test_a_fault_is_got_over_or_said_and_everything_ends_safe(opened: tuple[Any,
     try:
         with bench:
             bench.array.read(CELL)
-            bench.array.pulse(PulseMap.of(CELL, volts=0.2, width=2e-7))
+            bench.array.pulse(PulseMap(CELL, volts=0.2, width=2e-7))
             bench.array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2, scheme="float")
     except XbarlabError as error:
         said.append(str(error))

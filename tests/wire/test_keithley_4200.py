@@ -332,52 +332,52 @@ def test_a_200_ns_pulse_is_not_measured_on_a_range_that_has_not_settled(opened: 
     resource.assert_done()
 
 
-@pytest.mark.parametrize(
-    ("ask", "sentence"),
-    [
-        (lambda box: box.pmu.pulses(3.0, 0.0, **TRAIN), "3 V"),
-        (lambda box: box.pmu.pulses(0.0, 0.0, **TRAIN), "nothing to pulse"),
-        (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "width": 3e-8}), "width 3e-08 s"),
-        (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "width": 2e-3}), "width"),
-        (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "edge": 1e-8}), "edge 1e-08 s"),
-        (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "edge": 1.9e-7}), "choose an edge of at most 1.8e-07 s"),
-        (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "period": 2e-7}), "choose at least 2.4e-07 s"),
-        (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "count": 1.5}), "whole number"),
-        (lambda box: box.pmu.waveform([0, 1, 1], [0, 0, 0], [1e-6, 1e-6]), "begins and ends at 0 V"),
-        (lambda box: box.pmu.waveform([0, 3, 0], [0, 0, 0], [1e-6, 1e-6]), "3 V"),
-        (lambda box: box.pmu.waveform([0, 1, 0], [0, 0, 0], [1e-6, 1e-8]), "every segment takes"),
-        (lambda box: box.pmu.waveform([0, 1, 0], [0, 0], [1e-6, 1e-6]), "one corner more"),
-        (lambda box: box.pmu.waveform([0, np.nan, 0], [0, 0, 0], [1e-6, 1e-6]), "nan"),
-        (lambda box: box.pmu.waveform([0, 1, 0], [0, 0, 0], [1e-3, 1e-3]), "width"),
-        (lambda box: box.pmu.pulse_iv(0.0, 0.25, 0.1, current_range=0.2, width=1e-6, edge=1e-7, period=1e-5), "steps"),
-        (lambda box: box.smu1.on(2.6, compliance=1e-4), "2.6 V"),
-        (lambda box: box.smu1.on(1.0, compliance=2e-3), "0.002 A"),
-        (lambda box: box.smu1.on(float("nan"), compliance=1e-4), "nan"),
-        (lambda box: box.smu1.step(0.1), r"needs the output on"),
-        (lambda box: box.write("DV1, 1, 2.6, 1E-4"), "2.6 V"),
-        (lambda box: box.write("DV1, 1, 1.0, 1"), "1 A"),
-        (lambda box: box.write("DV1, 1, 1.0"), "all of them"),
-        (lambda box: box.write("DV3, 1, 1.0, 1e-4"), "DV1, DV2"),
-        (lambda box: box.write("DV1,1,nan,1e-4"), "all of them"),
-        (lambda box: box.write("DI1,1,1e-3,1"), "is refused"),
-        (lambda box: box.write("US;DV1,1,9,1e-4"), "one command at a time"),
-        (lambda box: box.write("US\0DV1,1,9,1e-4"), "one message"),
-        (lambda box: box.write("ME1"), "use sweep()"),
-        (lambda box: box.write(":PMU:EXECUTE"), "use sweep()"),
-        (lambda box: box.write(":PMU:PULSE:TRAIN 1, 0, 9"), "use sweep()"),
-        (lambda box: box.write("*RST"), "use sweep()"),
-        (lambda box: box.write("TI1"), "use ask"),
-        (lambda box: box.ask("US"), "use write"),
-    ],
-)
+REFUSED: list[tuple[Callable[[Any], object], str]] = [
+    (lambda box: box.pmu.pulses(3.0, 0.0, **TRAIN), "3 V"),
+    (lambda box: box.pmu.pulses(0.0, 0.0, **TRAIN), "nothing to pulse"),
+    (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "width": 3e-8}), "width 3e-08 s"),
+    (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "width": 2e-3}), "width"),
+    (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "edge": 1e-8}), "edge 1e-08 s"),
+    (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "edge": 1.9e-7}), "choose an edge of at most 1.8e-07 s"),
+    (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "period": 2e-7}), "choose at least 2.4e-07 s"),
+    (lambda box: box.pmu.pulses(0.1, 0.0, **{**TRAIN, "count": 1.5}), "whole number"),
+    (lambda box: box.pmu.waveform([0, 1, 1], [0, 0, 0], [1e-6, 1e-6]), "begins and ends at 0 V"),
+    (lambda box: box.pmu.waveform([0, 3, 0], [0, 0, 0], [1e-6, 1e-6]), "3 V"),
+    (lambda box: box.pmu.waveform([0, 1, 0], [0, 0, 0], [1e-6, 1e-8]), "every segment takes"),
+    (lambda box: box.pmu.waveform([0, 1, 0], [0, 0], [1e-6, 1e-6]), "one corner more"),
+    (lambda box: box.pmu.waveform([0, np.nan, 0], [0, 0, 0], [1e-6, 1e-6]), "nan"),
+    (lambda box: box.pmu.waveform([0, 1, 0], [0, 0, 0], [1e-3, 1e-3]), "width"),
+    (lambda box: box.pmu.pulse_iv(0.0, 0.25, 0.1, current_range=0.2, width=1e-6, edge=1e-7, period=1e-5), "steps"),
+    (lambda box: box.smu1.on(2.6, compliance=1e-4), "2.6 V"),
+    (lambda box: box.smu1.on(1.0, compliance=2e-3), "0.002 A"),
+    (lambda box: box.smu1.on(float("nan"), compliance=1e-4), "nan"),
+    (lambda box: box.smu1.step(0.1), "needs the output on"),
+    (lambda box: box.write("DV1, 1, 2.6, 1E-4"), "2.6 V"),
+    (lambda box: box.write("DV1, 1, 1.0, 1"), "1 A"),
+    (lambda box: box.write("DV1, 1, 1.0"), "all of them"),
+    (lambda box: box.write("DV3, 1, 1.0, 1e-4"), "DV1, DV2"),
+    (lambda box: box.write("DV1,1,nan,1e-4"), "all of them"),
+    (lambda box: box.write("DI1,1,1e-3,1"), "is refused"),
+    (lambda box: box.write("US;DV1,1,9,1e-4"), "one command at a time"),
+    (lambda box: box.write("US\0DV1,1,9,1e-4"), "one message"),
+    (lambda box: box.write("ME1"), "use sweep()"),
+    (lambda box: box.write(":PMU:EXECUTE"), "use sweep()"),
+    (lambda box: box.write(":PMU:PULSE:TRAIN 1, 0, 9"), "use sweep()"),
+    (lambda box: box.write("*RST"), "use sweep()"),
+    (lambda box: box.write("TI1"), "use ask"),
+    (lambda box: box.ask("US"), "use write"),
+]
+
+
+@pytest.mark.parametrize(("ask", "sentence"), REFUSED)
 def test_what_is_refused_sends_nothing(opened: tuple[Any, Any], ask: Callable[[Any], object], sentence: str) -> None:
     box, resource = opened
-    sent = len(resource.sent) if hasattr(resource, "sent") else None
-    with pytest.raises(RefusedError, match=re.escape(sentence) if "(" in sentence else sentence) as refused:
+    sent = len(resource.sent)
+    with pytest.raises(RefusedError, match=re.escape(sentence)) as refused:
         ask(box)
     assert "\n" not in str(refused.value)
     resource.assert_done()
-    assert sent is None or len(resource.sent) == sent
+    assert len(resource.sent) == sent
 
 
 def test_a_level_as_text_is_sent_and_remembered(opened: tuple[Any, Any]) -> None:

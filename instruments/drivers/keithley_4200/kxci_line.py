@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from ...wire.line import Line
+from ...wire.line import LINK_ERRORS, Line
 from ...wire.wire_text import GarbledError, parse_header
 
 ERRORS = ":ERROR:LAST:GET"
@@ -55,6 +55,7 @@ class KxciLine(Line):
         self._own = binding
         self._owed = 0
         self._asked = b""
+        self._who = 0  # how often it was asked since it was known where its answers stand
 
     # -- out and in --------------------------------------------------------------------------------------------------
 
@@ -63,13 +64,14 @@ class KxciLine(Line):
         super().send(data)
         self._owed += data.count(self.end)
         self._asked = data.rstrip(self.end)
+        self._who += self._asked == _WHO
 
     def read_reply(self, token: bytes = b"") -> bytes:
         """Read one answer."""
         reply = super().read_reply(token)
         self._owed = max(0, self._owed - 1)
         if self._asked == _WHO:
-            self._own.identity = reply.replace(b"+", b"")
+            self._own.identity, self._who = reply.replace(b"+", b""), 0
         return reply
 
     def begin(self, expected: float) -> None:
@@ -79,9 +81,18 @@ class KxciLine(Line):
         super().begin(expected)
 
     def find_place(self, seconds: float = 2.0, *, clear: bool = True) -> None:
-        """Throw away answers until it says who it is."""
+        """Throw away answers until it says who it is, as often as it was asked: an answer may be to an earlier time."""
         super().find_place(seconds, clear=clear)
-        self._owed = 0
+        earlier = self._who - 1
+        try:
+            self.port.set_timeout(seconds)
+            while earlier > 0:
+                earlier -= self.port.read_line().rstrip(b"\r\n\0").endswith(self._own.identity)
+        except LINK_ERRORS:
+            pass  # those answers were lost
+        finally:
+            self.port.set_timeout(self.timeout)
+        self._owed = self._who = 0
 
     def ask(self, command: bytes) -> bytes:
         """Send lines, each when the one before is answered; return what was asked for, joined by semicolons."""
@@ -114,7 +125,7 @@ class KxciLine(Line):
     def _error(self, reply: bytes) -> bytes:
         """Return an error as SCPI has it, and have the 4200A forget it: it keeps the one it has."""
         text = reply.decode("latin-1").strip()
-        if reply == _DONE:
+        if reply == _DONE or (self._own.identity and reply.replace(b"+", b"") == self._own.identity):
             raise GarbledError(repr(reply))
         if not text:
             return b'0,"No error"'
