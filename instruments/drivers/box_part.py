@@ -10,8 +10,12 @@ if TYPE_CHECKING:
     from ..wire.parts import Wire
     from ..wire.safe_state import SafeStep
 
+    _Seat = GuardedInstrument
+else:
+    _Seat = object
 
-class BoxPart:
+
+class BoxPart(_Seat):
     """Put before a QCoDeS ``InstrumentChannel``: connection, power and the way to the safe state are the box's."""
 
     wire: Wire

@@ -182,7 +182,8 @@ class Keithley2450Entry(SourceMeterEntry):
 class Keithley4200Entry(_Section):
     """A simulated Keithley 4200A-SCS on KXCI.
 
-    In the wiring its SMUs are ``<name>.smu1`` and ``<name>.smu2``, its pulse channels ``<name>.pmu1`` and ``<name>.pmu2``.
+    In the wiring its SMUs are ``<name>.smu1`` and ``<name>.smu2``, its pulse channels ``<name>.pmu1`` and
+    ``<name>.pmu2``.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""One simulated 4200A-SCS as both SMUs and the pulser of the probe station: the runbook, faults, Ctrl-C, a dead host."""
+"""One simulated 4200A-SCS as both SMUs and the pulser of a probe station: the runbook, faults, Ctrl-C, a dead host."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ def test_pulses_of_the_card_form_a_cell_that_the_smus_read(opened: tuple[Any, Mo
     with bench:
         array = bench.array
         (virgin,) = array.read(CELL).conductance.ravel()
-        given = []
+        given: list[float] = []
+        after = virgin
         for volts in np.arange(2.0, 4.01, 0.25):
             done = array.pulse(PulseMap(CELL, volts=float(volts), width=2e-7))
             given.append(float(done.volts.ravel()[0]))

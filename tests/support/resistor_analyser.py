@@ -67,9 +67,7 @@ class Analyser:
 
     def rows(self, channel: int) -> NDArray[np.float64]:
         count = int(self.ask(f":PMU:DATA:COUNT? {channel}"))
-        text = ";".join(
-            self.ask(f":PMU:DATA:GET {channel}, {start}, 2048") for start in range(0, count, 2048)
-        )
+        text = ";".join(self.ask(f":PMU:DATA:GET {channel}, {start}, 2048") for start in range(0, count, 2048))
         return np.array([[float(word) for word in row.split(",")] for row in text.split(";")])
 
     def execute(self) -> None:

@@ -40,9 +40,7 @@ def act(*messages: str) -> list[Step]:
     return [*said(*messages), GET]
 
 
-SAFE = said(
-    ":PMU:ABORT", "MD", "ME4", "US", "DV1,1,0,1e-06", "DV2,1,0,1e-06", "DV1", "DV2"
-)
+SAFE = said(":PMU:ABORT", "MD", "ME4", "US", "DV1,1,0,1e-06", "DV2,1,0,1e-06", "DV1", "DV2")
 OPENING = [
     (b"*IDN?\0", IDN),
     *SAFE,
@@ -137,7 +135,7 @@ def test_another_instrument_is_refused_by_name_and_hears_nothing() -> None:
 
 def test_a_mainframe_without_its_pulse_card_is_refused() -> None:
     asked = next(at for at, (message, _) in enumerate(OPENING) if message == b"*OPT?\0")
-    short = [*OPENING[:asked], (b"*OPT?\0", b"SMU1,SMU2\0")]
+    short: list[tuple[bytes, bytes | BaseException]] = [*OPENING[:asked], (b"*OPT?\0", b"SMU1,SMU2\0")]
     resource = fake.ScriptedResource(short)
     with pytest.raises(InstrumentError, match=r"says it has SMU1,SMU2, and no PMU1"):
         Keithley4200Box("analyser", resource=resource, limits=LIMITS)
@@ -198,7 +196,8 @@ def test_an_answer_where_an_acknowledgement_is_due_is_garbled(on: tuple[Any, Any
 
 def sweep_messages(levels: str, delay: str = "0.001", *, held: bool = False) -> tuple[str, ...]:
     return (
-        "BC", "DE", "CH1,'V1','I1',1,1", *(("CH2,'V2','I2',1,3",) if held else ("CH2",)), "SS", f"VL1,1,0.0005,{levels},0",
+        "BC", "DE", "CH1,'V1','I1',1,1", *(("CH2,'V2','I2',1,3",) if held else ("CH2",)), "SS",
+        f"VL1,1,0.0005,{levels},0",
         *(("VC2,0,0.001",) if held else ()), "HT 0", f"DT {delay}", "SM", "DM2", "LI 'V1','I1'", "MD",
     )  # fmt: skip
 
@@ -243,7 +242,8 @@ def test_a_long_sweep_goes_in_pieces_that_end_at_0_v(on: tuple[Any, Any]) -> Non
 
 def train_messages(first: str, second: str, *, times: str = "1.2e-06, 2e-07, 2e-08, 2e-08, 0") -> tuple[str, ...]:
     return (
-        ":PMU:INIT 0", *BEGUN, ":PMU:MEASURE:MODE 0", f":PMU:PULSE:TRAIN 1, 0, {first}", f":PMU:PULSE:TRAIN 2, 0, {second}",
+        ":PMU:INIT 0", *BEGUN, ":PMU:MEASURE:MODE 0",
+        f":PMU:PULSE:TRAIN 1, 0, {first}", f":PMU:PULSE:TRAIN 2, 0, {second}",
         f":PMU:PULSE:TIMES 1, {times}", f":PMU:PULSE:TIMES 2, {times}",
     )  # fmt: skip
 
@@ -287,8 +287,8 @@ def test_a_waveform_is_a_segment_arb_and_its_samples_come_in_blocks(opened: tupl
     block = b";".join([b"5.0E-01,1.0E-05,2.0E-06,0"] * 2048) + b"\0"
     ranges = (":PMU:MEASURE:RANGE 1, 2, 0.001", ":PMU:MEASURE:RANGE 2, 2, 0.001", ":PMU:SAMPLE:RATE 1e+06")
     resource.script = [
-        *act(":PMU:INIT 1", *BEGUN, *ranges, *arrays), *act(*ON), *act(":PMU:EXECUTE"), (b":PMU:TEST:STATUS?\0", b"0\0"),
-        *act(*OFF),
+        *act(":PMU:INIT 1", *BEGUN, *ranges, *arrays), *act(*ON), *act(":PMU:EXECUTE"),
+        (b":PMU:TEST:STATUS?\0", b"0\0"), *act(*OFF),
         (b":PMU:DATA:COUNT? 1\0", b"2049\0"), (b":PMU:DATA:GET 1, 0, 2048\0", block),
         (b":PMU:DATA:GET 1, 2048, 1\0", b"4.9E-01,1.1E-05,2.5E-06,0\0"), (b":PMU:DATA:COUNT? 2\0", b"0\0"),
     ]  # fmt: skip
@@ -310,7 +310,8 @@ def test_a_pulsed_sweep_measures_the_tops(opened: tuple[Any, Any]) -> None:
     row = b"1.0E-01,1.0E-05,1E-6,0;2.0E-01,2.0E-05,2E-6,0\0"
     resource.script = [
         *act(
-            ":PMU:INIT 0", *BEGUN, ":PMU:MEASURE:MODE 1", *measured, ":PMU:SWEEP:PULSE:AMPLITUDE 1, 0.1, 0.2, 0.1, 0, 0",
+            ":PMU:INIT 0", *BEGUN, ":PMU:MEASURE:MODE 1", *measured,
+            ":PMU:SWEEP:PULSE:AMPLITUDE 1, 0.1, 0.2, 0.1, 0, 0",
             ":PMU:PULSE:TRAIN 2, 0, 0", f":PMU:PULSE:TIMES 1, {times}", f":PMU:PULSE:TIMES 2, {times}",
             ":PMU:PULSE:BURST:COUNT 1",
         ),
@@ -325,7 +326,7 @@ def test_a_pulsed_sweep_measures_the_tops(opened: tuple[Any, Any]) -> None:
 
 def test_a_200_ns_pulse_is_not_measured_on_a_range_that_has_not_settled(opened: tuple[Any, Any]) -> None:
     box, resource = opened
-    with pytest.raises(RefusedError, match="the 0.0001 A range settles in 1.1e-06 s.*read with the SMUs after it"):
+    with pytest.raises(RefusedError, match=r"the 0\.0001 A range settles in 1\.1e-06 s.*read with the SMUs after it"):
         box.pmu.pulse_iv(0.1, 0.2, 0.1, width=2e-7, edge=2e-8, period=1e-5, current_range=1e-4)
     with pytest.raises(RefusedError, match="say on which current_range"):
         box.pmu.waveform([0, 0.1, 0], [0, 0, 0], [1e-6, 1e-6], measure=["spot", None])
@@ -425,7 +426,8 @@ class Anything(fake.ScriptedResource):
         text = self.heard[-1]
         swept = next((one for one in reversed(self.heard) if one.startswith("VL")), "")
         replies = {
-            "*IDN?": IDN, "*OPT?": b"SMU1,SMU2,PMU1\0", ":ERROR:LAST:GET": NO, "SP": b"1\0", ":PMU:TEST:STATUS?": b"0\0",
+            "*IDN?": IDN, "*OPT?": b"SMU1,SMU2,PMU1\0", ":ERROR:LAST:GET": NO, "SP": b"1\0",
+            ":PMU:TEST:STATUS?": b"0\0",
         }  # fmt: skip
         if text.startswith(("TI", "TV")):
             return b"N1E-6\0"
@@ -482,19 +484,23 @@ def test_10_000_random_requests_put_nothing_outside_the_limits_on_the_wire() -> 
         lambda: draw.choice(box.smus).level(volts()),
         lambda: draw.choice(box.smus).step(volts(), compliance=draw.choice([None, amps()])),
         lambda: draw.choice(box.smus).volt(volts()),
-        lambda: draw.choice(box.smus).sweep([volts() for _ in range(draw.randint(1, 4))], compliance=amps(), dwell=1e-3),
+        lambda: draw.choice(box.smus).sweep(
+            [volts() for _ in range(draw.randint(1, 4))], compliance=amps(), dwell=1e-3
+        ),
         lambda: box.pmu.pulses(
-            volts(), volts(), width=seconds(), edge=draw.choice([2e-8, seconds()]), period=draw.choice([1e-3, seconds()]),
+            volts(), volts(), width=seconds(), edge=draw.choice([2e-8, seconds()]),
+            period=draw.choice([1e-3, seconds()]),
             count=draw.randint(1, 3),
         ),
         lambda: box.pmu.waveform(
-            [0.0, volts(), volts(), 0.0], [0.0, volts(), 0.0, 0.0], [seconds() for _ in range(3)], loops=draw.randint(1, 2)
+            [0.0, volts(), volts(), 0.0], [0.0, volts(), 0.0, 0.0], [seconds() for _ in range(3)],
+            loops=draw.randint(1, 2),
         ),
         lambda: box.pmu.pulse_iv(
             volts(), volts(), draw.choice([0.1, 0.05]), width=1e-5, edge=1e-7, period=1e-4, current_range=1e-2
         ),
         lambda: box.write(f"DV{draw.randint(0, 3)}, 1, {word()}, {draw.choice(['1e-4', '2e-3', '.001'])}"),
-        lambda: box.write(draw.choice(["VL1,1,1e-3,", "VC1,", ":PMU:PULSE:TRAIN 1,0,", "DI1,1,", "US;DV1,1,"]) + word()),
+        lambda: box.write(draw.choice(["VL1,1,1e-3,", "VC1,", ":PMU:PULSE:TRAIN 1,0,", "DI1,1,", "US;DV1,"]) + word()),
     ]  # fmt: skip
     refused = 0
     for _ in range(10_000):
@@ -507,7 +513,10 @@ def test_10_000_random_requests_put_nothing_outside_the_limits_on_the_wire() -> 
     assert 1000 < refused < 9900
     sent = {match[1] for message in resource.heard if (match := _WORD.fullmatch(message))}
     assert set(VOLTS) - {"VC"} <= sent | {"VC"}, "every way out was gone"
-    assert sum(message.startswith(("DV", "VL", ":PMU:PULSE:TRAIN", ":PMU:SARB:SEQ:STARTV")) for message in resource.heard) > 2000
+    assert (
+        sum(message.startswith(("DV", "VL", ":PMU:PULSE:TRAIN", ":PMU:SARB:SEQ:STARTV")) for message in resource.heard)
+        > 2000
+    )
     box.close()
 
 

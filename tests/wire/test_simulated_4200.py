@@ -8,6 +8,7 @@ import pytest
 from support.resistor_analyser import OHMS, Analyser
 from xbarlab.mockhw.instrument import advance_to
 
+
 @pytest.fixture
 def it() -> Analyser:
     return Analyser()
@@ -45,7 +46,7 @@ def test_user_mode_forces_and_measures(it: Analyser) -> None:
         (["US", "IT9"], "-222"), ([":PMU:PULSE:TRAIN 1, 0, 1"], "-221"), ([":PMU:INIT 0", ":PMU:EXECUTE"], "-221"),
         ([":PMU:INIT 0", ":PMU:PULSE:TRAIN 1, 0, 11"], "-222"), ([":PMU:INIT 0", ":PMU:LOAD 3, 50"], "-241"),
         ([":PMU:INIT 0", ":PMU:DATA:GET 1, 0, 4096"], "-222"),
-        ([":PMU:INIT 0", ":PMU:PULSE:TIMES 1, 1e-6, 1e-8, 1e-8, 1e-8, 0", ":PMU:OUTPUT:STATE 1, 1", ":PMU:EXECUTE"], "-221"),
+        ([":PMU:INIT 0", ":PMU:PULSE:TIMES 1, 1e-6, 1e-8, 1e-8, 1e-8", ":PMU:OUTPUT:STATE 1, 1", ":PMU:EXECUTE"], "-221"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_acknowledged_and_told_when_asked(it: Analyser, messages: list[str], said: str) -> None:
@@ -108,7 +109,12 @@ def test_a_train_of_standard_pulses_is_lived_through_by_the_chip(it: Analyser) -
 
 def test_pulse_iv_measures_the_tops(it: Analyser) -> None:
     it.pulses()
-    it.tell(":PMU:INIT 0", ":PMU:MEASURE:MODE 1", ":PMU:SWEEP:PULSE:AMPLITUDE 1, 0.2, 1, 0.2, 0, 0", ":PMU:PULSE:TRAIN 2, 0, 0")
+    it.tell(
+        ":PMU:INIT 0",
+        ":PMU:MEASURE:MODE 1",
+        ":PMU:SWEEP:PULSE:AMPLITUDE 1, 0.2, 1, 0.2, 0, 0",
+        ":PMU:PULSE:TRAIN 2, 0, 0",
+    )
     for n in (1, 2):
         it.tell(f":PMU:MEASURE:RANGE {n}, 2, 1e-4", f":PMU:PULSE:TIMES {n}, 1e-4, 2e-5, 1e-7, 1e-7, 0")
     it.execute()
@@ -152,7 +158,8 @@ def test_a_segment_arb_samples_in_blocks(it: Analyser) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (":PMU:SARB:SEQ:TIME 2, 1, 2e-7, 1e-6, 1e-7", "same times"), (":PMU:SARB:SEQ:STARTV 1, 1, 0, 0.4, 0.4", "begin"),
+        (":PMU:SARB:SEQ:TIME 2, 1, 2e-7, 1e-6, 1e-7", "same times"),
+        (":PMU:SARB:SEQ:STARTV 1, 1, 0, 0.4, 0.4", "begin"),
         (":PMU:SARB:SEQ:TIME 1, 1, 1e-8, 1e-6, 1e-7", "a segment of"), (":PMU:SARB:SEQ:STOPV 1, 1, 0.1, 0.1", "stops"),
         (":PMU:RPM:CONFIGURE PMU1-1, 2", "not switched to the pulse card"),
     ],
@@ -162,7 +169,8 @@ def test_a_segment_arb_that_does_not_fit_is_refused_at_execute(it: Analyser, wro
     for n in (1, 2):
         it.tell(
             f":PMU:SARB:SEQ:TIME {n}, 1, 1e-7, 1e-6, 1e-7", f":PMU:SARB:SEQ:STARTV {n}, 1, 0, 0.1, 0.1",
-            f":PMU:SARB:SEQ:STOPV {n}, 1, 0.1, 0.1, 0", f":PMU:SARB:WFM:SEQ:LIST {n}, 1, 2", f":PMU:OUTPUT:STATE {n}, 1",
+            f":PMU:SARB:SEQ:STOPV {n}, 1, 0.1, 0.1, 0", f":PMU:SARB:WFM:SEQ:LIST {n}, 1, 2",
+            f":PMU:OUTPUT:STATE {n}, 1",
         )  # fmt: skip
     it.tell(wrong)
     it.ask(":PMU:EXECUTE")

@@ -1,7 +1,7 @@
 """Keithley 4200A-SCS over KXCI: two SMUs and a 4225-PMU with RPMs, both SMUs and the pulser of a probe station.
 
-Commands are from public programs and from memory (4200A-KXCI-907-01); which, ``docs/keithley-4200a.md`` says. QCoDeS has
-no driver for it. The box owns the connection; its parts have the roles (``PARTS``).
+Commands are from public programs and from memory (4200A-KXCI-907-01); which, ``docs/keithley-4200a.md`` says. QCoDeS
+has no driver for it. The box owns the connection; its parts have the roles (``PARTS``).
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class Keithley4200Box(GuardedInstrument, VisaInstrument):
         lacks = [one for one in _NEEDED if one not in reply.upper()]
         if lacks:
             raise InstrumentError(
-                f"{self.name} at {self.place} says it has {reply[:120] or 'nothing'}, and no {', '.join(lacks)}: this driver "
-                "is for two SMUs and a pulse card with RPMs; look at KCon on it"
+                f"{self.name} at {self.place} says it has {reply[:120] or 'nothing'}, and no {', '.join(lacks)}: this "
+                "driver is for two SMUs and a pulse card with RPMs; look at KCon on it"
             )
         for unit in self.smus:
             unit.prepare()

@@ -24,8 +24,8 @@ _HARMLESS = re.compile(
     re.ASCII,
 )
 _PROGRAM = (
-    "the numbers of a test cannot be judged one by one: use sweep() of an SMU, pulses(), waveform() or pulse_iv() of the "
-    "pulse card; as text go DV, questions (TI, TV, DO, SP, :PMU:DATA:GET …) and what switches off"
+    "the numbers of a test cannot be judged one by one: use sweep() of an SMU, pulses(), waveform() or pulse_iv() of "
+    "the pulse card; as text go DV, questions (TI, TV, DO, SP, :PMU:DATA:GET …) and what switches off"
 )
 
 

@@ -144,8 +144,8 @@ class MeasuredPulses(PulseOutput):
         if not after >= wanted / SAME or not until > after:
             faster = "or a higher range, " if amps < 0.2 else ""
             raise RefusedError(
-                f"{self.name}: the {span:g} A range settles in {wanted:g} s (from memory of the data sheet), and what is "
-                f"measured from {after:g} s to {until:g} s is not settled: choose a longer pulse and a later start, "
+                f"{self.name}: the {span:g} A range settles in {wanted:g} s (from memory of the data sheet), and what "
+                f"is measured from {after:g} s to {until:g} s is not settled: choose a longer pulse and a later start, "
                 f"{faster}or give the pulse alone and read with the SMUs after it"
             )
 

@@ -24,7 +24,7 @@ _OFF = "\n".join(f":PMU:OUTPUT:STATE {n}, 0" for n in CHANNELS)
 _ON = "\n".join(f":PMU:OUTPUT:STATE {n}, 1" for n in CHANNELS)
 
 
-class PulseOutput(BoxPart, InstrumentChannel):  # pyright: ignore[reportIncompatibleVariableOverride]
+class PulseOutput(BoxPart, InstrumentChannel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
     """Both channels of the card, off between tests."""
 
     stress: Stress = Unheard()
@@ -67,8 +67,8 @@ class PulseOutput(BoxPart, InstrumentChannel):  # pyright: ignore[reportIncompat
                 raise self.wire.faults.garbled(":PMU:TEST:STATUS?", reply)
             self.clock.wait(max(0.01 * seconds, 1e-3))
         raise InstrumentError(
-            f"{self.name} at {self.place} still runs a test that takes {seconds:.3g} s: look at its KXCI window, then run "
-            "the step again"
+            f"{self.name} at {self.place} still runs a test that takes {seconds:.3g} s: look at its KXCI window, then "
+            "run the step again"
         )
 
     def _times(self, width: float, edge: float, period: float) -> tuple[float, float, float]:
@@ -85,12 +85,12 @@ class PulseOutput(BoxPart, InstrumentChannel):  # pyright: ignore[reportIncompat
             width = round(width - GRID, 9)
         if width - edge < SEGMENT_MIN / SAME:
             raise RefusedError(
-                f"edge {edge:g} s at {where} leaves no top of {SEGMENT_MIN:g} s in a width of {given:g} s: choose an edge "
-                f"of at most {max(width - SEGMENT_MIN, 0.0):g} s"
+                f"edge {edge:g} s at {where} leaves no top of {SEGMENT_MIN:g} s in a width of {given:g} s: choose an "
+                f"edge of at most {max(width - SEGMENT_MIN, 0.0):g} s"
             )
         if period - width - edge < SEGMENT_MIN / SAME:
             raise RefusedError(
-                f"period {period:g} s at {where} leaves no room beside a width of {width:g} s with edges of {edge:g} s: "
-                f"choose at least {width + edge + SEGMENT_MIN:g} s"
+                f"period {period:g} s at {where} leaves no room beside a width of {width:g} s with edges of {edge:g} s"
+                f": choose at least {width + edge + SEGMENT_MIN:g} s"
             )
         return width, edge, period

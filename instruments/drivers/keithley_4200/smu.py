@@ -42,12 +42,14 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
 
     _delays = (1e-3, 600.0)
     _joint: ClassVar[str] = "\n"
+    _cycles_command: ClassVar[str] = "IT4,0,0,{}"
     _overhead = 2e-3  # assumed
     _cycle_seconds = 1.0 / _HERTZ
 
     def __init__(self, box: Keithley4200Box, number: int, bounds: SourceLimits) -> None:
         InstrumentChannel.__init__(self, box, f"smu{number}")
-        self._box, self.number = box, number
+        self._box = self._mainframe = box
+        self.number = number
         self.wire = box.wire
         self.bounds = bounds
         self._kxci = KxciReadings(box.wire)
@@ -89,15 +91,13 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
         )
         self._nplc = nplc
 
-    _cycles_command: ClassVar[str] = "IT4,0,0,{}"
-
     @property
     def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._box.nplc
+        return self._mainframe.nplc
 
     @_nplc.setter
     def _nplc(self, nplc: float) -> None:
-        self._box.nplc = nplc
+        self._mainframe.nplc = nplc
 
     def _apply_limits(self) -> None:
         """Do nothing: KXCI has no protection to be set."""
@@ -197,7 +197,7 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
     # -- sweeps ------------------------------------------------------------------------------------------------------
 
     def _sweep_of(self, seconds: float) -> SystemSweep:
-        others = [unit for unit in self._box.smus if unit is not self]
+        others = [unit for unit in self._mainframe.smus if unit is not self]
         return SystemSweep(
             self.wire,
             self._kxci,

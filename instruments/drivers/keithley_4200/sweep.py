@@ -112,6 +112,7 @@ class SystemSweep:
         return self._readings.several(self._wire.exchange.query(question), count, question)
 
     def _until_done(self, expected: float, wait: Callable[[float], None]) -> None:
+        reply = ""
         for _ in range(_BUSY_POLLS):
             reply = self._wire.exchange.query("SP")
             if not reply.strip().isdigit():
@@ -121,8 +122,8 @@ class SystemSweep:
             wait(max(0.02 * expected, 1e-3))
         line = self._wire.line
         raise InstrumentError(
-            f"{line.name} at {line.place} has no data after {expected:.3g} s of a test and still says SP {reply}: look at "
-            "its KXCI window, then run it again"
+            f"{line.name} at {line.place} has no data after {expected:.3g} s of a test and still says SP {reply}: look "
+            "at its KXCI window, then run it again"
         )
 
     def fetch(self) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:

@@ -172,7 +172,7 @@ class Keithley4200(SimulatedInstrument):
             "SP": Word(self._status),
             "IT": Word(self._integrate),
             "RG": Word(self._lowest),
-            "RS": Word(lambda digits: None if int(digits) in range(3, 8) else _refuse(f"RS{digits}")),
+            "RS": Word(_digits),
             "DV": Word(self._force, "US"),
             "TI": Word(partial(self._look, "I"), "US"),
             "TV": Word(partial(self._look, "V"), "US"),
@@ -182,12 +182,12 @@ class Keithley4200(SimulatedInstrument):
             "VC": system("constant", "SS"),
             "HT": system("wait", "SS", "hold"),
             "DT": system("wait", "SS", "delay"),
-            "DM": Word(lambda mode: None, "SM"),
-            "LI": Word(lambda *names: None, "SM"),
+            "DM": Word(_kept, "SM"),
+            "LI": Word(_kept, "SM"),
             "ME": Word(self._test, "MD"),
             "DO": system("data"),
             "RD": system("datum"),
-            ":PMU:INIT": Word(lambda mode: self._apart(lambda: self.card.begin(self.session.time, mode))),
+            ":PMU:INIT": Word(self._begin_pulses),
             ":PMU:RPM:CONFIGURE": pmu("route"),
             ":PMU:PULSE:TRAIN": pmu("train"),
             ":PMU:PULSE:TIMES": pmu("times"),
@@ -200,10 +200,10 @@ class Keithley4200(SimulatedInstrument):
             ":PMU:SAMPLE:RATE": pmu("sample"),
             ":PMU:SOURCE:RANGE": pmu("put", "source_range", 10.0, 10.0),
             ":PMU:LOAD": pmu("put", "load", 1.0, 1e7),
-            ":PMU:LLEC:CONFIGURE": Word(lambda channel, on: None if not int(on) else _refuse("LLEC is not built")),
+            ":PMU:LLEC:CONFIGURE": Word(_uncompensated),
             ":PMU:SARB:WFM:SEQ:LIST": pmu("play", False),
             ":PMU:SARB:WFM:SEQ:LIST:ADD": pmu("play", True),
-            ":PMU:OUTPUT:STATE": Word(lambda channel, on: self.card.switch(self.session.time, channel, on)),
+            ":PMU:OUTPUT:STATE": Word(self._switch_pulses),
             ":PMU:EXECUTE": Word(lambda: self.start(self.card.execute(self.session.time))),
             ":PMU:ABORT": Word(self._abort_pulses),
             ":PMU:TEST:STATUS?": Word(lambda: "1" if self._runs("pulses") else "0"),
@@ -220,10 +220,13 @@ class Keithley4200(SimulatedInstrument):
     def _runs(self, kind: str) -> bool:
         return self.action is not None and self.action.kind == kind
 
-    def _apart(self, act: Callable[[], None]) -> None:
+    def _begin_pulses(self, mode: str) -> None:
         if self._runs("pulses"):
             raise ScpiError(-213, "a pulse test is running")
-        act()
+        self.card.begin(self.session.time, mode)
+
+    def _switch_pulses(self, channel: str, on: str) -> None:
+        self.card.switch(self.session.time, channel, on)
 
     # --- errors -------------------------------------------------------------------------------
 
@@ -316,5 +319,15 @@ class Keithley4200(SimulatedInstrument):
         self.card.stop(self.session.time)
 
 
-def _refuse(detail: str) -> None:
-    raise ScpiError(-222, detail)
+def _kept(*_: str) -> None:
+    """Take what changes nothing here."""
+
+
+def _digits(digits: str) -> None:
+    if int(digits) not in range(3, 8):
+        raise ScpiError(-222, f"RS{digits}")
+
+
+def _uncompensated(_: str, on: str) -> None:
+    if int(on):
+        raise ScpiError(-222, "load-line compensation is not built")

@@ -1,7 +1,7 @@
 """A 4225-PMU with two 4225-RPMs: standard pulses, segment arbs and what is measured in them.
 
 Both channels go through the same times: of two that differ the real card waits for the longer, which is not built. The
-line behind the 50 Ω has no capacitance here. Assumed: outputs stay at their last level, switched on, when a test is over.
+line behind the 50 Ω has no capacitance here. Assumed: outputs stay on, at their last level, when a test is over.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ...probe_circuit.meter import Unit
 from ...probe_circuit.script import Run, Script
 from ...probe_circuit.waves import Wave
 from ...scpi.errors import ScpiError
+from .settling import Meter
 from .shapes import NONE, SPOT, Piece, Settings, Times, looks, pulse, sequence, stairs
 from .specs import (
     BLOCK_MAX,
@@ -26,7 +27,6 @@ from .specs import (
     PULSE_OHMS,
     PULSE_VOLTS,
     SEGMENTS_MAX,
-    SETTLING,
     range_for,
 )
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ...probe_circuit.terminal import Terminal
 
 _SPOTS: Final = 8
-_SETTLED: Final = math.log(100.0)
 _TO_PMU: Final = 0
 _FIELDS: Final = {
     "V": 0,
@@ -51,20 +50,6 @@ _FIELDS: Final = {
     "TL": 6,
     "SL": 7,
 }
-
-
-class Meter:
-    """The current meter of one channel, on its range; it follows late."""
-
-    def __init__(self, amps: float) -> None:
-        self.on = range_for(PULSE_AMPS, amps)
-        self._tau = SETTLING[PULSE_AMPS.index(self.on)] / _SETTLED
-        self._seen = 0.0
-
-    def follow(self, amps: float, seconds: float) -> float:
-        """Return what it has come to when ``amps`` [A] have flown for ``seconds`` [s]."""
-        self._seen += (amps - self._seen) * -math.expm1(-seconds / self._tau)
-        return self._seen
 
 
 class Burst(NamedTuple):

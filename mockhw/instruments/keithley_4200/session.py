@@ -1,4 +1,4 @@
-"""A session that speaks KXCI: messages end with NUL, and each of them is answered, by ``ACK`` where nothing is asked."""
+"""A session that speaks KXCI: messages end with NUL, and each is answered, by ``ACK`` where nothing is asked."""
 
 from __future__ import annotations
 
