@@ -46,7 +46,7 @@ def test_user_mode_forces_and_measures(it: Analyser) -> None:
         (["US", "IT9"], "-222"), ([":PMU:PULSE:TRAIN 1, 0, 1"], "-221"), ([":PMU:INIT 0", ":PMU:EXECUTE"], "-221"),
         ([":PMU:INIT 0", ":PMU:PULSE:TRAIN 1, 0, 11"], "-222"), ([":PMU:INIT 0", ":PMU:LOAD 3, 50"], "-241"),
         ([":PMU:INIT 0", ":PMU:DATA:GET 1, 0, 4096"], "-222"),
-        ([":PMU:INIT 0", ":PMU:PULSE:TIMES 1, 1e-6, 1e-8, 1e-8, 1e-8", ":PMU:OUTPUT:STATE 1, 1", ":PMU:EXECUTE"], "-221"),
+        ([":PMU:INIT 0", ":PMU:PULSE:TIMES 1, 1e-6, 1e-8, 1e-8, 0", ":PMU:OUTPUT:STATE 1, 1", ":PMU:EXECUTE"], "-221"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_acknowledged_and_told_when_asked(it: Analyser, messages: list[str], said: str) -> None:

@@ -91,7 +91,7 @@ class Keithley4225Pmu(MeasuredPulses):
             raise RefusedError(f"count {count!r} at {where} is not a whole number of pulses")
         refuse_bad_number("count", count, 1, _COUNT_MAX, "pulses", channel=where)
         refuse_bad_number("length of the train", pulses * period, 0.0, _TRAIN_MAX, "s", channel=where)
-        return Train(*amplitudes, width, edge, period, int(count), round(count * period, 12))
+        return Train(amplitudes[0], amplitudes[1], width, edge, period, int(count), round(count * period, 12))
 
     def _amplitude(self, volts: float, channel: str, most: float) -> float:
         volts = self.bounds.now.one("source_volts", volts, channel=channel)

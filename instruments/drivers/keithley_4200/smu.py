@@ -96,7 +96,7 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
         return self._mainframe.nplc
 
     @_nplc.setter
-    def _nplc(self, nplc: float) -> None:
+    def _nplc(self, nplc: float) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._mainframe.nplc = nplc
 
     def _apply_limits(self) -> None:
