@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 TOKEN = "XBARLAB_TOKEN"
 """Environment variable: what a simulator on another computer wants to hear first. No station file holds a secret."""
 _IN_PROCESS = "@xbarlab"
-_TERMINATOR = "\n"
 _OPEN_SECONDS = 5.0
 
 
@@ -97,7 +96,7 @@ class Connection:
     def take(self, handle: MessageBasedResource) -> None:
         """Make the port of an open resource the line's, and decide how replies are bound to their questions."""
         self.handle = handle
-        port = port_of(handle)
+        port = port_of(handle, self._line.end)
         visalib = (self._opened_at or ("", None))[1] or ""
         quiet = visalib.endswith(_IN_PROCESS) and isinstance(port, VisaPort) and port.tells_surplus
         self._line.binding = Unbound(self._own_binding) if quiet else self._own_binding
@@ -156,7 +155,7 @@ class Connection:
         with suppress(*LINK_ERRORS):
             self.close()
         handle = self.open(*self._opened_at)
-        handle.write_termination = handle.read_termination = _TERMINATOR
+        handle.write_termination = handle.read_termination = self._line.end.decode("ascii")
         self.adopt(handle)
         self.take(handle)
         self._line.set_timeout(self._line.base_timeout)

@@ -84,7 +84,7 @@ class Exchange:
         with self._lock:
             line = self._line
             try:
-                line.send(question.encode("ascii") + b"\n")
+                line.send(question.encode("ascii") + line.end)
                 reply = line.read_reply()
             except BaseException as error:
                 line.out_of_step = True
@@ -134,7 +134,7 @@ class Exchange:
             try:
                 if line.port.half_sent:
                     line.find_place()
-                line.send(command.encode("ascii") + b"\n")
+                line.send(command.encode("ascii") + line.end)
             except LINK_ERRORS as error:
                 self._faults.lost(error, command)
 

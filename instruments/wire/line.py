@@ -26,6 +26,7 @@ _ONE_SEND = 4096
 _REPLIES_AT_MOST = 100_000
 _TRIES = 20
 _LF, _CR = b"\n", b"\r"
+_SPACE = b"\r\n\0 "
 
 
 class Line:
@@ -49,6 +50,7 @@ class Line:
     lost : whether the instrument stopped answering; whoever raised that has told.
     late : replies that were thrown away when the place was last looked for.
     count : messages that have left.
+    end : what ends a message, a single byte; a reply ends with the same.
     base_timeout, timeout : of short exchanges, and the one that holds now [s].
     """
 
@@ -70,6 +72,7 @@ class Line:
         self.binding = binding
         self.hangup_effect = hangup_effect
         self.lock = threading.RLock()
+        self.end = _LF
         self.out_of_step = self.lost = False
         self.late = self.count = 0
         self.base_timeout = self.timeout = 5.0
@@ -150,13 +153,13 @@ class Line:
     def ask(self, command: bytes) -> bytes:
         """Send a message that has text replies and return them, joined as they came."""
         message, token = self.binding.lead(command)
-        self.send(message + _LF)
+        self.send(message + self.end)
         return self.read_reply(token)
 
     def ask_block(self, command: bytes, size: int | None) -> memoryview:
         """Send a message that is answered with one block and return its payload."""
         message, token = self.binding.lead(command)
-        self.send(message + _LF)
+        self.send(message + self.end)
         return self.read_block(size, token)
 
     # -- in ----------------------------------------------------------------------------------------------------------
@@ -166,7 +169,7 @@ class Line:
         line = self.port.read_line()
         if token:
             line = self._past(line, token)
-        return line.rstrip(b"\r\n")
+        return line.rstrip(_SPACE)
 
     def read_block(self, size: int | None = None, token: bytes = b"") -> memoryview:
         """Read one IEEE 488.2 definite-length block and its terminator; return the payload.
@@ -259,9 +262,9 @@ class Line:
             if self.port.half_sent:
                 self.leave_block(None, "a command")
             self._bound(seconds)
-            self.send(question + _LF)
+            self.send(question + self.end)
             for _ in range(_REPLIES_AT_MOST):
-                line = without_signs(self.port.read_line().rstrip())
+                line = without_signs(self.port.read_line().rstrip(_SPACE))
                 if line.endswith(token):
                     self.late += len(line) > len(token)
                     self.out_of_step = self.lost = False

@@ -173,9 +173,10 @@ class SocketPort:
     twice for every send and receive.
     """
 
-    def __init__(self, handle: MessageBasedResource, link: socket.socket) -> None:
+    def __init__(self, handle: MessageBasedResource, link: socket.socket, end: bytes = b"\n") -> None:
         self._handle = handle
         self._socket = link
+        self._end = end
         self._buffer = b""
         self._timeout = 5.0
         self.half_sent = False
@@ -204,12 +205,12 @@ class SocketPort:
                 self.half_sent = bool(left)
 
     def read_line(self) -> bytes:
-        """Read up to and with the line feed."""
+        """Read up to and with the terminator."""
         data, self._buffer = self._buffer, b""
         if not data:
             data = self._receive(_RECEIVE_CHUNK)
         start = 0
-        while (end := data.find(b"\n", start) + 1) == 0:
+        while (end := data.find(self._end, start) + 1) == 0:
             start = len(data)
             try:
                 data += self._receive(_RECEIVE_CHUNK)
@@ -288,13 +289,13 @@ class SocketPort:
                 raise VisaIOError(StatusCode.error_timeout)
 
 
-def port_of(handle: MessageBasedResource) -> Port:
-    """Return the quickest port to an open resource."""
+def port_of(handle: MessageBasedResource, end: bytes = b"\n") -> Port:
+    """Return the quickest port to an open resource; a reply ends with ``end``."""
     sessions: dict[Any, Any] = getattr(handle.visalib, "sessions", {})
     session = sessions.get(handle.session) if isinstance(sessions, dict) else None
     link = getattr(session, "interface", None)
     if type(session).__module__.startswith("pyvisa_py.") and isinstance(link, socket.socket):
-        port: Port = SocketPort(handle, link)
+        port: Port = SocketPort(handle, link, end)
     else:
         port = VisaPort(handle)
     watch_forks(port)

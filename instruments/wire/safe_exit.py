@@ -89,7 +89,7 @@ class SafeExit:
             return True
         try:
             if not line.port.half_sent:
-                line.port.write(self.steps[0][1].encode("ascii") + b"\n")
+                line.port.write(self.steps[0][1].encode("ascii") + line.end)
         except LINK_ERRORS as error:
             log.info("%s: %s", line.name, error)
         return line.lock.acquire(timeout=line.timeout + _PATIENCE_SECONDS)

@@ -193,12 +193,12 @@ def _readable(message: bytes) -> bytes:
     """Return a message in one line: blocks by length and checksum, other bytes as Python writes them."""
     found = _BLOCK.search(message) if b"#" in message else None
     if found is None:
-        return repr(message.rstrip(b"\r\n"))[2:-1].encode("ascii")
+        return repr(message.rstrip(b"\r\n\0"))[2:-1].encode("ascii")
     head = message[: found.start()]
     start = found.end() + int(found[1])
     digits = message[found.end() : start]
     if not digits.isdigit():
-        return repr(message.rstrip(b"\r\n"))[2:-1].encode("ascii")
+        return repr(message.rstrip(b"\r\n\0"))[2:-1].encode("ascii")
     end = start + int(digits)
     payload = memoryview(message)[start:end]
     part = "" if len(payload) == int(digits) else f" of which {len(payload)} here"

@@ -12,7 +12,8 @@ from ..chip.life_file import read_seed
 from ..faults import Fault, FaultPlan
 from ..instrument import BenchLog, SimulatedInstrument
 from ..sim_clock import SimClock
-from .file import AddressedEntry, ArcTwoEntry, ArrayBoardEntry, BenchFile, BenchFileError, FaultEntry, load_bench_file
+from .entries import AddressedEntry, ArcTwoEntry, ArrayBoardEntry
+from .file import BenchFile, BenchFileError, FaultEntry, load_bench_file
 
 if TYPE_CHECKING:
     from ..chip.profile import Profile

@@ -5,29 +5,33 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 
 from ...common.errors import RefusedError
 from ...common.records import InUnit, read_format
 from ...common.yaml_files import load_yaml
 from ..faults import KINDS, FaultKind, FaultPlace, StuckHow
-from ..instruments.array_board.spec import FEATURES, SUPPORTS, BoardSpec, Rounding
+from ..instruments.array_board.spec import FEATURES, SUPPORTS
+from .entries import (
+    INSTRUMENTS,
+    ArrayBoardEntry,
+    ConverterSettings,
+    InstrumentEntry,
+    RampSettings,
+    SaturationSettings,
+    Section,
+)
 
 FORMAT = 1
-_BOARD = BoardSpec(rows=1, cols=1, gate_axis="col")
 
 
 class BenchFileError(ValueError):
     """A bench file that cannot be understood; the message is one sentence."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ChipEntry(_Section):
+class ChipEntry(Section):
     """The chip in the socket.
 
     Attributes
@@ -50,218 +54,7 @@ class ChipEntry(_Section):
     changes: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
 
-class ConverterSettings(_Section):
-    """A board's converters: what they add to a reading, and bits and ranges of those of products, both ways.
-
-    Attributes
-    ----------
-    bits : int
-        Over ± the range.
-    ranges : tuple of float [A]
-        Ascending.
-    noise : float [LSB]
-        Standard deviation of one conversion, of reads and of products; 0 for none.
-    gain_spread, offset_spread : float [1], [LSB]
-        Standard deviation over the channels.
-    input_bits : int, optional
-        Resolution of the inputs of products over ± ``input_range``, 0 V among them; as fine as the wire's by default.
-    input_rounding : str
-        How inputs are rounded to it: to the nearest, or stochastically, which is right in the mean.
-    input_range : float [V]
-        Largest input of a product.
-    """
-
-    bits: int = Field(default=_BOARD.vmm_bits, ge=2, le=16)
-    ranges: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = Field(default=_BOARD.vmm_ranges, min_length=1)
-    noise: float = Field(default=_BOARD.converters.noise, ge=0.0, le=1000.0)
-    gain_spread: float = Field(default=_BOARD.converters.gain_spread, ge=0.0, le=0.1)
-    offset_spread: float = Field(default=_BOARD.converters.offset_spread, ge=0.0, le=1000.0)
-    input_bits: int | None = Field(default=_BOARD.drivers.bits, ge=2, le=16)
-    input_rounding: Rounding = _BOARD.drivers.rounding
-    input_range: Annotated[float, InUnit("V")] = Field(default=_BOARD.vmm_volts_max, gt=0.0, le=1.0)
-
-    @field_validator("ranges")
-    @classmethod
-    def _ascending(cls, ranges: tuple[float, ...]) -> tuple[float, ...]:
-        if list(ranges) != sorted(set(ranges)):
-            raise ValueError("ranges are full scales in ampere, each larger than the one before")
-        return ranges
-
-
-class RampSettings(_Section):
-    """A board's comparators and the ramps they compare with, which cells of the array make.
-
-    Attributes
-    ----------
-    comparator_noise : float [A]
-        Standard deviation of one comparison; 0 for none.
-    comparator_offset_spread : float [A]
-        Standard deviation over the columns.
-    ramp_noise : float [A]
-        Standard deviation of what each clock adds to a ramp, besides the noise of its cell.
-    """
-
-    comparator_noise: float = Field(default=_BOARD.ramp_errors.comparator_noise, ge=0.0, le=1.0)
-    comparator_offset_spread: float = Field(default=_BOARD.ramp_errors.comparator_offset_spread, ge=0.0, le=1.0)
-    ramp_noise: float = Field(default=_BOARD.ramp_errors.ramp_noise, ge=0.0, le=1.0)
-
-
-class SaturationSettings(_Section):
-    """A board's output circuits that saturate, what each column's has of its own.
-
-    Attributes
-    ----------
-    gain_spread, offset_spread : float [1]
-        Standard deviation over the columns; the offset in halves of the span between a column's levels.
-    sharpness : float [1]
-        Exponent of the corner: 1 is round, 100 all but sharp.
-    """
-
-    gain_spread: float = Field(default=_BOARD.saturation.gain_spread, ge=0.0, le=0.5)
-    offset_spread: float = Field(default=_BOARD.saturation.offset_spread, ge=0.0, le=0.5)
-    sharpness: float = Field(default=_BOARD.saturation.sharpness, ge=1.0, le=1000.0)
-
-
-class ArrayBoardEntry(_Section):
-    """An array board.
-
-    Attributes
-    ----------
-    address : str
-        VISA resource name.
-    serial : str
-    protocol : int
-        Revision of the board protocol it speaks: 1 for an old board.
-    lacks : tuple of str
-        Capabilities this board does not have.
-    converters : ConverterSettings
-    ramp : RampSettings
-    saturation : SaturationSettings
-    """
-
-    kind: Literal["array_board"]
-    address: str
-    serial: str = "MOCK-0001"
-    protocol: Literal[1, 2] = 2
-    lacks: tuple[
-        Literal[
-            "sample", "sweep", "vmm", "reverse", "outer_update", "onboard_verify",
-            "long_counts", "outer_tiles", "products", "ramp", "saturate",
-        ],
-        ...,
-    ] = ()  # fmt: skip
-    converters: ConverterSettings = ConverterSettings()
-    ramp: RampSettings = RampSettings()
-    saturation: SaturationSettings = SaturationSettings()
-
-
-class SourceMeterEntry(_Section):
-    """A simulated source-measure unit.
-
-    Attributes
-    ----------
-    name : str
-        What the wiring calls it.
-    serial : str
-        Drivers tell a simulation by a serial that begins with SIM.
-    limit_delay : float [s]
-        How late the current limit acts: the charge of the cable (assumed 100 pF behind 200 Ω).
-    """
-
-    name: str
-    address: str
-    serial: str = "SIM"
-    limit_delay: Annotated[float, InUnit("s")] = Field(20e-9, ge=0.0, le=1e-3)
-
-
-class Keithley2400Entry(SourceMeterEntry):
-    """A simulated Keithley 2400."""
-
-    kind: Literal["keithley_2400"]
-    serial: str = "SIM02400"
-
-
-class Keithley2450Entry(SourceMeterEntry):
-    """A simulated Keithley 2450."""
-
-    kind: Literal["keithley_2450"]
-    serial: str = "SIM02450"
-
-
-class Keithley2600Entry(_Section):
-    """A simulated Keithley 2600B; its channels are ``<name>.a`` and ``<name>.b`` in the wiring.
-
-    Attributes
-    ----------
-    model : str
-    limit_delay : float [s]
-        How late the current limit acts: the charge of the cable (assumed 100 pF behind 200 Ω).
-    """
-
-    kind: Literal["keithley_2600"]
-    name: str
-    address: str
-    model: Literal["2602B", "2612B", "2634B", "2636B"] = "2636B"
-    serial: str = "SIM2600"
-    limit_delay: Annotated[float, InUnit("s")] = Field(20e-9, ge=0.0, le=1e-3)
-
-
-class Keysight33622AEntry(_Section):
-    """A simulated Keysight 33622A; its channels are ``<name>.1`` and ``<name>.2`` in the wiring."""
-
-    kind: Literal["keysight_33622a"]
-    name: str
-    address: str
-    serial: str = "SIM33622"
-
-
-class KeysightB2201AEntry(_Section):
-    """A simulated Keysight B2201A switch matrix."""
-
-    kind: Literal["keysight_b2201a"]
-    name: str
-    address: str
-    serial: str = "SIM02201"
-    cards: int = Field(4, ge=1, le=4)
-
-
-class ArcTwoEntry(_Section):
-    """A simulated ArC TWO behind its vendor's library: no address, but the port that the library knows it by.
-
-    Attributes
-    ----------
-    port : int
-    rows, cols : tuple of int
-        Channel of every row and column of the chip, 0 to 63.
-    noise : float [LSB]
-        Standard deviation of one conversion; 0 for none.
-    """
-
-    kind: Literal["arc_two"]
-    port: int = Field(0, ge=0)
-    serial: str = "SIM-ARC2"
-    rows: tuple[Annotated[int, Field(ge=0, le=63)], ...]
-    cols: tuple[Annotated[int, Field(ge=0, le=63)], ...]
-    noise: float = Field(1.0, ge=0.0, le=1000.0)
-
-
-AddressedEntry = (
-    ArrayBoardEntry
-    | Keithley2400Entry
-    | Keithley2450Entry
-    | Keithley2600Entry
-    | Keysight33622AEntry
-    | KeysightB2201AEntry
-)
-"""What answers at a VISA address."""
-
-InstrumentEntry = Annotated[
-    AddressedEntry | ArcTwoEntry,
-    Field(discriminator="kind"),
-]
-
-
-class Wiring(_Section):
+class Wiring(Section):
     """How the cables of a probe station run.
 
     Attributes
@@ -280,7 +73,7 @@ class Wiring(_Section):
     relay_ohms: Annotated[float, InUnit("Ω")] = Field(0.3, ge=0.0)
 
 
-class HandEntry(_Section):
+class HandEntry(Section):
     """Who puts the probes on devices, where there is no matrix: asked for a device by its name.
 
     Attributes
@@ -305,7 +98,7 @@ class HandEntry(_Section):
     script: tuple[str, ...] = ()
 
 
-class FaultEntry(_Section):
+class FaultEntry(Section):
     """A scripted fault; see :class:`~.faults.Fault`."""
 
     kind: FaultKind
@@ -322,7 +115,7 @@ class FaultEntry(_Section):
     amps: Annotated[float, InUnit("A")] = Field(0.0, allow_inf_nan=False)
 
 
-class BenchFile(_Section):
+class BenchFile(Section):
     """A whole bench file."""
 
     format: int = Field(default=FORMAT, ge=1, le=FORMAT)
@@ -331,18 +124,6 @@ class BenchFile(_Section):
     wiring: Wiring | None = None
     hand: HandEntry | None = None
     faults: tuple[FaultEntry, ...] = ()
-
-
-_INSTRUMENTS: dict[str, type[_Section]] = {
-    "arc_two": ArcTwoEntry,
-    "array_board": ArrayBoardEntry,
-    "keithley_2400": Keithley2400Entry,
-    "keithley_2450": Keithley2450Entry,
-    "keithley_2600": Keithley2600Entry,
-    "keysight_33622a": Keysight33622AEntry,
-    "keysight_b2201a": KeysightB2201AEntry,
-}
-KNOWN_INSTRUMENTS = tuple(_INSTRUMENTS)
 
 
 def load_bench_file(path: Path) -> BenchFile:
@@ -386,13 +167,13 @@ def _check_kinds(content: Mapping[str, Any], name: str) -> None:
     entries = content.get("instruments")
     for entry in cast("list[Any]", entries) if isinstance(entries, list) else []:
         kind = cast("Mapping[str, Any]", entry).get("kind") if isinstance(entry, Mapping) else None
-        if kind not in KNOWN_INSTRUMENTS:
+        if kind not in INSTRUMENTS:
             raise BenchFileError(
-                f"{name}: there is no simulated instrument {kind!r}; known are {', '.join(KNOWN_INSTRUMENTS)}"
+                f"{name}: there is no simulated instrument {kind!r}; known are {', '.join(INSTRUMENTS)}"
             )
 
 
-_MODELS: dict[str, type[_Section]] = {
+_MODELS: dict[str, type[Section]] = {
     "chip": ChipEntry,
     "instruments": ArrayBoardEntry,
     "wiring": Wiring,
@@ -402,11 +183,11 @@ _MODELS: dict[str, type[_Section]] = {
 
 
 def _sentence(item: dict[str, Any]) -> str:
-    path = [str(part) for part in item["loc"] if part not in KNOWN_INSTRUMENTS]
+    path = [str(part) for part in item["loc"] if part not in INSTRUMENTS]
     where = ".".join(path)
     if item["type"] == "extra_forbidden":
         model = _MODELS.get(path[0], BenchFile) if len(path) > 1 else BenchFile
-        model = next((_INSTRUMENTS[part] for part in item["loc"] if part in _INSTRUMENTS), model)
+        model = next((INSTRUMENTS[part] for part in item["loc"] if part in INSTRUMENTS), model)
         if "converters" in path[:-1]:
             model = ConverterSettings
         if "ramp" in path[:-1]:

@@ -11,19 +11,18 @@ from ..instrument import BenchLog, SimulatedInstrument
 from ..instruments.array_board.spec import block
 from ..probe_circuit.circuit import GROUND, ProbeCircuit
 from ..sim_clock import SimClock
-from .file import (
+from .entries import (
     ArcTwoEntry,
     ArrayBoardEntry,
-    BenchFileError,
-    HandEntry,
     Keithley2400Entry,
     Keithley2450Entry,
     Keithley2600Entry,
+    Keithley4200Entry,
     Keysight33622AEntry,
     KeysightB2201AEntry,
     SourceMeterEntry,
-    Wiring,
 )
+from .file import BenchFileError, HandEntry, Wiring
 
 if TYPE_CHECKING:
     from ..chip.virtual_chip import VirtualChip
@@ -31,7 +30,14 @@ if TYPE_CHECKING:
     from ..passive_chip.chip import PassiveChip
     from ..probe_circuit.hand import Hand
 
-ProbeEntry = Keithley2400Entry | Keithley2450Entry | Keithley2600Entry | Keysight33622AEntry | KeysightB2201AEntry
+ProbeEntry = (
+    Keithley2400Entry
+    | Keithley2450Entry
+    | Keithley2600Entry
+    | Keithley4200Entry
+    | Keysight33622AEntry
+    | KeysightB2201AEntry
+)
 _PULSER_OHMS = 50.0
 
 
@@ -117,6 +123,8 @@ def make_circuit(
             terminals.append(entry.name)
         elif isinstance(entry, Keithley2600Entry):
             terminals += [f"{entry.name}.a", f"{entry.name}.b"]
+        elif isinstance(entry, Keithley4200Entry):
+            terminals += [f"{entry.name}.{part}" for part in ("smu1", "smu2", "pmu1", "pmu2")]
         elif isinstance(entry, Keysight33622AEntry):
             terminals += [f"{entry.name}.1", f"{entry.name}.2"]
     for port, terminal in wiring.inputs.items():
@@ -181,6 +189,15 @@ def make_probe_instrument(
         )
         return Keithley2600(
             address, clock, log, circuit=circuit, terminals=both, model=entry.model, serial=entry.serial, seed=seed,
+            info=info,
+        )  # fmt: skip
+    if isinstance(entry, Keithley4200Entry):
+        from ..instruments.keithley_4200.instrument import Keithley4200
+
+        smus = tuple(circuit.terminal(f"{entry.name}.smu{n}", delay=entry.limit_delay) for n in (1, 2))
+        first, second = (circuit.terminal(f"{entry.name}.pmu{n}", ohms=_PULSER_OHMS) for n in (1, 2))
+        return Keithley4200(
+            address, clock, log, circuit=circuit, smus=smus, pulses=(first, second), serial=entry.serial, seed=seed,
             info=info,
         )  # fmt: skip
     if isinstance(entry, Keysight33622AEntry):

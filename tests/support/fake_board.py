@@ -98,7 +98,7 @@ class MemoryResource:
 
     def read(self, session: int | None, count: int) -> tuple[bytes, StatusCode]:
         self.timeouts.append(self.timeout)
-        end = self._out.find(b"\n") + 1
+        end = self._out.find(self.read_termination.encode("ascii")) + 1
         if self._termchar and 0 < end <= count:
             return self._take(end), StatusCode.success_termination_character_read
         if len(self._out) < count:

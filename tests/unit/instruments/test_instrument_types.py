@@ -18,6 +18,7 @@ from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.drivers.keithley_2400 import Keithley2400Smu
 from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu
 from xbarlab.instruments.drivers.keithley_2600.box import Keithley2600Box
+from xbarlab.instruments.drivers.keithley_4200.box import Keithley4200Box
 from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser
 from xbarlab.instruments.drivers.keysight_b2201a import KeysightB2201AMatrix
 from xbarlab.instruments.probe.probed_array import ProbedArray
@@ -32,6 +33,7 @@ SHORT = {
     "Keithley2400": Keithley2400Smu,
     "Keithley2450": Keithley2450Smu,
     "Keithley2600": Keithley2600Box,
+    "Keithley4200A": Keithley4200Box,
     "Keysight33622A": Keysight33622APulser,
     "KeysightB2201A": KeysightB2201AMatrix,
     "ProbedArray": ProbedArray,

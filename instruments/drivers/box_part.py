@@ -1,0 +1,95 @@
+"""One of several instruments in a box that have a role each: what concerns the whole box, it leaves to the box."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..capabilities import Clock, Identity
+    from ..wire.doors import GuardedInstrument
+    from ..wire.parts import Wire
+    from ..wire.safe_state import SafeStep
+
+    _Seat = GuardedInstrument
+else:
+    _Seat = object
+
+
+class BoxPart(_Seat):
+    """Put before a QCoDeS ``InstrumentChannel``: connection, power and the way to the safe state are the box's."""
+
+    wire: Wire
+    _box: GuardedInstrument
+
+    @property
+    def clock(self) -> Clock:
+        """The time in which it waits."""
+        return self._box.clock
+
+    @clock.setter
+    def clock(self, clock: Clock) -> None:
+        self._box.clock = clock
+
+    @property
+    def place(self) -> str:
+        """Its address."""
+        return self._box.place
+
+    @property
+    def identity(self) -> Identity:
+        """Who answered ``*IDN?``."""
+        return self._box.identity
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a simulator answers."""
+        return self._box.simulated
+
+    @property
+    def transactions(self) -> int:
+        """Messages the box has been sent."""
+        return self._box.transactions
+
+    @property
+    def ending(self) -> tuple[SafeStep, ...]:
+        """What the last way to the safe state came to, of the whole box."""
+        return self._box.ending
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the box said of itself that it is safe."""
+        return self._box.is_idle
+
+    @property
+    def power_failed(self) -> bool:
+        """Whether it has been without power and is not set up again yet."""
+        return self._box.power_failed
+
+    def idle(self, *, reconnect: bool = True) -> None:
+        """Stop what runs, then 0 V, then off: the whole box. Once is enough."""
+        if not (self._box.is_idle and self.wire.safe_exit.is_fresh):
+            self._box.idle(reconnect=reconnect)
+
+    def restore(self) -> None:
+        """Set the box up as it was, from the safe state."""
+        self._box.restore()
+
+    def reset(self) -> None:
+        """Put back the defaults of the whole box, 0 V and off first, and limits and settings of ours on top."""
+        self._box.reset()
+
+    def require_power(self, doing: str) -> None:
+        """Raise ``PowerLostError`` when it has been off since it was opened."""
+        self._box.require_power(doing)
+
+    def note_incident(self, sentence: str) -> None:
+        """Keep what went wrong and was got over."""
+        self._box.note_incident(sentence)
+
+    def simulated_seconds(self) -> float:
+        """Return the simulator's clock [s]."""
+        return self._box.simulated_seconds()
+
+    def advance_simulation(self, seconds: float) -> None:
+        """Let simulated time pass [s]."""
+        self._box.advance_simulation(seconds)

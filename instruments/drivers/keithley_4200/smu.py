@@ -1,0 +1,239 @@
+"""An SMU of a 4200A as a source-measure unit for a crossbar: levels in user mode, sweeps in system mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from qcodes.instrument import InstrumentChannel
+from qcodes.parameters import Parameter
+
+from ...limits import refuse_bad_number
+from ...wire.doors import alone
+from ...wire.wire_text import sent
+from ..applied_level import AppliedLevel
+from ..box_part import BoxPart
+from ..roles import MeterFacts
+from ..smu_readings import Point
+from ..source_limits import COMPLIANCE_MIN, SourceLimits
+from ..voltage_source import VoltageSource
+from .readings import KxciReadings
+from .sweep import Held, SystemSweep
+
+if TYPE_CHECKING:
+    from .box import Keithley4200Box
+
+_LOWEST = 1e-7
+_HERTZ = 50.0  # KXCI does not tell: at 60 Hz readings take less than is planned
+_SMALL_RANGE = 20.0
+_SMALL, _LARGE = 1, 2  # codes of DV for the source ranges of 20 V and 200 V
+_COMPLIANCE_MAX = 0.1
+
+
+class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
+    """An SMU of the box. Its current limit acts with the level: ``DV`` sets both at once."""
+
+    facts = MeterFacts(
+        ranges=(1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1),
+        points_max=2500,
+        delay_min=1e-3,
+        relative_noise=3e-4,  # assumed
+        zero_noise=1e-9,  # assumed
+    )
+
+    _delays = (1e-3, 600.0)
+    _joint: ClassVar[str] = "\n"
+    _cycles_command: ClassVar[str] = "IT4,0,0,{}"
+    _overhead = 2e-3  # assumed
+    _cycle_seconds = 1.0 / _HERTZ
+
+    def __init__(self, box: Keithley4200Box, number: int, bounds: SourceLimits) -> None:
+        InstrumentChannel.__init__(self, box, f"smu{number}")
+        self._box = self._mainframe = box
+        self.number = number
+        self.wire = box.wire
+        self.bounds = bounds
+        self._kxci = KxciReadings(box.wire)
+        self._applied = AppliedLevel(lambda: self.stress)
+        self._held = COMPLIANCE_MIN
+        self.volt: Parameter[float, Any] = self.add_parameter(
+            "volt", label=f"Voltage SMU{number}", unit="V", get_cmd=self._tell_volts, set_cmd=self._set_volts
+        )
+        """Level of an output that is on; measured when it is read."""
+        self.curr: Parameter[float, Any] = self.add_parameter(
+            "curr", label=f"Current SMU{number}", unit="A", get_cmd=lambda: self.measure().current, snapshot_get=False
+        )
+        """Current out of the terminal."""
+
+    # -- setting up --------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Set it up as it was last, or as it is at first."""
+        self.configure(**self._configuration)
+
+    @alone
+    def configure(self, *, nplc: float = 1.0, current_range_min: float = _LOWEST) -> None:
+        """Set up the voltage source and the current meter; the output goes off.
+
+        Parameters
+        ----------
+        nplc : float
+            Integration time in power line cycles, 0.01 to 10, of every SMU of the box.
+        current_range_min : float [A]
+            The lowest range it chooses by itself, 100 nA to 100 µA.
+        """
+        refuse_bad_number("nplc", nplc, 0.01, 10.0, "cycles", channel=self.name)
+        refuse_bad_number("current_range_min", current_range_min, _LOWEST, 1.05e-4, "A", channel=self.name)
+        self._configuration = {"nplc": nplc, "current_range_min": current_range_min}
+        self.off()
+        self._forget_settings()
+        self.wire.exchange.act(
+            f"{self._cycles_command.format(f'{nplc:.6g}')}\nRG {self.number},{current_range_min:.6g}"
+        )
+        self._nplc = nplc
+
+    @property
+    def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._mainframe.nplc
+
+    @_nplc.setter
+    def _nplc(self, nplc: float) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._mainframe.nplc = nplc
+
+    def _apply_limits(self) -> None:
+        """Do nothing: KXCI has no protection to be set."""
+
+    def _limit(self, compliance: float) -> str:
+        return sent(compliance)
+
+    @property
+    def _range(self) -> int:
+        return _SMALL if self.bounds.source_volts_max <= _SMALL_RANGE else _LARGE
+
+    # -- steady levels -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the output is on. KXCI cannot be asked: it is what was sent last."""
+        return bool(self._on)
+
+    @property
+    def held(self) -> Held | None:
+        """Where it stands while another one is swept; None where it is off."""
+        return Held(self.number, self._volts or 0.0, self._held) if self._on else None
+
+    def _level(self, volts: float, compliance: float | None) -> str:
+        volts = self.bounds.now.one("source_volts", volts, channel=self.name)
+        if compliance is not None:
+            self._check_compliance(compliance)
+            self._held = compliance
+        return self.force(Held(self.number, volts, self._held))
+
+    def force(self, held: Held) -> str:
+        """Return what puts the unit at a level that was checked."""
+        volts = sent(held.volts, most=self.bounds.largest)
+        return f"DV{held.number},{self._range},{volts},{sent(held.compliance)}"
+
+    def _check_compliance(self, compliance: float) -> None:
+        super()._check_compliance(compliance)
+        refuse_bad_number("compliance", compliance, COMPLIANCE_MIN, _COMPLIANCE_MAX, "A", channel=self.name)
+
+    @property
+    def _off_command(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        zero = f"DV{self.number},{self._range},0,{sent(self._held)}\n" if self._on else ""
+        return f"US\n{zero}DV{self.number}"
+
+    @alone
+    def on(self, volts: float = 0.0, *, compliance: float) -> None:
+        """Set level [V] and current limit ``compliance`` [A], which switches the output on.
+
+        Raises
+        ------
+        RefusedError
+            Outside the limits: nothing was sent.
+        """
+        message = self._level(volts, compliance)
+        self._applied.about(volts, on=True)
+        self._on = True
+        self.wire.exchange.act(f"US\n{message}")
+        self._note(volts, compliance)
+
+    @alone
+    def step(self, volts: float, *, compliance: float | None = None, dwell: float = 0.0) -> Point:
+        """Change level [V] and current limit [A], wait ``dwell`` [s] by the host's clock, and measure."""
+        self._require_on("step")
+        self._check_dwell(dwell)
+        message = self._level(volts, compliance)
+        self._applied.about(volts, on=True)
+        self._volts = volts
+        try:
+            if dwell:
+                self.wire.exchange.act(message)
+                self.clock.wait(dwell)
+            point = self._read("" if dwell else f"{message}\n", 0.0)
+        except BaseException:
+            self._volts = None
+            raise
+        self._note(volts, compliance)
+        return point
+
+    def _read(self, first: str, dwell: float) -> Point:
+        question = f"TI{self.number}"
+        (reply,) = self.wire.exchange.ask(f"{first}{question}", 1, expected=dwell + self.point_seconds)
+        current, flags = self._kxci.one(reply, question)
+        # The level is known; at its limit, or after somebody's own command, it is not.
+        volts = self._tell_volts() if flags or self._volts is None else self._volts
+        return Point(volts, current, flags)
+
+    def _tell_volts(self) -> float:
+        if not self._on:
+            return 0.0
+        question = f"TV{self.number}"
+        (reply,) = self.wire.exchange.ask(question, 1, expected=self.point_seconds)
+        return self._kxci.one(reply, question)[0]
+
+    def _set_volts(self, volts: float) -> None:
+        self.level(volts)
+
+    # -- sweeps ------------------------------------------------------------------------------------------------------
+
+    def _sweep_of(self, seconds: float) -> SystemSweep:
+        others = [unit for unit in self._mainframe.smus if unit is not self]
+        return SystemSweep(
+            self.wire,
+            self._kxci,
+            self.number,
+            seconds=seconds,
+            others=[unit.number for unit in others],
+            held=lambda: [held for unit in others if (held := unit.held) is not None],
+            force=lambda held: next(unit for unit in others if unit.number == held.number).force(held),
+            off=f"DV{self.number},{self._range},0,{sent(self._held)}\nDV{self.number}",
+        )
+
+    # -- what it is told ---------------------------------------------------------------------------------------------
+
+    def heard(self, volts: float | None, compliance: float | None) -> None:
+        """Take in a level that is about to be sent as text and has been checked; None switches off."""
+        if volts is None or compliance is None:
+            self._applied.off()
+            self._on, self._volts = False, 0.0
+            return
+        self._applied.about(volts, on=True)
+        self._on, self._volts, self._held, self._compliance = True, volts, compliance, compliance
+
+    def forget(self) -> None:
+        """Forget what may be stale of what is remembered of its settings."""
+        self._forget_settings()
+
+    def made_safe(self) -> None:
+        """Note that the box was made safe."""
+        self._is_made_safe()
+
+    def went_idle(self) -> None:
+        """Note that the box went to its safe state."""
+        self._is_idled()
+        self._on = False
+
+    def _forget_settings(self) -> None:
+        on = self._on
+        super()._forget_settings()
+        self._on = on
