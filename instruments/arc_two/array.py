@@ -171,6 +171,7 @@ class ArcTwo(OwnArray):
 
     def close(self) -> None:
         """Make it safe, and let go of the board."""
+        calls: Calls | None = getattr(self, "calls", None)  # QCoDeS takes an instrument's attributes away
         super().close()
-        if hasattr(self, "calls"):
-            self.calls.close()
+        if calls is not None:
+            calls.close()

@@ -80,9 +80,10 @@ class Calls:
 
     def rest(self) -> None:
         """Drive every channel at 0 V."""
-        self._compose(
+        self._call(
             lambda: self._arc.config_channels([(channel, 0.0) for channel in range(COUNT)], 0.0),
             "config_channels(all at 0 V, 0.0)",
+            running=False,
         )
         self._nanos += 130_000
 
@@ -97,7 +98,7 @@ class Calls:
         """Drive channels at ``levels`` [V]; no cell may see more than the limit of ``quantity``."""
         self._check([level for _, level in levels], [channel for channel, _ in levels], limits, quantity)
         given = [(int(channel), float(volts)) for channel, volts in levels]
-        self._compose(lambda: self._arc.config_channels(given, None), f"config_channels({given}, None)")
+        self._call(lambda: self._arc.config_channels(given, None), f"config_channels({given}, None)", running=False)
         self._nanos += 30_000
 
     def pulse(self, levels: Sequence[tuple[int, float]], nanos: Sequence[int | None], limits: Limits) -> None:
@@ -108,19 +109,22 @@ class Calls:
         if len(nanos) != COUNT // CLUSTER or any(int(held) != held or held % 10 for held in times):
             raise RefusedError(f"{self.place}: clusters take eight widths on a grid of 10 ns, not {list(nanos)}")
         given = [(int(channel), float(volts), 0.0) for channel, volts in levels]
-        self._compose(
+        self._call(
             lambda: self._arc.pulse_slice_fast_open(given, list(nanos), True),
             f"pulse_slice_fast_open({given}, {list(nanos)}, True)",
+            running=False,
         )
         longest = int(max(times))
-        self._compose(lambda: self._arc.delay(longest), f"delay({longest})")
+        self._call(lambda: self._arc.delay(longest), f"delay({longest})", running=False)
         self._nanos += 30_000 + 2 * longest
 
     def look(self, channels: Sequence[int]) -> None:
         """Measure the currents out of channels when the program comes to it; :meth:`picked` returns them."""
         given = list(channels)
-        self._compose(
-            lambda: self._arc.read_slice_open_deferred(given, True), f"read_slice_open_deferred({given}, True)"
+        self._call(
+            lambda: self._arc.read_slice_open_deferred(given, True),
+            f"read_slice_open_deferred({given}, True)",
+            running=False,
         )
         self._nanos += 250_000
 
@@ -128,9 +132,10 @@ class Calls:
         """Drive ``low`` at ``volts`` [V] and measure the current out of ``high`` ``points`` times, ``gap`` ns apart."""
         self._check([volts], [low], limits, Quantity.READ_VOLTS)
         vread = -float(volts)
-        self._compose(
+        self._call(
             lambda: self._arc.generate_read_train([low], [high], vread, points, gap, False),
             f"generate_read_train([{low}], [{high}], {vread}, {points}, {gap}, False)",
+            running=False,
         )
         self._nanos += points * period
 
@@ -138,7 +143,7 @@ class Calls:
 
     def run(self) -> None:
         """Let the program end at 0 V, run it, and wait for its end."""
-        self._compose(self._arc.ground_all, "ground_all()")
+        self._call(self._arc.ground_all, "ground_all()", running=False)
         self._call(self._arc.execute, "execute()")
         self._wait(1e-9 * self._nanos)
 
@@ -205,9 +210,6 @@ class Calls:
             raise GarbledReplyError(f"{self.place} returned {values.size} values, {size} were asked for: read again")
         return values
 
-    def _compose(self, call: Any, text: str) -> None:
-        self._call(call, text, running=False)
-
     def _call(self, call: Any, text: str, *, running: bool = True) -> Any:
         if text:
             self._tell(">", text)
@@ -217,6 +219,7 @@ class Calls:
             raise
         except BaseException as error:
             # The library lets go of the board with its last object: a traceback that is kept must not hold one.
+            del call
             clear_frames(error.__traceback__)
             if not isinstance(error, Exception):
                 raise
