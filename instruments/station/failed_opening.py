@@ -1,14 +1,17 @@
-"""Why an instrument could not be opened: an entry its driver failed on, or nothing of this make at its address."""
+"""Why an instrument could not be opened: its entry, or nothing of this make; and what goes wrong on the way out."""
 
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from ...common.errors import XbarlabError, unknown
 from ..errors import ConnectionLostError, InstrumentError
 from .instrument_types import known_arguments
+
+log = logging.getLogger(__name__)
 
 
 def failed_at_opening(name: str, settings: Mapping[str, Any], make: Any, error: Exception) -> XbarlabError | None:
@@ -54,3 +57,19 @@ def bad_entry(name: str, settings: Mapping[str, Any], make: Any, error: Exceptio
     if isinstance(error, TypeError | ValueError) or settings.get("parameters") or settings.get("add_parameters"):
         return str(error.args[0] if error.args else error)
     return None
+
+
+class logged:  # noqa: N801 - used like a function
+    """Let nothing that goes wrong on the way out hide why we are leaving."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> bool:
+        if isinstance(error, Exception):
+            log.warning("%s: %s", self._doing, error)
+            return True
+        return False

@@ -23,7 +23,7 @@ from ..wire.forked import keep
 from ..wire.interrupts import uninterrupted
 from ..wire.wire_log import tracing
 from .bench_lock import BenchLock
-from .failed_opening import bad_entry, failed_at_opening
+from .failed_opening import bad_entry, failed_at_opening, logged
 from .fitting import require_array
 from .instrument_types import known_arguments
 from .qcodes_station import station_class
@@ -210,14 +210,14 @@ class Bench(NotCopied):
         self._is_open = False
         ending: list[SafeStep] = []
         if self._array is not None:
-            with _logged("idle"):
+            with logged("idle"):
                 self._array.idle()
                 ending += getattr(self._array, "ending", ())
         self._close_instruments(ending)
         self._ending = tuple(ending)
         self._array = self._clock = self._station = None
         if self._wear is not None:
-            with _logged("closing the wear ledger"):
+            with logged("closing the wear ledger"):
                 self._wear.close()  # it can still be asked, for the report
         if self._chip_lock is not None:
             self._chip_lock.release()
@@ -354,10 +354,10 @@ class Bench(NotCopied):
             if Instrument.exist(name):
                 instrument: Any = Instrument.find_instrument(name)
                 if hasattr(instrument, "ending") and name not in {step.instrument for step in ending}:
-                    with _logged(f"idling {name}"):
+                    with logged(f"idling {name}"):
                         instrument.idle()
                         ending += instrument.ending
-                with _logged(f"closing {name}"):
+                with logged(f"closing {name}"):
                     instrument.close()
         for step in ending:
             log.info("way out: %s", step)
@@ -386,19 +386,3 @@ def _in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
-
-
-class _logged:  # noqa: N801 - used like a function
-    """Let nothing that goes wrong on the way out hide why we are leaving."""
-
-    def __init__(self, doing: str) -> None:
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> bool:
-        if isinstance(error, Exception):
-            log.warning("%s: %s", self._doing, error)
-            return True
-        return False

@@ -16,6 +16,7 @@ from ..faults import KINDS, FaultKind, FaultPlace, StuckHow
 from ..instruments.array_board.spec import FEATURES, SUPPORTS
 from .entries import (
     INSTRUMENTS,
+    AddressedEntry,
     ArrayBoardEntry,
     ConverterSettings,
     InstrumentEntry,
@@ -124,6 +125,11 @@ class BenchFile(Section):
     wiring: Wiring | None = None
     hand: HandEntry | None = None
     faults: tuple[FaultEntry, ...] = ()
+
+
+def addresses_of(bench: BenchFile) -> list[str]:
+    """Return the VISA addresses on a bench; what is behind a vendor's library has none."""
+    return [entry.address for entry in bench.instruments if isinstance(entry, AddressedEntry)]
 
 
 def load_bench_file(path: Path) -> BenchFile:

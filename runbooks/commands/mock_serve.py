@@ -30,13 +30,13 @@ def serve_bench(
     token : what clients have to say first; ``None``: nothing on loopback, elsewhere one that is made up and printed
     rate : simulated seconds that a second on the wall moves what runs
     """
-    from ...mockhw.bench.file import BenchFileError, load_bench_file
+    from ...mockhw.bench.file import BenchFileError, addresses_of, load_bench_file
     from ...mockhw.front_ends.tcp_host import HostError, is_loopback, refuse_taken_ports, serve_forever
 
     path = find_bench(name)
     try:
         with suppress(BenchFileError):  # said below
-            refuse_taken_ports([entry.address for entry in load_bench_file(path).instruments], host, port)
+            refuse_taken_ports(addresses_of(load_bench_file(path)), host, port)
     except HostError as error:
         raise RefusedError(str(error)) from error
     print(
@@ -89,7 +89,7 @@ def connect_probes(name: str, device: str, *, host: str, port: int | None, token
     RefusedError
         The bench has no such device, or nobody serves it.
     """
-    from ...mockhw.bench.file import BenchFileError, load_bench_file
+    from ...mockhw.bench.file import BenchFileError, addresses_of, load_bench_file
 
     try:
         bench = load_bench_file(find_bench(name))
@@ -100,7 +100,7 @@ def connect_probes(name: str, device: str, *, host: str, port: int | None, token
     if device not in bench.hand.devices:
         raise RefusedError(f"bench {name}: {unknown('device', device, bench.hand.devices)}")
     if port is None:
-        found = re.search(r"::(\d+)::SOCKET$", bench.instruments[0].address)
+        found = re.search(r"::(\d+)::SOCKET$", next(iter(addresses_of(bench)), ""))
         if found is None:
             raise RefusedError(f"bench {name} has no port in its address: say where it is served with --port")
         port = int(found[1])

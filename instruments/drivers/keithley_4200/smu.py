@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from qcodes.instrument import InstrumentChannel
 from qcodes.parameters import Parameter
 
+from ....common.errors import RefusedError
 from ...limits import refuse_bad_number
 from ...wire.doors import alone
 from ...wire.wire_text import sent
@@ -89,7 +90,7 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
         self.wire.exchange.act(
             f"{self._cycles_command.format(f'{nplc:.6g}')}\nRG {self.number},{current_range_min:.6g}"
         )
-        self._nplc = nplc
+        self._nplc = nplc  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @property
     def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -196,7 +197,9 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
 
     # -- sweeps ------------------------------------------------------------------------------------------------------
 
-    def _sweep_of(self, seconds: float) -> SystemSweep:
+    def _sweep_of(self, seconds: float, *, span: float | None = None) -> SystemSweep:
+        if span is not None:
+            raise RefusedError(f"{self.name}: a timed sweep on one range is not built for a 4200A: use sweep")
         others = [unit for unit in self._mainframe.smus if unit is not self]
         return SystemSweep(
             self.wire,

@@ -61,6 +61,7 @@ class SystemSweep:
     ) -> None:
         self._wire, self._readings, self._number = wire, readings, number
         self._seconds, self._others, self._held, self._force, self._off = seconds, others, held, force, off
+        self.times: FloatArray = np.zeros(0)
         self._parts: list[FloatArray] = []
         self._found: list[tuple[FloatArray, FloatArray, NDArray[np.uint8]]] = []
 
