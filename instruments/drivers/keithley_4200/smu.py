@@ -106,7 +106,7 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
         self.wire.exchange.act(
             f"{self._cycles_command.format(f'{nplc:.6g}')}\nRG {self.number},{current_range_min:.6g}"
         )
-        self._nplc = nplc
+        self._mainframe.nplc = nplc
 
     @property
     def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
