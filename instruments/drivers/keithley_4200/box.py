@@ -22,7 +22,7 @@ from ..source_limits import SourceLimits
 from .guard import KxciGuard
 from .kxci_line import KxciBinding, KxciLine
 from .pmu import Keithley4225Pmu
-from .smu import Keithley4200Smu
+from .smu import Keithley4200Smu, Mainframe
 
 SMUS = (1, 2)
 _NEEDED = ("SMU1", "SMU2", "PMU1")
@@ -37,8 +37,6 @@ class Keithley4200Box(GuardedInstrument, VisaInstrument):
 
     default_terminator = "\0"
     _to_defaults = ":ERROR:LAST:CLEAR\nBC\n*RST"
-    nplc: float = 1.0
-    """Integration time of every SMU [mains cycles]."""
     smus: tuple[Keithley4200Smu, ...] = ()
 
     def __init__(
@@ -80,7 +78,8 @@ class Keithley4200Box(GuardedInstrument, VisaInstrument):
         self.wire.line.end = terminator.encode("ascii")
         with self._opening():
             super().__init__(name, address, **kwargs)
-            self.smus = tuple(Keithley4200Smu(self, n, bounds[n]) for n in SMUS)
+            mainframe = Mainframe()
+            self.smus = tuple(Keithley4200Smu(self, n, bounds[n], mainframe) for n in SMUS)
             self.pmu = Keithley4225Pmu(self, pulses)
             for part in (*self.smus, self.pmu):
                 self.add_submodule(part.short_name, part)

@@ -16,7 +16,7 @@ from ..stress import Stress, Unheard
 from .pulses import CHANNELS, EDGE_MAX, EDGE_MIN, GRID, SEGMENT_MAX, SEGMENT_MIN, on_grid
 
 if TYPE_CHECKING:
-    from .box import Keithley4200Box
+    from ...wire.doors import GuardedInstrument
 
 SAME = 1.0 + 1e-9
 _POLLS = 10_000
@@ -31,7 +31,7 @@ class PulseOutput(BoxPart, InstrumentChannel):  # pyright: ignore[reportIncompat
     """Who counts what the chip gets by hand."""
     edge_range = (EDGE_MIN, 1e-6)
 
-    def __init__(self, box: Keithley4200Box, bounds: SourceLimits) -> None:
+    def __init__(self, box: GuardedInstrument, bounds: SourceLimits) -> None:
         InstrumentChannel.__init__(self, box, "pmu")
         self._box = box
         self.wire = box.wire

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qcodes.instrument import InstrumentChannel
@@ -21,13 +22,28 @@ from .readings import KxciReadings
 from .sweep import Held, SystemSweep
 
 if TYPE_CHECKING:
-    from .box import Keithley4200Box
+    from ...wire.doors import GuardedInstrument
 
 _LOWEST = 1e-7
 _HERTZ = 50.0  # KXCI does not tell: at 60 Hz readings take less than is planned
 _SMALL_RANGE = 20.0
 _SMALL, _LARGE = 1, 2  # codes of DV for the source ranges of 20 V and 200 V
 _COMPLIANCE_MAX = 0.1
+
+
+@dataclass(slots=True)
+class Mainframe:
+    """What the SMUs of a box have in common.
+
+    Attributes
+    ----------
+    units : every SMU.
+    nplc : float
+        Integration time [mains cycles].
+    """
+
+    units: list[Keithley4200Smu] = field(default_factory=list["Keithley4200Smu"])
+    nplc: float = 1.0
 
 
 class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
@@ -47,9 +63,10 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
     _overhead = 2e-3  # assumed
     _cycle_seconds = 1.0 / _HERTZ
 
-    def __init__(self, box: Keithley4200Box, number: int, bounds: SourceLimits) -> None:
+    def __init__(self, box: GuardedInstrument, number: int, bounds: SourceLimits, mainframe: Mainframe) -> None:
         InstrumentChannel.__init__(self, box, f"smu{number}")
-        self._box = self._mainframe = box
+        self._box, self._mainframe = box, mainframe
+        mainframe.units.append(self)
         self.number = number
         self.wire = box.wire
         self.bounds = bounds
@@ -90,7 +107,7 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
         self.wire.exchange.act(
             f"{self._cycles_command.format(f'{nplc:.6g}')}\nRG {self.number},{current_range_min:.6g}"
         )
-        self._nplc = nplc  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._mainframe.nplc = nplc
 
     @property
     def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -200,7 +217,7 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
     def _sweep_of(self, seconds: float, *, span: float | None = None) -> SystemSweep:
         if span is not None:
             raise RefusedError(f"{self.name}: a timed sweep on one range is not built for a 4200A: use sweep")
-        others = [unit for unit in self._mainframe.smus if unit is not self]
+        others = [unit for unit in self._mainframe.units if unit is not self]
         return SystemSweep(
             self.wire,
             self._kxci,
