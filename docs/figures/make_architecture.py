@@ -114,7 +114,7 @@ ROOMS = (
         "#fbe4dd",
         (
             (Part("station/", "station file → bench, locks, safe exits"),),
-            (Part("probe/"), Part("joined/"), Part("board/", "", "4")),
+            (Part("probe/"), Part("joined/"), Part("board/", "", "4"), Part("arc_two/")),
             (Part("drivers/", "one file each"), Part("chip/", "file, wear")),
             (Part("wire/", "exchange, guard, recovery, wire log", "5"),),
             (Part("capabilities · abilities · limits · errors", "the records everyone speaks"),),
