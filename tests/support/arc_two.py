@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xbarlab.instruments.arc_two.array import ArcTwo
+from xbarlab.instruments.board.arc_two.array import ArcTwo
 from xbarlab.instruments.chip.chip_file import Chip, parse_chip
 from xbarlab.mockhw.instruments.arc_two.library import Pyarc2
 from xbarlab.mockhw.sim_clock import SimClock
@@ -84,7 +84,7 @@ def array(
     def recorded(*_: object, **__: object) -> Any:
         return made
 
-    monkeypatch.setattr("xbarlab.instruments.arc_two.array.vendor_library", recorded)
+    monkeypatch.setattr("xbarlab.instruments.board.arc_two.array.vendor_library", recorded)
     known: Chip = parse_chip({**CHIP, **(chip or {})}, source="chip")
     opened = ArcTwo(name, library="recorded", chip=known, **station)
     board.programs.clear()

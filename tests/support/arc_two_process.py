@@ -55,8 +55,8 @@ def drive(address: str, doing: str) -> None:
     import numpy as np
 
     from xbarlab.instruments.abilities import Multiplies, Samples
-    from xbarlab.instruments.arc_two.array import ArcTwo
     from xbarlab.instruments.block import Block
+    from xbarlab.instruments.board.arc_two.array import ArcTwo
     from xbarlab.instruments.capabilities import PulseMap
     from xbarlab.instruments.chip.chip_file import load_chip
     from xbarlab.mockhw.instruments.arc_two.library import Pyarc2
@@ -67,7 +67,7 @@ def drive(address: str, doing: str) -> None:
     remote.chip = SimpleNamespace(seed=0, birth="")
     library = Pyarc2({0: remote}, SimClock(), "")
     chip = load_chip(find_bench("mock_tio2_arc2").with_name("mock_tio2_arc2.chip.yaml"))
-    with patch("xbarlab.instruments.arc_two.array.vendor_library", return_value=library):
+    with patch("xbarlab.instruments.board.arc_two.array.vendor_library", return_value=library):
         array = ArcTwo("arc", library="remote", chip=chip)
     print("open", flush=True)
     while True:

@@ -11,10 +11,10 @@ import pytest
 from support import arc_two as bench
 from xbarlab.common.errors import RefusedError, XbarlabError
 from xbarlab.instruments.abilities import Multiplies, MultipliesReversed, Samples, Sweeps
-from xbarlab.instruments.arc_two.array import PIECE_SECONDS, ArcTwo
-from xbarlab.instruments.arc_two.channels import CLUSTER, Channels
-from xbarlab.instruments.arc_two.slots import LSB, slots, slots_needed
 from xbarlab.instruments.block import Block
+from xbarlab.instruments.board.arc_two.array import PIECE_SECONDS, ArcTwo
+from xbarlab.instruments.board.arc_two.channels import CLUSTER, Channels
+from xbarlab.instruments.board.arc_two.slots import LSB, slots, slots_needed
 from xbarlab.instruments.capabilities import CrossbarArray, PulseMap
 from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.chip.requests import checked_pulses
@@ -307,7 +307,7 @@ def test_a_library_that_fails_ends_safely_and_says_what_may_have_been_given(open
 
 def test_a_board_that_stays_busy_is_not_waited_for_for_ever(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     array, _ = opener()
-    monkeypatch.setattr("xbarlab.instruments.arc_two.calls.PATIENCE", 0.02)
+    monkeypatch.setattr("xbarlab.instruments.board.arc_two.calls.PATIENCE", 0.02)
     answers(monkeypatch, "busy", True)
     with pytest.raises(XbarlabError, match="still busy"):
         array.pulse(PulseMap(ONE, volts=1.0, width=1e-6))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from support.arc_two import library
-from xbarlab.instruments.arc_two import calls
+from xbarlab.instruments.board.arc_two import calls
 from xbarlab.mockhw.bench.bench import fresh_bench
 from xbarlab.mockhw.instruments.arc_two.board import CONVERSION, SETTLE, ArcTwoBoard
 from xbarlab.mockhw.instruments.arc_two.instrument import SimulatedInstrument

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .board import ARB, CHANNELS, CLUSTER, Op
+from .board import ARB, CHANNELS, CLUSTER
+from .channel_calls import BITS, WORDS, ChannelCalls, Runs, channel_of, channels_of, opposite
 from .kinds import (
     ArC2Error,
-    AuxDACFn,
     BiasOrder,
-    ControlMode,
     DataMode,
-    IdleMode,
-    IODir,
-    LogicLevel,
-    OutputRange,
     ReadAfter,
     ReadAt,
     ReadType,
@@ -30,174 +24,11 @@ from .kinds import (
 if TYPE_CHECKING:
     IntIterable = Iterable[int] | NDArray[Any]
 
-WORDS: tuple[int, ...] = (*range(16, 32), *range(48, 64))
-"""Channels opposite to the rows 0–15 and 32–47."""
-BITS: tuple[int, ...] = (*range(16), *range(32, 48))
 FAST_NANOS = 500_000_000
-_ALL = tuple(range(CHANNELS))
 
 
-class Runs(Protocol):
-    """A board that runs programs: here, or in another process."""
-
-    def run(self, program: Sequence[Op]) -> None:
-        """Do everything in a program."""
-        ...
-
-    def fetch(self, key: int) -> NDArray[np.float32]:
-        """Return what was read under ``key``."""
-        ...
-
-    def detach(self) -> None:
-        """Let a client go."""
-        ...
-
-
-class SimulatedInstrument:
-    """The calls of ``pyarc2.Instrument``; a library makes a class of it that knows its boards.
-
-    Parameters
-    ----------
-    port : int
-        Which board.
-    firmware : str
-        A path, as the library wants it; nothing is loaded here.
-    init : bool
-        Bring it to a known state.
-    """
-
-    _attach: Callable[[int], Runs]
-
-    def __init__(self, port: int, firmware: str, init: bool = True) -> None:
-        del firmware
-        self._board = type(self)._attach(port)
-        self._buffer: list[Op] = []
-        self._results: deque[int] = deque()
-        self._keys = 0
-        if init:
-            self._put(("range", _ALL, 10.0), ("zero", _ALL)).execute()
-
-    def __del__(self) -> None:
-        board = getattr(self, "_board", None)
-        if board is not None:
-            board.detach()
-
-    # --- the buffer ---------------------------------------------------------------------------
-
-    def _put(self, *operations: Op) -> Self:
-        self._buffer += operations
-        return self
-
-    def execute(self) -> Self:
-        """Run what was collected."""
-        program, self._buffer = self._buffer, []
-        if program:
-            self._board.run(program)
-        return self
-
-    def busy(self) -> bool:
-        """Return whether a program is still running."""
-        return False
-
-    def wait(self) -> None:
-        """Wait for the end of the program."""
-
-    def delay(self, nanos: int) -> Self:
-        """Do nothing for a while."""
-        return self._put(("delay", int(nanos)))
-
-    # --- what channels are --------------------------------------------------------------------
-
-    def config_channels(self, input: Iterable[tuple[int, float]], base: float | None = None) -> Self:
-        """Drive channels; with ``base`` all others too."""
-        chosen = {_channel(channel): float(volts) for channel, volts in input}
-        if base is not None:
-            chosen = {channel: float(base) for channel in _ALL} | chosen
-        return self._put(("set", tuple(chosen.items()), ARB))
-
-    def config_aux_channels(self, voltages: Iterable[tuple[AuxDACFn, float]]) -> Self:
-        """Set auxiliary supplies."""
-        return self._put(("note", "aux", tuple((which.value, float(volts)) for which, volts in voltages)))
-
-    def config_selectors(self, selectors: Iterable[int]) -> Self:
-        """Toggle selectors high."""
-        return self._put(("note", "selectors", tuple(selectors)))
-
-    def open_channels(self, channels: Iterable[int]) -> Self:
-        """Disconnect channels."""
-        return self._put(("open", _channels(channels)))
-
-    def connect_to_gnd(self, chans: IntIterable) -> Self:
-        """Tie these channels, and no other, to ground."""
-        return self._put(("hard", _ALL, False), ("hard", _channels(chans), True))
-
-    def gnd_add(self, chans: IntIterable) -> Self:
-        """Tie channels to ground too."""
-        return self._put(("hard", _channels(chans), True))
-
-    def gnd_remove(self, chans: IntIterable) -> Self:
-        """Untie channels."""
-        return self._put(("hard", _channels(chans), False))
-
-    def connect_to_ac_gnd(self, chans: IntIterable) -> Self:
-        """Tie channels to ground for alternating currents: without effect here."""
-        return self._put(("note", "ac", _channels(chans)))
-
-    def gnd_ac_add(self, chans: IntIterable) -> Self:
-        """Tie channels to that ground too."""
-        return self._put(("note", "ac+", _channels(chans)))
-
-    def gnd_ac_remove(self, chans: IntIterable) -> Self:
-        """Untie channels from it."""
-        return self._put(("note", "ac-", _channels(chans)))
-
-    def float_all(self) -> Self:
-        """Disconnect everything."""
-        return self._put(("hard", _ALL, False), ("open", _ALL))
-
-    def ground_all(self) -> Self:
-        """Drive everything at 0 V."""
-        return self._put(("zero", _ALL), ("arb", _ALL))
-
-    def ground_all_fast(self) -> Self:
-        """Set converters to 0 V; channels stay what they are."""
-        return self._put(("zero", _ALL))
-
-    def set_channel_range(self, chans: IntIterable, rng: OutputRange) -> Self:
-        """Choose ±10 or ±20 V."""
-        return self._put(("range", _channels(chans), 20.0 if rng is OutputRange.EXT else 10.0))
-
-    def set_control_mode(self, mode: ControlMode) -> Self:
-        """Choose who controls the daughterboard."""
-        return self._put(("note", "control", mode.value))
-
-    def set_logic(
-        self,
-        mask: int,
-        cl0: IODir | None = None,
-        cl1: IODir | None = None,
-        cl2: IODir | None = None,
-        cl3: IODir | None = None,
-    ) -> Self:
-        """Drive digital lines."""
-        return self._put(("note", "logic", mask, *(one and one.value for one in (cl0, cl1, cl2, cl3))))
-
-    def set_logic_level(self, level: LogicLevel) -> Self:
-        """Choose the level of digital lines."""
-        return self._put(("note", "level", level.value))
-
-    def finalise_operation(self, mode: IdleMode | None = None, control: ControlMode | None = None) -> None:
-        """Leave the channels in a mode."""
-        if mode is IdleMode.Float:
-            self._put(("hard", _ALL, False), ("zero", _ALL)).float_all().execute()
-        elif mode is IdleMode.SoftGnd:
-            self._put(("hard", _ALL, False)).ground_all().execute()
-        elif mode is IdleMode.HardGnd:
-            self._put(("zero", _ALL)).float_all().connect_to_gnd(_ALL).execute()
-        elif mode is not None:
-            raise ArC2Error("Invalid idle mode")
-        if control is not None:
-            self.set_control_mode(control)
+class SimulatedInstrument(ChannelCalls):
+    """The calls of ``pyarc2.Instrument``; a library makes a class of it that knows its boards."""
 
     # --- pulses -------------------------------------------------------------------------------
 
@@ -207,11 +38,11 @@ class SimulatedInstrument:
 
     def pulse_slice(self, chan: int, voltage: float, nanos: int) -> Self:
         """Pulse a whole row or column."""
-        return self._pulse(chan, _opposite(chan), voltage, nanos)
+        return self._pulse(chan, opposite(chan), voltage, nanos)
 
     def pulse_slice_masked(self, chan: int, voltage: float, nanos: int, mask: IntIterable) -> Self:
         """Pulse some of a row or column."""
-        return self._pulse(chan, _channels(mask), voltage, nanos)
+        return self._pulse(chan, channels_of(mask), voltage, nanos)
 
     def pulse_all(self, voltage: float, nanos: int, order: BiasOrder) -> Self:
         """Pulse everything, slice by slice."""
@@ -228,7 +59,7 @@ class SimulatedInstrument:
             raise ValueError("cl_nanos must have 8 items")
         signs: dict[int, bool] = {}
         for channel, pulse, normal in chans:
-            cluster = _channel(channel) // CLUSTER
+            cluster = channel_of(channel) // CLUSTER
             if (nanos := cl_nanos[cluster]) is None:
                 raise ArC2Error(f"channel {channel}: no timing for cluster {cluster}")
             if nanos > FAST_NANOS:
@@ -238,7 +69,7 @@ class SimulatedInstrument:
         return self._put(("pulse", tuple((int(c), float(p), float(n)) for c, p, n in chans), tuple(cl_nanos)))
 
     def _pulse(self, low: int, highs: Sequence[int], voltage: float, nanos: int) -> Self:
-        half = {_channel(low): -0.5 * voltage} | {_channel(high): 0.5 * voltage for high in highs}
+        half = {channel_of(low): -0.5 * voltage} | {channel_of(high): 0.5 * voltage for high in highs}
         if nanos < FAST_NANOS:
             times: list[int | None] = [None] * CLUSTER
             for channel in half:
@@ -255,11 +86,11 @@ class SimulatedInstrument:
 
     def read_slice(self, chan: int, vread: float) -> NDArray[np.float32]:
         """Read a row or a column."""
-        return self._read_now(chan, _opposite(chan), vread)[list(_opposite(chan))]
+        return self._read_now(chan, opposite(chan), vread)[list(opposite(chan))]
 
     def read_slice_masked(self, chan: int, mask: IntIterable, vread: float) -> NDArray[np.float32]:
         """Read some of a row or a column; the others are NaN."""
-        return self._read_now(chan, _channels(mask), vread)[list(_opposite(chan))]
+        return self._read_now(chan, channels_of(mask), vread)[list(opposite(chan))]
 
     def read_all(self, vread: float, order: BiasOrder) -> NDArray[np.float32]:
         """Read everything, slice by slice."""
@@ -279,7 +110,7 @@ class SimulatedInstrument:
     def vread_channels(self, chans: IntIterable, averaging: bool) -> list[float]:
         """Read voltages of channels."""
         del averaging
-        chosen = sorted(_channels(chans))
+        chosen = sorted(channels_of(chans))
         key = self._key()
         self._put(("vread", key, tuple(chosen))).execute()
         return [float(volts) for volts in self._board.fetch(key)[chosen]]
@@ -288,7 +119,7 @@ class SimulatedInstrument:
         """Read them when the program comes to it."""
         del averaging
         self._results.append(self._key())
-        return self._put(("vread", self._results[-1], _channels(chans)))
+        return self._put(("vread", self._results[-1], channels_of(chans)))
 
     def pulseread_one(self, low: int, high: int, vpulse: float, nanos: int, vread: float) -> float:
         """Pulse, then read."""
@@ -314,7 +145,7 @@ class SimulatedInstrument:
         return self._keys
 
     def _slice(self, low: int, highs: Sequence[int], vread: float) -> int:
-        key, driven = self._key(), {_channel(low): -float(vread)} | dict.fromkeys(map(_channel, highs), 0.0)
+        key, driven = self._key(), {channel_of(low): -float(vread)} | dict.fromkeys(map(_channel, highs), 0.0)
         self._put(("zero", _ALL), ("set", tuple(driven.items()), ARB), ("arb", _ALL), ("read", key, tuple(highs)))
         return key
 
@@ -324,7 +155,7 @@ class SimulatedInstrument:
         return self._board.fetch(key)
 
     def _read_open(self, highs: IntIterable, ground_after: bool) -> int:
-        key, chosen = self._key(), _channels(highs)
+        key, chosen = self._key(), channels_of(highs)
         self._put(("arb", chosen), ("read", key, chosen))
         if ground_after:
             self._put(("zero", chosen))
@@ -365,7 +196,7 @@ class SimulatedInstrument:
         self, lows: IntIterable | None, highs: IntIterable, vread: float, nreads: int, inter_nanos: int, ground: bool
     ) -> Self:
         """Queue reads one after the other."""
-        driven, chosen = () if lows is None else _channels(lows), _channels(highs)
+        driven, chosen = () if lows is None else channels_of(lows), channels_of(highs)
         self._put(("arb", chosen))
         for _ in range(nreads):
             if driven:
@@ -415,7 +246,7 @@ class SimulatedInstrument:
     def currents_from_address(self, addr: int, chans: IntIterable) -> NDArray[np.float32]:
         """Return what was read under an address, NaN for other channels."""
         told = self._board.fetch(addr)
-        keep = np.isin(np.arange(CHANNELS), _channels(chans))
+        keep = np.isin(np.arange(CHANNELS), channels_of(chans))
         return np.where(keep, told, np.nan).astype(np.float32)
 
     def word_currents_from_address(self, addr: int) -> NDArray[np.float32]:
@@ -425,22 +256,6 @@ class SimulatedInstrument:
     def bit_currents_from_address(self, addr: int) -> NDArray[np.float32]:
         """Return the bits of it."""
         return self._board.fetch(addr)[list(BITS)]
-
-
-def _opposite(channel: int) -> tuple[int, ...]:
-    return WORDS if _channel(channel) in BITS else BITS
-
-
-def _channel(channel: int) -> int:
-    if not 0 <= int(channel) < CHANNELS:
-        raise ArC2Error(f"there is no channel {channel}")
-    return int(channel)
-
-
-def _channels(channels: IntIterable) -> tuple[int, ...]:
-    if isinstance(channels, str | bytes) or not hasattr(channels, "__iter__"):
-        raise TypeError("Invalid argument type, must be an iterable")
-    return tuple(_channel(int(channel)) for channel in channels)
 
 
 __all__ = ["BITS", "WORDS", "Runs", "SimulatedInstrument"]

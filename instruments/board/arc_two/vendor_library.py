@@ -9,8 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from ...common import plugins
-from ...common.errors import RefusedError
+from ....common import plugins
+from ....common.errors import RefusedError
 
 
 def vendor_library(chosen: str, name: str, *, extra: str, who: str) -> Any:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...common.errors import RefusedError, XbarlabError
-from ..errors import ConnectionLostError, GarbledReplyError, InstrumentError
-from ..limits import Quantity
-from ..wire.wire_log import WireLog
+from ....common.errors import RefusedError, XbarlabError
+from ...errors import ConnectionLostError, GarbledReplyError, InstrumentError
+from ...limits import Quantity
+from ...wire.wire_log import WireLog
 from .channels import CLUSTER, COUNT, Channels
 
 if TYPE_CHECKING:
-    from ..limits import Limits
+    from ...limits import Limits
 
 PATIENCE = 2.0
 """How much longer [s] than it should take a program is waited for."""

@@ -12,7 +12,7 @@ import numpy as np
 from .channels import CLUSTER, COUNT, Channels, cluster
 
 if TYPE_CHECKING:
-    from ..chip.requests import Pulses
+    from ...chip.requests import Pulses
 
 LSB = 20.0 / 2**16
 """Step [V] of a channel's converter over ±10 V: 305 µV."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...common.errors import RefusedError
-from ..capabilities import Trace
-from ..chip.requests import checked_vectors, one_cell, refuse_vectors, vmm_range
-from ..limits import Quantity
+from ....common.errors import RefusedError
+from ...capabilities import Trace
+from ...chip.requests import checked_vectors, one_cell, refuse_vectors, vmm_range
+from ...limits import Quantity
 
 if TYPE_CHECKING:
     from .array import ArcTwo

@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...common.errors import RefusedError
-from ..abilities import Multiplies, MultipliesReversed, Samples
-from ..array_spec import ArraySpec
-from ..board.own_array import OwnArray
-from ..capabilities import FloatArray, Identity
-from ..clock import SimulatedClock
-from ..errors import InstrumentError
-from ..limits import Limits
-from ..wire.vendor_library import vendor_library
-from ..wire.wire_log import current_log
+from ....common.errors import RefusedError
+from ...abilities import Multiplies, MultipliesReversed, Samples
+from ...array_spec import ArraySpec
+from ...capabilities import FloatArray, Identity
+from ...clock import SimulatedClock
+from ...errors import InstrumentError
+from ...limits import Limits
+from ...wire.wire_log import current_log
+from ..own_array import OwnArray
 from .calls import Calls
 from .channels import Channels
 from .parts import PERIOD_MIN, ArcTwoProducts, ArcTwoSamples
 from .slots import HALF, LSB, THIRD, TICK, as_given, slots, slots_needed
+from .vendor_library import vendor_library
 
 if TYPE_CHECKING:
+    from ...chip.chip_file import Chip
+    from ...chip.requests import Look, Pulses
     from ..block import Block
-    from ..chip.chip_file import Chip
-    from ..chip.requests import Look, Pulses
 
 LIBRARY = "pyarc2"
 GROUND = "ground"

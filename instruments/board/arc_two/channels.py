@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...common.errors import RefusedError
+from ....common.errors import RefusedError
 
 if TYPE_CHECKING:
-    from ..chip.chip_file import Chip
+    from ...chip.chip_file import Chip
 
 COUNT = 64
 CLUSTER = 8
