@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 WORDS: tuple[int, ...] = (*range(16, 32), *range(48, 64))
 """Channels opposite to the rows 0–15 and 32–47."""
 BITS: tuple[int, ...] = (*range(16), *range(32, 48))
-FAST_NANOS = 500_000_000
-_ALL = tuple(range(CHANNELS))
+ALL = tuple(range(CHANNELS))
 
 
 class Runs(Protocol):
@@ -68,7 +67,7 @@ class ChannelCalls:
         self._results: deque[int] = deque()
         self._keys = 0
         if init:
-            self._put(("range", _ALL, 10.0), ("zero", _ALL)).execute()
+            self._put(("range", ALL, 10.0), ("zero", ALL)).execute()
 
     def __del__(self) -> None:
         board = getattr(self, "_board", None)
@@ -105,7 +104,7 @@ class ChannelCalls:
         """Drive channels; with ``base`` all others too."""
         chosen = {channel_of(channel): float(volts) for channel, volts in input}
         if base is not None:
-            chosen = {channel: float(base) for channel in _ALL} | chosen
+            chosen = {channel: float(base) for channel in ALL} | chosen
         return self._put(("set", tuple(chosen.items()), ARB))
 
     def config_aux_channels(self, voltages: Iterable[tuple[AuxDACFn, float]]) -> Self:
@@ -122,7 +121,7 @@ class ChannelCalls:
 
     def connect_to_gnd(self, chans: IntIterable) -> Self:
         """Tie these channels, and no other, to ground."""
-        return self._put(("hard", _ALL, False), ("hard", channels_of(chans), True))
+        return self._put(("hard", ALL, False), ("hard", channels_of(chans), True))
 
     def gnd_add(self, chans: IntIterable) -> Self:
         """Tie channels to ground too."""
@@ -146,15 +145,15 @@ class ChannelCalls:
 
     def float_all(self) -> Self:
         """Disconnect everything."""
-        return self._put(("hard", _ALL, False), ("open", _ALL))
+        return self._put(("hard", ALL, False), ("open", ALL))
 
     def ground_all(self) -> Self:
         """Drive everything at 0 V."""
-        return self._put(("zero", _ALL), ("arb", _ALL))
+        return self._put(("zero", ALL), ("arb", ALL))
 
     def ground_all_fast(self) -> Self:
         """Set converters to 0 V; channels stay what they are."""
-        return self._put(("zero", _ALL))
+        return self._put(("zero", ALL))
 
     def set_channel_range(self, chans: IntIterable, rng: OutputRange) -> Self:
         """Choose ±10 or ±20 V."""
@@ -182,11 +181,11 @@ class ChannelCalls:
     def finalise_operation(self, mode: IdleMode | None = None, control: ControlMode | None = None) -> None:
         """Leave the channels in a mode."""
         if mode is IdleMode.Float:
-            self._put(("hard", _ALL, False), ("zero", _ALL)).float_all().execute()
+            self._put(("hard", ALL, False), ("zero", ALL)).float_all().execute()
         elif mode is IdleMode.SoftGnd:
-            self._put(("hard", _ALL, False)).ground_all().execute()
+            self._put(("hard", ALL, False)).ground_all().execute()
         elif mode is IdleMode.HardGnd:
-            self._put(("zero", _ALL)).float_all().connect_to_gnd(_ALL).execute()
+            self._put(("zero", ALL)).float_all().connect_to_gnd(ALL).execute()
         elif mode is not None:
             raise ArC2Error("Invalid idle mode")
         if control is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .board import ARB, CHANNELS, CLUSTER
-from .channel_calls import BITS, WORDS, ChannelCalls, Runs, channel_of, channels_of, opposite
+from .channel_calls import ALL, BITS, WORDS, ChannelCalls, Runs, channel_of, channels_of, opposite
 from .kinds import (
     ArC2Error,
     BiasOrder,
@@ -76,7 +76,7 @@ class SimulatedInstrument(ChannelCalls):
                 times[channel // CLUSTER] = int(nanos)
             self._put(("pulse", tuple((channel, level, 0.0) for channel, level in half.items()), tuple(times)))
             return self.delay(nanos)
-        return self._put(("zero", _ALL), ("set", tuple(half.items()), ARB)).delay(nanos)
+        return self._put(("zero", ALL), ("set", tuple(half.items()), ARB)).delay(nanos)
 
     # --- reads --------------------------------------------------------------------------------
 
@@ -145,13 +145,13 @@ class SimulatedInstrument(ChannelCalls):
         return self._keys
 
     def _slice(self, low: int, highs: Sequence[int], vread: float) -> int:
-        key, driven = self._key(), {channel_of(low): -float(vread)} | dict.fromkeys(map(_channel, highs), 0.0)
-        self._put(("zero", _ALL), ("set", tuple(driven.items()), ARB), ("arb", _ALL), ("read", key, tuple(highs)))
+        key, driven = self._key(), {channel_of(low): -float(vread)} | dict.fromkeys(map(channel_of, highs), 0.0)
+        self._put(("zero", ALL), ("set", tuple(driven.items()), ARB), ("arb", ALL), ("read", key, tuple(highs)))
         return key
 
     def _read_now(self, low: int, highs: Sequence[int], vread: float) -> NDArray[np.float32]:
         key = self._slice(low, highs, vread)
-        self._put(("zero", _ALL)).execute()
+        self._put(("zero", ALL)).execute()
         return self._board.fetch(key)
 
     def _read_open(self, highs: IntIterable, ground_after: bool) -> int:
@@ -224,7 +224,7 @@ class SimulatedInstrument(ChannelCalls):
         spent = 0.0
         for turn in range(10_000):
             self._results.append(self._slice(low, (high,), vread))
-            self._put(("zero", _ALL)) if preload is None else self.config_channels([(low, -preload)], None)
+            self._put(("zero", ALL)) if preload is None else self.config_channels([(low, -preload)], None)
             self.delay(interpulse).execute()
             spent += 1e-9 * interpulse + 1e-4
             if turn + 1 >= condition.iterations > 0 or spent >= condition.seconds > 0.0:
