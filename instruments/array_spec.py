@@ -236,7 +236,7 @@ class ArraySpec:
 
     def check_width(self, width: float, *, channel: str) -> None:
         """Refuse a pulse shorter than this array gives any."""
-        if width < self.width_least * (1.0 - 1e-9):
+        if 0.0 < width < self.width_least * (1.0 - 1e-9):
             raise UnsupportedError(
                 f"{channel}: {self.name} gives no pulses of {width:g} s: it would need {self.width_needs}; its "
                 f"shortest pulse is {self.width_least:.3g} s"

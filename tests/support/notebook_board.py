@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from xbarlab.mockhw.instrument import BenchLog
@@ -35,6 +37,11 @@ class NotebookChip:
                 (self.clock.now, int(s), int(c), round(float(v), 3), float(w), round(float(g), 3), int(n))
             )
             self.g.flat[c] = max(0.0, self.g.flat[c] + np.sign(v) * self.step * n)
+
+    def pulse_in_turn(self, starts, slot, cells, volts, width, gate, count):
+        for first, last in pairwise(starts.tolist()):
+            at = slice(first, last)
+            self.pulse(slot[at], cells[at], volts[at], width[at], gate[at], count[at])
 
     def read(self, rows, cols, volts, gate, average):
         return self.g[rows, cols] * volts

@@ -24,9 +24,9 @@ from .slots import HALF, LSB, THIRD, TICK, as_given, slots, slots_needed
 from .vendor_library import vendor_library
 
 if TYPE_CHECKING:
+    from ...block import Block
     from ...chip.chip_file import Chip
     from ...chip.requests import Look, Pulses
-    from ..block import Block
 
 LIBRARY = "pyarc2"
 GROUND = "ground"

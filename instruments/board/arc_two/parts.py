@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,11 @@ from ...chip.requests import checked_vectors, one_cell, refuse_vectors, vmm_rang
 from ...limits import Quantity
 
 if TYPE_CHECKING:
-    from .array import ArcTwo
+    from contextlib import AbstractContextManager
+
+    from ...array_spec import ArraySpec
+    from .calls import Calls
+    from .channels import Channels
 
 VECTORS = 32
 """Vectors in one program."""
@@ -24,10 +28,44 @@ TRAIN_SECONDS = 5.0
 """Longest train of reads [s]: the cell stays at the read voltage that long if the host is killed."""
 
 
+class Driven(Protocol):
+    """What these need of the array they belong to."""
+
+    calls: Calls
+    channels: Channels
+
+    @property
+    def name(self) -> str:
+        """Of the array."""
+        ...
+
+    @property
+    def spec(self) -> ArraySpec:
+        """The array in numbers."""
+        ...
+
+    @property
+    def polarity(self) -> int:
+        """+1 where a SET is positive at the row."""
+        ...
+
+    def acting(self) -> AbstractContextManager[object]:
+        """Return what makes the array safe if the body fails."""
+        ...
+
+    def go_on(self) -> None:
+        """Let whoever asked for an end in."""
+        ...
+
+    def add_cost(self, *, slots: int, seconds: float) -> None:
+        """Add to the bill."""
+        ...
+
+
 class ArcTwoProducts:
     """Drives all lines of one side and reads all of the other."""
 
-    def __init__(self, array: ArcTwo) -> None:
+    def __init__(self, array: Driven) -> None:
         self._array = array
 
     def vmm(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
@@ -67,7 +105,7 @@ class ArcTwoProducts:
 class ArcTwoSamples:
     """A train of reads of one cell."""
 
-    def __init__(self, array: ArcTwo) -> None:
+    def __init__(self, array: Driven) -> None:
         self._array = array
 
     def sample(self, row: int, col: int, volts: float, *, rate: float, seconds: float) -> Trace:

@@ -14,6 +14,7 @@ from qcodes.instrument_drivers.Keithley import Keithley2450
 
 from xbarlab.common import plugins
 from xbarlab.common.errors import RefusedError
+from xbarlab.instruments.board.arc_two.array import ArcTwo
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.drivers.keithley_2400 import Keithley2400Smu
 from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu
@@ -29,6 +30,7 @@ from xbarlab.runbooks import stations
 
 SHIPPED = Path(stations.__file__).parent
 SHORT = {
+    "ArcTwo": ArcTwo,
     "CrossbarBoard": CrossbarBoard,
     "Keithley2400": Keithley2400Smu,
     "Keithley2450": Keithley2450Smu,
