@@ -57,7 +57,7 @@ def assert_safe(mock: MockBench) -> None:
 
 
 def test_the_runbook_runs_unchanged(tmp_path: Path) -> None:
-    assert main(["run", "first_cell_tio2", "--station", "mock_tio2_4200", "--out", str(tmp_path)]) == 0
+    assert main(["run", "first_cell", "--station", "mock_tio2_4200", "--out", str(tmp_path)]) == 0
     (found,) = tmp_path.rglob("summary.json")
     metrics = json.loads(found.read_text(encoding="utf-8"))
     assert (metrics["formed_fraction"], metrics["steps_done"]) == (1.0, metrics["steps_planned"])

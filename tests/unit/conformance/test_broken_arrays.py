@@ -74,18 +74,18 @@ class WrongShape(Resistors):
 
 
 class FreeReads(Resistors):
-    def _count(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
-        super()._count(slots=0, seconds=seconds, pulses=pulses)
+    def add_cost(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
+        super().add_cost(slots=0, seconds=seconds, pulses=pulses)
 
 
 class CountsTwice(Resistors):
-    def _count(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
-        super()._count(slots=slots, seconds=seconds, pulses=2 * pulses)
+    def add_cost(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
+        super().add_cost(slots=slots, seconds=seconds, pulses=2 * pulses)
 
 
 class SlowerThanForetold(Resistors):
-    def _count(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
-        super()._count(slots=slots, seconds=2.5 * seconds, pulses=pulses)
+    def add_cost(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
+        super().add_cost(slots=slots, seconds=2.5 * seconds, pulses=pulses)
 
 
 class Clips(Resistors):
