@@ -90,7 +90,7 @@ class Subject:
     def width(self) -> float:
         """Width of their pulses [s]."""
         limits = self.spec.limits
-        return min(max(WIDTH, limits.width_min), limits.width_max)
+        return min(self.spec.width_at_least(max(WIDTH, limits.width_min)), limits.width_max)
 
     @property
     def average(self) -> int:
