@@ -161,7 +161,8 @@ def test_a_killed_run_goes_on_and_has_the_command_connect_the_right_device(tmp_p
         host.wait(timeout=10.0)
         assert mock.hand.asked == ["A1", "A2"]
         assert main(["resume", str(out), "--quiet", "--hand", hand]) == 0
-        assert mock.hand.asked in (["A1", "A2", "A2", "A3"], ["A1", "A2", "A3"])
+        # The hand's command outlives a host that is killed: it may connect A3 before the next host asks for it again.
+        assert mock.hand.asked in (["A1", "A2", "A2", "A3"], ["A1", "A2", "A3"], ["A1", "A2", "A3", "A3"])
         assert mock.circuit is not None
         assert mock.circuit.relays.hot == {}
     units = [entry["unit"] for entry in read_journal(out / "journal.jsonl") if entry["event"] == "unit_done"]

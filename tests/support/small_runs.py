@@ -25,6 +25,9 @@ SMALL: dict[str, dict[str, Any]] = {
         "virgin.cells": "0:2,0:2", "form.step_volts": 0.05, "iv.cycles": 3, "iv.step": 0.1, "pulses.pulses": 20,
         "pulses.read_every": 5, "pulses.cycles": 3,
     },
+    "first_cell_pulsed": {
+        "form.step_volts": 0.1, "iv.cycles": 2, "iv.points": 13, "pulses.pulses": 20, "pulses.cycles": 3,
+    },
     "characterise_1t1r": {
         "form.cells": "0:8,0:8", "yield.cells": "0:8,0:8", "wire.cells": "0:8,0:8", "iv.cells": "0:1,0:2",
         "iv.cycles": 2, "kinetics.cells": "0:1,0:8", "kinetics.set_volts": [0.8, 1.0], "kinetics.reset_volts": [0.5],

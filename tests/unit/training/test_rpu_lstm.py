@@ -293,7 +293,7 @@ def test_a_training_that_was_cut_goes_on_from_its_last_checkpoint(
 
 @pytest.mark.slow
 def test_it_learns_below_the_unigram_floor(rpu: Any) -> None:
-    plan = RpuLstmPlan(**{**SMALL, "train_characters": 20_000, "hidden": 8, "characters": 30, "start_pulses": 150})
+    plan = RpuLstmPlan(**{**SMALL, "train_characters": 40_000, "hidden": 8, "characters": 30, "start_pulses": 150})
     found = train_rpu_lstm(rpu, plan).metrics()
     assert found["test_loss"] < found["unigram_floor"] - 0.1
 
