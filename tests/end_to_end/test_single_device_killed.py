@@ -140,7 +140,7 @@ def test_a_killed_host_leaves_the_rest_of_one_list_and_then_0_v(
 
 def test_a_killed_run_goes_on_and_has_the_command_connect_the_right_device(tmp_path: Path) -> None:
     book = tmp_path / "loops.md"
-    loops = '{cells: "0:3,0", cycles: 3, step: 0.05, positive: 0.3, negative: -0.3}'
+    loops = '{cells: "0:3,0", cycles: 30, step: 0.02, positive: 0.3, negative: -0.3}'
     book.write_text(
         f"---\ntitle: Loops\nstation: own.station.yaml\nsteps:\n  - {{id: iv, dc_sweep: {loops}}}\n---\nx\n",
         encoding="utf-8",
@@ -156,7 +156,7 @@ def test_a_killed_run_goes_on_and_has_the_command_connect_the_right_device(tmp_p
             assert host.poll() is None
             assert time.monotonic() < until
             time.sleep(0.02)
-        time.sleep(0.5)
+        time.sleep(0.2)
         os.kill(host.pid, signal.SIGKILL)
         host.wait(timeout=10.0)
         assert mock.hand.asked == ["A1", "A2"]
@@ -166,6 +166,6 @@ def test_a_killed_run_goes_on_and_has_the_command_connect_the_right_device(tmp_p
         assert mock.circuit is not None
         assert mock.circuit.relays.hot == {}
     units = [entry["unit"] for entry in read_journal(out / "journal.jsonl") if entry["event"] == "unit_done"]
-    assert len(units) == len(set(units)) == 9
+    assert len(units) == len(set(units)) == 90
     metrics = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert metrics["steps_done"] == 1
