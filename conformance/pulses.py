@@ -79,8 +79,7 @@ def each_its_own(on: Subject) -> None:
     )
     active = count > 0
     off = np.abs(given.volts - volts)[active]
-    # A board may round so that no cell gets more than was asked: up to a whole step.
-    require((off <= spec.volts_lsb * _ROOM + 1e-12).all(), "volts of the cells are exchanged or rounded too far")
+    require((off <= 0.5 * spec.volts_lsb * _ROOM + 1e-12).all(), "volts of the cells are exchanged or rounded too far")
 
 
 @GROUP.check("a map without a pulse does nothing to the chip")

@@ -124,7 +124,7 @@ class OwnArray(Instrument):
         """Stop what runs, go to 0 V, then disconnect; in any state, twice too."""
 
     def as_given(self, pulses: Pulses) -> Pulses:
-        """Return pulses as the instrument can give them: its steps of volts and width, never more than was asked."""
+        """Return pulses as the instrument can give them: the nearest of its steps, never beyond a limit."""
         return pulses
 
     def slots_of(self, pulses: Pulses) -> int:

@@ -70,7 +70,7 @@ def test_calls_are_those_of_the_page(opener: Opener, tmp_path: Any) -> None:
         "> finalise_operation(Float)",
     ]
     pulse = [
-        "> pulse_slice_fast_open([(9, 0.4998779296875, 0.0), (30, -0.4998779296875, 0.0)], "
+        "> pulse_slice_fast_open([(9, 0.50018310546875, 0.0), (30, -0.4998779296875, 0.0)], "
         "[None, 200, None, 200, None, None, None, None], True)",
         "> delay(200)",
     ]
@@ -127,17 +127,19 @@ def test_products_and_trains(opener: Opener) -> None:
 # -- how a pulse map is cut --------------------------------------------------------------------------------------------
 
 
-def test_a_pulse_is_as_quantised_and_never_more(opener: Opener) -> None:
+def test_a_pulse_is_on_the_nearest_step_and_never_beyond_a_limit(opener: Opener) -> None:
     array, board = opener()
     given = array.pulse(PulseMap(ONE, volts=1.0, width=1.238e-6))
     (volts,), (width,) = given.volts.ravel(), given.width.ravel()
-    assert 1.0 - LSB < volts <= 1.0
-    assert width == pytest.approx(1.23e-6)
+    assert volts == pytest.approx(1.0, abs=0.5 * LSB)
+    assert width == pytest.approx(1.24e-6)
     ((_, levels, nanos),) = pulses_of(board)
     by = {channel: level for channel, level, _ in levels}
     assert by[9] - by[30] == pytest.approx(volts, abs=1e-12)
     assert abs(by[9] + by[30]) <= LSB
-    assert {held for held in nanos if held} == {1230}
+    assert {held for held in nanos if held} == {1240}
+    most = array.spec.limits.set_volts_max
+    assert most - LSB < float(array.pulse(PulseMap(ONE, volts=most, width=1e-6)).volts.item()) <= most
 
 
 def test_clusters_share_a_width_and_others_have_their_own(opener: Opener) -> None:

@@ -140,8 +140,8 @@ class ArcTwo(OwnArray):
         return told
 
     def as_given(self, pulses: Pulses) -> Pulses:
-        """Return pulses on the steps of 305 µV and 10 ns, never larger than asked."""
-        return as_given(pulses)
+        """Return pulses on the nearest steps of 305 µV and 10 ns, never beyond a limit."""
+        return as_given(pulses, self.spec.limits)
 
     def slots_of(self, pulses: Pulses) -> int:
         """Return the pulse slots of a map."""

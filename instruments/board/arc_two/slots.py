@@ -13,6 +13,7 @@ from .channels import CLUSTER, COUNT, Channels, cluster
 
 if TYPE_CHECKING:
     from ...chip.requests import Pulses
+    from ...limits import Limits
 
 LSB = 20.0 / 2**16
 """Step [V] of a channel's converter over ±10 V: 305 µV."""
@@ -41,11 +42,14 @@ class Slot:
         return max(nanos for nanos in self.nanos if nanos is not None)
 
 
-def as_given(pulses: Pulses) -> Pulses:
-    """Return pulses as the board can give them: volts on its steps and widths on its grid, never larger than asked."""
-    steps = np.trunc(pulses.volts / LSB + np.sign(pulses.volts) * 1e-6)
-    ticks = np.maximum(np.floor(pulses.width / TICK + 1e-6), 1.0)
-    return replace(pulses, volts=steps * LSB, width=ticks * TICK)
+def as_given(pulses: Pulses, limits: Limits) -> Pulses:
+    """Return pulses as the board can give them: on the nearest of its steps and widths that no limit forbids."""
+    volts = np.rint(pulses.volts / LSB) * LSB
+    beyond = (volts > limits.set_volts_max) | (volts < -limits.reset_volts_max)
+    volts = np.where(beyond, np.trunc(pulses.volts / LSB) * LSB, volts)
+    ticks = np.maximum(np.rint(pulses.width / TICK), 1.0)
+    ticks = np.where(ticks * TICK > limits.width_max * (1.0 + 1e-9), np.floor(pulses.width / TICK), ticks)
+    return replace(pulses, volts=volts, width=ticks * TICK)
 
 
 def slots(pulses: Pulses, channels: Channels) -> Iterator[Slot]:

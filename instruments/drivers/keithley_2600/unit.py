@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from qcodes.instrument_drivers.Keithley._Keithley_2600 import Keithley2600Channel
 
 from ....common.errors import RefusedError, XbarlabError
-from ...capabilities import Clock, FloatArray, Identity
+from ...capabilities import FloatArray
 from ...limits import Limits, refuse_bad_number
 from ...wire.doors import GuardedInstrument, alone
-from ...wire.safe_state import SafeStep
 from ...wire.wire_text import sent
 from ..applied_level import AppliedLevel
+from ..box_part import BoxPart
 from ..roles import MeterFacts
 from ..source_limits import COMPLIANCE_MIN, SourceLimits
 from ..voltage_source import VoltageSource
@@ -35,7 +35,7 @@ _OVERHEAD = 0.2e-3
 _REPLY = "local i,v=smu.measure.iv() print(i,v,smu.source.compliance)"
 
 
-class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
+class Keithley2600Smu(BoxPart, VoltageSource, Keithley2600Channel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
     """QCoDeS's channel of a Keithley 2600 as a source-measure unit for a crossbar.
 
     What concerns the whole box (its connection, its way to the safe state, its power) is the box's.
@@ -82,81 +82,6 @@ class Keithley2600Smu(VoltageSource, Keithley2600Channel):  # pyright: ignore[re
         self._program = Program(box.wire, channel)
         self._hertz = 50.0
         replace_scripted(self)
-
-    # -- what is the box's -------------------------------------------------------------------------------------------
-
-    @property
-    def clock(self) -> Clock:
-        """The time in which it waits."""
-        return self._box.clock
-
-    @clock.setter
-    def clock(self, clock: Clock) -> None:
-        self._box.clock = clock
-
-    @property
-    def place(self) -> str:
-        """Its address."""
-        return self._box.place
-
-    @property
-    def identity(self) -> Identity:
-        """Who answered ``*IDN?``."""
-        return self._box.identity
-
-    @property
-    def simulated(self) -> bool:
-        """Whether a simulator answers."""
-        return self._box.simulated
-
-    @property
-    def transactions(self) -> int:
-        """Messages the box has been sent."""
-        return self._box.transactions
-
-    @property
-    def ending(self) -> tuple[SafeStep, ...]:
-        """What the last way to the safe state came to, of both channels."""
-        return self._box.ending
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether the box said of itself that it is safe."""
-        return self._box.is_idle
-
-    @property
-    def power_failed(self) -> bool:
-        """Whether it has been without power and is not set up again yet."""
-        return self._box.power_failed
-
-    def idle(self, *, reconnect: bool = True) -> None:
-        """Stop what runs, then 0 V, then off: both channels, for a script may drive both. Once is enough."""
-        if not (self._box.is_idle and self.wire.safe_exit.is_fresh):
-            self._box.idle(reconnect=reconnect)
-
-    def restore(self) -> None:
-        """Set the box up as it was, from the safe state."""
-        self._box.restore()
-
-    def reset(self) -> None:
-        """Put back the defaults of the whole box, 0 V and off first, and limits and settings of ours on top."""
-        self._box.reset()
-
-    def require_power(self, doing: str) -> None:
-        """Raise ``PowerLostError`` when it has been off since it was opened."""
-        self._box.require_power(doing)
-
-    def note_incident(self, sentence: str) -> None:
-        """Keep what went wrong and was got over."""
-        self._box.note_incident(sentence)
-
-    def simulated_seconds(self) -> float:
-        """Return the simulator's clock [s]."""
-        return self._box.simulated_seconds()
-
-    def advance_simulation(self, seconds: float) -> None:
-        """Let simulated time pass [s]."""
-        self._box.advance_simulation(seconds)
 
     # -- setting up --------------------------------------------------------------------------------------------------
 

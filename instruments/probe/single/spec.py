@@ -56,7 +56,7 @@ def device_spec(
         limits=limits,
         volts_lsb=1e-3,
         gate_lsb=1e-3,
-        width_tick=6e-4,  # a point of a list lasts up to 0.25 ms longer than is counted on; the record says how long
+        width_tick=6e-4,  # a point takes up to 0.25 ms less than the drivers assume; the record says how long it was
         width_least=shortest,
         width_needs=PULSER,
         edge=None,
