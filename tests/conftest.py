@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable
 
@@ -38,6 +39,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="slow: pytest -m slow"))
         elif item.get_closest_marker("long") and "long" not in wanted:
             item.add_marker(pytest.mark.skip(reason="long: pytest -m long"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _new_benches() -> None:
+    """Begin every file of tests with fresh benches: a chip or a relay that one has worn out is not another's."""
+    if bench := sys.modules.get("xbarlab.mockhw.bench.bench"):
+        bench.forget_benches()
 
 
 @pytest.fixture

@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from ...common.errors import RefusedError
-from ..abilities import Multiplies, Parts, Samples, Sweeps
-from ..array_spec import ArraySpec
-from ..block import Block
-from ..capabilities import Clock, Cost, Delivered, Kind, PulseMap, Reading
-from ..chip.wear_ledger import WearLedger
+from ..abilities import Parts, Samples, Sweeps
 from ..drivers.roles import (
     Digitiser,
     PulseSource,
@@ -24,9 +17,8 @@ from ..drivers.roles import (
     lacking_verbs,
     require_role,
 )
-from ..limits import Limits, refuse_bad_number
-from ..wire.safe_state import SafeStep
 from .diagnosis import ProbeDiagnosis, diagnose_lines
+from .face import TogetherArray, allowed_here
 from .line_drops import LineDrops
 from .pulses import ProbePulses
 from .reads import ProbeReads
@@ -40,7 +32,7 @@ if TYPE_CHECKING:
     from ..limits import NamedLimits
 
 
-class ProbedArray:
+class ProbedArray(TogetherArray):
     """A passive chip on a switch matrix, one cell at a time.
 
     *Reads*: the row's source-measure unit (SMU) drives, the column's holds 0 V and measures, all other lines are
@@ -100,21 +92,18 @@ class ProbedArray:
         chip: Chip | None = None,
         limits: NamedLimits | None = None,
     ) -> None:
-        self.name = name
         if chip is None:
             raise RefusedError(f"{name}: a probe station needs a chip file, which says what line is on which output")
-        chip.require_cell("passive", board=name)
         require_role(pulser, PulseSource, where=f"pulser of {name}")
-        for what, value, low, high, unit in (
+        allowed = allowed_here(
+            name,
+            chip,
+            limits,
             ("nplc", nplc, 0.01, 10.0, "cycles"),
             ("sweep_nplc", sweep_nplc, 0.01, 10.0, "cycles"),
             ("edge", edge, *pulser.edge_range, "s"),
             ("gap", gap, 1e-7, 1.0, "s"),
-        ):
-            refuse_bad_number(what, value, low, high, unit, channel=name)
-        allowed = Limits().narrowed(chip.limits, source=chip.source)
-        if limits is not None:
-            allowed = allowed.narrowed(limits, source=limits.source)
+        )
         self._rig = rig = Rig(
             name,
             row_smu=row_smu,
@@ -142,87 +131,23 @@ class ProbedArray:
             simulated=rig.simulated,
         )
         drops = None if chip.segment_ohms is None else LineDrops(chip.segment_ohms, chip.rows, chip.cols)
-        self._reads = ProbeReads(rig, spec, polarity=chip.polarity, nplc=nplc, drops=drops)
-        self._pulses = ProbePulses(rig, spec, polarity=chip.polarity, edge=edge, gap=gap)
         able: dict[type, object] = {Sweeps: ProbeSweeps(rig, spec, polarity=chip.polarity, nplc=sweep_nplc)}
+        sampler: Digitiser | RecordingMeter | None = digitiser
         if digitiser is not None:
             able[Samples] = ProbeSamples(rig, spec, digitiser, polarity=chip.polarity)
         elif not lacking_verbs(column_smu, RecordingMeter):
-            meter = cast("RecordingMeter", column_smu)
-            able[Samples] = ProbeMeterSamples(rig, spec, meter, polarity=chip.polarity, nplc=nplc)
-        self._parts = Parts(name, able)
-        sampler = digitiser if digitiser is not None else column_smu
-        sampling = {f"sample_{name}": getattr(sampler, name) for name in ("rate_max", "points_max") if Samples in able}
-        self._spec = replace(spec, supports=self._parts.names, **sampling)
+            sampler = cast("RecordingMeter", column_smu)
+            able[Samples] = ProbeMeterSamples(rig, spec, sampler, polarity=chip.polarity, nplc=nplc)
+        if sampler is not None:
+            spec = replace(spec, sample_rate_max=sampler.rate_max, sample_points_max=sampler.points_max)
+        super().__init__(
+            rig,
+            spec,
+            reads=ProbeReads(rig, spec, polarity=chip.polarity, nplc=nplc, drops=drops),
+            pulses=ProbePulses(rig, spec, polarity=chip.polarity, edge=edge, gap=gap),
+            parts=Parts(name, able),
+        )
         self._nplc = nplc
-
-    # -- about itself ------------------------------------------------------------------------------------------------
-
-    @property
-    def spec(self) -> ArraySpec:
-        """What this array is and can do."""
-        return self._spec
-
-    def ability(self, kind: type[Kind]) -> Kind:
-        """Return what this bench can do besides reading and pulsing, or refuse saying what it would need."""
-        return self._parts.ability(kind)
-
-    @property
-    def clock(self) -> Clock:
-        """The bench's time; the instruments wait by it too."""
-        return self._rig.clock
-
-    @clock.setter
-    def clock(self, clock: Clock) -> None:
-        self._rig.clock = clock
-
-    @property
-    def cost(self) -> Cost:
-        """Totals since the bench was opened; ``transactions`` are the instruments' own."""
-        return self._rig.cost
-
-    @property
-    def wear(self) -> WearLedger:
-        """What the chip's cells have borne; a bench hands over the account of its chip."""
-        return self._rig.wear
-
-    @wear.setter
-    def wear(self, wear: WearLedger) -> None:
-        self._rig.wear = wear
-
-    @property
-    def ending(self) -> tuple[SafeStep, ...]:
-        """What the last :meth:`idle` came to, step by step, in the order the steps were taken."""
-        return self._rig.ending
-
-    # -- what it does ------------------------------------------------------------------------------------------------
-
-    def read(
-        self,
-        cells: Block,
-        volts: float | None = None,
-        *,
-        average: int = 1,
-        gate: float | None = None,
-        scheme: str | None = None,
-    ) -> Reading:
-        """Measure a block cell by cell, each at 0 V and at ``volts``; see :meth:`~.reads.ProbeReads.read`."""
-        return self._reads.read(cells, volts, average=average, gate=gate, scheme=scheme)
-
-    def pulse(self, pulses: PulseMap) -> Delivered:
-        """Give every cell of a block its pulses, cell by cell: +V/2 on the row, −V/2 on the column."""
-        return self._pulses.pulse(pulses)
-
-    def vmm(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
-        """Multiply where the bench can, the short way; see :class:`~..abilities.Multiplies`."""
-        return self.ability(Multiplies).vmm(volts, full_scale=full_scale)
-
-    def idle(self) -> None:
-        """Put every source at 0 V and off, then open the matrix. Safe in any state; logs what does not answer."""
-        self._rig.idle()
-
-    def declare_silence(self, seconds: float) -> None:
-        """Do nothing: no instrument here has a watchdog, so sources are left at 0 V between actions."""
 
     def diagnose(self) -> ProbeDiagnosis:
         """Measure offset and open lines; no cell has a voltage across it."""

@@ -283,3 +283,9 @@ def forget_bench(path: str | Path) -> None:
     """Forget the bench of a bench file; sessions that are open keep theirs."""
     with _building:
         _benches.pop(Path(path).resolve(), None)
+
+
+def forget_benches() -> None:
+    """Forget every bench of this process; sessions that are open keep theirs."""
+    with _building:
+        _benches.clear()

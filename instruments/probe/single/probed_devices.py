@@ -6,18 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from ....common.errors import RefusedError
-from ...abilities import Multiplies, Parts, Samples, Sweeps
-from ...array_spec import ArraySpec
-from ...block import Block
-from ...capabilities import Clock, Cost, Delivered, Kind, PulseMap, Reading
-from ...chip.wear_ledger import WearLedger
+from ...abilities import Parts, Samples, Sweeps
 from ...drivers.roles import TimedMeter, require_role
-from ...limits import Limits, refuse_bad_number
-from ...wire.safe_state import SafeStep
+from ..face import TogetherArray, allowed_here
 from .contact import Contact
 from .hand import Hand
 from .pulses import NPLC, DevicePulses
@@ -34,7 +26,7 @@ if TYPE_CHECKING:
 _CONTACT_VOLTS = 0.1
 
 
-class ProbedDevices:
+class ProbedDevices(TogetherArray):
     """One device, or a list of devices that a person connects when asked; no matrix, no pulser.
 
     HI of the source is on a device's top electrode, LO on the other. Before a device is asked for the source is at 0 V,
@@ -80,20 +72,17 @@ class ProbedDevices:
         chip: Chip | None = None,
         limits: NamedLimits | None = None,
     ) -> None:
-        self.name = name
         if chip is None:
             raise RefusedError(f"{name}: single devices need a chip file, which names them and says what they bear")
-        chip.require_cell("passive", board=name)
         require_role(smu, TimedMeter, where=f"smu of {name}")
-        for what, value, low, high, unit in (
+        allowed = allowed_here(
+            name,
+            chip,
+            limits,
             ("nplc", nplc, 0.01, 10.0, "cycles"),
             ("sweep_nplc", sweep_nplc, 0.01, 10.0, "cycles"),
             ("longest", longest, 1.0, 1e4, "s"),
-        ):
-            refuse_bad_number(what, value, low, high, unit, channel=name)
-        allowed = Limits().narrowed(chip.limits, source=chip.source)
-        if limits is not None:
-            allowed = allowed.narrowed(limits, source=limits.source)
+        )
         volts = min(_CONTACT_VOLTS, allowed.read_volts_max) if contact_volts is None else contact_volts
         contact = Contact.asked(volts, open_below, short_above, allowed, where=name)
         self.smu = smu
@@ -113,48 +102,13 @@ class ProbedDevices:
         )
         # A list begins with a level more than there are samples, and ends with 0 V.
         spec = replace(spec, sample_rate_max=1.0 / smu.timed_seconds(NPLC), sample_points_max=smu.facts.points_max - 2)
-        self._reads = DeviceReads(rig, spec, nplc=nplc)
-        self._pulses = DevicePulses(rig, spec)
         able: dict[type, object] = {
             Sweeps: DeviceSweeps(rig, spec, nplc=sweep_nplc),
             Samples: DeviceSamples(rig, spec, nplc=nplc),
         }
-        self._parts = Parts(name, able)
-        self._spec = spec.having(self._parts.names)
-
-    # -- about itself ------------------------------------------------------------------------------------------------
-
-    @property
-    def spec(self) -> ArraySpec:
-        """What this array is and can do."""
-        return self._spec
-
-    def ability(self, kind: type[Kind]) -> Kind:
-        """Return what this bench can do besides reading and pulsing, or refuse saying what it would need."""
-        return self._parts.ability(kind)
-
-    @property
-    def clock(self) -> Clock:
-        """The bench's time; the instrument waits by it too."""
-        return self._rig.clock
-
-    @clock.setter
-    def clock(self, clock: Clock) -> None:
-        self._rig.clock = clock
-
-    @property
-    def cost(self) -> Cost:
-        """Totals since the bench was opened; ``transactions`` are the instrument's own."""
-        return self._rig.cost
-
-    @property
-    def wear(self) -> WearLedger:
-        """What the devices have borne; a bench hands over the account of its chip."""
-        return self._rig.wear
-
-    @wear.setter
-    def wear(self, wear: WearLedger) -> None:
-        self._rig.wear = wear
+        super().__init__(
+            rig, spec, reads=DeviceReads(rig, spec, nplc=nplc), pulses=DevicePulses(rig, spec), parts=Parts(name, able)
+        )
 
     @property
     def hand(self) -> Hand | None:
@@ -173,37 +127,3 @@ class ProbedDevices:
     def connected(self) -> str:
         """Name of the device on the probes, "" where nobody has said yet."""
         return self._rig.connected
-
-    @property
-    def ending(self) -> tuple[SafeStep, ...]:
-        """What the last :meth:`idle` came to, step by step, in the order the steps were taken."""
-        return self._rig.ending
-
-    # -- what it does ------------------------------------------------------------------------------------------------
-
-    def read(
-        self,
-        cells: Block,
-        volts: float | None = None,
-        *,
-        average: int = 1,
-        gate: float | None = None,
-        scheme: str | None = None,
-    ) -> Reading:
-        """Measure devices one by one, each at 0 V and at ``volts``; see :meth:`~.reads.DeviceReads.read`."""
-        return self._reads.read(cells, volts, average=average, gate=gate, scheme=scheme)
-
-    def pulse(self, pulses: PulseMap) -> Delivered:
-        """Give every device of a block its pulses, device by device; none shorter than ``spec.width_least``."""
-        return self._pulses.pulse(pulses)
-
-    def vmm(self, volts: ArrayLike, *, full_scale: float | None = None) -> NDArray[np.float32]:
-        """Multiply where the bench can, the short way; see :class:`~..abilities.Multiplies`."""
-        return self.ability(Multiplies).vmm(volts, full_scale=full_scale)
-
-    def idle(self) -> None:
-        """Put the source at 0 V and off. Safe in any state; logs what does not answer."""
-        self._rig.idle()
-
-    def declare_silence(self, seconds: float) -> None:
-        """Do nothing: no instrument here has a watchdog, so the source is at 0 V between actions."""
