@@ -24,6 +24,7 @@ NETWORKS: dict[str, tuple[str, str]] = {
         "test_accuracy of the same model in plain float32 torch, same optimiser and order",
     ),
     "majority_accuracy": (FRACTION, "test examples that are of the commonest class of the training set"),
+    "bigram_accuracy": (FRACTION, "test characters that most often followed the one before in the training text"),
     "accuracy_over_twin": ("", "test_accuracy over float_twin_accuracy"),
     "test_examples": (COUNT, "examples behind test_accuracy"),
     "bit_error_rate": ("", "wrong bits over bits sent at the SNR trained at, own decisions fed back, on the array"),

@@ -33,6 +33,14 @@ def table_floor(text: Codes, symbols: int, before: int) -> float:
     return float(-np.log(together[at] / alone[where]).mean())
 
 
+def table_accuracy(train: Codes, test: Codes, symbols: int) -> float:
+    """Return the fraction of ``test`` that is what most often came in ``train`` after the character before it."""
+    context, following = _contexts(train, symbols, 1)
+    counts = np.bincount(context * symbols + following, minlength=symbols * symbols).reshape(symbols, symbols)
+    asked, wanted = _contexts(test, symbols, 1)
+    return float((counts.argmax(1)[asked] == wanted).mean())
+
+
 def _contexts(text: Codes, symbols: int, before: int) -> tuple[Codes, Codes]:
     """Return the number of what stands before a character, and the character, from the first whole context on."""
     count = len(text) - before

@@ -28,17 +28,20 @@ class LstmRegressor(nn.Module):
 
 
 class LstmClassifier(nn.Module):
-    """One LSTM without bias, and a dense layer on the hidden state of each sequence's last step."""
+    """One LSTM without bias, and a dense layer on the hidden state of each sequence's last step, or of several."""
 
     def __init__(self, lstm: nn.Module, dense: nn.Module) -> None:
         super().__init__()
         self.lstm, self.dense = lstm, dense
 
     def forward(self, x: Tensor, length: Tensor) -> Tensor:
-        """Return scores [batch, classes] of ``x`` [batch, steps, features]; ``length`` [batch] counts valid steps."""
-        steps = int(length.max())
-        hidden = self.lstm(x[:, :steps].transpose(0, 1).contiguous())[0]
-        return self.dense(hidden[length - 1, torch.arange(len(x))])
+        """Return scores [batch, classes] of ``x`` [batch, steps, features]; ``length`` [batch] counts valid steps.
+
+        With ``length`` [batch, items] they are of each sequence after so many steps, [batch, classes, items].
+        """
+        hidden = self.lstm(x[:, : int(length.max())].transpose(0, 1).contiguous())[0]
+        scores = self.dense(hidden[length.t() - 1, torch.arange(len(x))])
+        return scores if length.ndim == 1 else scores.permute(1, 2, 0)
 
 
 class TwinLstm(nn.Module):

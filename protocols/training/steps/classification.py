@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 # Examples of one message at an evaluation, and those behind the curve and the training accuracy.
 _CHUNK, _CURVE, _TRAIN = 500, 1000, 10_000
-RIVALS = {"float_twin_accuracy": "its float twin", "majority_accuracy": "chance, the commonest class"}
+RIVALS = {
+    "float_twin_accuracy": "its float twin",
+    "majority_accuracy": "chance, the commonest class",
+    "bigram_accuracy": "a table of pairs",
+}
 
 
 class ClassifierPlan(BatchPlan):
@@ -102,6 +106,7 @@ class ClassifierResult:
             "test_accuracy": "on the array",
             "float_twin_accuracy": "its float twin",
             "majority_accuracy": "chance: always the commonest class",
+            "bigram_accuracy": "what most often followed the last one",
         }
         rows = {name: key for key, name in names.items() if key in self.figures}
         table = DataFrame(
@@ -171,6 +176,7 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
         "test_accuracy": float(np.median([(one == test.label).mean() for one in taken])),
         "train_accuracy": float(record.measured["training set"]["accuracy"]),
         "majority_accuracy": data.majority_accuracy,
+        **data.rivals,
         "test_examples": float(len(test)),
     }
     if plan.twin:

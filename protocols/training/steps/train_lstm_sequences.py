@@ -10,7 +10,7 @@ from ....instruments.capabilities import CrossbarArray
 from ...keeping.run import Run
 from ..layers.weight_mapping import LayerRequest
 from ..tasks.labelled import LabelledData
-from ..tasks.sequences import SequenceTask, load_sequences
+from ..tasks.sequences import RIVALS, SequenceTask, load_sequences
 from .classification import ClassifierPlan, ClassifierResult, train_classifier
 
 if TYPE_CHECKING:
@@ -26,6 +26,10 @@ class SequencesPlan(ClassifierPlan):
     hidden: int = Field(default=14, ge=1, description="LSTM units")
     epochs: int = Field(default=50, ge=1, description="passes over the training set")
     checkpoint_every: int = Field(default=45, ge=1, description="steps from one checkpoint to the next")
+
+    def measures(self) -> frozenset[str]:
+        """Return what it gives."""
+        return super().measures() | RIVALS.get(self.task, frozenset())
 
     def data(self) -> LabelledData:
         """Return the task's data."""
@@ -54,8 +58,9 @@ class SequencesPlan(ClassifierPlan):
         return twin_classifier(data.train.x.shape[2], self.hidden, data.classes, seed=seed)
 
     def vectors_per_example(self) -> int:
-        """Return one product per step, and one of the dense layer."""
-        return self.data().train.x.shape[1] + 1
+        """Return one product per step, and one of the dense layer for each thing that is to be told."""
+        data = self.data().train
+        return data.x.shape[1] + data.label[0].size
 
 
 def train_lstm_sequences(array: CrossbarArray, plan: SequencesPlan, run: Run | None = None) -> ClassifierResult:

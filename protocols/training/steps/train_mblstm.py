@@ -22,7 +22,7 @@ from ..layers.floor_plan import FloorPlan
 from ..layers.weight_mapping import LayerRequest
 from ..rules.small_steps import SmallSteps
 from ..tasks.labelled import Examples, LabelledData
-from ..tasks.sequences import SequenceTask, load_sequences
+from ..tasks.sequences import RIVALS, SequenceTask, load_sequences
 from ..threads import one_thread
 from .classification import ClassifierPlan, ClassifierResult, classes, train_classifier
 from .training_record import Measure
@@ -82,7 +82,7 @@ class MbLstmPlan(ClassifierPlan):
             }  # fmt: skip
         if isinstance(self.update_rule(), SmallSteps) and not self.update_rule().needs_samples:
             found |= {"update_slots", "update_rows", "update_slots_per_row"}
-        return found
+        return found | RIVALS.get(self.task, frozenset())
 
     def data(self) -> LabelledData:
         """Return the task's data."""
@@ -113,8 +113,9 @@ class MbLstmPlan(ClassifierPlan):
         return twin_network(data.train.x.shape[2], self.hidden, data.classes, smooth=smooth, seed=seed, cell=cell)
 
     def vectors_per_example(self) -> int:
-        """Return one product per step, and one of the dense layer."""
-        return self.data().train.x.shape[1] + 1
+        """Return one product per step, and one of the dense layer for each thing that is to be told."""
+        data = self.data().train
+        return data.x.shape[1] + data.label[0].size
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse an array without the circuits it is to use."""

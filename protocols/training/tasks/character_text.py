@@ -49,17 +49,18 @@ class CharacterText:
     @property
     def about(self) -> str:
         """What it is, in a sentence."""
-        shown = "".join(_shown(one) for one in self.symbols)
+        alphabet = "".join(shown(one) for one in self.symbols)
         kept = f"; the last stands for all others, {self.rest:.2%} of the text" if _REST in self.symbols else ""
         train, validation, test = self.sizes
         return (
             f"{self.name}: {train + validation + test:,} characters, the first {train:,} to train on, the next "
             f"{validation:,} to look at meanwhile, the last {test:,} to test on; {len(self.symbols)} symbols "
-            f"“{shown}”{kept}. Source: {self.source}, {self.licence}"
+            f"“{alphabet}”{kept}. Source: {self.source}, {self.licence}"
         )
 
 
-def _shown(symbol: str) -> str:
+def shown(symbol: str) -> str:
+    """Return a symbol as it is written where white space would not be seen."""
     return {" ": "␣", "\n": "⏎", "\t": "⇥"}.get(symbol, symbol)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ class LabelledData:
     """Training and test set of one task; ``about``, ``source`` and ``licence`` in words.
 
     ``names`` are those of the classes, by label, and ``one`` what a class is; numbers and "class" without them.
+    ``rivals`` are test accuracies that need no network, by their quantity.
     """
 
     name: str
@@ -51,6 +53,7 @@ class LabelledData:
     test: Examples
     names: tuple[str, ...] = ()
     one: str = "class"
+    rivals: Mapping[str, float] = field(default_factory=dict[str, float])
 
     def __post_init__(self) -> None:
         for part in (self.train, self.test):

@@ -20,7 +20,7 @@ from xbarlab.mockhw.bench.bench import bench_for  # noqa: E402
 from xbarlab.protocols.keeping.run import Run  # noqa: E402
 from xbarlab.protocols.training.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa: E402
-from xbarlab.protocols.training.networks.lstm import array_classifier  # noqa: E402
+from xbarlab.protocols.training.networks.lstm import array_classifier, twin_classifier  # noqa: E402
 from xbarlab.protocols.training.rules.update_rules import TwoPulse  # noqa: E402
 from xbarlab.protocols.training.steps import training_plan  # noqa: E402
 from xbarlab.protocols.training.steps.train_convlstm_sequence import ConvLstmPlan, train_convlstm_sequence  # noqa: E402
@@ -302,6 +302,30 @@ def test_the_sequences_are_complete_and_within_bounds(
     assert data.source
     assert data.licence
     assert 1 / classes * 0.5 < data.majority_accuracy < 0.3
+
+
+def test_characters_are_told_after_each_one_of_a_window() -> None:
+    data = load_sequences("characters")
+    seen, following = data.train.x.argmax(2), data.train.label
+    assert data.train.x.shape[1:] == (16, data.classes) == (16, 30)
+    assert len(data.train) > 8 * len(data.test) * 0.9
+    np.testing.assert_array_equal(seen[:, 1:], following[:, :-1])
+    np.testing.assert_array_equal(seen[1:, 0], following[:-1, -1])
+    assert data.names[seen[0, 0]] != " "
+    table = np.zeros((30, 30))
+    np.add.at(table, (seen, following), 1)
+    right = (table.argmax(1)[data.test.x.argmax(2)] == data.test.label).mean()
+    assert data.rivals["bigram_accuracy"] == pytest.approx(right, abs=2e-3)
+    assert data.majority_accuracy < 0.2 < right
+
+
+def test_a_classifier_tells_after_several_steps_what_it_would_after_each_alone() -> None:
+    net = twin_classifier(5, 4, 3, seed=0)
+    x, each = torch.randn(6, 7, 5), torch.tensor([[2, 7, 4]]).repeat(6, 1)
+    together = net(x, each)
+    assert together.shape == (6, 3, 3)
+    for at, length in enumerate((2, 7, 4)):
+        torch.testing.assert_close(together[:, :, at], net(x, torch.full((6,), length)))
 
 
 def test_mnist_is_all_there() -> None:
