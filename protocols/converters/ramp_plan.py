@@ -44,7 +44,6 @@ class RampCellsPlan(ProgrammingPlan):
     )
     tolerance: float | None = Field(default=4e-6, gt=0, description="half-width of the window [S]")
     average: int = Field(default=8, ge=1, description="conversions per cell in the loop's reads")
-    reverify_rounds: int = Field(default=1, ge=0, description="delayed re-verifications")
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse an array without ramps, and what says where cells are: ramps find that themselves."""
