@@ -19,6 +19,7 @@ from .entries import (
     Keithley2600Entry,
     Keithley4200Entry,
     Keysight33622AEntry,
+    KeysightB1500Entry,
     KeysightB2201AEntry,
     SourceMeterEntry,
 )
@@ -36,6 +37,7 @@ ProbeEntry = (
     | Keithley2600Entry
     | Keithley4200Entry
     | Keysight33622AEntry
+    | KeysightB1500Entry
     | KeysightB2201AEntry
 )
 _PULSER_OHMS = 50.0
@@ -125,6 +127,8 @@ def make_circuit(
             terminals += [f"{entry.name}.a", f"{entry.name}.b"]
         elif isinstance(entry, Keithley4200Entry):
             terminals += [f"{entry.name}.{part}" for part in ("smu1", "smu2", "pmu1", "pmu2")]
+        elif isinstance(entry, KeysightB1500Entry):
+            terminals += [f"{entry.name}.smu{n}" for n in entry.smus] + [f"{entry.name}.rsu{n}" for n in entry.rsus]
         elif isinstance(entry, Keysight33622AEntry):
             terminals += [f"{entry.name}.1", f"{entry.name}.2"]
     for port, terminal in wiring.inputs.items():
@@ -199,6 +203,14 @@ def make_probe_instrument(
         return Keithley4200(
             address, clock, log, circuit=circuit, smus=smus, pulses=(first, second), serial=entry.serial, seed=seed,
             info=info,
+        )  # fmt: skip
+    if isinstance(entry, KeysightB1500Entry):
+        from ..instruments.keysight_b1500.instrument import KeysightB1500
+
+        outputs = {n: circuit.terminal(f"{entry.name}.smu{n}", delay=entry.limit_delay) for n in entry.smus}
+        return KeysightB1500(
+            address, clock, log, circuit=circuit, smus=outputs, wgfmus=() if entry.wgfmu is None else (entry.wgfmu,),
+            serial=entry.serial, seed=seed, info=info,
         )  # fmt: skip
     if isinstance(entry, Keysight33622AEntry):
         from ..instruments.keysight_33622a.instrument import Keysight33622A
