@@ -28,6 +28,7 @@ from .file import BenchFileError, HandEntry, Wiring
 if TYPE_CHECKING:
     from ..chip.virtual_chip import VirtualChip
     from ..instruments.arc_two.library import Pyarc2
+    from ..instruments.keysight_b1530.library import Wgfmu
     from ..passive_chip.chip import PassiveChip
     from ..probe_circuit.hand import Hand
 
@@ -108,6 +109,32 @@ def make_arc_two(
         chip, clock, rows=entry.rows, cols=entry.cols, seed=seed, noise=entry.noise, serial=entry.serial
     )
     return Pyarc2({entry.port: board}, clock, profile)
+
+
+def make_wgfmu(
+    entries: Sequence[KeysightB1500Entry],
+    circuit: ProbeCircuit,
+    clock: SimClock,
+    log: BenchLog,
+    *,
+    seed: int,
+    profile: str,
+    name: str,
+) -> Wgfmu:
+    """Return what stands for the library ``wgfmu``, which drives the B1530A of one mainframe."""
+    from ..instruments.keysight_b1530.library import Simulation, Wgfmu
+    from ..instruments.keysight_b1530.module import WgfmuModule
+
+    if len(entries) > 1:
+        raise BenchFileError(f"{name}: the library drives one mainframe, and the file has {len(entries)} with a WGFMU")
+    entry = entries[0]
+    module = WgfmuModule(
+        circuit, [(number, circuit.terminal(f"{entry.name}.rsu{number}")) for number in entry.rsus], clock,
+        seed=seed + 500, told=lambda now, what: log.add(now, entry.address, what),
+    )  # fmt: skip
+    chip = circuit.chip
+    told = Simulation(clock, lambda: {"profile": profile, "seed": chip.seed, "birth": chip.birth}, entry.serial)
+    return Wgfmu(module, entry.address, told)
 
 
 def make_circuit(

@@ -125,7 +125,7 @@ class KeysightB1500Smu(BoxSource, KeysightB1517A):  # pyright: ignore[reportInco
         refuse_bad_number("nplc", nplc, 0.01, 10.0, "cycles", channel=self.name)
         if nplc != self._nplc:
             self.wire.exchange.act(_cycles(nplc))
-            self._nplc = nplc
+            self._mainframe.nplc = nplc
 
     @property
     def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -32,7 +32,7 @@ class Stairs(NamedTuple):
 
     start: float
     stop: float
-    count: int
+    points: int
 
 
 def stairs(levels: FloatArray, most: int) -> Iterator[Stairs]:
@@ -110,10 +110,10 @@ class StaircaseSweep:
             setup = [
                 f"WT 0,{self._dwell},0,0,0",
                 "WM 1,1",
-                f"WV {self._number},1,{self._code},{start},{stop},{part.count},{self._compliance}",
+                f"WV {self._number},1,{self._code},{start},{stop},{part.points},{self._compliance}",
             ]
-            data = self._program.run(setup, f"DZ {self._number}", part.count * self._seconds, wait)
-            self._found.append(self._program.readings.currents(data, part.count, "XE"))
+            data = self._program.run(setup, f"DZ {self._number}", part.points * self._seconds, wait)
+            self._found.append(self._program.readings.currents(data, part.points, "XE"))
 
     def fetch(self) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
         """Switch off, then return levels, currents and flags; the source's own voltage is what was asked for."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from ...instrument import Action, BenchLog, SimulatedInstrument
@@ -174,10 +175,10 @@ class KeysightB1500(SimulatedInstrument):
             "NUB?": lambda: "0",
             "RI": self._range,
             "RV": self._kept_of_channel,
-            "TI": lambda channel, code="": self._look("I", channel, code),
+            "TI": partial(self._look, "I"),
             "TSC": self._stamp,
             "TSR": _kept,
-            "TV": lambda channel, code="": self._look("V", channel, ""),
+            "TV": partial(self._look, "V"),
             "UNT?": self._modules,
             "WM": on_setup("ending"),
             "WT": on_setup("wait"),
@@ -281,14 +282,15 @@ class KeysightB1500(SimulatedInstrument):
         """What one reading takes [s]."""
         return self.setup.cycles / self._hertz + OVERHEAD
 
-    def _look(self, quantity: str, channel: str, code: str) -> Hold:
+    def _look(self, quantity: str, channel: str, code: str = "") -> Hold:
         smu = self._smu(channel)
         if not smu.output:
             raise ScpiError(SWITCHED_OFF, f"CH{smu.slot}")
         until = self.session.time + self.reading_seconds
 
         def finish() -> str:
-            found = smu.read(until, self.setup.cycles, self._hertz, int(code) if code else None)
+            amps_code = int(code) if code and quantity == "I" else None
+            found = smu.read(until, self.setup.cycles, self._hertz, amps_code)
             value = found.amps if quantity == "I" else found.volts
             return told(smu.letter, quantity, found.status, value)
 
