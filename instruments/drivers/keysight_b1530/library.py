@@ -121,8 +121,8 @@ def _found(chosen: str, who: str) -> Path:
 
 def _install() -> str:
     return (
-        "it is the B1530A's instrument library (wgfmu.dll), which its maker gives away and you install on Windows: then "
-        "name the file (init: {library: …}); library: bench.yaml@xbarlab needs none"
+        "it is the B1530A's instrument library (wgfmu.dll), which its maker gives away and you install on Windows: "
+        "then name the file (init: {library: …}); library: bench.yaml@xbarlab needs none"
     )
 
 

@@ -269,8 +269,8 @@ class WgfmuPulser(WgfmuOutput):
         period = on_grid(period)
         if period - width - edge < GRID / SAME:
             raise RefusedError(
-                f"period {period:g} s at {where} leaves no room beside a width of {width:g} s with edges of {edge:g} s: "
-                f"choose at least {width + edge + GRID:g} s"
+                f"period {period:g} s at {where} leaves no room beside a width of {width:g} s with edges of {edge:g} s "
+                f"at their ends: choose at least {width + edge + GRID:g} s"
             )
         return width, edge, period
 
