@@ -118,7 +118,9 @@ def test_pulses_and_reads_go_through_c(through_c: tuple[Any, MockBench]) -> None
 
 
 @pytest.mark.skipif(WINDOWS, reason="built by cc")
-def test_an_error_comes_back_through_c_with_its_number_and_text(tmp_path: Path, through_c: tuple[Any, MockBench]) -> None:
+def test_an_error_comes_back_through_c_with_its_number_and_text(
+    tmp_path: Path, through_c: tuple[Any, MockBench]
+) -> None:
     box, _ = through_c
     with pytest.raises(InstrumentError, match=r"WGFMU_connect returned -9 \(WGFMU_connect: there is no channel 999"):
         box.calls._call("connect", 999)

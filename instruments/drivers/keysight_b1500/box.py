@@ -75,7 +75,7 @@ class KeysightB1500Box(GuardedBox, KeysightB1500):
         self._allowed, self._mainframe = carried(name, chip, limits), Mainframe()
         self.guard = self._text = FlexGuard({})
         with self._opening():
-            super().__init__(name, address or "", **kwargs)
+            super().__init__(name, cast("Any", address), **kwargs)
             self._smus = tuple(self._mainframe.units.values())
             if len(self._smus) < len(SMUS):
                 raise InstrumentError(

@@ -113,6 +113,7 @@ class KeysightB1500Smu(BoxSource, KeysightB1517A):  # pyright: ignore[reportInco
         self._configuration = {"nplc": nplc, "current_range_min": current_range_min}
         self.off()
         self._forget_settings()
+        self._on = False
         self._lowest_code = current_code(current_range_min)
         self.wire.exchange.act(
             f"{FORMAT}\nAAD {self.number},0\n{_cycles(nplc)}\nFL 0,{self.number}\nRI {self.number},{self._lowest_code}"
@@ -173,7 +174,7 @@ class KeysightB1500Smu(BoxSource, KeysightB1517A):  # pyright: ignore[reportInco
 
     @property
     def _off_command(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
-        zero = f"DZ {self.number}\n" if self._on else ""
+        zero = f"DZ {self.number}\n" if self.is_on else ""
         return f"{zero}CL {self.number}"
 
     @alone

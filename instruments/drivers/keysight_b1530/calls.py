@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ...wire.wire_log import WireLog
 
 PIECE_SECONDS = 10.0
-"""Longest execution that is left to the module alone [s]."""
+"""Longest execution away from 0 V that is left to the module alone [s]."""
+RECORD_SECONDS = 600.0
+"""Longest one at 0 V, in which it records what another source drives [s]."""
 _COMMUNICATION = -5
 _FASTIV, _CURRENT = 2001, 4001
 _MEASURES_NOT, _MEASURES = 7000, 7001
@@ -110,8 +112,9 @@ class WgfmuCalls:
         """Compose a waveform on both channels; nothing is output yet."""
         if any(way[0] or way[-1] for way in waveform.levels):
             raise RefusedError(f"{self.place}: a waveform begins and ends at 0 V on both channels")
-        if not waveform.seconds <= PIECE_SECONDS * (1.0 + 1e-9):
-            raise RefusedError(f"{self.place}: {waveform.seconds:g} s in one execution: {PIECE_SECONDS:g} s at most")
+        longest = PIECE_SECONDS if waveform.levels.any() else RECORD_SECONDS
+        if not waveform.seconds <= longest * (1.0 + 1e-9):
+            raise RefusedError(f"{self.place}: {waveform.seconds:g} s in one execution: {longest:g} s at most")
         limits.check("source_volts", waveform.levels, channel=f"{self.place} ")
         codes = [force_range(way)[0] for way in waveform.levels]
         self._call("clear")

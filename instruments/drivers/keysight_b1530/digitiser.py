@@ -8,6 +8,7 @@ from ....common.errors import RefusedError
 from ...capabilities import FloatArray
 from ...limits import refuse_bad_number
 from ...wire.doors import alone
+from .calls import RECORD_SECONDS
 from .output import WgfmuOutput
 from .shapes import AVERAGE_MAX, GRID, INTERVAL_MAX, POINTS_MAX, RANGES, Look, Waveform, amps_range, on_grid
 
@@ -39,7 +40,8 @@ class WgfmuDigitiser(WgfmuOutput):
                 f"{who}: rate {rate:g} Hz: samples lie on a grid of 10 ns; choose one sample in a multiple of it, as "
                 f"{1.0 / interval:g} Hz"
             )
-        self.check_length(points * interval)
+        # Settling and the first look come on top.
+        self.check_length(points * interval, RECORD_SECONDS - 1.0)
         (seen,) = self._seen(Look(begin=amps_range(RANGES[-1])[2], average=_FIRST, amps=RANGES[-1]))
         span = next((full for full in RANGES if _HEADROOM * abs(seen) <= full), RANGES[-1])
         begin = amps_range(span)[2]

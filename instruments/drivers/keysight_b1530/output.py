@@ -93,6 +93,6 @@ class WgfmuOutput(BoxPart, InstrumentChannel):  # pyright: ignore[reportIncompat
                 )
             before = look.end
 
-    def check_length(self, seconds: float) -> None:
+    def check_length(self, seconds: float, most: float = PIECE_SECONDS) -> None:
         """Refuse an execution that is longer than a host may leave the module alone with."""
-        refuse_bad_number("length of the execution", seconds, 0.0, PIECE_SECONDS, "s", channel=self.name)
+        refuse_bad_number("length of the execution", seconds, 0.0, most, "s", channel=self.name)
