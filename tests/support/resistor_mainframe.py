@@ -7,6 +7,8 @@ from typing import Any
 from support.resistor_analyser import PulsedResistor
 from xbarlab.mockhw.instrument import BenchLog
 from xbarlab.mockhw.instruments.keysight_b1500.instrument import KeysightB1500
+from xbarlab.mockhw.instruments.keysight_b1530.library import Simulation, Wgfmu
+from xbarlab.mockhw.instruments.keysight_b1530.module import WgfmuModule
 from xbarlab.mockhw.probe_circuit.circuit import ProbeCircuit
 from xbarlab.mockhw.sim_clock import SimClock
 
@@ -22,7 +24,7 @@ class Mainframe:
         self.chip = PulsedResistor(OHMS)
         chip: Any = self.chip
         self.circuit = ProbeCircuit(
-            chip, self.clock, self.log, inputs={1: "s1", 2: "s2"}, outputs=(1, 2), relay_ohms=0.0
+            chip, self.clock, self.log, inputs={1: "s1", 2: "s2", 3: "w1", 4: "w2"}, outputs=(1, 2), relay_ohms=0.0
         )
         t = self.circuit.terminal
         self.box = KeysightB1500(
@@ -30,7 +32,19 @@ class Mainframe:
             serial=serial, seed=5, info=lambda: b"#12{}",
         )  # fmt: skip
         self.instruments = {ADDRESS: self.box}
+        self.module = WgfmuModule(
+            self.circuit,
+            [(301, t("w1")), (302, t("w2"))],
+            self.clock,
+            seed=9,
+            told=lambda now, what: self.log.add(now, "w", what),
+        )
+        self.library = Wgfmu(self.module, ADDRESS, Simulation(self.clock, lambda: {"birth": ""}, serial))
         self.circuit.switch(0.0, close=[(1, 1), (2, 2)])
+
+    def pulses(self) -> None:
+        """Tie the resistor to the WGFMU."""
+        self.circuit.switch(self.clock.now, open=[(1, 1), (2, 2)], close=[(3, 1), (4, 2)])
 
     def tell(self, *messages: str) -> None:
         """Send messages, none of which may be refused."""
