@@ -175,13 +175,13 @@ def test_ctrl_c_in_a_train_leaves_no_level_behind_the_open_relay(opened: tuple[A
         real = array.clock.wait
 
         def interrupt(seconds: float) -> None:
-            real(0.3005 * seconds)  # in the middle of a pulse
+            real(0.3 * seconds + 5e-4)  # in the middle of a pulse
             array.clock.wait = real
             assert module_of(mock).running
             raise KeyboardInterrupt
 
         array.clock.wait = interrupt
-        array.pulser.pulses(0.1, -0.1, width=9e-3, edge=1e-6, period=1e-2, count=900)
+        array.pulser.pulses(0.1, -0.1, width=9e-4, edge=1e-6, period=1e-3, count=9000)
     assert "abort sequences" in mock.log.texts()
     assert_safe(mock)
 
@@ -226,7 +226,11 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).p
 @pytest.mark.parametrize("what", ["sweep", "record"])
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 def test_sigkill_leaves_no_bias_behind_a_measurement(what: str) -> None:
-    """The chip lives here, the host in a process of its own that is killed while the B1500A works by itself."""
+    """The chip lives here, the host in a process of its own that is killed while it waits for the measurement's end.
+
+    A simulated instrument on a socket whose data are owed goes ahead of the host; that it goes on when nobody is there
+    is ``wire/test_simulated_b1500.py``.
+    """
     bench: Any = Mainframe(serial="SIM1500")
     with serve(bench, port=0, rate=0.0) as addresses:
         host, port = addresses[ADDRESS]
@@ -237,7 +241,6 @@ def test_sigkill_leaves_no_bias_behind_a_measurement(what: str) -> None:
             child.send_signal(signal.SIGKILL)
             child.wait()
     assert running <= PIECE_SECONDS + 1.1
-    assert bench.box.busy
     advance_to(bench.clock, bench.clock.now + 10 * PIECE_SECONDS)
     assert not bench.box.busy
     exposed = sum(seconds for volts, seconds in bench.chip.lived if abs(volts) > ZERO)
