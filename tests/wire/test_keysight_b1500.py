@@ -151,7 +151,8 @@ def test_measure_and_step(on: tuple[Any, Any]) -> None:
     smu.clock.waits.clear()
     resource.script = [
         *ask("TI 1,13", reply=b"NAI+2.00000E-05\r\n"),
-        *ask("DV 1,200,0.2,0.0001", "TI 1,13", reply=b"CAI+1.00000E-04\r\n"), *ask("TV 1", reply=b"NAV+1.50000E-01\r\n"),
+        *ask("DV 1,200,0.2,0.0001", "TI 1,13", reply=b"CAI+1.00000E-04\r\n"),
+        *ask("TV 1", reply=b"NAV+1.50000E-01\r\n"),
         *act("DV 1,200,0.3,0.0001"), *ask("TI 1,13", reply=b"VAI+199.999E+99\r\n"),
         *ask("TV 1", reply=b"NAV+2.99000E-01\r\n"),
     ]  # fmt: skip
@@ -206,7 +207,8 @@ def data(*amps: float) -> bytes:
 def test_a_sweep_goes_in_staircases_with_0_v_behind_each_in_the_same_message(opened: tuple[Any, Any]) -> None:
     box, resource = opened
     resource.script = [
-        *act("CN 1"), *staircase("0", "0.2", 3, data(0, 1e-5, 2e-5)), *staircase("0.1", "-0.1", 3, data(1e-5, 0, -1e-5)),
+        *act("CN 1"), *staircase("0", "0.2", 3, data(0, 1e-5, 2e-5)),
+        *staircase("0.1", "-0.1", 3, data(1e-5, 0, -1e-5)),
         *act("DZ 1", "CL 1"),
     ]  # fmt: skip
     volts, amps, flags = box.smu1.sweep([0, 0.1, 0.2, 0.1, 0, -0.1], compliance=5e-4, dwell=1e-3)

@@ -1,4 +1,4 @@
-"""The maker's library as the shipped ctypes code loads it: what is refused by name, and a shared library built by cc."""
+"""The maker's library as the shipped ctypes code loads it: what is refused by name, and one that cc builds."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 from qcodes.instrument import InstrumentChannel
@@ -13,13 +13,18 @@ from ...wire.doors import alone
 from ..box_part import BoxPart
 from ..source_limits import SourceLimits
 from ..stress import Stress, Unheard
-from .calls import PIECE_SECONDS
+from .calls import PIECE_SECONDS, WgfmuCalls
 from .shapes import AVERAGE_MAX, GRID, INTERVAL_MAX, INTERVAL_MIN, POINTS_MAX, PULSE_AMPS, Look, Waveform, amps_range
 
-if TYPE_CHECKING:
-    from .box import KeysightB1530Box
-
 SAME = 1.0 + 1e-9
+
+
+class Holder(Protocol):
+    """What a part asks of the box that it is in."""
+
+    calls: WgfmuCalls
+    numbers: tuple[int, ...]
+    """Its two channels."""
 
 
 class WgfmuOutput(BoxPart, InstrumentChannel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
@@ -28,8 +33,8 @@ class WgfmuOutput(BoxPart, InstrumentChannel):  # pyright: ignore[reportIncompat
     stress: Stress = Unheard()
     """Who counts what the chip gets by hand."""
 
-    def __init__(self, box: KeysightB1530Box, name: str, bounds: SourceLimits) -> None:
-        InstrumentChannel.__init__(self, box, name)
+    def __init__(self, box: Holder, name: str, bounds: SourceLimits) -> None:
+        InstrumentChannel.__init__(self, cast("Any", box), name)
         self._box = cast("Any", box)
         self._calls = box.calls
         self.wire = cast("Any", box.calls)
