@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -165,10 +166,13 @@ def test_a_long_train_goes_in_executions_that_end_by_themselves(opened: tuple[An
 def test_pulses_with_a_read_behind_each_are_one_execution(opened: tuple[Any, Recorder]) -> None:
     box, recorder = opened
     recorder.calls.clear()
+    heard: list[Any] = []
+    box.pulser.stress = SimpleNamespace(pulses=lambda volts, count: heard.append((volts, count)))
     first, second = box.pulser.pulse_reads(
         [0.5, 1.0], [-0.5, -1.0], width=2e-7, edge=2e-8, read=0.2, amps=1e-4, average=1e-6
     )
     assert first.current.shape == second.current.shape == (2,)
+    assert heard == [([quantised(1.0, 2.5), -quantised(1.0, 2.5)], 2)], "both count as pulses"
     names = [call[0] for call in recorder.calls]
     assert names.count("execute") == 1
     looks = [call for call in recorder.calls if call[0] == "setMeasureEvent" and call[1] == b"on301"]
@@ -186,16 +190,16 @@ def test_pulses_with_a_read_behind_each_are_one_execution(opened: tuple[Any, Rec
         assert np.interp(look[3], times, levels) == pytest.approx(quantised(0.2, 2.5))
 
 
-def test_a_record_chooses_its_range_by_a_first_look(opened: tuple[Any, Recorder]) -> None:
+def test_a_record_chooses_its_range_from_the_highest_downwards(opened: tuple[Any, Recorder]) -> None:
     box, recorder = opened
     recorder.calls.clear()
     found = box.digitiser.record(rate=1e8, points=50)
     assert found.shape == (50,)
     assert (found == -1e-5).all(), "into the terminal"
     events = [call for call in recorder.calls if call[0] == "setMeasureEvent" and call[1] == b"on302"]
-    assert [(call[4], call[5], call[6]) for call in events] == [(1, 1e-8, 1e-6), (50, 1e-8, 1e-8)]
+    assert [(call[4], call[5], call[6]) for call in events] == [(1, 1e-8, 1e-5)] * 3 + [(50, 1e-8, 1e-8)]
     to = [call[4] for call in recorder.calls if call[0] == "setRangeEvent" and call[1] == b"on302"]
-    assert to == [6003, 6005], "1.5 times 10 µA is on the 100 µA range"
+    assert to == [6004, 6005, 6003, 6005, 6003, 6005], "1.5 times 10 µA is above the 10 µA range"
     assert all(volts == (0.0,) for call in recorder.calls if call[0] == "addVectors" for volts in [call[3]])
 
 

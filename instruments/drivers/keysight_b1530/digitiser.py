@@ -10,9 +10,9 @@ from ...limits import refuse_bad_number
 from ...wire.doors import alone
 from .calls import RECORD_SECONDS
 from .output import WgfmuOutput
-from .shapes import AVERAGE_MAX, GRID, INTERVAL_MAX, POINTS_MAX, RANGES, Look, Waveform, amps_range, on_grid
+from .shapes import AVERAGE_MAX, GRID, INTERVAL_MAX, POINTS_MAX, RANGES, SETTLING, Look, Waveform, amps_range, on_grid
 
-_FIRST = 1e-6  # how long the current is averaged that chooses the range
+_FIRST = 1e-5  # how long the current is averaged that chooses the range [s]
 _HEADROOM = 1.5
 
 
@@ -28,8 +28,7 @@ class WgfmuDigitiser(WgfmuOutput):
     def record(self, *, rate: float, points: int) -> FloatArray:
         """Return ``points`` currents [points] A into the terminal, ``rate`` [1/s], on the range that holds them.
 
-        The first microsecond on the 10 mA range chooses the range; a sample is averaged for as long as its interval,
-        20 ms at most.
+        Looks from the 10 mA range downwards choose it; a sample is averaged for as long as its interval, 20 ms at most.
         """
         who = self.name
         refuse_bad_number("rate", rate, 1.0 / INTERVAL_MAX, self.rate_max * (1.0 + 1e-9), "Hz", channel=who)
@@ -42,11 +41,18 @@ class WgfmuDigitiser(WgfmuOutput):
             )
         # Settling and the first look come on top.
         self.check_length(points * interval, RECORD_SECONDS - 1.0)
-        (seen,) = self._seen(Look(begin=amps_range(RANGES[-1])[2], average=_FIRST, amps=RANGES[-1]))
-        span = next((full for full in RANGES if _HEADROOM * abs(seen) <= full), RANGES[-1])
+        span = self._span()
         begin = amps_range(span)[2]
         average = min(interval, AVERAGE_MAX)
         return -self._seen(Look(begin=begin, points=int(points), interval=interval, average=average, amps=span))
+
+    def _span(self) -> float:
+        """Return the range [A]: gone down to one after the other, for a high one's offset hides a small current."""
+        for at in range(len(RANGES) - 1, 0, -1):
+            (seen,) = self._seen(Look(begin=SETTLING[at], average=_FIRST, amps=RANGES[at]))
+            if _HEADROOM * abs(seen) > RANGES[at - 1]:
+                return RANGES[at]
+        return RANGES[0]
 
     def _seen(self, look: Look) -> FloatArray:
         """Hold both channels at 0 V and return what the second one measured [A]."""

@@ -60,12 +60,16 @@ class WgfmuOutput(BoxPart, InstrumentChannel):  # pyright: ignore[reportIncompat
         """Narrow what may be applied; wider limits are refused."""
         self.bounds.narrow(limits)
 
-    def execute(self, waveform: Waveform) -> None:
-        """Run a waveform that was checked, on both channels, and disconnect them; whatever fails ends safe."""
+    def execute(self, waveform: Waveform, *, pulses: int | None = None) -> None:
+        """Run a waveform that was checked, on both channels, and disconnect them; whatever fails ends safe.
+
+        ``pulses`` is how many pulses it counts as, its loops by default.
+        """
         channels = self._box.numbers
         try:
             self._calls.load(channels, waveform, self.bounds.now)
-            self.stress.pulses([float(way[np.argmax(np.abs(way))]) for way in waveform.levels], waveform.loops)
+            largest = [float(way[np.argmax(np.abs(way))]) for way in waveform.levels]
+            self.stress.pulses(largest, waveform.loops if pulses is None else pulses)
             self._calls.run(channels, waveform.seconds, self.clock.wait)
         except RefusedError:
             raise

@@ -201,10 +201,10 @@ class WgfmuPulser(WgfmuOutput):
         self.check_length(waveform.seconds)
         self._check_corners(waveform)
         self.check_looks(waveform.looks, waveform.seconds)
-        return self._run(waveform)
+        return self._run(waveform, pulses=ways[0].size)
 
-    def _run(self, waveform: Waveform) -> tuple[Seen, Seen]:
-        self.execute(waveform)
+    def _run(self, waveform: Waveform, *, pulses: int = 1) -> tuple[Seen, Seen]:
+        self.execute(waveform, pulses=pulses)
         count = sum(look.points for look in waveform.looks)
         first, second = (Seen(*self._calls.values(number, count)) for number in self._box.numbers)
         return first, second
