@@ -1,12 +1,16 @@
-"""One of several instruments in a box that have a role each: what concerns the whole box, it leaves to the box."""
+"""Several instruments in a box that have a role each: what concerns the whole box, a part leaves to the box."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from ..wire.doors import GuardedInstrument
+from .voltage_source import VoltageSource
 
 if TYPE_CHECKING:
     from ..capabilities import Clock, Identity
-    from ..wire.doors import GuardedInstrument
     from ..wire.parts import Wire
     from ..wire.safe_state import SafeStep
 
@@ -93,3 +97,42 @@ class BoxPart(_Seat):
     def advance_simulation(self, seconds: float) -> None:
         """Let simulated time pass [s]."""
         self._box.advance_simulation(seconds)
+
+
+class BoxSource(BoxPart, VoltageSource):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
+    """A source-measure unit that is a part of a box: the box tells it what became of it."""
+
+    def forget(self) -> None:
+        """Forget what may be stale of what is remembered of its settings."""
+        self._forget_settings()
+
+    def made_safe(self) -> None:
+        """Note that the box was made safe."""
+        self._is_made_safe()
+
+    def went_idle(self) -> None:
+        """Note that the box went to its safe state."""
+        self._is_idled()
+
+
+class GuardedBox(GuardedInstrument):
+    """Put before a QCoDeS ``VisaInstrument`` whose parts have the roles: it tells its sources what became of it."""
+
+    @property
+    @abstractmethod
+    def sources(self) -> Sequence[BoxSource]:
+        """Its source-measure units; none while it is opened."""
+
+    def _is_made_safe(self) -> None:
+        super()._is_made_safe()
+        for unit in self.sources:
+            unit.made_safe()
+
+    def _is_idled(self) -> None:
+        super()._is_idled()
+        for unit in self.sources:
+            unit.went_idle()
+
+    def _forget_settings(self) -> None:
+        for unit in self.sources:
+            unit.forget()

@@ -25,13 +25,17 @@ class ProbeInputs:
     digitiser: int | None = None
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, int] | None, *, where: str, most: int) -> ProbeInputs:
+    def from_settings(
+        cls, settings: Mapping[str, int] | None, *, where: str, most: int, shared: bool = False
+    ) -> ProbeInputs:
         """Return the inputs a station file names; refuse unknown names, ports there are not, and one port for two.
 
         Parameters
         ----------
         most : int
             Inputs the matrix has.
+        shared : bool
+            The digitiser is behind the pulser's column output, and may have its input.
         """
         given = dict(settings or {})
         names = [field.name for field in fields(cls)]
@@ -41,6 +45,8 @@ class ProbeInputs:
             if type(port) is not int or not 1 <= port <= most:
                 raise RefusedError(f"{where}: {name} is {port!r}: a matrix input is a whole number of 1 to {most}")
         made = cls(**given)
+        if shared and made.digitiser == made.pulser_column:
+            names.remove("digitiser")
         ports = [port for port in (getattr(made, name) for name in names) if port is not None]
         if len(set(ports)) < len(ports):
             raise RefusedError(f"{where}: two sources share a matrix input: {made}; give each its own")

@@ -78,7 +78,10 @@ class Rig(Together):
         self.sources: tuple[BenchInstrument, ...] = (row_smu, column_smu, pulser)
         self.meters: tuple[BenchInstrument, ...] = () if digitiser is None else (digitiser,)
         ports = matrix.ports
-        self.lines = ProbeLines(ProbeInputs.from_settings(inputs, where=f"{name}.inputs", most=ports[0]), chip, ports)
+        where = ProbeInputs.from_settings(
+            inputs, where=f"{name}.inputs", most=ports[0], shared=getattr(digitiser, "shares_pulser_column", False)
+        )
+        self.lines = ProbeLines(where, chip, ports)
         if digitiser is not None and self.lines.inputs.digitiser is None:
             raise RefusedError(f"{name}.inputs: say at which matrix input the digitiser is (digitiser: <port>)")
         self.limits = limits

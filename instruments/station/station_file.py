@@ -338,9 +338,9 @@ def _resources(instruments: Mapping[str, Mapping[str, Any]], path: Path) -> tupl
         address = settings.get("address", init.get("address"))
         visalib = str(init.get("visalib") or "")
         if address is None and init.get("library") is not None:
-            # Behind a vendor's library an instrument has a port, and no address.
+            # Behind a vendor's library an instrument has a port, or what the library opens, and no address.
             visalib = str(init["library"])
-            address = f"{visalib.rpartition('@')[2]} port {init.get('port', 0)}"
+            address = f"{visalib.rpartition('@')[2]} {init.get('session') or 'port ' + str(init.get('port', 0))}"
         if address is None:
             continue
         resource = canonical_resource(str(address))

@@ -12,13 +12,14 @@ from ..chip.life_file import read_seed
 from ..faults import Fault, FaultPlan
 from ..instrument import BenchLog, SimulatedInstrument
 from ..sim_clock import SimClock
-from .entries import AddressedEntry, ArcTwoEntry, ArrayBoardEntry
+from .entries import AddressedEntry, ArcTwoEntry, ArrayBoardEntry, KeysightB1500Entry
 from .file import BenchFile, BenchFileError, FaultEntry, load_bench_file
 
 if TYPE_CHECKING:
     from ..chip.profile import Profile
     from ..chip.virtual_chip import VirtualChip
     from ..instruments.arc_two.library import Pyarc2
+    from ..instruments.keysight_b1530.library import Wgfmu
     from ..passive_chip.chip import PassiveChip
     from ..probe_circuit.circuit import ProbeCircuit
     from ..probe_circuit.hand import Hand
@@ -40,7 +41,7 @@ class MockBench:
     ----------
     instruments : dict of str to SimulatedInstrument
         By canonical VISA resource name.
-    libraries : dict of str to Pyarc2
+    libraries : dict of str to Pyarc2 or Wgfmu
         What stands for a vendor's library, by its name.
     chip : VirtualChip or PassiveChip
     circuit : ProbeCircuit, optional
@@ -70,7 +71,7 @@ class MockBench:
         self.circuit: ProbeCircuit | None = None
         self.hand: Hand | None = None
         self.instruments: dict[str, SimulatedInstrument] = self._make_instruments(entries)
-        self.libraries: dict[str, Pyarc2] = self._make_libraries()
+        self.libraries: dict[str, Pyarc2 | Wgfmu] = self._make_libraries()
         self._script_faults()
         for instrument in self.instruments.values():
             instrument.released = self._released
@@ -81,7 +82,7 @@ class MockBench:
             self.chip.save(self.state_file)
 
     def _released(self) -> None:
-        boards = (board for library in self.libraries.values() for board in library.boards.values())
+        boards = (one for library in self.libraries.values() for one in library.held)
         if not any(one.clients for one in (*self.instruments.values(), *boards)):
             self.save_state()
 
@@ -130,18 +131,33 @@ class MockBench:
                 made[address] = make_board(address, entry, chip, self.clock, self.log, seed=seed, profile=profile)
         return made
 
-    def _make_libraries(self) -> dict[str, Pyarc2]:
-        entries = [entry for entry in self.content.instruments if isinstance(entry, ArcTwoEntry)]
-        if not entries:
-            return {}
-        from .instruments import make_arc_two
+    def _make_libraries(self) -> dict[str, Pyarc2 | Wgfmu]:
+        from .instruments import make_arc_two, make_wgfmu
 
-        made = make_arc_two(
-            entries, self.chip, self.clock, seed=self.seed, profile=self.content.chip.profile, name=self.path.name
-        )
-        for board in made.boards.values():
-            board.released = self._released
-        return {made.name: made}
+        made: list[Pyarc2 | Wgfmu] = []
+        boards = [entry for entry in self.content.instruments if isinstance(entry, ArcTwoEntry)]
+        if boards:
+            made.append(
+                make_arc_two(
+                    boards, self.chip, self.clock, seed=self.seed, profile=self.content.chip.profile,
+                    name=self.path.name,
+                )
+            )  # fmt: skip
+        mainframes = [
+            entry for entry in self.content.instruments if isinstance(entry, KeysightB1500Entry) and entry.rsus
+        ]
+        if mainframes:
+            assert self.circuit is not None
+            made.append(
+                make_wgfmu(
+                    mainframes, self.circuit, self.clock, self.log, seed=self.seed,
+                    profile=self.content.chip.profile, name=self.path.name,
+                )
+            )  # fmt: skip
+        for library in made:
+            for one in library.held:
+                one.released = self._released
+        return {library.name: library for library in made}
 
     def script_faults(self, address: str, faults: Sequence[Fault], *, seed: int = 0) -> FaultPlan:
         """Let faults strike the instrument at ``address`` in place of those it has.

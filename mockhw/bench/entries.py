@@ -193,6 +193,36 @@ class Keithley4200Entry(Section):
     limit_delay: Annotated[float, InUnit("s")] = Field(20e-9, ge=0.0, le=1e-3)
 
 
+class KeysightB1500Entry(Section):
+    """A simulated Keysight B1500A: SMUs on FLEX, and a B1530A behind its vendor's library, which goes by its address.
+
+    In the wiring its SMUs are ``<name>.smu<slot>``, the RSUs of its WGFMU ``<name>.rsu<channel>``, channels as the
+    library counts them: slot 3 has 301 and 302.
+
+    Attributes
+    ----------
+    smus : tuple of int
+        Slots that have a B1517A.
+    wgfmu : int, optional
+        Slot that has a B1530A.
+    limit_delay : float [s]
+        How late the SMUs' current limit acts: the charge of the cable (assumed 100 pF behind 200 Ω).
+    """
+
+    kind: Literal["keysight_b1500"]
+    name: str
+    address: str
+    serial: str = "SIM1500"
+    smus: tuple[Annotated[int, Field(ge=1, le=10)], ...] = (1, 2)
+    wgfmu: int | None = Field(3, ge=1, le=10)
+    limit_delay: Annotated[float, InUnit("s")] = Field(20e-9, ge=0.0, le=1e-3)
+
+    @property
+    def rsus(self) -> tuple[int, ...]:
+        """Channels of the WGFMU."""
+        return () if self.wgfmu is None else (100 * self.wgfmu + 1, 100 * self.wgfmu + 2)
+
+
 class Keysight33622AEntry(Section):
     """A simulated Keysight 33622A; its channels are ``<name>.1`` and ``<name>.2`` in the wiring."""
 
@@ -239,6 +269,7 @@ AddressedEntry = (
     | Keithley2600Entry
     | Keithley4200Entry
     | Keysight33622AEntry
+    | KeysightB1500Entry
     | KeysightB2201AEntry
 )
 """What answers at a VISA address."""
@@ -256,5 +287,6 @@ INSTRUMENTS: dict[str, type[Section]] = {
     "keithley_2600": Keithley2600Entry,
     "keithley_4200": Keithley4200Entry,
     "keysight_33622a": Keysight33622AEntry,
+    "keysight_b1500": KeysightB1500Entry,
     "keysight_b2201a": KeysightB2201AEntry,
 }

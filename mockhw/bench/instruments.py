@@ -19,6 +19,7 @@ from .entries import (
     Keithley2600Entry,
     Keithley4200Entry,
     Keysight33622AEntry,
+    KeysightB1500Entry,
     KeysightB2201AEntry,
     SourceMeterEntry,
 )
@@ -27,6 +28,7 @@ from .file import BenchFileError, HandEntry, Wiring
 if TYPE_CHECKING:
     from ..chip.virtual_chip import VirtualChip
     from ..instruments.arc_two.library import Pyarc2
+    from ..instruments.keysight_b1530.library import Wgfmu
     from ..passive_chip.chip import PassiveChip
     from ..probe_circuit.hand import Hand
 
@@ -36,6 +38,7 @@ ProbeEntry = (
     | Keithley2600Entry
     | Keithley4200Entry
     | Keysight33622AEntry
+    | KeysightB1500Entry
     | KeysightB2201AEntry
 )
 _PULSER_OHMS = 50.0
@@ -108,6 +111,32 @@ def make_arc_two(
     return Pyarc2({entry.port: board}, clock, profile)
 
 
+def make_wgfmu(
+    entries: Sequence[KeysightB1500Entry],
+    circuit: ProbeCircuit,
+    clock: SimClock,
+    log: BenchLog,
+    *,
+    seed: int,
+    profile: str,
+    name: str,
+) -> Wgfmu:
+    """Return what stands for the library ``wgfmu``, which drives the B1530A of one mainframe."""
+    from ..instruments.keysight_b1530.library import Simulation, Wgfmu
+    from ..instruments.keysight_b1530.module import WgfmuModule
+
+    if len(entries) > 1:
+        raise BenchFileError(f"{name}: the library drives one mainframe, and the file has {len(entries)} with a WGFMU")
+    entry = entries[0]
+    module = WgfmuModule(
+        circuit, [(number, circuit.terminal(f"{entry.name}.rsu{number}")) for number in entry.rsus], clock,
+        seed=seed + 500, told=lambda now, what: log.add(now, entry.address, what),
+    )  # fmt: skip
+    chip = circuit.chip
+    told = Simulation(clock, lambda: {"profile": profile, "seed": chip.seed, "birth": chip.birth}, entry.serial)
+    return Wgfmu(module, entry.address, told)
+
+
 def make_circuit(
     wiring: Wiring | None, entries: list[ProbeEntry], chip: PassiveChip, clock: SimClock, log: BenchLog, *, name: str
 ) -> ProbeCircuit:
@@ -125,6 +154,8 @@ def make_circuit(
             terminals += [f"{entry.name}.a", f"{entry.name}.b"]
         elif isinstance(entry, Keithley4200Entry):
             terminals += [f"{entry.name}.{part}" for part in ("smu1", "smu2", "pmu1", "pmu2")]
+        elif isinstance(entry, KeysightB1500Entry):
+            terminals += [f"{entry.name}.smu{n}" for n in entry.smus] + [f"{entry.name}.rsu{n}" for n in entry.rsus]
         elif isinstance(entry, Keysight33622AEntry):
             terminals += [f"{entry.name}.1", f"{entry.name}.2"]
     for port, terminal in wiring.inputs.items():
@@ -199,6 +230,14 @@ def make_probe_instrument(
         return Keithley4200(
             address, clock, log, circuit=circuit, smus=smus, pulses=(first, second), serial=entry.serial, seed=seed,
             info=info,
+        )  # fmt: skip
+    if isinstance(entry, KeysightB1500Entry):
+        from ..instruments.keysight_b1500.instrument import KeysightB1500
+
+        outputs = {n: circuit.terminal(f"{entry.name}.smu{n}", delay=entry.limit_delay) for n in entry.smus}
+        return KeysightB1500(
+            address, clock, log, circuit=circuit, smus=outputs, wgfmus=() if entry.wgfmu is None else (entry.wgfmu,),
+            serial=entry.serial, seed=seed, info=info,
         )  # fmt: skip
     if isinstance(entry, Keysight33622AEntry):
         from ..instruments.keysight_33622a.instrument import Keysight33622A

@@ -99,5 +99,24 @@ class Unit:
         return round(level / on.step) * on.step * (1.0 + gain) + offset
 
 
+class Follower:
+    """What a current amplifier shows: it follows late.
+
+    Parameters
+    ----------
+    seconds : float [s]
+        In which it settles to 1 %.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._tau = seconds / math.log(100.0)
+        self._seen = 0.0
+
+    def follow(self, amps: float, seconds: float) -> float:
+        """Return what it has come to when ``amps`` [A] have flown for ``seconds`` [s]."""
+        self._seen += (amps - self._seen) * -math.expm1(-seconds / self._tau)
+        return self._seen
+
+
 def _half(draw: random.Random) -> float:
     return draw.uniform(-0.5, 0.5)

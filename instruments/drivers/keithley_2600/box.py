@@ -16,6 +16,7 @@ from ....common.errors import RefusedError
 from ...limits import Limits
 from ...wire.doors import GuardedInstrument
 from ...wire.parts import Wire
+from ..box_part import GuardedBox
 from ..carried_limits import ChipLimits, carried
 from ..source_limits import SourceLimits
 from .tsp_guard import TspGuard
@@ -27,7 +28,7 @@ MODELS = ("2602B", "2612B", "2634B", "2636B")
 _BOTH = " ".join
 
 
-class Keithley2600Box(GuardedInstrument, Keithley2600):
+class Keithley2600Box(GuardedBox, Keithley2600):
     """QCoDeS's Keithley 2600 with limits on each of its channels."""
 
     PARTS: ClassVar[Mapping[str, type]] = dict.fromkeys(CHANNELS, Keithley2600Smu)
@@ -93,19 +94,10 @@ class Keithley2600Box(GuardedInstrument, Keithley2600):
 
     # -- what its channels are told ----------------------------------------------------------------------------------
 
-    def _is_made_safe(self) -> None:
-        super()._is_made_safe()
-        for unit in self.units:
-            unit.made_safe()
-
-    def _is_idled(self) -> None:
-        super()._is_idled()
-        for unit in self.units:
-            unit.went_idle()
-
-    def _forget_settings(self) -> None:
-        for unit in self.units:
-            unit.forget()
+    @property
+    def sources(self) -> tuple[Keithley2600Smu, ...]:
+        """Its source-measure units."""
+        return self.units
 
     def _heard_by_hand(self, cmd: str) -> None:
         if "=" in cmd and cmd.strip().startswith(CHANNELS):

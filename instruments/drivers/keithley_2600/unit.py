@@ -16,10 +16,9 @@ from ...limits import Limits, refuse_bad_number
 from ...wire.doors import GuardedInstrument, alone
 from ...wire.wire_text import sent
 from ..applied_level import AppliedLevel
-from ..box_part import BoxPart
+from ..box_part import BoxSource
 from ..roles import MeterFacts
 from ..source_limits import COMPLIANCE_MIN, SourceLimits
-from ..voltage_source import VoltageSource
 from .program import PIECE_SECONDS, Program, ScriptSweep, TspReadings
 from .scripts import RECORD_SECONDS, record_script, train_script
 from .stock_parameters import replace_scripted
@@ -35,7 +34,7 @@ _OVERHEAD = 0.2e-3
 _REPLY = "local i,v=smu.measure.iv() print(i,v,smu.source.compliance)"
 
 
-class Keithley2600Smu(BoxPart, VoltageSource, Keithley2600Channel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
+class Keithley2600Smu(BoxSource, Keithley2600Channel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
     """QCoDeS's channel of a Keithley 2600 as a source-measure unit for a crossbar.
 
     What concerns the whole box (its connection, its way to the safe state, its power) is the box's.
@@ -201,18 +200,6 @@ class Keithley2600Smu(BoxPart, VoltageSource, Keithley2600Channel):  # pyright: 
             on = value == 1.0
         self._forget_settings()
         self._on = on
-
-    def forget(self) -> None:
-        """Forget what may be stale of what is remembered of its settings."""
-        self._forget_settings()
-
-    def made_safe(self) -> None:
-        """Note that the box was made safe."""
-        self._is_made_safe()
-
-    def went_idle(self) -> None:
-        """Note that the box went to its safe state."""
-        self._is_idled()
 
     # -- scripts -----------------------------------------------------------------------------------------------------
 

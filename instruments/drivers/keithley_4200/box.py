@@ -17,6 +17,7 @@ from ...errors import InstrumentError
 from ...limits import Limits
 from ...wire.doors import GuardedInstrument
 from ...wire.parts import Wire
+from ..box_part import GuardedBox
 from ..carried_limits import ChipLimits, carried
 from ..source_limits import SourceLimits
 from .guard import KxciGuard
@@ -29,7 +30,7 @@ _NEEDED = ("SMU1", "SMU2", "PMU1")
 _IDLE_COMPLIANCE = "1e-06"
 
 
-class Keithley4200Box(GuardedInstrument, VisaInstrument):
+class Keithley4200Box(GuardedBox, VisaInstrument):
     """A 4200A-SCS with limits on each of its terminals."""
 
     PARTS: ClassVar[Mapping[str, type]] = {"smu1": Keithley4200Smu, "smu2": Keithley4200Smu, "pmu": Keithley4225Pmu}
@@ -104,19 +105,10 @@ class Keithley4200Box(GuardedInstrument, VisaInstrument):
 
     # -- what its parts are told -------------------------------------------------------------------------------------
 
-    def _is_made_safe(self) -> None:
-        super()._is_made_safe()
-        for unit in self.smus:
-            unit.made_safe()
-
-    def _is_idled(self) -> None:
-        super()._is_idled()
-        for unit in self.smus:
-            unit.went_idle()
-
-    def _forget_settings(self) -> None:
-        for unit in self.smus:
-            unit.forget()
+    @property
+    def sources(self) -> tuple[Keithley4200Smu, ...]:
+        """Its source-measure units."""
+        return self.smus
 
     # -- QCoDeS's doors ----------------------------------------------------------------------------------------------
 

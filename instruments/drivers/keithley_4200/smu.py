@@ -13,11 +13,10 @@ from ...limits import refuse_bad_number
 from ...wire.doors import alone
 from ...wire.wire_text import sent
 from ..applied_level import AppliedLevel
-from ..box_part import BoxPart
+from ..box_part import BoxSource
 from ..roles import MeterFacts
 from ..smu_readings import Point
 from ..source_limits import COMPLIANCE_MIN, SourceLimits
-from ..voltage_source import VoltageSource
 from .readings import KxciReadings
 from .sweep import Held, SystemSweep
 
@@ -46,7 +45,7 @@ class Mainframe:
     nplc: float = 1.0
 
 
-class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
+class Keithley4200Smu(BoxSource, InstrumentChannel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
     """An SMU of the box. Its current limit acts with the level: ``DV`` sets both at once."""
 
     facts = MeterFacts(
@@ -240,17 +239,9 @@ class Keithley4200Smu(BoxPart, VoltageSource, InstrumentChannel):  # pyright: ig
         self._applied.about(volts, on=True)
         self._on, self._volts, self._held, self._compliance = True, volts, compliance, compliance
 
-    def forget(self) -> None:
-        """Forget what may be stale of what is remembered of its settings."""
-        self._forget_settings()
-
-    def made_safe(self) -> None:
-        """Note that the box was made safe."""
-        self._is_made_safe()
-
     def went_idle(self) -> None:
         """Note that the box went to its safe state."""
-        self._is_idled()
+        super().went_idle()
         self._on = False
 
     def _forget_settings(self) -> None:

@@ -82,6 +82,11 @@ class Pyarc2:
 
         self.Instrument = type("Instrument", (SimulatedInstrument,), {"_attach": staticmethod(attach)})
 
+    @property
+    def held(self) -> list[ArcTwoBoard]:
+        """What clients hold while they are there."""
+        return list(self.boards.values())
+
     def find_ids(self) -> list[int]:
         """Return the ids of all boards."""
         return list(self.boards)

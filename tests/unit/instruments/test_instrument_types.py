@@ -21,6 +21,8 @@ from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu
 from xbarlab.instruments.drivers.keithley_2600.box import Keithley2600Box
 from xbarlab.instruments.drivers.keithley_4200.box import Keithley4200Box
 from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser
+from xbarlab.instruments.drivers.keysight_b1500.box import KeysightB1500Box
+from xbarlab.instruments.drivers.keysight_b1530.box import KeysightB1530Box
 from xbarlab.instruments.drivers.keysight_b2201a import KeysightB2201AMatrix
 from xbarlab.instruments.probe.probed_array import ProbedArray
 from xbarlab.instruments.probe.single.probed_devices import ProbedDevices
@@ -37,6 +39,8 @@ SHORT = {
     "Keithley2600": Keithley2600Box,
     "Keithley4200A": Keithley4200Box,
     "Keysight33622A": Keysight33622APulser,
+    "KeysightB1500A": KeysightB1500Box,
+    "KeysightB1530A": KeysightB1530Box,
     "KeysightB2201A": KeysightB2201AMatrix,
     "ProbedArray": ProbedArray,
     "ProbedDevices": ProbedDevices,
