@@ -22,6 +22,7 @@ READ_VOLTS = 0.2
 
 TIO2 = {
     "parameters.read_noise.slope": 0.0, "parameters.read_noise.floor": 0.0,
+    **{f"parameters.retention.{name}": 0.0 for name in ("drift", "weak_sd", "strong_sd")},
     "parameters.stuck.on_fraction": 0.0, "parameters.stuck.off_fraction": 0.0,
     **{f"parameters.lines.{kind}_fraction": 0.0 for kind in ("lead", "open", "graded", "leaky", "shorted")},
     **{f"parameters.device_spread.{name}": 0.0 for name in ("ln_Gv", "ln_b", "ln_Rs")},
