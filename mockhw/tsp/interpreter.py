@@ -45,6 +45,8 @@ class Interpreter:
     scripts : ScriptMemory
     unheard : bool
         Whether nobody is there to hear what a script prints.
+    executing : bool
+        Whether Lua runs at this moment: what it asks for cannot cut it.
     """
 
     sandbox: Sandbox
@@ -53,7 +55,7 @@ class Interpreter:
         self._machine = machine
         self.now = machine.clock.now
         self.scripts = ScriptMemory()
-        self.unheard = False
+        self.unheard = self.executing = False
 
     def furnish(
         self, entries: Mapping[str, Entry], furnish: Callable[[Sandbox, dict[str, Any]], None] | None = None
@@ -107,7 +109,14 @@ class Interpreter:
         return run
 
     def _timed(self, script: Generator[float]) -> Generator[float]:
-        for until in script:
+        while True:
+            self.executing = True
+            try:
+                until = next(script, None)
+            finally:
+                self.executing = False
+            if until is None:
+                return
             yield until
             self.now = until
 
