@@ -5,7 +5,7 @@
 
 On every station ``first_cell`` runs unchanged over chips of seeds 1, 2, …; where the bench cannot sweep,
 ``first_cell_pulsed``. Beside it stand chips without any instrument (``truth/bare_passive.py``): the same plans, the
-time of a point of a sweep as it is measured on that bench, no noise of instruments; ``--chips`` others, and the same
+time of a point of a sweep as a cell sees it on that bench, no noise of instruments; ``--chips`` others, and the same
 seeds once more. The median over the chips of the bench has to lie where 99 % of the medians of as many chips of the
 Monte Carlo lie. Then virgin cells that do not fluctuate are read everywhere, and held against what the instruments
 state (``ACCURACY`` of ``tests/support/quiet_stations.py``).
@@ -86,8 +86,8 @@ def placed(station: str, preset: str = "") -> Placed:
     """Ask a bench what it can do, and how long a point of a sweep takes there."""
     skips: list[str] = []
     with open_bench(station, seed=OTHERS) as bench:
-        array = bench.array
-        profile = bench_for(bench_file(station)).chip.profile
+        array, chip = bench.array, bench_for(bench_file(station)).chip
+        profile = chip.profile
         for name in RUNBOOKS:
             book = load_runbook(name, preset=preset)
             try:
@@ -97,7 +97,7 @@ def placed(station: str, preset: str = "") -> Placed:
                 continue
             skips += [f"step `{step}`: {why}" for step, why in left.items() if why]
             swept = next((step.plan for step in book.steps if step.kind.name == "dc_sweep"), None)
-            point = None if swept is None else point_seconds(bench, swept.dwell)
+            point = None if swept is None else point_seconds(bench, chip, swept.dwell)
             spec = array.spec
             break
         else:
@@ -107,15 +107,25 @@ def placed(station: str, preset: str = "") -> Placed:
     return Placed(station, book, tuple(skips), spec, profile, point, asked)
 
 
-def point_seconds(bench: Any, dwell: float) -> float:
-    """Return the time [s] a bench takes for a point of a sweep, by its own clock, at a harmless voltage."""
+def point_seconds(bench: Any, chip: Any, dwell: float) -> float:
+    """Return how long [s] a cell stays at a point of a sweep on a bench, as the cell sees it, at harmless voltages."""
+    levels, stays = np.linspace(0.0, 0.05, 26), list[tuple[float, float]]()
+    hold = chip.hold
+
+    def seen(bias: Any, seconds: float) -> None:
+        stays.append((float(chip.solve(bias).cell_volts[0, 0]), seconds))
+        hold(bias, seconds)
+
     sweep = bench.array.ability(Sweeps).sweep
-    took: list[float] = []
-    for points in (10, 10, 50):  # the first finds ranges
-        begun = bench.clock.now()
-        sweep(0, 0, np.linspace(0.0, 0.02, points), compliance=1e-4, dwell=dwell)
-        took.append(bench.clock.now() - begun)
-    return (took[2] - took[1]) / 40
+    sweep(0, 0, levels, compliance=1e-4, dwell=dwell)  # finds ranges
+    chip.hold = seen
+    try:
+        sweep(0, 0, levels, compliance=1e-4, dwell=dwell)
+    finally:
+        chip.hold = hold
+    within = levels[8:-4]
+    low, high = within[0] - 1e-3, within[-1] + 1e-3
+    return sum(seconds for volts, seconds in stays if low < volts < high) / within.size
 
 
 def switching(results: Sequence[Any]) -> dict[str, float]:
@@ -281,7 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines, held = lines_of(at, bench, physics[len(seeds) :], physics[: len(seeds)])
         table += lines
         well &= held
-        pace = "" if at.point is None else f" ({1e3 * at.point:.3g} ms a point of a sweep)"
+        pace = "" if at.point is None else f" ({1e3 * at.point:.3g} ms at a point of a sweep)"
         skips += [f"- `{station}`: `{at.book.name}`{pace}", *(f"  - {why}" for why in at.skips)]
         ended = [(seed, one["ended"]) for seed, one in zip(seeds, bench, strict=True) if one["ended"]]
         skips += [f"  - seed {seed} ended early: {why}" for seed, why in ended]

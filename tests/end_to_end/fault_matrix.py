@@ -204,6 +204,7 @@ KXCI_READINGS = {"TI", "TV", "DO"}
 READINGS = {"READ:MAP?", "SWEep:RUN", "READ?", "PROGram:VERify", "FETCh:SWEep?", "INITiate[:IMMediate]", *KXCI_READINGS}
 # Common to every message: picked seldom, or they would be all there is.
 DULL = {"SYSTem:ERRor[:NEXT]?", "SIMulation:CLOCk:ADVance", "SIMulation:CLOCk?"}
+COMMAND = re.compile(r"[A-Z*]{3,4}[?:A-Za-z]*|\b[A-Z]{2}\d?\b")  # KXCI has words of two letters, too
 REMEDY = re.compile(r"check |open the bench again|choose |repeat |run .*again|switch |resume|look at")
 
 
@@ -490,7 +491,7 @@ def _unclear(sentence: str, name: str, address: str) -> Iterator[str]:
     for what, found in (
         ("instrument", name in sentence),
         ("address", address in sentence),
-        ("command", re.search(r"[A-Z*]{3,4}[?:A-Za-z]*", sentence.replace(address, "").replace(name, "")) is not None),
+        ("command", COMMAND.search(sentence.replace(address, "").replace(name, "")) is not None),
         ("remedy", REMEDY.search(sentence) is not None),
     ):
         if not found:
