@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Protocol
 
-from ..probe_circuit.script import Run
 from ..scpi.device import Hold
 from ..scpi.errors import ScpiError
 from ..scpi.session import ScpiSession
@@ -22,12 +21,8 @@ class Machine(Protocol):
     clock: SimClock
     session: ScpiSession
 
-    def start(self, action: Run) -> None:
-        """Be busy with a script."""
-        ...
-
-    def settle(self, now: float) -> None:
-        """Do what has finished by ``now`` [s]."""
+    def be_busy(self, script: Generator[float, None, None], first: float, *, prints: bool) -> Hold:
+        """Go on with a script at ``first`` [s] and whenever it says; return what holds the parser until its end."""
         ...
 
 
@@ -103,10 +98,7 @@ class Interpreter:
         first = next(script, None)
         if first is None:
             return None
-        run = Run("script", self._reported(script), first, (lambda: None) if prints else None)
-        self._machine.start(run)
-        self._machine.settle(self._machine.clock.now)
-        return run
+        return self._machine.be_busy(self._reported(script), first, prints=prints)
 
     def _timed(self, script: Generator[float]) -> Generator[float]:
         while True:
@@ -120,7 +112,7 @@ class Interpreter:
             yield until
             self.now = until
 
-    def _reported(self, script: Generator[float]) -> Generator[float]:
+    def _reported(self, script: Generator[float]) -> Generator[float, None, None]:
         """Go on with a script; what it does wrong goes to the error queue, for it runs while time passes."""
         try:
             yield from script

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from ....common.errors import RefusedError
 from ...instrument import Action, BenchLog
+from ...probe_circuit.script import Script, run_script
 from ...scpi.device import Hold
 from ...scpi.errors import TEXTS, ErrorQueue, ScpiError
 from ...scpi.session import ScpiSession
@@ -157,6 +158,10 @@ class Keithley2450(SourceMeterCore):
         """Cut what runs short; a script that switches the output off, or resets, goes on itself."""
         if self._box is None or not self._box.interpreter.executing:
             super().abort()
+
+    def be_busy(self, script: Script, first: float, *, prints: bool) -> Hold:
+        """Go on with a script at ``first`` [s] and whenever it says."""
+        return run_script(self, script, first, prints=prints)
 
     def on_lost(self) -> None:
         """What a script that runs on prints after its client has gone, nobody hears."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from ...instrument import Action, BenchLog, SimulatedInstrument
+from ...probe_circuit.script import Script, run_script
 from ...scpi.device import Hold
 from ...scpi.errors import TEXTS
 from ...scpi.simulation_commands import simulation_commands
@@ -139,6 +140,10 @@ class Keithley2600(SimulatedInstrument):
     def on_lost(self) -> None:
         """What a script that runs on prints after its client has gone, nobody hears."""
         self.tsp.unheard = True
+
+    def be_busy(self, script: Script, first: float, *, prints: bool) -> Hold:
+        """Go on with a script at ``first`` [s] and whenever it says."""
+        return run_script(self, script, first, prints=prints)
 
     def on_done(self, action: Action, *, cut: bool) -> None:
         """Note a script that was aborted."""
