@@ -133,7 +133,7 @@ class ArraySpec:
         Time to connect a cell, where a slot serves one.
     sweep_by_host : tuple of str
         Write schemes in which the host steps a sweep point by point, because no instrument can do so alone.
-    sample_rate_max, sample_points_max : float [1/s], int
+    sample_rate_max, sample_points_max, sample_seconds_max : float [1/s], int, float [s]
         Of one trace, where it samples.
     ramp : RampSpec
         Where it converts by ramps made of cells; None where it does not.
@@ -182,6 +182,7 @@ class ArraySpec:
     compliance_min: float = 0.0
     sample_rate_max: float = 1e6
     sample_points_max: int = 10**9
+    sample_seconds_max: float = math.inf
     ramp: RampSpec | None = None
 
     @property
@@ -260,6 +261,13 @@ class ArraySpec:
 
     def check_sample(self, rate: float, seconds: float, *, channel: str) -> None:
         """Refuse a trace at a ``rate`` [1/s] or of a length [s] that this array cannot sample."""
+        most = self.sample_seconds_max
+        if seconds > most:
+            raise UnsupportedError(
+                f"{channel}: a trace of {seconds:g} s is longer than {most:g} s, for which a killed host may leave a cell "
+                f"of {self.name} at its read voltage: it would need an instrument that stops by itself; take shorter "
+                "traces, or reads with waits between them"
+            )
         refuse_bad_number("rate", rate, 1e-3, self.sample_rate_max, "Hz", channel=channel)
         refuse_bad_number("seconds", seconds, 1.0 / rate, self.sample_points_max / rate, "s", channel=channel)
 

@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from typing import Protocol
 
 from ..scpi.device import Hold, Reply
+from ..sim_clock import SimClock
 
 Script = Generator[float, None, None]
 """Yields the simulated time [s] at which it wants to go on."""
+
+
+class Busy(Protocol):
+    """An instrument that does one thing at a time."""
+
+    clock: SimClock
+
+    def start(self, action: Run) -> None:
+        """Start it."""
+        ...
+
+    def settle(self, now: float) -> None:
+        """Do what has finished by ``now`` [s]."""
+        ...
+
+
+def run_script(instrument: Busy, script: Script, first: float, *, prints: bool) -> Run:
+    """Keep an instrument busy with a script of a person's; one that ``prints`` is waited for by who reads."""
+    run = Run("script", script, first, (lambda: None) if prints else None)
+    instrument.start(run)
+    instrument.settle(instrument.clock.now)
+    return run
 
 
 class Run(Hold):

@@ -49,6 +49,8 @@ class ScpiSession(MessageExecution):
             else:
                 self._spoiled = self._spoiled or SpoiledReply()
                 self._spoiled.add(fault)
+        if self.dropped:
+            return None  # it is without power, and so is what came
         if gone:
             self._drop_message()
             if gone != "message":

@@ -58,12 +58,15 @@ def cut(book: Runbook, until: str, only: Sequence[str] = ()) -> Runbook:
     return replace(book, steps=steps, expect=kept)
 
 
-def one_chip(book: Runbook, seed: int, folder: Path, station: str | None = None) -> dict[str, Any]:
-    """Run once; return the summary, or what ended the run."""
+def one_chip(
+    book: Runbook, seed: int, folder: Path, station: str | None = None, results: list[Any] | None = None
+) -> dict[str, Any]:
+    """Run once; return the summary, or what ended the run. What the steps return is added to ``results``."""
     begun = time.process_time()
+    seen: list[Any] = [] if results is None else results
     with (
         patch.object(RunRecord, "write_report", lambda self, failure=None: self.directory / "report.html"),
-        patch.object(RunRecord, "drawn", lambda self, result: None),
+        patch.object(RunRecord, "drawn", lambda self, result: seen.append(result)),
     ):
         try:
             outcome = run_runbook(book, station=station, out=folder, seed=seed, quiet=True)

@@ -164,7 +164,18 @@ SINGLE: dict[str, dict[str, Any]] = {
         },
     },
 }
-ALL = {**BENCHES, **SINGLE}
+# Beside the others: a probe station on KXCI, whose every message is answered. An ArC TWO has no wire: what its library
+# may raise, in every kind of step, is in test_arc_two.py; the lines of a 2600B are in test_probe_station_2600.py.
+ANALYSER: dict[str, dict[str, Any]] = {
+    "mock_tio2_4200": {
+        **BENCHES["mock_tio2"],
+        "steps": {
+            step: BENCHES["mock_tio2"]["steps"][step]
+            for step in ("read_array", "forming_pulses", "dc_sweep", "dc_sweep_floating", "pulse_response")
+        },
+    },
+}
+ALL = {**BENCHES, **SINGLE, **ANALYSER}
 
 # Name in the table: (fault, where it must strike).
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -189,9 +200,11 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 }
 # What changes the chip or what is seen of it: the run may be right and its numbers others.
 TRUE_CHANGES = {"overflow", "compliance", "stuck_cell", "offset_shift"}
-READINGS = {"READ:MAP?", "SWEep:RUN", "READ?", "PROGram:VERify", "FETCh:SWEep?", "INITiate[:IMMediate]"}
+KXCI_READINGS = {"TI", "TV", "DO"}
+READINGS = {"READ:MAP?", "SWEep:RUN", "READ?", "PROGram:VERify", "FETCh:SWEep?", "INITiate[:IMMediate]", *KXCI_READINGS}
 # Common to every message: picked seldom, or they would be all there is.
 DULL = {"SYSTem:ERRor[:NEXT]?", "SIMulation:CLOCk:ADVance", "SIMulation:CLOCk?"}
+COMMAND = re.compile(r"[A-Z*]{3,4}[?:A-Za-z]*|\b[A-Z]{2}\d?\b")  # KXCI has words of two letters, too
 REMEDY = re.compile(r"check |open the bench again|choose |repeat |run .*again|switch |resume|look at")
 
 
@@ -245,9 +258,13 @@ class Rig:
         self.name, self.what, self.folder = bench, ALL[bench], folder
         folder.mkdir(parents=True, exist_ok=True)
         self.runs = 0
-        for kind in ("bench", "chip", "station"):
-            text = (SHIPPED / f"{bench}.{kind}.yaml").read_text(encoding="utf-8")
-            (folder / f"own.{kind}.yaml").write_text(text.replace(f"{bench}.", "own."), encoding="utf-8")
+        # Several stations share a chip file.
+        shipped = (SHIPPED / f"{bench}.station.yaml").read_text(encoding="utf-8")
+        (chip,) = re.findall(r"chip: (\w+)\.chip\.yaml", shipped)
+        for name, kind in ((bench, "bench"), (chip, "chip"), (bench, "station")):
+            text = (SHIPPED / f"{name}.{kind}.yaml").read_text(encoding="utf-8")
+            text = text.replace(f"{bench}.", "own.").replace(f"{chip}.chip", "own.chip")
+            (folder / f"own.{kind}.yaml").write_text(text, encoding="utf-8")
         self.bench_file, self.state = folder / "own.bench.yaml", folder / "formed.npz"
         self.names = self._instrument_names()
         mock = fresh_bench(self.bench_file, seed=1)
@@ -379,8 +396,13 @@ def _suffers(lines: Sequence[tuple[str, str]]) -> bool:
 
 def _fits(place: str, header: str) -> bool:
     if place == "query":
-        return header.endswith("?")
+        return header.endswith("?") or _is_kxci(header)
     return header in READINGS if place == "reading" else True
+
+
+def _is_kxci(header: str) -> bool:
+    """Whether a command is one of KXCI's two letters, all of which are answered."""
+    return len(header) == 2
 
 
 @contextlib.contextmanager
@@ -417,6 +439,9 @@ def unsafe(mock: MockBench) -> Iterator[str]:
             yield f"{kind} {address} is on"
         elif kind in {"keithley_2400", "keithley_2450"} and (at.output or abs(at.terminal.volts) > ZERO):
             yield f"{kind} {address} is {'on' if at.output else 'off'} at {at.terminal.volts:.3g} V"
+        elif kind == "keithley_4200":
+            if any(smu.output for smu in at.smus.values()) or any(one.on for one in at.card.terminals):
+                yield f"{kind} {address} is on"
         elif kind == "keysight_33622a" and any(channel.output for channel in at.channels):
             yield f"33622A {address} is on"
         if instrument.clients:
@@ -466,7 +491,7 @@ def _unclear(sentence: str, name: str, address: str) -> Iterator[str]:
     for what, found in (
         ("instrument", name in sentence),
         ("address", address in sentence),
-        ("command", re.search(r"[A-Z*]{3,4}[?:A-Za-z]*", sentence.replace(address, "").replace(name, "")) is not None),
+        ("command", COMMAND.search(sentence.replace(address, "").replace(name, "")) is not None),
         ("remedy", REMEDY.search(sentence) is not None),
     ):
         if not found:

@@ -47,6 +47,21 @@ def test_a_slice_of_a_single_device(tmp_path: Path) -> None:
     assert {one.combination.step for one in judged} == set(matrix.SINGLE["mock_single_2400"]["steps"])
 
 
+@pytest.mark.slow
+def test_a_slice_of_the_probe_station_on_kxci(tmp_path: Path) -> None:
+    judged = matrix.run_matrix(tmp_path, benches=["mock_tio2_4200"], every=5)
+    assert_all_right(judged)
+    assert {one.combination.step for one in judged} == set(matrix.ANALYSER["mock_tio2_4200"]["steps"])
+
+
+@pytest.mark.long
+def test_every_fault_at_the_probe_station_on_kxci(tmp_path: Path) -> None:
+    judged = matrix.run_matrix(tmp_path, benches=["mock_tio2_4200"])
+    print(matrix.table(judged))
+    assert_all_right(judged)
+    assert {one.combination.fault for one in judged} == set(matrix.FAULTS)
+
+
 @pytest.mark.long
 def test_every_fault_at_a_single_device(tmp_path: Path) -> None:
     judged = matrix.run_matrix(tmp_path, benches=["mock_single_2400"])

@@ -10,17 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.ways_out import LOOP, said_of_a_fault, share_of_a_sweep, swept
 from xbarlab import Block, open_bench
 from xbarlab.cli import main
-from xbarlab.common.errors import XbarlabError
-from xbarlab.instruments.abilities import Sweeps
 from xbarlab.mockhw.bench.bench import MockBench, bench_for
 from xbarlab.mockhw.faults import Fault
 from xbarlab.runbooks.stations import find_bench
 
 ZERO = 3e-3  # a 2400 set to 0 V on its 20 V range may be off by 2.4 mV
 CELL = Block(2, 1, 3, 1)
-LOOP = np.concatenate([np.linspace(0.0, 0.8, 9), np.linspace(0.8, -0.8, 17)])
 
 
 @pytest.fixture
@@ -84,19 +82,7 @@ def test_a_loop_is_a_dozen_messages_and_ends_safe(opened: tuple[Any, MockBench])
 
 def test_ctrl_c_while_it_sweeps_by_itself(opened: tuple[Any, MockBench]) -> None:
     bench, mock = opened
-    started = 0.0
-    with pytest.raises(KeyboardInterrupt), bench:  # noqa: PT012
-        array: Any = bench.array
-        started = mock.clock.now
-
-        def interrupt(seconds: float) -> None:
-            array.row_smu.advance_simulation(0.3 * seconds)
-            if abs(smus(mock)[0].terminal.volts) > 0.1:
-                raise KeyboardInterrupt
-
-        array.clock.wait = interrupt
-        array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=0.5, scheme="float")
-    assert mock.clock.now - started < 0.7 * LOOP.size * 0.5
+    assert share_of_a_sweep(bench, mock, smus(mock)[0].terminal, dwell=0.5) < 0.7
     assert_safe(mock)
 
 
@@ -148,14 +134,6 @@ def test_a_host_that_dies_in_a_sweep_leaves_0_v_when_the_list_is_through(opened:
 )
 def test_a_fault_is_got_over_or_said_and_everything_ends_safe(opened: tuple[Any, MockBench], fault: Fault) -> None:
     bench, mock = opened
-    mock.script_faults(smus(mock)[0].address, [fault])
-    said: list[str] = []
-    try:
-        with bench:
-            bench.array.read(CELL)
-            bench.array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2, scheme="float")
-    except XbarlabError as error:
-        said.append(str(error))
-    assert all("smu" in sentence and "\n" not in sentence for sentence in said)
-    assert mock.log.faults(), "the fault never struck"
+    address = smus(mock)[0].address
+    said_of_a_fault(bench, mock, address, fault, "smu", lambda: bench.array.read(CELL), lambda: swept(bench))
     assert_safe(mock)

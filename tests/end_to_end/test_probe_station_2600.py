@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +14,10 @@ import pytest
 pytest.importorskip("lupa", reason="the simulated 2600B runs scripts in lupa's Lua: pip install 'xbarlab[sim]'")
 
 from support.resistor_box import ADDRESS, ResistorBox
+from support.ways_out import LOOP, said_of_a_fault, seconds_after_a_kill, share_of_a_sweep, swept
 from xbarlab import Block, open_bench
 from xbarlab.cli import main
-from xbarlab.common.errors import RefusedError, XbarlabError
+from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.abilities import Samples, Sweeps
 from xbarlab.instruments.drivers.keithley_2600.scripts import PIECE_SECONDS
 from xbarlab.instruments.station.station_file import read_station
@@ -32,7 +30,6 @@ from xbarlab.runbooks.stations import find_bench, find_station
 
 ZERO = 5e-3  # a 2636B set to 0 V on its 20 V range may be off by 5 mV
 CELL = Block(2, 1, 3, 1)
-LOOP = np.concatenate([np.linspace(0.0, 0.8, 9), np.linspace(0.8, -0.8, 17)])
 
 
 @pytest.fixture
@@ -136,19 +133,7 @@ def test_what_scripts_give_by_hand_is_wear(opened: tuple[Any, MockBench]) -> Non
 
 def test_ctrl_c_while_it_sweeps_by_itself(opened: tuple[Any, MockBench]) -> None:
     bench, mock = opened
-    started = 0.0
-    with pytest.raises(KeyboardInterrupt), bench:  # noqa: PT012
-        array: Any = bench.array
-        started = mock.clock.now
-
-        def interrupt(seconds: float) -> None:
-            array.row_smu.advance_simulation(0.3 * seconds)
-            if abs(box_of(mock).channels[0].terminal.volts) > 0.1:
-                raise KeyboardInterrupt
-
-        array.clock.wait = interrupt
-        array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=0.5, scheme="float")
-    assert mock.clock.now - started < 0.7 * LOOP.size * 0.5
+    assert share_of_a_sweep(bench, mock, box_of(mock).channels[0].terminal, dwell=0.5) < 0.7
     assert "abort script" in mock.log.texts()
     assert_safe(mock)
 
@@ -178,14 +163,7 @@ else:
 def test_sigkill_leaves_no_bias_behind_a_piece(what: str) -> None:
     """The chip lives here, the host in a process of its own that is killed while a script runs on the instrument."""
     bench: Any = ResistorBox(serial="SIM2636")
-    with serve(bench, port=0, rate=0.0) as addresses:
-        host, port = addresses[ADDRESS]
-        command = [sys.executable, "-c", HOST, f"TCPIP0::{host}::{port}::SOCKET", what]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as child:
-            assert child.stdout is not None
-            running = float(child.stdout.readline())
-            child.send_signal(signal.SIGKILL)
-            child.wait()
+    running = seconds_after_a_kill(bench, ADDRESS, HOST, [what])
     assert running <= PIECE_SECONDS
     assert bench.box.busy
     start = bench.clock.now
@@ -228,16 +206,8 @@ def test_sigkill_leaves_no_bias_behind_a_piece(what: str) -> None:
 )
 def test_a_fault_is_got_over_or_said_and_everything_ends_safe(opened: tuple[Any, MockBench], fault: Fault) -> None:
     bench, mock = opened
-    mock.script_faults(box_of(mock).address, [fault])
-    said: list[str] = []
-    try:
-        with bench:
-            bench.array.read(CELL)
-            bench.array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2, scheme="float")
-    except XbarlabError as error:
-        said.append(str(error))
-    assert all("smus" in sentence and "\n" not in sentence for sentence in said), said
-    assert mock.log.faults(), "the fault never struck"
+    address = box_of(mock).address
+    said_of_a_fault(bench, mock, address, fault, "smus", lambda: bench.array.read(CELL), lambda: swept(bench))
     assert_safe(mock)
 
 

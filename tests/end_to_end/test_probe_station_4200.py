@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +12,9 @@ import numpy as np
 import pytest
 
 from support.resistor_analyser import ADDRESS, OHMS, Analyser
+from support.ways_out import said_of_a_fault, seconds_after_a_kill, share_of_a_sweep, swept
 from xbarlab import Block, PulseMap, open_bench
 from xbarlab.cli import main
-from xbarlab.common.errors import XbarlabError
 from xbarlab.instruments.abilities import Sweeps
 from xbarlab.instruments.drivers.keithley_4200.box import Keithley4200Box
 from xbarlab.instruments.drivers.keithley_4200.sweep import PIECE_SECONDS
@@ -29,7 +26,6 @@ from xbarlab.runbooks.stations import find_bench
 
 ZERO = 3e-3  # a 4200-SMU set to 0 V on its 20 V range may be off by 2 mV
 CELL = Block(2, 1, 3, 1)
-LOOP = np.concatenate([np.linspace(0.0, 0.8, 9), np.linspace(0.8, -0.8, 17)])
 
 
 @pytest.fixture
@@ -107,19 +103,7 @@ def test_pulses_of_the_card_form_a_cell_that_the_smus_read(opened: tuple[Any, Mo
 
 def test_ctrl_c_while_it_sweeps_by_itself(opened: tuple[Any, MockBench]) -> None:
     bench, mock = opened
-    started = 0.0
-    with pytest.raises(KeyboardInterrupt), bench:  # noqa: PT012
-        array: Any = bench.array
-        started = mock.clock.now
-
-        def interrupt(seconds: float) -> None:
-            array.row_smu.advance_simulation(0.3 * seconds)
-            if abs(box_of(mock).smus[1].terminal.volts) > 0.1:
-                raise KeyboardInterrupt
-
-        array.clock.wait = interrupt
-        array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=0.3, scheme="float")
-    assert mock.clock.now - started < 0.9 * LOOP.size * 0.3
+    assert share_of_a_sweep(bench, mock, box_of(mock).smus[1].terminal, dwell=0.3) < 0.9
     assert "abort test" in mock.log.texts()
     assert_safe(mock)
 
@@ -168,14 +152,7 @@ def test_sigkill_leaves_no_bias_behind_a_piece(what: str) -> None:
     bench: Any = Analyser(serial="SIM4200")
     if what == "train":
         bench.pulses()
-    with serve(bench, port=0, rate=0.0) as addresses:
-        host, port = addresses[ADDRESS]
-        command = [sys.executable, "-c", HOST, f"TCPIP0::{host}::{port}::SOCKET", what]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as child:
-            assert child.stdout is not None
-            running = float(child.stdout.readline())
-            child.send_signal(signal.SIGKILL)
-            child.wait()
+    running = seconds_after_a_kill(bench, ADDRESS, HOST, [what])
     assert running <= PIECE_SECONDS + 1.1
     assert bench.box.busy
     advance_to(bench.clock, bench.clock.now + 10 * PIECE_SECONDS)
@@ -247,17 +224,14 @@ def test_a_level_stays_until_the_next_opening_makes_it_safe() -> None:
 )
 def test_a_fault_is_got_over_or_said_and_everything_ends_safe(opened: tuple[Any, MockBench], fault: Fault) -> None:
     bench, mock = opened
-    mock.script_faults(box_of(mock).address, [fault])
-    said: list[str] = []
-    try:
-        with bench:
-            bench.array.read(CELL)
-            bench.array.pulse(PulseMap(CELL, volts=0.2, width=2e-7))
-            bench.array.ability(Sweeps).sweep(2, 3, LOOP, compliance=1e-3, dwell=1e-2, scheme="float")
-    except XbarlabError as error:
-        said.append(str(error))
-    assert all("analyser" in sentence and "\n" not in sentence and "\0" not in sentence for sentence in said), said
-    assert mock.log.faults(), "the fault never struck"
+
+    def pulse() -> None:
+        bench.array.pulse(PulseMap(CELL, volts=0.2, width=2e-7))
+
+    address = box_of(mock).address
+    said_of_a_fault(
+        bench, mock, address, fault, "analyser", lambda: bench.array.read(CELL), pulse, lambda: swept(bench)
+    )
     assert_safe(mock)
 
 

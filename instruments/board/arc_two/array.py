@@ -19,7 +19,7 @@ from ...wire.wire_log import current_log
 from ..own_array import OwnArray
 from .calls import Calls
 from .channels import Channels
-from .parts import PERIOD_MIN, ArcTwoProducts, ArcTwoSamples
+from .parts import PERIOD_MIN, TRAIN_SECONDS, ArcTwoProducts, ArcTwoSamples
 from .slots import HALF, LSB, THIRD, TICK, as_given, slots, slots_needed
 from .vendor_library import vendor_library
 
@@ -91,7 +91,7 @@ class ArcTwo(OwnArray):
             read_ranges=RANGES, vmm_ranges=RANGES, adc_bits=18, slot_overhead=_OVERHEAD + 230e-6,
             read_slot_seconds=1e-3, vmm_slot_seconds=300e-6, read_schemes=(GROUND,), write_schemes=(HALF, THIRD),
             scheme_needs=_NEEDS, sample_rate_max=1.0 / PERIOD_MIN, sample_points_max=10_000,
-            simulated=simulation is not None,
+            sample_seconds_max=TRAIN_SECONDS, simulated=simulation is not None,
         )  # fmt: skip
         products = ArcTwoProducts(self)
         parts = {Multiplies: products, MultipliesReversed: products, Samples: ArcTwoSamples(self)}

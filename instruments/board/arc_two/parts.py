@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ....common.errors import RefusedError
 from ...capabilities import Trace
 from ...chip.requests import checked_vectors, one_cell, refuse_vectors, vmm_range
 from ...limits import Quantity
@@ -115,11 +114,6 @@ class ArcTwoSamples:
         where = f"cell ({cell.row0}, {cell.col0})"
         amplitude = spec.limits.one("read_volts", volts, channel=where)
         spec.check_sample(rate, seconds, channel=where)
-        if seconds > TRAIN_SECONDS:
-            raise RefusedError(
-                f"{where}: a train of {seconds:g} s is longer than {TRAIN_SECONDS:g} s, for which a killed host may "
-                "leave the cell at its read voltage: take shorter traces, or reads with waits between them"
-            )
         points, nanos = round(rate * seconds), round(1e9 / rate)
         low, high = array.channels.rows[cell.row0], array.channels.cols[cell.col0]
         gap = max(nanos - _OWN_NANOS, 0) // 10 * 10

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ...scpi.arguments import Choice, Integer, Number, Text
-from ...scpi.errors import ScpiError
 from ...scpi.tree import Command, number
 from .buffer import when
 
@@ -19,7 +18,8 @@ _SCREENS: Final = ("HOME", "READing_table", "GRAPh", "HISTogram", "SWIPE_USER", 
 
 def system_commands(smu: SourceMeterCore, trigger: TriggerModel, log: EventLog) -> list[Command]:
     """Return the commands of the instrument as a whole."""
-    return [*_system(smu, log), *_language(trigger), *_display(smu), *_terminals(smu)]
+    own = Command("*TRG", lambda: trigger.post("COMM"))
+    return [*_system(smu, log), own, *_display(smu), *_terminals(smu)]
 
 
 def _system(smu: SourceMeterCore, log: EventLog) -> list[Command]:
@@ -43,15 +43,21 @@ def _system(smu: SourceMeterCore, log: EventLog) -> list[Command]:
     ]  # fmt: skip
 
 
-def _language(trigger: TriggerModel) -> list[Command]:
-    def choose(language: str) -> None:
-        if language != "SCPI":
-            raise ScpiError(-241, f"the simulator speaks SCPI only, not {language}")
+class Languages(Protocol):
+    """Who speaks SCPI or TSP."""
 
+    language: str
+
+    def choose_language(self, language: str) -> None:
+        """Speak another one from the next power-on."""
+        ...
+
+
+def language_commands(machine: Languages) -> list[Command]:
+    """Return the commands of the language, which both languages have."""
     return [
-        Command("*LANG", choose, (Choice("language", ("SCPI", "TSP", "SCPI2400")),)),
-        Command("*LANG?", lambda: "SCPI"),
-        Command("*TRG", lambda: trigger.post("COMM")),
+        Command("*LANG", machine.choose_language, (Choice("language", ("SCPI", "TSP", "SCPI2400")),)),
+        Command("*LANG?", lambda: machine.language),
     ]
 
 

@@ -8,21 +8,21 @@ scripts, prompts. Nothing is overlapped: ``waitcomplete()`` never has anything t
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from ...instrument import Action, BenchLog, SimulatedInstrument
-from ...probe_circuit.script import Run
+from ...probe_circuit.script import Script, run_script
 from ...scpi.device import Hold
-from ...scpi.errors import TEXTS, ScpiError
+from ...scpi.errors import TEXTS
 from ...scpi.simulation_commands import simulation_commands
 from ...scpi.tree import Command
 from ...sim_clock import SimClock
+from ...tsp.interpreter import Interpreter
 from ...tsp.names import RUNTIME, Entry, Named, TspError
-from ...tsp.sandbox import Sandbox
-from ...tsp.scripts import ScriptMemory
 from ...tsp.session import TspSession
-from .box_names import Format, box_entries, localnode_entries, script_entries
+from ...tsp.standard import Format
+from .box_names import box_entries, column_of, localnode_entries, script_entries
 from .buffers import ReadingBuffer
 from .channel import Channel
 from .channel_names import channel_entries
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ...probe_circuit.circuit import ProbeCircuit
     from ...probe_circuit.terminal import Terminal
     from ...scpi.session import ScpiSession
+    from ...tsp.sandbox import Sandbox
 
 _FIRMWARE: Final = "3.2.2"
 _PLACES: Final = 100  # of the error queue; assumed
@@ -77,11 +78,10 @@ class Keithley2600(SimulatedInstrument):
     ) -> None:
         self.model, self.serial, self.line_hertz = model, serial, line_hertz
         self._info = info
-        self._at = clock.now
-        self._until = float("inf")
+        self.log, self.address, self.clock = log, address, clock
         self.random = random.Random(seed)
         self.format = Format()
-        self.scripts = ScriptMemory()
+        self.tsp = Interpreter(self)
         self.timer_start = clock.now
         self.channels = tuple(
             Channel(
@@ -91,16 +91,13 @@ class Keithley2600(SimulatedInstrument):
                 terminal,
                 seed=seed + 7 * index,
                 line_hertz=line_hertz,
-                at=lambda: self._at,
-                told=lambda what: self.log.add(self._at, self.address, what),
+                at=lambda: self.tsp.now,
+                told=lambda what: self.log.add(self.tsp.now, self.address, what),
             )
             for index, (name, terminal) in enumerate(zip(("smua", "smub"), terminals, strict=True))
         )
         self._made: dict[str, ReadingBuffer] = {}
-        self._unheard = False
-        self.log = log
-        self.address = address
-        self.sandbox = Sandbox(self._entries(), furnish=self._furnish)
+        self.tsp.furnish(self._entries(), self._furnish)
         super().__init__(address, clock, log)
         errors = self.session.status.errors
         errors.write, errors.places = _error_text, _PLACES
@@ -110,7 +107,7 @@ class Keithley2600(SimulatedInstrument):
 
     def make_session(self) -> ScpiSession:
         """Return a session whose messages are lines of Lua."""
-        return TspSession(self, self.clock, self.commands(), execute=self.execute, knows=self.sandbox.knows)
+        return TspSession(self, self.clock, self.commands(), execute=self.tsp.execute, knows=self.tsp.sandbox.knows)
 
     @property
     def identity(self) -> str:
@@ -123,7 +120,7 @@ class Keithley2600(SimulatedInstrument):
 
     def reset(self) -> Hold | None:
         """``reset()`` and ``*RST``: defaults, outputs off; globals and scripts stay."""
-        self._at = self._present()
+        self.tsp.catch_up()
         for channel in self.channels:
             channel.reset()
         self.format = Format()
@@ -132,18 +129,21 @@ class Keithley2600(SimulatedInstrument):
     def brown_out(self) -> None:
         """Be as after power-on: globals, scripts and what was loading are gone, too."""
         super().brown_out()
-        self.scripts = ScriptMemory()
         self._made.clear()
-        self.sandbox.begin()
+        self.tsp.forget()
 
     def connect(self, *, stream: bool = True) -> bool:
         """Let a client in."""
-        self._unheard = False
+        self.tsp.unheard = False
         return super().connect(stream=stream)
 
     def on_lost(self) -> None:
         """What a script that runs on prints after its client has gone, nobody hears."""
-        self._unheard = True
+        self.tsp.unheard = True
+
+    def be_busy(self, script: Script, first: float, *, prints: bool) -> Hold:
+        """Go on with a script at ``first`` [s] and whenever it says."""
+        return run_script(self, script, first, prints=prints)
 
     def on_done(self, action: Action, *, cut: bool) -> None:
         """Note a script that was aborted."""
@@ -162,57 +162,10 @@ class Keithley2600(SimulatedInstrument):
             channel.offset += amps
         return True
 
-    # --- lines --------------------------------------------------------------------------------
-
-    def execute(self, line: str) -> Any:
-        """Run one line, or keep it where a script is being loaded."""
-        self._at = self._present()
-        if self.scripts.loading:
-            loaded = self.scripts.take(line)
-            return None if loaded is None else self._loaded(*loaded)
-        if line.strip() == "abort" or self.scripts.begins(line):
-            return None
-        return self.begin(self.sandbox.load(line), prints=self.scripts.prints(line))
-
-    def _loaded(self, name: str | None, text: str, runs: bool) -> Any:
-        made = self.sandbox.load(text)
-        if name is not None:
-            self.sandbox.define(name, text)
-        return self.begin(made, prints="print" in text) if runs else None
-
-    def begin(self, made: Any, *, prints: bool) -> Hold | None:
-        """Run a function of Lua; return what holds the parser where it takes time.
-
-        ``prints``: whether it may say something, so that a reply is waited for.
-        """
-        script = self._timed(self.sandbox.run(made))
-        first = next(script, None)
-        if first is None:
-            return None
-        run = Run("script", self._reported(script), first, (lambda: None) if prints else None)
-        self.start(run)
-        self.settle(self.clock.now)
-        return run
-
-    def _timed(self, script: Generator[float]) -> Generator[float]:
-        for until in script:
-            yield until
-            self._at = until
-
-    def _reported(self, script: Generator[float]) -> Generator[float]:
-        """Go on with a script; what it does wrong goes to the error queue, for it runs while time passes."""
-        try:
-            yield from script
-        except ScpiError as error:
-            self.session.status.error(error.code, error.detail)
-
-    def _present(self) -> float:
-        return self.session.time if hasattr(self, "session") else self.clock.now
-
     @property
     def now(self) -> float:
         """The time of what is executed [s]."""
-        return self._at
+        return self.tsp.now
 
     # --- names --------------------------------------------------------------------------------
 
@@ -246,19 +199,19 @@ class Keithley2600(SimulatedInstrument):
                 return channel.buffers[words[1]]
         raise TspError(RUNTIME, "a reading buffer is expected")
 
+    def column(self, name: Any) -> tuple[int, Callable[[int], float]]:
+        """Return the column of a buffer that a script has handed over: its length, and what gives an entry."""
+        return column_of(self, name)
+
     def make_buffer(self, capacity: int) -> Any:
         """Return a new buffer, as a script gets it."""
         name = f"buffer{len(self._made) + 1}"
         self._made[name] = made = ReadingBuffer(capacity)
-        return self.sandbox.make(name, made.entries())
+        return self.tsp.sandbox.make(name, made.entries())
 
     def say(self, line: str) -> None:
         """Print a line."""
-        if self._unheard:
-            return
-        session = self.session
-        assert isinstance(session, TspSession)
-        session.say(line.encode("latin-1", "replace") + b"\n")
+        self.tsp.say(line)
 
 
 def _error_text(code: int, detail: str) -> str:

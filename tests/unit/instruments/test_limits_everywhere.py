@@ -523,6 +523,20 @@ def test_instruments_used_by_hand_are_sent_nothing_outside_their_limits(on_stati
     on_station.array.idle()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("door", ["array", "by hand"])
+def test_ten_thousand_requests_to_a_probe_station(on_station: SimpleNamespace, door: str) -> None:
+    """10,200 in all: 1,700 at either door, as it is and narrowed either way."""
+    on_station.station.by_hand = door == "by hand"
+    ask = asker.Asker(16, on_station.allowed)
+    requests = (array_requests if door == "array" else hand_requests)(on_station, ask)
+    for _ in range(1700):
+        way, request, lenient = ask.pick(*requests)
+        on_station.bench.ask(way, request, lenient=lenient)
+    _assert_told(on_station)
+    on_station.array.idle()
+
+
 # -- what hypothesis thinks of -----------------------------------------------------------------------------------------
 
 EDGES = [float(value) for value in NARROW.values()]

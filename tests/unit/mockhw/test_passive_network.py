@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from support.dense_network import RS, dense
 from xbarlab.mockhw.passive_chip.drive import Drive, make_drive, tie_lines
 from xbarlab.mockhw.passive_chip.factors import LEAK, thevenin_ohms
 from xbarlab.mockhw.passive_chip.network import Network, make_network, solve_network
 
 ROWS, COLS = 8, 8
-RS = 180.0
 
 
 class Bench:
@@ -74,46 +74,6 @@ class Bench:
             offered = (drive.volts[s] - drive.terminal[s]) / max(drive.ohms[s], 1e-3)
             out = np.append(out, fed[s] - np.clip(offered, -drive.limit[s], drive.limit[s]))
         return float(np.abs(out).max())
-
-
-def dense(g, source, volts, wire, ohms, line, *, lead=None, leak=None, bridge=None):
-    """All nodes of a linear array in one dense matrix; cell of Rs and 1/g in series, lines with what ails them."""
-    rows, cols = g.shape
-    lead, bridge = (np.zeros(rows + cols) if values is None else values for values in (lead, bridge))
-    leak = np.zeros(g.shape) if leak is None else leak
-    sources = len(volts)
-    size = 2 * rows * cols + sources
-    a = np.zeros((size, size))
-    rhs = np.zeros(size)
-
-    def join(p, q, siemens):
-        a[p, p] += siemens
-        a[q, q] += siemens
-        a[p, q] -= siemens
-        a[q, p] -= siemens
-
-    def node(i, j, k):
-        return 2 * (i * cols + j) + k
-
-    for i in range(rows):
-        for j in range(cols):
-            join(node(i, j, 0), node(i, j, 1), 1 / (RS + 1 / g[i, j]) + leak[i, j])
-            if j:
-                join(node(i, j, 0), node(i, j - 1, 0), 1 / wire)
-            if i:
-                join(node(i, j, 1), node(i - 1, j, 1), 1 / wire)
-    ends = [node(i, 0, 0) for i in range(rows)] + [node(rows - 1, j, 1) for j in range(cols)]
-    for n, (at, s) in enumerate(zip(ends, source, strict=True)):
-        if s >= 0:
-            join(at, 2 * rows * cols + s, 1 / (wire + line + lead[n]))
-        if bridge[n]:
-            join(at, ends[n + 1], bridge[n])
-    for s, v in enumerate(volts):
-        p = 2 * rows * cols + s
-        a[p, p] += 1 / ohms
-        rhs[p] += v / ohms
-    a[np.arange(size - sources), np.arange(size - sources)] += LEAK
-    return np.linalg.solve(a, rhs)[: 2 * rows * cols].reshape(rows, cols, 2)
 
 
 def random_ties(rng, lines, sources):

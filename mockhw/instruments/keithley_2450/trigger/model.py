@@ -128,6 +128,14 @@ class TriggerModel:
 
     def initiate(self) -> None:
         """``:INITiate``: start the trigger model; it goes on by itself."""
+        kind, script = self.begun()
+        self._smu.start(Run(kind, script, self._smu.now))
+        self._state = "RUNNING"
+        self._smu.log.add(self._smu.now, self._smu.address, f"start {kind}")
+        self._smu.settle(self._smu.now)
+
+    def begun(self) -> tuple[str, Script]:
+        """Return what is loaded, as the kind of what runs and its script from now on."""
         plan, smu = self._plan, self._smu
         if plan is None:
             raise ScpiError(-221, "the trigger model is empty")
@@ -136,17 +144,11 @@ class TriggerModel:
                 if block.buffer:
                     self._readings.buffer(block.buffer)
             self._run = BlockRun(smu, self._readings, self._lists, smu.now)
-            run = Run("blocks", self._guarded(blocks_script(self._run, plan)), smu.now)
-        else:
-            buffer = self._readings.buffer(plan.buffer)
-            if isinstance(plan, SweepPlan):
-                run = Run("sweep", sweep_script(smu, plan, buffer, smu.now), smu.now)
-            else:
-                run = Run("loop", loop_script(smu, plan, buffer, smu.now), smu.now)
-        smu.start(run)
-        self._state = "RUNNING"
-        smu.log.add(smu.now, smu.address, f"start {run.kind}")
-        smu.settle(smu.now)
+            return "blocks", self._guarded(blocks_script(self._run, plan))
+        buffer = self._readings.buffer(plan.buffer)
+        if isinstance(plan, SweepPlan):
+            return "sweep", sweep_script(smu, plan, buffer, smu.now)
+        return "loop", loop_script(smu, plan, buffer, smu.now)
 
     def _guarded(self, script: Script) -> Script:
         """Go on with a script; a block that cannot be done ends it with an error."""
