@@ -130,9 +130,9 @@ class TwoPulse(RuleMemory):
     final_rounds : int
         With feedback: as many after the last step, to leave the wanted weights as exactly as the cells allow.
     rest : "middle" or "low"
-        With feedback: where both cells of a pair stand at a weight of 0. "middle": around the middle of the gates, each
-        pair as far from their ends as it can be. "low": at ``gate_low``, of which one cell rises by the weight; the
-        same gates then hold weights twice as large, and lines carry less.
+        With feedback: where both cells of a pair stand at a weight of 0. "middle": around the middle of the gates, so
+        that half a change is the most a cell has to move. "low": at ``gate_low``, one cell stands above it by the
+        weight: lines carry less, and cells that rest there fluctuate less than in the middle.
     """
 
     slope: float = 98e-6
