@@ -18,7 +18,6 @@ from xbarlab.protocols.forming.plan import FormingPlan
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
 from xbarlab.protocols.training.steps.classification import ClassifierPlan, learn_as_twin, steps_to
-
 from xbarlab.runbooks import stations
 
 Train = Callable[[Any, Any, Run], Any]
@@ -44,9 +43,7 @@ def write_station(
     return folder / f"{name}.station.yaml"
 
 
-def on_array(
-    plan: ClassifierPlan, train: Train, seed: int, device: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def on_array(plan: ClassifierPlan, train: Train, seed: int, device: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Train on a fresh mock chip, formed and mapped; return curve and cost.
 
     ``device`` are ``parameters.…`` of the chip's profile that are other than shipped.

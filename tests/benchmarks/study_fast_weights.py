@@ -6,7 +6,9 @@
     python tests/benchmarks/study_fast_weights.py show --keep twin.json array.json --figure curves.png
 
 ``ladder`` trains the fast-weight RNN at K = 4 on the array with the settings that left it on the plateau, and with one
-thing changed at a time: a setting, or what the simulated chip does. Every training is kept as it ends; the same command goes on with what is missing. What is learned by float twins is
+thing changed at a time: a setting, or what the simulated chip does.
+
+Every training is kept as it ends; the same command goes on with what is missing. What is learned by float twins is
 theirs: it is printed and drawn apart from what the array learned.
 """
 
@@ -27,7 +29,8 @@ from xbarlab.protocols.training.steps.train_fast_weights import ARMS, FastWeight
 from xbarlab.runbooks.runner.schema import load_runbook
 
 TASKS: dict[str, dict[str, Any]] = {
-    "2": {"pairs": 2}, "4": {"pairs": 4, "order": "pairs"}, "8": {"pairs": 8}, "mart": {"pairs": 4, "order": "keys_first"}
+    "2": {"pairs": 2}, "4": {"pairs": 4, "order": "pairs"}, "8": {"pairs": 8},
+    "mart": {"pairs": 4, "order": "keys_first"},
 }  # fmt: skip
 SAID = {"2": "K = 2", "4": "K = 4", "8": "K = 8", "mart": "K = 4, keys first"}
 
@@ -36,9 +39,7 @@ PLATEAU: dict[str, Any] = {
     "gate_low": 1.6, "gate_start": 2.4, "gate_high": 3.2,
 }  # fmt: skip
 WIDE = {"siemens": 150e-6, "gate_low": 0.6, "gate_start": 0.8}
-QUIET = {
-    f"read_noise.{key}": 0.0 for key in ("scale", "relative", "flicker", "one_trap_fraction", "two_trap_fraction")
-}
+QUIET = {f"read_noise.{key}": 0.0 for key in ("scale", "relative", "flicker", "one_trap_fraction", "two_trap_fraction")}
 SURE = {
     **{f"cycle_noise.{key}": 0.0 for key in ("sigL", "sigH", "gS", "ptail")},
     **{f"relaxation.{key}": 0.0 for key in ("mean", "sd")},
