@@ -66,15 +66,18 @@ def plan_of(arm: str, task: str, given: Mapping[str, Any]) -> FastWeightsPlan:
     return FastWeightsPlan(**{**shipped.model_dump(), **given})
 
 
-def climb(seeds: Sequence[int], keep: Path) -> None:
-    """Train what is missing of the ladder, and print it."""
-    for said, (plan, device) in RUNGS.items():
-        wanted = [(said, plan_of("fast_rnn", "4", plan), seed) for seed in seeds]
-        learn("ladder", wanted, train_fast_weights, keep, device)
+def climb(numbers: Sequence[int], seeds: Sequence[int], keep: Path) -> None:
+    """Train what is missing of some rungs of the ladder, from 1; print all that are there."""
+    for number, (said, (plan, device)) in enumerate(RUNGS.items(), 1):
+        if number in numbers:
+            wanted = [(said, plan_of("fast_rnn", "4", plan), seed) for seed in seeds]
+            learn("ladder", wanted, train_fast_weights, keep, device)
     kept = kept_in([keep])
     for said in RUNGS:
-        right = [kept[f"ladder {said} {seed}"]["test_accuracy"] for seed in seeds]
-        print(f"{said:28s} {np.median(right):.1%} ({min(right):.1%} … {max(right):.1%}); {len(right)} seeds")
+        runs = [one for name, one in kept.items() if name.startswith(f"ladder {said} ")]
+        if runs:
+            right = [one["test_accuracy"] for one in runs]
+            print(f"{said:28s} {np.median(right):.1%} ({min(right):.1%} … {max(right):.1%}); {len(right)} seeds")
 
 
 def show(files: Sequence[Path], figure: Path | None) -> None:
@@ -133,6 +136,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="first seed")
     parser.add_argument("--arms", nargs="+", choices=tuple(ARMS), default=list(ARMS))
     parser.add_argument("--tasks", nargs="+", choices=tuple(TASKS), default=list(TASKS))
+    parser.add_argument("--rungs", type=int, nargs="+", default=range(1, len(RUNGS) + 1), help="of the ladder, from 1")
     parser.add_argument("--epochs", type=int, help="passes over the training set; the runbook's by default")
     parser.add_argument("--keep", type=Path, nargs="+", required=True, help="JSON file, several to show")
     parser.add_argument("--figure", type=Path)
@@ -141,7 +145,7 @@ def main() -> None:
         show(given.keep, given.figure)
         return
     if given.what == "ladder":
-        climb(range(given.first, given.first + given.seeds), given.keep[0])
+        climb(given.rungs, range(given.first, given.first + given.seeds), given.keep[0])
         return
     more = {} if given.epochs is None else {"epochs": given.epochs}
     wanted = [
