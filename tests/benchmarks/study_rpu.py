@@ -21,17 +21,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kept_trainings import kept_in
-from ruamel.yaml import YAML
+from kept_trainings import kept_in, write_station
 
 from xbarlab import open_bench
 from xbarlab.analysis.networks.character_figures import loss_against, training_and_test
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.training.steps.train_rpu_lstm import RpuLstmPlan, floors_of, train_rpu_lstm
-from xbarlab.runbooks import stations
 from xbarlab.runbooks.runner.schema import load_runbook
 
-SHIPPED = Path(stations.__file__).parent
 ASYMMETRY = (0.0, 0.01, 0.02, 0.05, 0.1)
 BITS = (4, 5, 6, 7, None)
 ALIKE = dict.fromkeys(("dw_min_d2d", "dw_min_c2c", "up_down_d2d", "w_max_d2d", "w_min_d2d"), 0.0)
@@ -66,22 +63,6 @@ def cases(what: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any], dict
             yield f"overfit {arm}", {"epochs": 40, "train_characters": 4000}, device, converters
 
 
-def write_station(folder: Path, device: dict[str, Any], converters: dict[str, Any]) -> Path:
-    """Write the shipped station with another chip and other converters; return its file."""
-    yaml = YAML(typ="safe", pure=True)
-    for kind in ("chip", "station"):
-        text = (SHIPPED / f"mock_rpu.{kind}.yaml").read_text(encoding="utf-8")
-        (folder / f"mock_rpu.{kind}.yaml").write_text(text, encoding="utf-8")
-    bench = yaml.load((SHIPPED / "mock_rpu.bench.yaml").read_text(encoding="utf-8"))
-    bench["chip"]["changes"] = {
-        f"parameters.{key}": {"value": value, "source": "assumed: varied by study_rpu"} for key, value in device.items()
-    }
-    bench["instruments"][0]["converters"] |= converters
-    with (folder / "mock_rpu.bench.yaml").open("w", encoding="utf-8") as file:
-        yaml.dump(bench, file)
-    return folder / "mock_rpu.station.yaml"
-
-
 def plan_of(changes: dict[str, Any]) -> RpuLstmPlan:
     """Return the runbook's plan with changes."""
     book = load_runbook("train_rpu_lstm", overrides=[])
@@ -96,7 +77,7 @@ def learn(
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XBARLAB_WEAR"] = str(Path(folder) / "wear")
-        with open_bench(write_station(Path(folder), device, converters), seed=seed) as bench:
+        with open_bench(write_station(Path(folder), "mock_rpu", device, converters), seed=seed) as bench:
             run = Run(Path(folder) / "run", quiet=True, seed=seed)
             with run.step("train", bench.array) as keep:
                 result = train_rpu_lstm(bench.array, plan, keep)

@@ -32,15 +32,15 @@ _GATES: dict[Arm, tuple[float, ...]] = {
 
 
 class RetrievalNetwork(nn.Module):
-    """A recurrent layer, and a dense layer on what it puts out at the last step."""
+    """A recurrent layer on inputs times ``input_gain``, and a dense layer on what it puts out at the last step."""
 
-    def __init__(self, recurrent: ArrayRecurrent | TwinRecurrent, dense: nn.Module) -> None:
+    def __init__(self, recurrent: ArrayRecurrent | TwinRecurrent, dense: nn.Module, input_gain: float) -> None:
         super().__init__()
-        self.recurrent, self.dense = recurrent, dense
+        self.recurrent, self.dense, self.input_gain = recurrent, dense, input_gain
 
     def forward(self, x: Tensor) -> Tensor:
         """Return scores [batch, values] of ``x`` [batch, steps, features]."""
-        return self.dense(self.recurrent(x.transpose(0, 1).contiguous())[0][-1])
+        return self.dense(self.recurrent(self.input_gain * x.transpose(0, 1).contiguous())[0][-1])
 
 
 def parts_of(arm: Arm, keep: float, learn: float) -> tuple[RecurrentCell, FastWeights | None]:
@@ -52,7 +52,9 @@ def parts_of(arm: Arm, keep: float, learn: float) -> tuple[RecurrentCell, FastWe
     return LstmCell(normed_relu), FastWeights(keep, learn, part=_CANDIDATE)
 
 
-def array_retriever(weights: ArrayWeights, features: int, arm: Arm, keep: float, learn: float) -> RetrievalNetwork:
+def array_retriever(
+    weights: ArrayWeights, features: int, arm: Arm, keep: float, learn: float, *, input_gain: float
+) -> RetrievalNetwork:
     """Return the network on layers ``recurrent`` and ``dense`` of an array; A is the host's.
 
     Rectified and normed units go beyond 1: every vector is scaled, so that none is cut.
@@ -61,17 +63,17 @@ def array_retriever(weights: ArrayWeights, features: int, arm: Arm, keep: float,
     recurrent = ArrayRecurrent(
         weights, "recurrent", features=features, bias=True, cell=cell, extra=extra, scale="vector"
     )
-    return RetrievalNetwork(recurrent, ArrayLinear(weights, "dense", bias=True, scale="vector"))
+    return RetrievalNetwork(recurrent, ArrayLinear(weights, "dense", bias=True, scale="vector"), input_gain)
 
 
 def twin_retriever(
-    features: int, hidden: int, values: int, arm: Arm, keep: float, learn: float, *, seed: int
+    features: int, hidden: int, values: int, arm: Arm, keep: float, learn: float, *, input_gain: float, seed: int
 ) -> RetrievalNetwork:
     """Return the network's float twin, begun at random; each arm as it learns best among those tried.
 
     With fast weights the part that A is read into begins with ``_BEFORE`` times the identity for the state, so that r
     holds a key beside its value from the start, and gates that let through what is new. The LSTM begins as torch's
-    does, its forget gate open.
+    does, its forget gate open. Weights of inputs begin as many times smaller as ``input_gain`` makes inputs larger.
     """
     torch.manual_seed(seed)
     cell, extra = parts_of(arm, keep, learn)
@@ -84,9 +86,10 @@ def twin_retriever(
             part = slice(extra.part * hidden, (extra.part + 1) * hidden)
             product.weight[part, :features] = _INPUT_SPREAD[arm] * torch.randn(hidden, features)
             product.weight[part, features:] = _BEFORE * torch.eye(hidden)
+        product.weight[:, :features] /= input_gain
         for n, start in enumerate(_GATES[arm]):
             bias[n * hidden : (n + 1) * hidden] += start
-    return RetrievalNetwork(recurrent, nn.Linear(hidden, values))
+    return RetrievalNetwork(recurrent, nn.Linear(hidden, values), input_gain)
 
 
 def asked_on_scratch(net: RetrievalNetwork, memory: ScratchMemory, x: Tensor) -> tuple[NDArray[np.int64], FloatArray]:

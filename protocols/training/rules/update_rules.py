@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....analysis.measurements.pulse_answer import PulsePair, StepNeeds
+from ....common.errors import RefusedError
 from ....instruments.array_spec import ArraySpec
 from ....instruments.capabilities import FloatArray, PulseMap
 from ...plan import check_pulse
@@ -128,6 +129,10 @@ class TwoPulse(RuleMemory):
         conversions per cell of the reads between.
     final_rounds : int
         With feedback: as many after the last step, to leave the wanted weights as exactly as the cells allow.
+    rest : "middle" or "low"
+        With feedback: where both cells of a pair stand at a weight of 0. "middle": around the middle of the gates, so
+        that half a change is the most a cell has to move. "low": at ``gate_low``, one cell stands above it by the
+        weight: lines carry less, and cells that rest there fluctuate less than in the middle.
     """
 
     slope: float = 98e-6
@@ -148,6 +153,7 @@ class TwoPulse(RuleMemory):
     gain: float = 0.7
     average: int = 4
     final_rounds: int = 0
+    rest: Literal["middle", "low"] = "middle"
     gate: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     written: FloatArray = field(default_factory=lambda: np.empty(0), repr=False)
     turn: int = field(default=0, repr=False)
@@ -173,6 +179,13 @@ class TwoPulse(RuleMemory):
             raise UnsupportedError(
                 "this array has no gate lines: the two-pulse rule sets conductance by gate voltage; choose manhattan "
                 "or mixed_precision, which count equal pulses"
+            )
+        if self.rest not in ("middle", "low"):
+            raise RefusedError(f"two_pulse: cells rest in the middle or low, not {self.rest!r}")
+        if self.rest == "low" and not self.feedback:
+            raise RefusedError(
+                "two_pulse: rest low moves one cell of a pair at a time, which needs feedback: true; without it rest: "
+                "middle"
             )
         check_pulse(spec, volts=self.set_volts, width=self.width, gate=self.gate_high, channel="two_pulse.set_volts")
         check_pulse(
@@ -220,6 +233,8 @@ class TwoPulse(RuleMemory):
         self.gate, self.written, self.turn, self.wanted, self.unfinished = np.empty(0), np.empty(0), 0, {}, None
 
     def _gates_of(self, weights: ArrayWeights, wanted: Changes) -> FloatArray:
+        if self.rest == "low":
+            return np.clip(self.gate_low + weights.moves(wanted) / self.slope, self.gate_low, self.gate_high)
         half = 0.5 * weights.moves(wanted) / self.slope
         return np.clip(0.5 * (self.gate_low + self.gate_high) + half, self.gate_low, self.gate_high)
 
@@ -271,10 +286,7 @@ class TwoPulse(RuleMemory):
         """Write what the weights last read lack of the wanted ones, read, and again."""
         for left in range(rounds, 0, -1):
             missing = {layer: self.wanted[layer] - weights.weights(layer) for layer in layers}
-            move = self.gain / self.slope * weights.moves(missing, turn=turn)
-            # Of a pair, one cell rises or the other falls: whatever keeps their sum near twice the middle.
-            low = self.written + weights.partner(self.written) < self.gate_low + self.gate_high
-            move = np.where((move > 0.0) == low, move, 0.0)
+            move = self._moved_alone(weights, self.gain / self.slope * weights.moves(missing, turn=turn))
             self.gate = np.clip(self.written + move, self.gate_low, self.gate_high)
             moved = np.abs(move) > self.least
             self._write(weights, moved & (move < 0.0), moved)
@@ -282,6 +294,15 @@ class TwoPulse(RuleMemory):
                 if not (moved & weights.used[weights.block.slices]).any():
                     return
                 weights.read(self.average)
+
+    def _moved_alone(self, weights: ArrayWeights, move: FloatArray) -> FloatArray:
+        """Return ``move`` [V] of one cell of each pair, 0 of the other: one rises, or the other falls."""
+        partner = weights.partner(self.written)
+        if self.rest == "middle":  # whatever keeps their sum near twice the middle
+            rises = self.written + partner < self.gate_low + self.gate_high
+        else:  # what stands up falls first
+            rises = np.where(move > 0.0, partner, self.written) <= self.gate_low + self.least
+        return np.where((move > 0.0) == rises, move, 0.0)
 
     def _write(self, weights: ArrayWeights, fall: NDArray[np.bool_], rise: NDArray[np.bool_]) -> None:
         self.unfinished = fall, rise

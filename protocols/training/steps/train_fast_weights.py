@@ -56,6 +56,11 @@ class FastWeightsPlan(ClassifierPlan):
     )
     keep: float = Field(default=0.95, ge=0, le=1, description="share of A that stays from one step to the next, λ")
     learn: float = Field(default=0.5, gt=0, description="what a step adds to A, η in η·r·rᵀ")
+    input_gain: float = Field(
+        default=3.0,
+        gt=0,
+        description="what a letter, a value or a question mark is driven with; units of normed states go up to about 3",
+    )
     sequences: int = Field(default=8000, ge=1, description="sequences that are drawn to train on")
     tested: int = Field(default=500, ge=1, description="other sequences that are drawn to test on")
     optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="adam", description="on the host")
@@ -148,13 +153,16 @@ class FastWeightsPlan(ClassifierPlan):
         """Return the network on the array."""
         from ..networks.fast_weights import array_retriever
 
-        return array_retriever(weights, self.features, self.arm, self.keep, self.learn)
+        return array_retriever(weights, self.features, self.arm, self.keep, self.learn, input_gain=self.input_gain)
 
     def twin_network(self, seed: int) -> nn.Module:
         """Return its float twin."""
         from ..networks.fast_weights import twin_retriever
 
-        return twin_retriever(self.features, self.units, self.values, self.arm, self.keep, self.learn, seed=seed)
+        return twin_retriever(
+            self.features, self.units, self.values, self.arm, self.keep, self.learn,
+            input_gain=self.input_gain, seed=seed,
+        )  # fmt: skip
 
     def vectors_per_example(self) -> int:
         """Return one product per step, and one of the dense layer."""

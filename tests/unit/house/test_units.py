@@ -82,7 +82,7 @@ def numbers_of(plan: type[BaseModel], found: dict[str, Any]) -> dict[str, Any]:
 WITHOUT_UNIT = {
     "inputs", "points",
     "noise", "bad_share", "factor", "share", "outer_rate", "rate", "rate_end", "momentum", "min_ratio", "drive",
-    "symbol_rate", "criterion", "keep", "learn", "settle_growth", "bound",
+    "symbol_rate", "criterion", "keep", "learn", "input_gain", "settle_growth", "bound",
 }  # fmt: skip
 
 

@@ -64,13 +64,13 @@ def test_the_memory_is_the_published_equations(part: int) -> None:
 @pytest.mark.parametrize("arm", ["fast_rnn", "fast_lstm"])
 def test_a_network_is_its_equations_step_by_step(arm: Any) -> None:
     features, rng = 4, np.random.default_rng(2)
-    net = twin_retriever(features, HIDDEN, 3, arm, 0.95, 0.5, seed=1)
+    net = twin_retriever(features, HIDDEN, 3, arm, 0.95, 0.5, input_gain=2.0, seed=1)
     x = rng.normal(size=(BATCH, STEPS, features)).astype(np.float32)
     product, dense = net.recurrent.recurrence.product, net.dense
     w, b = product.weight.detach().numpy().astype(np.float64), product.bias.detach().numpy()
     h, c, a = np.zeros((BATCH, HIDDEN)), np.zeros((BATCH, HIDDEN)), np.zeros((BATCH, HIDDEN, HIDDEN))
     for t in range(STEPS):
-        z = np.concatenate([x[:, t], h], 1) @ w.T + b
+        z = np.concatenate([2.0 * x[:, t], h], 1) @ w.T + b
         given = z if arm == "fast_rnn" else z[:, 2 * HIDDEN : 3 * HIDDEN]
         r = rectified(given)
         a = 0.95 * a + 0.5 * np.einsum("bi,bj->bij", r, r)
@@ -122,6 +122,13 @@ def test_the_network_on_an_array_is_its_float_twin(chip: ExactChip, arm: Any) ->
     own, same = net.recurrent.product.weight.grad, twin.recurrent.recurrence.product
     right = torch.cat([same.weight.grad.T, same.bias.grad[None]])
     assert (own - right).abs().max() < 0.1 * right.abs().max()
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_inputs_driven_harder_begin_with_the_same_network(arm: Any) -> None:
+    x = torch.from_numpy(FastWeightsPlan(pairs=2).data().test.x[:5])
+    one, three = (FastWeightsPlan(arm=arm, pairs=2, input_gain=gain).twin_network(1)(x) for gain in (1.0, 3.0))
+    assert torch.allclose(one, three, atol=1e-4)
 
 
 def test_sizes_are_matched_and_the_memory_costs_no_weights(chip: ExactChip) -> None:

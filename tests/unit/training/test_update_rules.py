@@ -130,6 +130,39 @@ def test_two_pulse_with_feedback_brings_the_weights_to_what_is_wanted(tmp_path: 
         assert errors[True] < 0.5 * errors[False]
 
 
+def test_two_pulse_that_rests_low_keeps_one_cell_of_a_pair_down(tmp_path: Path) -> None:
+    station = write_bench(tmp_path, "gate_voltage_1t1r", changes={"noise": 0.0})
+    with open_bench(station) as bench:
+        weights = weights_on(bench.array)
+        rule = TwoPulse(
+            share=0.5, refresh=False, feedback=True, rounds=6, least=0.002, gate_start=0.7, rest="low", gain=1.0
+        )
+        rule.start(weights, np.random.default_rng(0))
+        weights.read(64)
+        wanted = {name: weights.weights(name).astype(float) for name in ("w", "v")}
+        signs = np.sign(wanted["w"])
+        for seed in range(8):
+            changes = some_changes(0.4, seed)
+            rule.apply(weights, changes, {})
+            wanted = {
+                name: np.clip(wanted[name] + change, *(np.array([-1, 1]) * rule.span() / weights.scale[name]))
+                for name, change in changes.items()
+            }
+            weights.read(64)
+            for name, right in wanted.items():
+                assert weights.weights(name) == pytest.approx(right, abs=0.01)
+            both = np.minimum(rule.written, weights.partner(rule.written))[weights.cells_of(wanted)]
+            assert both == pytest.approx(rule.gate_low, abs=0.01)
+        assert (np.sign(wanted["w"]) != signs).any(), "some weights went through 0"
+
+
+def test_two_pulse_rests_low_with_feedback_only(gates: ArrayWeights) -> None:
+    with pytest.raises(RefusedError, match="rest low moves one cell of a pair at a time, which needs feedback: true"):
+        TwoPulse(rest="low").check(gates.array.spec)
+    with pytest.raises(RefusedError, match="cells rest in the middle or low, not 'high'"):
+        TwoPulse(rest="high", feedback=True).check(gates.array.spec)  # pyright: ignore[reportArgumentType]
+
+
 def test_two_pulse_programs_given_weights(gates: ArrayWeights) -> None:
     wanted = some_changes(0.7)
     TwoPulse().program(gates, wanted)
