@@ -151,6 +151,17 @@ def _finish_reset(
 
 
 @njit(cache=True, error_model="numpy")
+def _set_barrier(law: Law, cell: Cell) -> float:
+    """Return the barrier of a SET from what the last RESET left: normal about US, or with a long tail above."""
+    if law.sig_b == 0.0:
+        return cell.us
+    drawn = cell.xi_s
+    if law.skew_b > 0.0:
+        drawn = math.expm1(law.skew_b * min(drawn, 5.0)) / law.skew_b
+    return cell.us * max(1.0 + law.sig_b * drawn, 0.1)
+
+
+@njit(cache=True, error_model="numpy")
 def _load(
     law: Law, cell: Cell, w: Block, i: int, setting: bool, volts: float, series: float, vov: float, i_sat: float
 ) -> None:
@@ -159,7 +170,7 @@ def _load(
     w[_LINE + i] = cell.rl + series
     w[_CHANNEL + i] = 1.0 / (law.beta * vov)
     w[_SAT + i] = i_sat if setting else vov
-    w[_BARRIER + i] = cell.us * (1.0 + law.sig_b * cell.xi_s) if setting else cell.ur
+    w[_BARRIER + i] = _set_barrier(law, cell) if setting else cell.ur
     w[_GXR + i] = cell.gxr
 
 

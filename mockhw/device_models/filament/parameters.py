@@ -95,6 +95,9 @@ class Memory(Section):
 class CycleNoise(Section):
     """Cycle-to-cycle draws of SET (sigS, gS, tail) and RESET (sigH, lam, d0).
 
+    The barrier of the SET is drawn anew as far as a RESET comes: US·(1 + sigB·z), z normal where ``skewB`` is 0, else
+    (e^(skewB·z) − 1)/skewB, whose tail above is long: one attempt in ten needs far more than the median one.
+
     A share ``ptail`` of the SETs from HRS falls short by an exponential law of mean ttail·ln(1 + Gq/Gc)^tail_bend: at 0
     alike everywhere, at 1 the less the better the cell conducts.
 
@@ -107,6 +110,7 @@ class CycleNoise(Section):
     sigS: Plain
     sigL: Plain
     sigB: Plain
+    skewB: Plain
     forget: Plain
     gS: Plain
     ptail: Plain

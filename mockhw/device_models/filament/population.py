@@ -50,6 +50,7 @@ def make_law(p: FilamentParameters) -> Law:
         sig_s=float(p.cycle_noise.sigS),
         sig_l=float(p.cycle_noise.sigL),
         sig_b=float(p.cycle_noise.sigB),
+        skew_b=float(p.cycle_noise.skewB),
         forget=float(p.cycle_noise.forget),
         ln_rho=math.log(max(p.cycle_noise.rho, 1e-9)),
         g_s=float(p.cycle_noise.gS),

@@ -57,6 +57,7 @@ class Law(NamedTuple):
     sig_s: float
     sig_l: float
     sig_b: float
+    skew_b: float
     forget: float
     ln_rho: float
     g_s: float
