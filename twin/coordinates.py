@@ -77,6 +77,7 @@ _TECHNOLOGY = (
     Coordinate("cycle_noise.Gh", 4e-6, 300e-6),
     Coordinate("cycle_noise.sigS", 0.03, 3.0),
     Coordinate("cycle_noise.sigL", 0.004, 0.6),
+    Coordinate("cycle_noise.step_power", 0.25, 2.0, log=False),
     Coordinate("cycle_noise.sigB", 0.004, 0.6),
     Coordinate("cycle_noise.skewB", 0.0, 2.0, log=False),
     Coordinate("cycle_noise.gS", 0.003, 0.3),

@@ -99,7 +99,7 @@ def _measured_noise() -> dict[str, Any]:
 def main() -> None:
     """Check and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("profile", nargs="?", default="hfo2_1t1r_cycled")
+    parser.add_argument("profile", nargs="?", default="hfo2_1t1r")
     parser.add_argument("--no-figures", action="store_true")
     told = parser.parse_args()
     cells = _checked("hfo2_1t1r", told.profile, "cells")

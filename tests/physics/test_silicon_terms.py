@@ -179,7 +179,7 @@ def test_a_source_of_voltage_resets_gradually_and_a_source_of_current_runs_away(
     still = {name: 0.0 for name in STILL if name not in FIRST_FIT}
 
     def steepest(**changes):
-        chip = make_chip("hfo2_1t1r_cycled", 64, **still | changes).formed_at(166e-6)
+        chip = make_chip("hfo2_1t1r", 64, **still | changes).formed_at(166e-6)
         middle = []
         for gate in np.arange(2.0, 3.5, 0.05):
             chip.pulse(-2.8, gate, 200e-9)
@@ -211,7 +211,7 @@ def test_a_million_reads_or_half_selects_are_one_call_and_as_many_calls(make_chi
 
 def test_reads_do_not_write(make_chip):
     """10⁴ reads of 0.2 V, 1 ms: the worst of a thousand cells changes by less than 5 %, noise off."""
-    for name, gate in (("hfo2_1t1r", 3.0), ("hfo2_1t1r_cycled", 3.0), ("ta_hfo2_1t1r", 5.0)):
+    for name, gate in (("hfo2_1t1r", 3.0), ("ta_hfo2_1t1r", 5.0)):
         states = np.exp(np.random.default_rng(1).uniform(np.log(3e-6), np.log(200e-6), 2000))
         read, left = (make_chip(name, 2000, relaxation__sd=0.0, relaxation__mean=0.0).formed_at(states) for _ in "ab")
         read.pulse(0.2, gate, 1e-3, 10_000)

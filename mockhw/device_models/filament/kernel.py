@@ -100,7 +100,7 @@ def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
         target = min(law.q_max, law.kq * max(0.0, math.log(current / law.i0)))
         cell.q += (target - cell.q) * -math.expm1(-moved / law.least_move)
     share = min(1.0, moved)
-    sigma = (law.sig_s * from_hrs + law.sig_l) * math.sqrt(share) * (_softplus(law, y) + law.g_s)
+    sigma = (law.sig_s * from_hrs + law.sig_l) * share**law.step_power * (_softplus(law, y) + law.g_s)
     z = normal(cell)
     cell.polarity = 1
     y += sigma * z

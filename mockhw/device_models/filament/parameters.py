@@ -95,6 +95,9 @@ class Memory(Section):
 class CycleNoise(Section):
     """Cycle-to-cycle draws of SET (sigS, gS, tail) and RESET (sigH, lam, d0).
 
+    Noise of a SET goes with the distance it moves, |Δy| up to 1, to the power ``step_power``: at ½ a way in fine steps
+    ends as spread as one in coarse steps, at 1 fine steps are quieter.
+
     The barrier of the SET is drawn anew as far as a RESET comes: US·(1 + sigB·z), z normal where ``skewB`` is 0, else
     (e^(skewB·z) − 1)/skewB, whose tail above is long: one attempt in ten needs far more than the median one.
 
@@ -109,6 +112,7 @@ class CycleNoise(Section):
     Gh: Siemens
     sigS: Plain
     sigL: Plain
+    step_power: Plain
     sigB: Plain
     skewB: Plain
     forget: Plain

@@ -49,6 +49,7 @@ def make_law(p: FilamentParameters) -> Law:
         gh=p.cycle_noise.Gh * _MICRO,
         sig_s=float(p.cycle_noise.sigS),
         sig_l=float(p.cycle_noise.sigL),
+        step_power=float(p.cycle_noise.step_power),
         sig_b=float(p.cycle_noise.sigB),
         skew_b=float(p.cycle_noise.skewB),
         forget=float(p.cycle_noise.forget),
