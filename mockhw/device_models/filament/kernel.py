@@ -89,8 +89,8 @@ def _softplus(law: Law, y: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
-    """Write the state after a SET move, with its cycle noise; ``cell.gc`` is still the conductance it started from."""
+def _finish_set(law: Law, cell: Cell, moved: float, current: float, lump: int) -> None:
+    """Write the state after ``lump`` equal SETs, with their noise; ``cell.gc`` is the conductance they started from."""
     if moved < 1e-7:
         return
     start = cell.gc / law.gh
@@ -100,7 +100,9 @@ def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
         target = min(law.q_max, law.kq * max(0.0, math.log(current / law.i0)))
         cell.q += (target - cell.q) * -math.expm1(-moved / law.least_move)
     share = min(1.0, moved)
-    sigma = (law.sig_s * from_hrs + law.sig_l) * share**law.step_power * (_softplus(law, y) + law.g_s)
+    sigma = (law.sig_s * from_hrs + law.sig_l) * (_softplus(law, y) + law.g_s)
+    # Of many small moves the variances add up, each with its own share.
+    sigma *= math.sqrt(lump) * min(1.0, moved / lump) ** law.step_power
     z = normal(cell)
     cell.polarity = 1
     y += sigma * z
@@ -214,7 +216,7 @@ def run_block(
             time = width[i] * lump[i]
             kick = 0.0
             if setting:
-                _finish_set(law, cell, moved, current)
+                _finish_set(law, cell, moved, current, lump[i])
             else:
                 kick = _finish_reset(law, cell, moved, slope, raw, vc, width[i], lump[i], kick_share)
             _age(law, cell, current, vc, time, moved)
