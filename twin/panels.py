@@ -120,6 +120,12 @@ def robust(values: Floats) -> float:
     return float(high - low) / 1.349
 
 
+def robust_rows(grid: Floats) -> Floats:
+    """Return :func:`robust` of every row of a grid."""
+    low, high = np.percentile(grid, [25, 75], axis=1)
+    return np.asarray((high - low) / 1.349, np.float64)
+
+
 def panels_of(measured: Measured, mock: pd.DataFrame) -> list[Panel]:
     """Return every comparison of a measurement with its replay."""
     made = {
@@ -184,7 +190,7 @@ def _cycling(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
         yield Panel(
             name=f"{measured.id} {state}", real=grids[0].ravel(), mock=grids[1].ravel(), unit="ln G", weight=1.5
         )
-        within = [np.asarray([robust(row) for row in grid]) for grid in grids]
+        within = [robust_rows(grid) for grid in grids]
         yield Panel(
             name=f"{measured.id} {state} within a cell",
             real=np.log(np.maximum(within[0], 1e-3)),
@@ -210,8 +216,13 @@ def _cycling(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:
 
 
 def _grid(table: pd.DataFrame, state: str) -> Floats:
+    """Return ln G of one state, cells by cycles; NaN where a cycle is missing."""
     one: Any = table[table["state"] == state]
-    return _log(one.pivot_table(index="cell", columns="cycle", values="conductance").to_numpy())
+    cells, cell = np.unique(one["cell"].to_numpy(), return_inverse=True)
+    cycles, cycle = np.unique(one["cycle"].to_numpy(), return_inverse=True)
+    grid = np.full((len(cells), len(cycles)), np.nan)
+    grid[cell, cycle] = _log(one["conductance"])
+    return grid
 
 
 def _write_verify(measured: Measured, mock: pd.DataFrame) -> Iterator[Panel]:

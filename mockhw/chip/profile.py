@@ -16,7 +16,7 @@ from ...common.yaml_files import load_yaml
 from .. import profiles
 from ..device_models.filament.parameters import Section
 from ..device_models.kinds import ModelKind, kind_of
-from ..device_models.quantity import Farad, Ohm, Plain, Volt
+from ..device_models.quantity import Farad, Ohm, Plain, Quantity, Volt
 from .posterior import Posterior
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ class Profile(Section):
         The model's own numbers.
     posterior : Posterior, optional
         How far the chip may be from them, where the profile was fitted.
+    protocol : dict
+        What a fit found of protocols that nobody wrote down whole, ``<measurement>.<dotted name>``: where the next fit
+        or check of the same measurements begins. The chip itself does not depend on them.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Profile(Section):
     read: ReadPoint
     parameters: SerializeAsAny[InstanceOf[Section]]
     posterior: Posterior | None = None
+    protocol: dict[str, Quantity] = Field(default_factory=dict[str, Quantity])
     format: int = Field(default=FORMAT, ge=1, le=FORMAT)
 
     @model_validator(mode="after")

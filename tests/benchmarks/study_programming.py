@@ -1,6 +1,6 @@
 """Programming a 1T1R chip to levels: how many pulses three ways take, and how few an oracle would.
 
-    python tests/benchmarks/study_programming.py                          # hfo2_1t1r_cycled, 2 bits, seeds 0 to 4
+    python tests/benchmarks/study_programming.py                          # hfo2_1t1r, 2 bits, seeds 0 to 4
     python tests/benchmarks/study_programming.py --bits 3
     python tests/benchmarks/study_programming.py --profile my_chip.profile.yaml --cells 16
 
@@ -262,7 +262,7 @@ def study(told: argparse.Namespace, seed: int) -> pd.DataFrame:
 def main() -> None:
     """Run the study and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", default="hfo2_1t1r_cycled")
+    parser.add_argument("--profile", default="hfo2_1t1r")
     parser.add_argument("--station", default="mock_hfo2")
     parser.add_argument("--bits", type=int, choices=[2, 3], default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])

@@ -75,7 +75,7 @@ def test_forming_without_compliance_destroys(make_chip):
     assert lost.healthy.mean() < 0.5
 
 
-@pytest.mark.parametrize(("name", "volts", "gate"), [("ta_hfo2_1t1r", 3.4, 5.0), ("hfo2_1t1r", 5.0, 6.0)])
+@pytest.mark.parametrize(("name", "volts", "gate"), [("ta_hfo2_1t1r", 3.4, 5.0), ("hfo2_1t1r", 5.5, 9.0)])
 def test_over_voltage_breaks_cells_for_good(make_chip, name, volts, gate):
     chip = make_chip(name, 512).formed_at(20e-6)
     alive = chip.healthy

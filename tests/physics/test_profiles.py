@@ -9,7 +9,7 @@ import pytest
 
 from xbarlab.mockhw.chip.profile import ProfileError, list_profiles, load_profile, make_model, parse_profile
 
-GATED = ["gate_voltage_1t1r", "hfo2_1t1r", "hfo2_1t1r_cycled", "rpu_1t1r", "soft_bounds_1t1r", "ta_hfo2_1t1r"]
+GATED = ["gate_voltage_1t1r", "hfo2_1t1r", "rpu_1t1r", "soft_bounds_1t1r", "ta_hfo2_1t1r"]
 SHIPPED = [*GATED, "tio2_passive"]
 
 
@@ -67,7 +67,7 @@ def test_the_passive_profile_has_no_gates_and_no_cells_of_its_own(raw):
 def test_unknown_profile_lists_the_shipped_ones():
     with pytest.raises(
         ProfileError,
-        match="gate_voltage_1t1r, hfo2_1t1r, hfo2_1t1r_cycled, rpu_1t1r, soft_bounds_1t1r, ta_hfo2_1t1r, tio2_passive",
+        match="gate_voltage_1t1r, hfo2_1t1r, rpu_1t1r, soft_bounds_1t1r, ta_hfo2_1t1r, tio2_passive",
     ):
         load_profile("ta_hfo2")
 

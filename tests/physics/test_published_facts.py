@@ -5,8 +5,12 @@ Bands are wider than the scatter between seeds, narrower than a mistake in the e
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+
+from xbarlab.mockhw.chip.profile import load_profile
 
 SEEDS = (1, 2, 3)
 
@@ -49,10 +53,25 @@ def test_stuck_cells_are_as_rare_as_published(make_chip, seed):
     assert stuck == pytest.approx(0.002, abs=0.0006)
 
 
+def swept(make_chip, seed):
+    """Return cells of the block in which the measured sweeps were made: the fit found its threshold and resistance."""
+    profile = load_profile("hfo2_1t1r")
+    parameters: Any = profile.parameters
+    return make_chip(
+        "hfo2_1t1r",
+        2048,
+        seed,
+        device_spread__block_Vt=0.0,
+        device_spread__block_ln_Rs=0.0,
+        transistor__Vt=parameters.transistor.Vt + profile.protocol["set_volts.block.Vt"],
+        series__Rs=parameters.series.Rs * np.exp(profile.protocol["set_volts.block.ln_Rs"]),
+    )
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_measured_set_medians(make_chip, seed):
     """Bit-line sweep at word line 3 V, 200 ns, from 166 µS: measured 178/201/223/241 µS."""
-    chip = make_chip("hfo2_1t1r", 2048, seed, device_spread__block_Vt=0.0, device_spread__block_ln_Rs=0.0)
+    chip = swept(make_chip, seed)
     chip.formed_at(166e-6)
     measured = {0.8: 178e-6, 1.0: 201e-6, 1.2: 223e-6, 1.5: 241e-6}
     for volts in np.arange(0.05, 1.525, 0.05):
@@ -71,7 +90,7 @@ def test_measured_set_medians(make_chip, seed):
 )
 def test_measured_reset_medians_within_the_models_known_error(make_chip, sweep, measured):
     """RESET is the weak side of the fit: 0.4 in ln G on the slope."""
-    chip = make_chip("hfo2_1t1r", 2048, 1, device_spread__block_Vt=0.0, device_spread__block_ln_Rs=0.0)
+    chip = swept(make_chip, 1)
     chip.formed_at(166e-6)
     for value in np.arange(0.05, 3.0, 0.05):
         if sweep == "source line":

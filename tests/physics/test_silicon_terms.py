@@ -103,6 +103,40 @@ def test_a_reset_draws_the_barrier_of_the_next_set_anew(make_chip):
     assert abs(np.corrcoef(one, two)[0, 1]) < 0.35
 
 
+def test_a_skewed_barrier_leaves_most_sets_alone_and_some_far_short(make_chip):
+    """Measured LRS from cycle to cycle: robust spread 0.07 in ln G, standard deviation 0.20, the tail below."""
+
+    def cycled(**barrier):
+        changes = {**STILL, "cycle_noise__rho": 0.01, **barrier}
+        chip = make_chip("hfo2_1t1r", CELLS, **changes).formed_at(150e-6)
+        chip.pulse(-3.0, 4.0, 10e-6)
+        chip.pulse(2.0, 2.3, 200e-9)
+        x = np.log(chip.read())
+        q1, median, q3 = np.percentile(x, [25, 50, 75])
+        return (q3 - q1) / 1.349, float(np.std(x)), float(np.mean((x - median) ** 3) / np.std(x) ** 3)
+
+    even = cycled(cycle_noise__sigB=0.1, cycle_noise__skewB=0.0)
+    skewed = cycled(cycle_noise__sigB=0.1, cycle_noise__skewB=1.0)
+    assert skewed[1] / skewed[0] > 1.3 * even[1] / even[0]
+    assert skewed[2] < even[2] - 0.5, "the tail lies at low conductance"
+
+
+def test_fine_steps_of_a_set_are_quieter_where_its_noise_goes_with_the_step(make_chip):
+    """Measured: 0.02 in ln G at 200 µS from sweep to sweep in 50 mV steps, several times that in one pulse."""
+
+    def spreads(power):
+        changes = {**STILL, "cycle_noise__sigL": 0.2, "cycle_noise__step_power": power, "cycle_noise__Gh": 1e-6}
+        coarse, fine = (make_chip("hfo2_1t1r", CELLS, **changes).formed_at(60e-6) for _ in range(2))
+        coarse.pulse(2.0, 2.1, 200e-9)
+        for gate in np.arange(1.9, 2.101, 0.02):
+            fine.pulse(2.0, gate, 200e-9)
+        return spread(coarse.read()), spread(fine.read())
+
+    (one, many), (one_linear, many_linear) = spreads(0.5), spreads(1.0)
+    assert one_linear == pytest.approx(one, rel=0.1), "a move of one in ln G or more has its noise in full"
+    assert many_linear < 0.6 * many
+
+
 def test_hrs_rises_with_cycles_and_the_window_closes_before_a_cell_fails(make_chip):
     def hrs(**changes):
         chip = make_chip("hfo2_1t1r", 64, **{**STILL, **changes}).formed_at(150e-6)
@@ -161,7 +195,7 @@ def test_a_source_of_voltage_resets_gradually_and_a_source_of_current_runs_away(
     still = {name: 0.0 for name in STILL if name not in FIRST_FIT}
 
     def steepest(**changes):
-        chip = make_chip("hfo2_1t1r_cycled", 64, **still | changes).formed_at(166e-6)
+        chip = make_chip("hfo2_1t1r", 64, **still | changes).formed_at(166e-6)
         middle = []
         for gate in np.arange(2.0, 3.5, 0.05):
             chip.pulse(-2.8, gate, 200e-9)
@@ -193,7 +227,7 @@ def test_a_million_reads_or_half_selects_are_one_call_and_as_many_calls(make_chi
 
 def test_reads_do_not_write(make_chip):
     """10⁴ reads of 0.2 V, 1 ms: the worst of a thousand cells changes by less than 5 %, noise off."""
-    for name, gate in (("hfo2_1t1r", 3.0), ("hfo2_1t1r_cycled", 3.0), ("ta_hfo2_1t1r", 5.0)):
+    for name, gate in (("hfo2_1t1r", 3.0), ("ta_hfo2_1t1r", 5.0)):
         states = np.exp(np.random.default_rng(1).uniform(np.log(3e-6), np.log(200e-6), 2000))
         read, left = (make_chip(name, 2000, relaxation__sd=0.0, relaxation__mean=0.0).formed_at(states) for _ in "ab")
         read.pulse(0.2, gate, 1e-3, 10_000)

@@ -130,7 +130,10 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
     names = freed(yes, plan.mode, parameters, plan.free)
     halves = split(thinned(yes, effort.cells, plan.seed), plan.hold_out)
     names = [name for name in names if _is_of(name, halves.fitted)]
-    values = {name: start_of(name) if name.startswith(f"{PROTOCOL}.") else _value(parameters, name) for name in names}
+    values = {
+        name: start_of(name, base.protocol) if name.startswith(f"{PROTOCOL}.") else _value(parameters, name)
+        for name in names
+    }
     coordinates = _coordinates(values, base)
     start = encode(coordinates, values)
     setting = Setting(
@@ -198,8 +201,9 @@ def check(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> 
     base = base_profile(yes, plan.base)
     halves = split(thinned(yes, effort.cells, plan.seed), plan.hold_out)
     names = [name for name in freed(yes, "check", base.parameters, ()) if _is_of(name, halves.fitted)]
-    coordinates = _coordinates({name: start_of(name) for name in names}, base)
-    start = encode(coordinates, {name: start_of(name) for name in names})
+    begin = {name: start_of(name, base.protocol) for name in names}
+    coordinates = _coordinates(begin, base)
+    start = encode(coordinates, begin)
     setting = Setting(
         data=halves.fitted, parameters=without_blocks(base.parameters), size=effort.size, blocks=blocks_of(yes)
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -28,9 +28,9 @@ _RESET = (
 _PATH = ("transistor.Vt", "transistor.beta", "series.Rs", "device_spread.ln_Rs")
 _BOTH = (
     "set.slow_knee", "set.slow_factor", "reset.slow_factor", "memory.kq", "memory.I0", "memory.q_max",
-    "cycle_noise.Gh", "cycle_noise.sigS", "cycle_noise.sigL", "cycle_noise.sigB", "cycle_noise.ptail",
-    "cycle_noise.ttail", "cycle_noise.sigH", "cycle_noise.rho", "device_spread.weak_fraction",
-    "device_spread.weak_factor",
+    "cycle_noise.Gh", "cycle_noise.sigS", "cycle_noise.sigL", "cycle_noise.step_power", "cycle_noise.sigB",
+    "cycle_noise.skewB", "cycle_noise.ptail", "cycle_noise.ttail", "cycle_noise.tail_bend", "cycle_noise.sigH",
+    "cycle_noise.rho", "device_spread.weak_fraction", "device_spread.weak_factor",
 )  # fmt: skip
 _AGE = ("wear.age_power", "wear.age_cycles")
 _DRIVER = ("driver.tau", "driver.Vtd", "driver.exponent")
@@ -111,8 +111,17 @@ def unknown_numbers(data: Sequence[Measured]) -> list[str]:
     return [*found, *block_numbers(data)]
 
 
-def start_of(name: str) -> float:
-    """Return where the estimate of an unknown number of a protocol begins, in SI units."""
+def start_of(name: str, known: Mapping[str, float]) -> float:
+    """Return where the estimate of an unknown number of a protocol begins, in SI units.
+
+    Parameters
+    ----------
+    known : mapping
+        What an earlier fit found, as a profile keeps it (``Profile.protocol``).
+    """
+    found = known.get(name.removeprefix(f"{PROTOCOL}."))
+    if found is not None:
+        return float(found)
     starts = {"volts": START_VOLTS, "gate": START_GATE, "width": START_WIDTH, "Vt": 0.0, "ln_Rs": 0.0}
     return starts[name.rsplit(".", 1)[-1]]
 

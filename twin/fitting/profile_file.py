@@ -42,10 +42,6 @@ def profile_text(
     lines = [
         f"# Written by xbarlab twin fit: numbers fitted on {_plain(data_title)}; the others are those of {base.name}.",
     ]
-    lines += [
-        f"# Estimated of the protocol: {one.name.removeprefix(f'{PROTOCOL}.')} {one.value:.4g}, {sd_words(one)}"
-        for one in protocol
-    ]
     for key, value in _head(base, name, title):
         lines.append(f"{key}: {json.dumps(value, ensure_ascii=False)}")
     for key in ("geometry", "wiring", "limits", "read"):
@@ -64,6 +60,7 @@ def profile_text(
             if number is not None:
                 old = Quantity(_rounded(number), old.unit, source_line(number, old.unit, data_title, half))
             lines += _quantity(key, old, 4)
+    lines += _protocol(protocol, data_title, half)
     lines += _posterior(found)
     text = "\n".join(lines) + "\n"
     _refuse_unreadable(text, name)
@@ -143,6 +140,16 @@ def _with_point(number: float) -> str:
 def _unit(unit: str) -> str:
     plain = unit.replace("/", "").replace("^", "").replace("*", "")
     return unit if plain.isalnum() else json.dumps(unit)
+
+
+def _protocol(numbers: list[Number], data_title: str, half: str) -> list[str]:
+    """Return what was found of the protocols: no number of the chip, and where the next fit begins."""
+    lines = ["protocol:"] if numbers else []
+    for one in numbers:
+        unit = {"volts": "V", "gate": "V", "Vt": "V", "width": "s"}.get(one.name.rsplit(".", 1)[-1], "1")
+        value = Quantity(_rounded(one), unit, source_line(one, unit, data_title, half))
+        lines += _quantity(one.name.removeprefix(f"{PROTOCOL}."), value, 2)
+    return lines
 
 
 def _posterior(found: Posterior) -> list[str]:

@@ -15,12 +15,16 @@ from .cells import Cells, Floats
 
 PREPARATION = ((-2.8, 3.0, 200e-9), (2.0, 2.4, 200e-9))
 """Volts, gate [V] and width [s] before each sweep where the data do not say: assumed, a RESET and a SET."""
+REPEATS_MOST = 5
+"""Sweeps that one cell of the model repeats: more tell its cycles apart, and only more cells tell cells apart."""
 FORMED_SPREAD = 0.3
 """Spread of ln G of cells before cycling where it is not known: assumed."""
 
 
 def replay_sweep(measured: Measured, parameters: FilamentParameters, size: int, seed: int) -> pd.DataFrame:
-    """Repeat every measured sweep from its own start on a cell of the model; ``size`` is a least number of cells.
+    """Repeat measured sweeps from their own starts on cells of the model; ``size`` is a least number of cells.
+
+    Of a cell that was swept often, :data:`REPEATS_MOST` sweeps are done again, evenly chosen.
 
     Returns
     -------
@@ -37,6 +41,8 @@ def replay_sweep(measured: Measured, parameters: FilamentParameters, size: int, 
     starts = start.to_numpy()
     # A sweep that is missing starts where the cell's other sweeps do.
     starts = np.where(np.isfinite(starts), starts, np.nanmedian(starts, axis=1, keepdims=True))
+    swept = starts.shape[1]
+    starts = starts[:, np.linspace(0, swept - 1, min(swept, REPEATS_MOST)).round().astype(np.int64)]
     starts = np.tile(starts, (max(1, -(-size // len(starts))), 1))
     cells = Cells(parameters, len(starts), seed)
     first = [(p.volts, p.gate, p.width) for p in protocol.preparation] if protocol.preparation else PREPARATION
@@ -86,7 +92,8 @@ def replay_forming(measured: Measured, parameters: FilamentParameters, size: int
     cells = Cells(parameters, size, seed)
     volts, after = np.full(size, np.nan), np.full(size, np.nan)
     left = cells.all
-    for v in np.arange(lowest, most + 0.5 * step, step):
+    # Rounded: equal voltages have to be equal numbers, or the distance of two staircases is a whole step of them.
+    for v in np.arange(lowest, most + 0.5 * step, step).round(9):
         if not len(left):
             break
         cells.pulse(left, float(v), gate, width)

@@ -89,8 +89,8 @@ def _softplus(law: Law, y: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
-    """Write the state after a SET move, with its cycle noise; ``cell.gc`` is still the conductance it started from."""
+def _finish_set(law: Law, cell: Cell, moved: float, current: float, lump: int) -> None:
+    """Write the state after ``lump`` equal SETs, with their noise; ``cell.gc`` is the conductance they started from."""
     if moved < 1e-7:
         return
     start = cell.gc / law.gh
@@ -100,7 +100,9 @@ def _finish_set(law: Law, cell: Cell, moved: float, current: float) -> None:
         target = min(law.q_max, law.kq * max(0.0, math.log(current / law.i0)))
         cell.q += (target - cell.q) * -math.expm1(-moved / law.least_move)
     share = min(1.0, moved)
-    sigma = (law.sig_s * from_hrs + law.sig_l) * math.sqrt(share) * (_softplus(law, y) + law.g_s)
+    sigma = (law.sig_s * from_hrs + law.sig_l) * (_softplus(law, y) + law.g_s)
+    # Of many small moves the variances add up, each with its own share.
+    sigma *= math.sqrt(lump) * min(1.0, moved / lump) ** law.step_power
     z = normal(cell)
     cell.polarity = 1
     y += sigma * z
@@ -151,6 +153,17 @@ def _finish_reset(
 
 
 @njit(cache=True, error_model="numpy")
+def _set_barrier(law: Law, cell: Cell) -> float:
+    """Return the barrier of a SET from what the last RESET left: normal about US, or with a long tail above."""
+    if law.sig_b == 0.0:
+        return cell.us
+    drawn = cell.xi_s
+    if law.skew_b > 0.0:
+        drawn = math.expm1(law.skew_b * min(drawn, 5.0)) / law.skew_b
+    return cell.us * max(1.0 + law.sig_b * drawn, 0.1)
+
+
+@njit(cache=True, error_model="numpy")
 def _load(
     law: Law, cell: Cell, w: Block, i: int, setting: bool, volts: float, series: float, vov: float, i_sat: float
 ) -> None:
@@ -159,7 +172,7 @@ def _load(
     w[_LINE + i] = cell.rl + series
     w[_CHANNEL + i] = 1.0 / (law.beta * vov)
     w[_SAT + i] = i_sat if setting else vov
-    w[_BARRIER + i] = cell.us * (1.0 + law.sig_b * cell.xi_s) if setting else cell.ur
+    w[_BARRIER + i] = _set_barrier(law, cell) if setting else cell.ur
     w[_GXR + i] = cell.gxr
 
 
@@ -203,7 +216,7 @@ def run_block(
             time = width[i] * lump[i]
             kick = 0.0
             if setting:
-                _finish_set(law, cell, moved, current)
+                _finish_set(law, cell, moved, current, lump[i])
             else:
                 kick = _finish_reset(law, cell, moved, slope, raw, vc, width[i], lump[i], kick_share)
             _age(law, cell, current, vc, time, moved)

@@ -95,6 +95,12 @@ class Memory(Section):
 class CycleNoise(Section):
     """Cycle-to-cycle draws of SET (sigS, gS, tail) and RESET (sigH, lam, d0).
 
+    Noise of a SET goes with the distance it moves, |Δy| up to 1, to the power ``step_power``: at ½ a way in fine steps
+    ends as spread as one in coarse steps, at 1 fine steps are quieter.
+
+    The barrier of the SET is drawn anew as far as a RESET comes: US·(1 + sigB·z), z normal where ``skewB`` is 0, else
+    (e^(skewB·z) − 1)/skewB, whose tail above is long: one attempt in ten needs far more than the median one.
+
     A share ``ptail`` of the SETs from HRS falls short by an exponential law of mean ttail·ln(1 + Gq/Gc)^tail_bend: at 0
     alike everywhere, at 1 the less the better the cell conducts.
 
@@ -106,7 +112,9 @@ class CycleNoise(Section):
     Gh: Siemens
     sigS: Plain
     sigL: Plain
+    step_power: Plain
     sigB: Plain
+    skewB: Plain
     forget: Plain
     gS: Plain
     ptail: Plain

@@ -56,7 +56,9 @@ class Law(NamedTuple):
     gh: float
     sig_s: float
     sig_l: float
+    step_power: float
     sig_b: float
+    skew_b: float
     forget: float
     ln_rho: float
     g_s: float

@@ -12,11 +12,14 @@ import pytest
 from xbarlab.analysis.measured_data.measured import Measured
 from xbarlab.common.errors import RefusedError
 from xbarlab.mockhw.chip.profile import load_profile
+from xbarlab.twin.coordinates import coordinate_of, encode
 from xbarlab.twin.fit_report.page import write_report
 from xbarlab.twin.fitting import candidates
 from xbarlab.twin.fitting.evaluation import without_blocks
 from xbarlab.twin.fitting.fit import FitPlan, fit
-from xbarlab.twin.fitting.profile_file import write_profile
+from xbarlab.twin.fitting.freedom import START_VOLTS, start_of
+from xbarlab.twin.fitting.posterior import as_found
+from xbarlab.twin.fitting.profile_file import profile_text, write_profile
 from xbarlab.twin.fitting.result import FitResult
 from xbarlab.twin.objective import with_values
 
@@ -74,6 +77,21 @@ def test_the_profile_says_of_every_number_what_it_was_fitted_on_and_loads_with_i
     assert np.std([np.log(one.set.US) for one in drawn]) == pytest.approx(sds[1], rel=0.2)
 
 
+def test_what_was_found_of_a_protocol_is_kept_in_the_profile_and_begins_the_next_fit(tmp_path: Path) -> None:
+    name = "protocol.ispp.algorithm.reset.volts"
+    one = coordinate_of(name, False)
+    assert one is not None
+    found = as_found([one], encode([one], {name: 1.8}))
+    base = load_profile("hfo2_1t1r").model_copy(update={"protocol": {}})
+    assert start_of(name, base.protocol) == START_VOLTS
+    path = tmp_path / "mine.profile.yaml"
+    path.write_text(profile_text(base, found, name="mine", title="t", data_title="d", half="h"), encoding="utf-8")
+    profile = load_profile(path)
+    assert start_of(name, profile.protocol) == pytest.approx(1.8, rel=1e-4)
+    assert profile.protocol["ispp.algorithm.reset.volts"].unit == "V"
+    assert profile.parameters == base.parameters
+
+
 def test_the_report_leads_with_the_half_that_was_never_seen(result: FitResult, tmp_path: Path) -> None:
     page = write_report(result, tmp_path / "mine.fit", tmp_path / "mine.profile.yaml").read_text(encoding="utf-8")
     order = [page.index(head) for head in ("never saw", "cannot represent", "![forming]", "## The numbers")]
@@ -90,7 +108,8 @@ def test_data_that_do_not_move_a_number_leave_it_as_wide_as_its_bounds() -> None
     found = {one.name: one for one in fit(made, plan).numbers}
     assert found["reset.UR"].identified
     assert not found["forming.mean"].identified
-    assert found["forming.mean"].value == pytest.approx(3.12, rel=1e-3)
+    base: Any = load_profile("hfo2_1t1r").parameters
+    assert found["forming.mean"].value == pytest.approx(float(base.forming.mean), rel=1e-3)
     assert found["forming.mean"].low < 1.8
     assert found["forming.mean"].high > 5.0
 
