@@ -40,7 +40,7 @@ class RampCellsPlan(ProgrammingPlan):
     """How the cells of ramps are programmed: the widest step has ``levels.high``, none may be below ``levels.low``."""
 
     levels: Levels = Field(
-        default=Levels(count=2, low=8e-6, high=150e-6), description="lowest and highest conductance of a step"
+        default=Levels(count=2, low=13e-6, high=250e-6), description="lowest and highest conductance of a step"
     )
     tolerance: float | None = Field(default=4e-6, gt=0, description="half-width of the window [S]")
     average: int = Field(default=8, ge=1, description="conversions per cell in the loop's reads")
