@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..wire.doors import GuardedInstrument
 from .voltage_source import VoltageSource
@@ -118,6 +118,9 @@ class BoxSource(BoxPart, VoltageSource):  # pyright: ignore[reportIncompatibleMe
 class GuardedBox(GuardedInstrument):
     """Put before a QCoDeS ``VisaInstrument`` whose parts have the roles: it tells its sources what became of it."""
 
+    _tells_simulator_apart: ClassVar[bool] = False
+    """Whether a simulator of it lets time pass without an error query, which waits behind what runs by itself."""
+
     @property
     @abstractmethod
     def sources(self) -> Sequence[BoxSource]:
@@ -136,3 +139,24 @@ class GuardedBox(GuardedInstrument):
     def _forget_settings(self) -> None:
         for unit in self.sources:
             unit.forget()
+
+    def simulated_seconds(self) -> float:
+        """Return the simulator's clock [s]."""
+        if not self._tells_simulator_apart:
+            return super().simulated_seconds()
+        with self.wire.lock:
+            reply = self.wire.exchange.ask_stranger("SIM:CLOC?")
+            self.wire.line.count -= 1  # no message to an instrument
+        try:
+            return float(reply)
+        except ValueError:
+            raise self.wire.faults.garbled("SIM:CLOC?", reply) from None
+
+    def advance_simulation(self, seconds: float) -> None:
+        """Let simulated time pass [s]."""
+        if not self._tells_simulator_apart:
+            super().advance_simulation(seconds)
+            return
+        with self.wire.lock:
+            self.wire.exchange.tell(f"SIM:CLOC:ADV {seconds!r}")
+            self.wire.line.count -= 1

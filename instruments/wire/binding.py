@@ -96,6 +96,32 @@ class EchoBinding:
         return self._number
 
 
+class IdentityBinding:
+    """Instruments with no question that could carry a number: who it is, whose answer nobody takes for another.
+
+    Attributes
+    ----------
+    identity : what it was answered with when the connection was opened.
+    """
+
+    def __init__(self) -> None:
+        self.name = "*IDN?"
+        self.identity = b""
+
+    def lead(self, command: bytes) -> tuple[bytes, bytes]:
+        """Return ``command`` as it is: answers are counted."""
+        return command, b""
+
+    def question(self) -> tuple[bytes, bytes]:
+        """Return ``*IDN?`` and what it was answered with."""
+        return b"*IDN?", self.identity
+
+    def earlier(self, answer: bytes) -> bool:
+        """Return whether ``answer`` may be to a question asked before: that cannot be told."""
+        del answer
+        return False
+
+
 class Unbound:
     """A simulator in the same process: no line that loses, delays or doubles anything unseen.
 

@@ -170,6 +170,15 @@ def test_ctrl_c_while_an_smu_sweeps_by_itself(opened: tuple[Any, MockBench]) -> 
 
 def test_ctrl_c_in_a_train_leaves_no_level_behind_the_open_relay(opened: tuple[Any, MockBench]) -> None:
     bench, mock = opened
+    module = module_of(mock)
+    left: list[float] = []
+    stop = module.stop
+
+    def stopped() -> None:
+        stop()
+        left.append(module.channels[301].level)
+
+    module.stop = stopped
     with pytest.raises(KeyboardInterrupt), bench:  # noqa: PT012
         array: Any = bench.array
         real = array.clock.wait
@@ -177,11 +186,12 @@ def test_ctrl_c_in_a_train_leaves_no_level_behind_the_open_relay(opened: tuple[A
         def interrupt(seconds: float) -> None:
             real(0.3 * seconds + 5e-4)  # in the middle of a pulse
             array.clock.wait = real
-            assert module_of(mock).running
+            assert module.running
             raise KeyboardInterrupt
 
         array.clock.wait = interrupt
         array.pulser.pulses(0.1, -0.1, width=9e-4, edge=1e-6, period=1e-3, count=9000)
+    assert max(left) == pytest.approx(0.1, abs=1e-3), "abort keeps the level"
     assert "abort sequences" in mock.log.texts()
     assert_safe(mock)
 

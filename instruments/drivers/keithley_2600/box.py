@@ -35,6 +35,7 @@ class Keithley2600Box(GuardedBox, Keithley2600):
     """What can have a role in a station, by name: ``row_smu: box.smua``."""
 
     _to_defaults = "*CLS\n*RST"  # a common command has a line of its own
+    _tells_simulator_apart = True
     units: tuple[Keithley2600Smu, ...] = ()
 
     def __init__(
@@ -130,24 +131,6 @@ class Keithley2600Box(GuardedBox, Keithley2600):
             raise RefusedError(f"{cmd!r} prints nothing: use ask, which puts print() around it")
         with self.wire.lock:
             return self.wire.exchange.query(cmd)
-
-    # -- what a simulator is told, while a script runs, too ----------------------------------------------------------
-
-    def simulated_seconds(self) -> float:
-        """Return the simulator's clock [s]."""
-        with self.wire.lock:
-            reply = self.wire.exchange.ask_stranger("SIM:CLOC?")
-            self.wire.line.count -= 1  # no message to an instrument
-        try:
-            return float(reply)
-        except ValueError:
-            raise self.wire.faults.garbled("SIM:CLOC?", reply) from None
-
-    def advance_simulation(self, seconds: float) -> None:
-        """Let simulated time pass [s]."""
-        with self.wire.lock:
-            self.wire.exchange.tell(f"SIM:CLOC:ADV {seconds!r}")
-            self.wire.line.count -= 1
 
     # -- setting it up again -----------------------------------------------------------------------------------------
 

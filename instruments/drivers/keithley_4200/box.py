@@ -15,13 +15,14 @@ from qcodes.instrument import VisaInstrument
 from ....common.errors import RefusedError
 from ...errors import InstrumentError
 from ...limits import Limits
+from ...wire.binding import IdentityBinding
 from ...wire.doors import GuardedInstrument
 from ...wire.parts import Wire
 from ..box_part import GuardedBox
 from ..carried_limits import ChipLimits, carried
 from ..source_limits import SourceLimits
 from .guard import KxciGuard
-from .kxci_line import KxciBinding, KxciLine
+from .kxci_line import KxciLine
 from .pmu import Keithley4225Pmu
 from .smu import Keithley4200Smu, Mainframe
 
@@ -52,7 +53,7 @@ class Keithley4200Box(GuardedBox, VisaInstrument):
         self._hold(
             Wire(
                 name,
-                binding=KxciBinding(),
+                binding=IdentityBinding(),
                 line=KxciLine,  # pyright: ignore[reportArgumentType]
                 going_idle=(
                     ("pulses stopped, their outputs off", ":PMU:ABORT"),

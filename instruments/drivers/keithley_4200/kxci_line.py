@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from ...wire.line import LINK_ERRORS, Line
+from ...wire.binding import IdentityBinding
 from ...wire.wire_text import GarbledError, parse_header
+from ..counted_line import WHO, CountedLine
 
 ERRORS = ":ERROR:LAST:GET"
 _CLEAR = b":ERROR:LAST:CLEAR"
-_WHO = b"*IDN?"
 _POWER, _STATUS = b"*ESR?", b"SP"
 _DONE = b"ACK"
 # What is answered by something else than ACK.
@@ -18,28 +18,7 @@ _ASKS = re.compile(rb"[:*A-Z0-9]*\?|(?:TI|TV) ?\d|(?:DO|RD) ?'|SP$|:ERROR:LAST:G
 _ERROR = re.compile(r"(.*?)\s*\((-?\d+)\)\.?", re.DOTALL)
 
 
-class KxciBinding:
-    """A question whose answer nobody takes for another: who it is. KXCI has none that could carry a number."""
-
-    def __init__(self) -> None:
-        self.name = "*IDN?"
-        self.identity = b""
-
-    def lead(self, command: bytes) -> tuple[bytes, bytes]:
-        """Return ``command`` as it is: answers are counted."""
-        return command, b""
-
-    def question(self) -> tuple[bytes, bytes]:
-        """Return ``*IDN?`` and what it was answered with when the connection was opened."""
-        return _WHO, self.identity
-
-    def earlier(self, answer: bytes) -> bool:
-        """Return whether ``answer`` may be to a question asked before: that cannot be told."""
-        del answer
-        return False
-
-
-class KxciLine(Line):
+class KxciLine(CountedLine):
     """Sends messages one by one and counts what they are owed.
 
     Several commands of one exchange are lines here, each a message of its own: what a message of several is answered
@@ -49,50 +28,22 @@ class KxciLine(Line):
     errors: ClassVar[str] = ERRORS
     and_errors: ClassVar[str] = f"\n{ERRORS}"
 
-    def __init__(self, name: str, *, binding: KxciBinding, **settings: Any) -> None:
+    def __init__(self, name: str, *, binding: IdentityBinding, **settings: Any) -> None:
         super().__init__(name, binding=binding, **settings)
         self.end = b"\0"
-        self._own = binding
-        self._owed = 0
-        self._asked = b""
-        self._who = 0  # how often it was asked since it was known where its answers stand
 
     # -- out and in --------------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
         """Send messages; each is owed an answer."""
         super().send(data)
-        self._owed += data.count(self.end)
-        self._asked = data.rstrip(self.end)
-        self._who += self._asked == _WHO
-
-    def read_reply(self, token: bytes = b"") -> bytes:
-        """Read one answer."""
-        reply = super().read_reply(token)
-        self._owed = max(0, self._owed - 1)
-        if self._asked == _WHO:
-            self._own.identity, self._who = reply.replace(b"+", b""), 0
-        return reply
+        self._sent_for(data.count(self.end), data.rstrip(self.end))
 
     def begin(self, expected: float) -> None:
         """Read what is still owed to messages that nobody waited for, then as ever."""
         while self._owed and not self.out_of_step:
             self.read_reply()
         super().begin(expected)
-
-    def find_place(self, seconds: float = 2.0, *, clear: bool = True) -> None:
-        """Throw away answers until it says who it is, as often as it was asked: an answer may be to an earlier time."""
-        super().find_place(seconds, clear=clear)
-        earlier = self._who - 1
-        try:
-            self.port.set_timeout(seconds)
-            while earlier > 0:
-                earlier -= self.port.read_line().rstrip(b"\r\n\0").endswith(self._own.identity)
-        except LINK_ERRORS:
-            pass  # those answers were lost
-        finally:
-            self.port.set_timeout(self.timeout)
-        self._owed = self._who = 0
 
     def ask(self, command: bytes) -> bytes:
         """Send lines, each when the one before is answered; return what was asked for, joined by semicolons."""
@@ -110,7 +61,7 @@ class KxciLine(Line):
                 if not _ASKS.match(message):
                     raise GarbledError(repr(reply[:60]))
                 found.append(reply)
-            elif message == _WHO:
+            elif message == WHO:
                 raise GarbledError(repr(reply))
         return b";".join(found)
 

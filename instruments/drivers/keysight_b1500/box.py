@@ -19,11 +19,12 @@ from qcodes.instrument_drivers.Keysight.keysightb1500.KeysightB1500_module impor
 from ....common.errors import RefusedError
 from ...errors import InstrumentError
 from ...limits import Limits
+from ...wire.binding import IdentityBinding
 from ...wire.parts import Wire
 from ..box_part import GuardedBox
 from ..carried_limits import ChipLimits, carried
 from ..source_limits import SourceLimits
-from .flex_line import FlexBinding, FlexLine
+from .flex_line import FlexLine
 from .guard import FlexGuard
 from .smu import KeysightB1500Smu, Mainframe
 
@@ -50,6 +51,7 @@ class KeysightB1500Box(GuardedBox, KeysightB1500):
     default_terminator = "\n"
     _model = "B1500A"
     _to_defaults = "*RST"
+    _tells_simulator_apart = True
     _smus: tuple[KeysightB1500Smu, ...] = ()
 
     def __init__(
@@ -64,7 +66,7 @@ class KeysightB1500Box(GuardedBox, KeysightB1500):
         self._hold(
             Wire(
                 name,
-                binding=FlexBinding(),
+                binding=IdentityBinding(),
                 line=FlexLine,  # pyright: ignore[reportArgumentType]
                 going_idle=(("stop", "AB"), ("0 V", "DZ"), ("output off", "CL")),
                 safe_when=("*LRN? 0", "CL"),
@@ -155,24 +157,6 @@ class KeysightB1500Box(GuardedBox, KeysightB1500):
         elif cmd.strip().upper().startswith("DV"):
             channel, volts, amps = self._text.force(cmd)
             self._mainframe.units[channel].heard(volts, amps)
-
-    # -- what a simulator is told, while a measurement runs, too -------------------------------------------------------
-
-    def simulated_seconds(self) -> float:
-        """Return the simulator's clock [s]."""
-        with self.wire.lock:
-            reply = self.wire.exchange.ask_stranger("SIM:CLOC?")
-            self.wire.line.count -= 1  # no message to an instrument
-        try:
-            return float(reply)
-        except ValueError:
-            raise self.wire.faults.garbled("SIM:CLOC?", reply) from None
-
-    def advance_simulation(self, seconds: float) -> None:
-        """Let simulated time pass [s]."""
-        with self.wire.lock:
-            self.wire.exchange.tell(f"SIM:CLOC:ADV {seconds!r}")
-            self.wire.line.count -= 1
 
     # -- setting it up again -----------------------------------------------------------------------------------------
 
