@@ -264,9 +264,9 @@ class ArraySpec:
         most = self.sample_seconds_max
         if seconds > most:
             raise UnsupportedError(
-                f"{channel}: a trace of {seconds:g} s is longer than {most:g} s, for which a killed host may leave a cell "
-                f"of {self.name} at its read voltage: it would need an instrument that stops by itself; take shorter "
-                "traces, or reads with waits between them"
+                f"{channel}: a trace of {seconds:g} s is longer than {most:g} s, for which a killed host may leave a "
+                f"cell of {self.name} at its read voltage: it would need an instrument that stops by itself; take "
+                "shorter traces, or reads with waits between them"
             )
         refuse_bad_number("rate", rate, 1e-3, self.sample_rate_max, "Hz", channel=channel)
         refuse_bad_number("seconds", seconds, 1.0 / rate, self.sample_points_max / rate, "s", channel=channel)
