@@ -242,9 +242,7 @@ def check(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> 
     )
 
 
-def _no_worse(
-    evaluator: Evaluator, coordinates: Sequence[Coordinate], start: Floats, found: Found, seed: int
-) -> Found:
+def _no_worse(evaluator: Evaluator, coordinates: Sequence[Coordinate], start: Floats, found: Found, seed: int) -> Found:
     """Return where a search began, where it ended no better on cells that it has not seen."""
     seeds = [seed + 900_000 + 1000 * index for index in range(CHOSEN_ON)]
     trials = [Trial(values=decode(coordinates, x), seed=one) for x in (start, found.x) for one in seeds]
