@@ -31,7 +31,7 @@ DATA = ROOT.parent / "shared" / "measured"
 FIGURES = ROOT / "docs" / "figures" / "hfo2_1t1r"
 SWEEPS = ("set_volts", "reset_volts", "reset_gate")
 
-GENERATIONS = 16
+GENERATIONS = 8
 """Of the search for what nobody wrote down of the protocols; it begins where the fit of the profile ended."""
 
 Bar = tuple[str, str, str, bool]

@@ -37,10 +37,10 @@ from xbarlab.protocols.training.steps.train_convlstm_sequence import ConvLstmPla
 
 FORMING: dict[str, dict[str, Any]] = {
     "mock_ta_hfo2": {"start_volts": 1.5, "stop_volts": 3.3, "step_volts": 0.05, "gate": 1.3, "width": 10e-6},
-    "mock_hfo2": {"stop_volts": 4.3, "gate": 2.0, "set_volts": 3.0, "set_gate": 2.0, "reset_volts": 2.4},
+    "mock_hfo2": {"stop_volts": 4.3, "gate": 2.0, "set_volts": 3.0, "set_gate": 2.4, "reset_volts": 2.4},
 }
 """Stations whose cells must be formed; the abstract devices are as they are."""
-YIELD: dict[str, dict[str, Any]] = {"mock_hfo2": {"set_volts": 3.0, "set_gate": 2.0, "reset_volts": 2.4}}
+YIELD: dict[str, dict[str, Any]] = {"mock_hfo2": {"set_volts": 3.0, "set_gate": 2.4, "reset_volts": 2.4}}
 """Pulses that ask whether cells switch, where they are not the step's own."""
 GATES: dict[str, dict[str, Any]] = {
     "mock_ta_hfo2": {"slope": 80e-6, "gate_low": 1.6, "gate_start": 2.4, "gate_high": 3.2, "share": 0.5, "least": 3e-3},

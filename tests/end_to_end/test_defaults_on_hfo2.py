@@ -38,7 +38,7 @@ STEPS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def formed() -> Iterator[Any]:
     with open_bench("mock_hfo2", seed=7) as bench:
-        plan = FormingPlan(cells="0:8,0:8", stop_volts=4.3, gate=2.0, set_volts=3.0, set_gate=2.0, reset_volts=2.4)
+        plan = FormingPlan(cells="0:8,0:8", stop_volts=4.3, gate=2.0, set_volts=3.0, set_gate=2.4, reset_volts=2.4)
         result = form(bench.array, plan, Run(None, quiet=True))
         assert result.metrics()["formed_fraction"] > 0.9
         yield bench.array

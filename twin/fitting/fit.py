@@ -218,6 +218,7 @@ def check(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> 
                 evaluator, coordinates, start, seconds=60.0 * effort.minutes, seed=plan.seed,
                 generations_most=plan.generations, quiet=plan.quiet,
             )  # fmt: skip
+            found = _no_worse(evaluator, coordinates, start, found, plan.seed)
     values = decode(coordinates, found.x)
     rows = held_rows(halves, setting, None, values, size=plan.size or HELD_SIZE, seed=plan.seed)
     cost = sum(row.panel.cost() for row in rows)
@@ -239,6 +240,16 @@ def check(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> 
         left_out={one.id: f"{kind_words(one)} is not replayed" for one in no},
         seed=plan.seed,
     )
+
+
+def _no_worse(evaluator: Evaluator, coordinates: Sequence[Coordinate], start: Floats, found: Found, seed: int) -> Found:
+    """Return where a search began, where it ended no better on cells that it has not seen."""
+    seeds = [seed + 900_000 + 1000 * index for index in range(CHOSEN_ON)]
+    trials = [Trial(values=decode(coordinates, x), seed=one) for x in (start, found.x) for one in seeds]
+    before, after = np.asarray([one.cost for one in evaluator.trials(trials)]).reshape(2, -1).mean(axis=1)
+    if after < before:
+        return found
+    return dataclasses.replace(found, x=start, ended=f"{found.ended}, no better than where it began")
 
 
 def _silent(line: str) -> None:
