@@ -24,6 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "mock_tio2_2400": set(),
     "mock_tio2_2600": set(),
     "mock_tio2_4200": set(),
+    "mock_tio2_b1500": set(),
     "mock_ta_hfo2": set(),
     "mock_hfo2": set(),
 }

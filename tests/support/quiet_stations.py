@@ -54,6 +54,7 @@ ACCURACY = {
     "mock_tio2_2400": _metered(0.029e-2, 2.4e-3, 300e-12, "2400: SPEC-2400 Rev. H"),
     "mock_tio2_2600": _metered(0.07e-2, 5e-3, 100e-12, "2636B: from memory of SPEC-2600B"),
     "mock_tio2_4200": _metered(0.07e-2, 2e-3, 30e-12, "4200-SMU: from memory of its data sheet"),
+    "mock_tio2_b1500": _metered(0.068e-2, 0.4e-3, 20e-12, "B1517A: from memory of its data sheet"),
     "mock_tio2_arc2": _metered(
         0.0, 0.5 * 20.0 / 2**16, 2 * 0.683e-6 / 2**17, "ArC TWO: steps of its converters; no accuracy is known to us"
     ),
