@@ -141,7 +141,10 @@ class CellRamp:
 
 @dataclass(frozen=True, slots=True)
 class IVTrace:
-    """A sweep of one cell: ``volts`` [V], ``gate`` [V], ``current`` [A], ``flags``, each [points]; ``dwell`` [s]."""
+    """A sweep of one cell: ``volts`` [V], ``gate`` [V], ``current`` [A], ``flags``, each [points].
+
+    ``dwell`` [s] is what a point took, on average; instruments cannot all keep what they are asked for.
+    """
 
     row: int
     col: int

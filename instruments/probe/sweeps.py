@@ -14,6 +14,9 @@ from .mate_current import LEVELS, MateCurrent
 from .rig import Rig
 from .spec import HALF
 
+Swept = tuple[FloatArray, FloatArray, NDArray[np.uint8], float]
+"""Volts across the cell [V], its current [A], flags, each [points]; what they took together [s]."""
+
 
 class ProbeSweeps:
     """One cell driven through a list of voltages.
@@ -43,7 +46,7 @@ class ProbeSweeps:
         scheme: str | None = None,
         halt: float | None = None,
     ) -> IVTrace:
-        """Drive one cell through ``volts`` [V], ``dwell`` [s] each.
+        """Drive one cell through ``volts`` [V], ``dwell`` [s] each; the trace says what a point took.
 
         Scheme "V/2" (default) is stepped by the host, both SMUs in step; what the half-selected cells of the column
         carry is measured first and taken off. ``compliance`` [A] bounds the cell and what its mates carry at the same
@@ -67,10 +70,10 @@ class ProbeSweeps:
             sent[...] = 1
             levels, wait = self._polarity * points, max(wait, 0.0)
             if asked.scheme == HALF:
-                applied, current, flags = self._sweep_half(levels, asked.compliance, wait, halt)
+                applied, current, flags, seconds = self._sweep_half(levels, asked.compliance, wait, halt)
             else:
-                applied, current, flags = self._sweep_floating(levels, asked.compliance, wait)
-        rig.count(slots=points.size, seconds=points.size * asked.dwell)
+                applied, current, flags, seconds = self._sweep_floating(levels, asked.compliance, wait)
+        rig.count(slots=points.size, seconds=seconds)
         sign = self._polarity
         return IVTrace(
             row=cell.row0,
@@ -80,18 +83,16 @@ class ProbeSweeps:
             current=sign * current,
             flags=flags,
             compliance=asked.compliance,
-            dwell=asked.dwell,
+            dwell=seconds / points.size,
         )
 
-    def _sweep_floating(
-        self, volts: FloatArray, compliance: float, dwell: float
-    ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
+    def _sweep_floating(self, volts: FloatArray, compliance: float, dwell: float) -> Swept:
         with self._rig.row_smu.whole():
-            return self._rig.row_smu.sweep(volts, compliance=compliance, dwell=dwell)
+            begun = self._rig.clock.now()
+            swept = self._rig.row_smu.sweep(volts, compliance=compliance, dwell=dwell)
+            return *swept, self._rig.clock.now() - begun
 
-    def _sweep_half(
-        self, volts: FloatArray, compliance: float, dwell: float, halt: float | None
-    ) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
+    def _sweep_half(self, volts: FloatArray, compliance: float, dwell: float, halt: float | None) -> Swept:
         rig = self._rig
         row_smu, column_smu, most = rig.row_smu, rig.column_smu, rig.limits.current_max
         stride = 0.5 * float(np.abs(volts).max()) / (LEVELS - 1)
@@ -127,6 +128,7 @@ class ProbeSweeps:
         row_smu.level(0.0)
         way = volts.copy()
         halted = halt is None
+        begun = rig.clock.now()
         for k in range(way.size):
             rig.lock.go_on()
             half = 0.5 * float(way[k])
@@ -141,6 +143,7 @@ class ProbeSweeps:
                 back = way[:k][::-1][: way.size - k - 1]
                 way[k + 1 :] = 0.0
                 way[k + 1 : k + 1 + back.size] = back
+        seconds = rig.clock.now() - begun
         column_smu.level(0.0)
         row_smu.level(0.0)
-        return applied, current, flags
+        return applied, current, flags, seconds
