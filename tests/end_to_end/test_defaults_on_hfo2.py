@@ -44,7 +44,12 @@ def formed() -> Iterator[Any]:
         yield bench.array
 
 
-@pytest.mark.parametrize("name", STEPS)
+SLOW = {"multilevel"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in STEPS]
+)
 def test_a_step_runs_from_its_defaults_or_says_why_not(name: str, formed: Any) -> None:
     kind = step_kind(name)
     cells: dict[str, Any] = {"cells": CELLS} if "cells" in kind.plan.model_fields else {}

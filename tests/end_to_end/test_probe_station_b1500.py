@@ -69,7 +69,8 @@ def assert_safe(mock: MockBench) -> None:
     assert mock.circuit.relays.hot == {}
 
 
-@pytest.mark.parametrize("runbook", ["first_cell", pytest.param("first_cell_pulsed", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("runbook", ["first_cell", "first_cell_pulsed"])
 def test_the_runbook_runs_unchanged(runbook: str, tmp_path: Path) -> None:
     assert main(["run", runbook, "--station", "mock_tio2_b1500", "--check", "--out", str(tmp_path)]) == 0
     (found,) = tmp_path.rglob("summary.json")
