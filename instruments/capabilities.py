@@ -143,7 +143,7 @@ class CellRamp:
 class IVTrace:
     """A sweep of one cell: ``volts`` [V], ``gate`` [V], ``current`` [A], ``flags``, each [points].
 
-    ``dwell`` [s] is what a point took, on average; instruments cannot all keep what they are asked for.
+    ``dwell`` [s] is what a point took on average where the host steps the sources and sees it, else what was asked.
     """
 
     row: int

@@ -38,10 +38,7 @@ class DeviceSweeps:
         scheme: str | None = None,
         halt: float | None = None,
     ) -> IVTrace:
-        """Drive one device through ``volts`` [V], ``dwell`` [s] each; current held at ``compliance`` [A].
-
-        The trace says what a point took.
-        """
+        """Drive one device through ``volts`` [V], ``dwell`` [s] each, its current held at ``compliance`` [A]."""
         rig = self._rig
         asked = checked_sweep(self._spec, row, col, volts, compliance=compliance, dwell=dwell, gate=gate, scheme=scheme)
         if halt is not None:
@@ -55,12 +52,10 @@ class DeviceSweeps:
             wait = asked.dwell - smu.point_seconds
             rig.wear.add_sweep(cell.row0, cell.col0, points, rig.limits)
             sent[...] = 1
-            begun = rig.clock.now()
             seen = rig.play(
                 rig.polarity * points, compliance=asked.compliance, dwell=wait if wait >= smu.facts.delay_min else 0.0
             )
-            seconds = rig.clock.now() - begun
-        rig.count(slots=points.size, seconds=seconds)
+        rig.count(slots=points.size, seconds=points.size * asked.dwell)
         return IVTrace(
             row=cell.row0,
             col=cell.col0,
@@ -69,5 +64,5 @@ class DeviceSweeps:
             current=rig.polarity * seen.current,
             flags=seen.flags,
             compliance=asked.compliance,
-            dwell=seconds / points.size,
+            dwell=asked.dwell,
         )
