@@ -46,7 +46,7 @@ class ProbeSweeps:
         scheme: str | None = None,
         halt: float | None = None,
     ) -> IVTrace:
-        """Drive one cell through ``volts`` [V], ``dwell`` [s] each; where the host steps, the trace says what a point took.
+        """Drive one cell through ``volts`` [V], ``dwell`` [s] each; a trace stepped by the host says what they took.
 
         Scheme "V/2" (default) is stepped by the host, both SMUs in step; what the half-selected cells of the column
         carry is measured first and taken off. ``compliance`` [A] bounds the cell and what its mates carry at the same
