@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 
-from ..limits import Limits
+from ...common.errors import RefusedError
+from ..limits import Limits, refuse_bad_number
 from ..wire.command_guard import CommandGuard, Rule
 from ..wire.wire_text import sent
 
 COMPLIANCE_MIN = 1e-9
+_TRAIN_MAX = 1e5  # s, ours: a day is a slip of units
 _COMPLIANCE_DEFAULT = 1.05e-4
 _PROTECTIONS = (2, 5, 10, 20, 40, 60, 80, 100, 120, 140, 160, 180)
 
@@ -106,3 +108,35 @@ class SourceLimits:
             narrowed = narrowed.narrowed({field.name: getattr(limits, field.name)}, source=source)
         self.now = self.as_text = narrowed
         self._guard = CommandGuard(self._rules, lambda: self.now, self._allowed)
+
+
+def check_train(
+    now: Limits,
+    amplitudes: Sequence[float],
+    *,
+    width: float,
+    edge: float,
+    period: float,
+    count: float,
+    count_max: int,
+    channel: str,
+) -> int:
+    """Refuse a train of pulses on two channels in step beyond the limits, or beyond its instrument; return the count.
+
+    Parameters
+    ----------
+    now : Limits
+    amplitudes : (first, second) [V], as they will be given
+    width, edge, period : float [s], as they will be given
+    count_max : most pulses the instrument gives
+    channel : who gives them
+    """
+    if not any(amplitudes):
+        raise RefusedError(f"{channel}: both channels at 0 V: there is nothing to pulse")
+    now.check_pulses(abs(amplitudes[0] - amplitudes[1]), width, channel=channel, edge=edge)
+    pulses = now.one("count", count, channel=channel, unit="pulses")
+    if pulses != int(pulses):
+        raise RefusedError(f"count {count!r} at {channel} is not a whole number of pulses")
+    refuse_bad_number("count", count, 1, count_max, "pulses", channel=channel)
+    refuse_bad_number("length of the train", pulses * period, 0.0, _TRAIN_MAX, "s", channel=channel)
+    return int(pulses)

@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from support.resistor_analyser import ADDRESS, OHMS, Analyser
-from support.ways_out import said_of_a_fault, seconds_after_a_kill, share_of_a_sweep, swept
+from support.ways_out import (
+    a_level_stays_until_the_next_opening,
+    said_of_a_fault,
+    seconds_after_a_kill,
+    share_of_a_sweep,
+    swept,
+)
 from xbarlab import Block, PulseMap, open_bench
 from xbarlab.cli import main
 from xbarlab.instruments.abilities import Sweeps
@@ -20,7 +26,6 @@ from xbarlab.instruments.drivers.keithley_4200.box import Keithley4200Box
 from xbarlab.instruments.drivers.keithley_4200.sweep import PIECE_SECONDS
 from xbarlab.mockhw.bench.bench import MockBench, bench_for
 from xbarlab.mockhw.faults import Fault
-from xbarlab.mockhw.front_ends.tcp_host import serve
 from xbarlab.mockhw.instrument import advance_to
 from xbarlab.runbooks.stations import find_bench
 
@@ -166,29 +171,7 @@ def test_sigkill_leaves_no_bias_behind_a_piece(what: str) -> None:
 
 def test_a_level_stays_until_the_next_opening_makes_it_safe() -> None:
     """KXCI has no watchdog: what the host steps by itself is not bounded when the host dies, and the page says so."""
-    bench: Any = Analyser(serial="SIM4200")
-    with serve(bench, port=0, rate=0.0) as addresses:
-        host, port = addresses[ADDRESS]
-
-        def box() -> Any:
-            kind: Any = Keithley4200Box
-            return kind("analyser", f"TCPIP0::{host}::{port}::SOCKET", visalib="@py", limits={"current_max": 1e-3})
-
-        first = box()
-        first.smu2.on(compliance=1e-3)
-        first.smu1.on(0.5, compliance=1e-3)
-        assert first.smu1.measure().current == pytest.approx(0.5 / OHMS, rel=0.02)
-        first.visa_handle.close()  # as when the process is gone
-        first.wire.connection.forbid_reopening()
-        assert bench.box.smus[1].output
-        second = None
-        try:
-            type(first).close_all()
-            second = box()
-            assert not bench.box.smus[1].output
-        finally:
-            if second is not None:
-                second.close()
+    a_level_stays_until_the_next_opening(Analyser(serial="SIM4200"), ADDRESS, Keithley4200Box, OHMS)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 
 from support import wgfmu_process
 from support.resistor_mainframe import ADDRESS, OHMS, Mainframe
+from support.ways_out import a_level_stays_until_the_next_opening
 from xbarlab import Block, PulseMap, open_bench
 from xbarlab.cli import main
 from xbarlab.common.errors import RefusedError, XbarlabError
@@ -298,29 +299,7 @@ def test_sigkill_in_a_train_leaves_no_bias_behind_an_execution() -> None:
 
 def test_a_level_stays_until_the_next_opening_makes_it_safe() -> None:
     """FLEX has no watchdog: what the host steps by itself is not bounded when the host dies, and the page says so."""
-    bench: Any = Mainframe(serial="SIM1500")
-    with serve(bench, port=0, rate=0.0) as addresses:
-        host, port = addresses[ADDRESS]
-
-        def box() -> Any:
-            kind: Any = KeysightB1500Box
-            return kind("analyser", f"TCPIP0::{host}::{port}::SOCKET", visalib="@py", limits={"current_max": 1e-3})
-
-        first = box()
-        first.smu2.on(compliance=1e-3)
-        first.smu1.on(0.5, compliance=1e-3)
-        assert first.smu1.measure().current == pytest.approx(0.5 / OHMS, rel=0.02)
-        first.visa_handle.close()  # as when the process is gone
-        first.wire.connection.forbid_reopening()
-        assert bench.box.smus[1].output
-        second = None
-        try:
-            type(first).close_all()
-            second = box()
-            assert not bench.box.smus[1].output
-        finally:
-            if second is not None:
-                second.close()
+    a_level_stays_until_the_next_opening(Mainframe(serial="SIM1500"), ADDRESS, KeysightB1500Box, OHMS)
 
 
 @pytest.mark.parametrize(

@@ -73,3 +73,29 @@ def seconds_after_a_kill(bench: Any, address: str, program: str, arguments: Sequ
             child.send_signal(signal.SIGKILL)
             child.wait()
     return running
+
+
+def a_level_stays_until_the_next_opening(mainframe: Any, address: str, driver: Any, ohms: float) -> None:
+    """Lose the host of a box with two SMUs that holds a level: the output stays on until the box is opened again."""
+    with serve(mainframe, port=0, rate=0.0) as addresses:
+        host, port = addresses[address]
+
+        def box() -> Any:
+            resource = f"TCPIP0::{host}::{port}::SOCKET"
+            return driver("analyser", resource, visalib="@py", limits={"current_max": 1e-3})
+
+        first = box()
+        first.smu2.on(compliance=1e-3)
+        first.smu1.on(0.5, compliance=1e-3)
+        assert first.smu1.measure().current == pytest.approx(0.5 / ohms, rel=0.02)
+        first.visa_handle.close()  # as when the process is gone
+        first.wire.connection.forbid_reopening()
+        assert mainframe.box.smus[1].output
+        second = None
+        try:
+            type(first).close_all()
+            second = box()
+            assert not mainframe.box.smus[1].output
+        finally:
+            if second is not None:
+                second.close()

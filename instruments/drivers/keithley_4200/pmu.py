@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from ....common.errors import RefusedError
 from ...limits import refuse_bad_number
 from ...wire.doors import alone
+from ..source_limits import check_train
 from .measured_pulses import MeasuredPulses
 from .pulses import BURST_MAX, VOLTS_MAX, VOLTS_MIN, Train, quantised, train_commands
 from .sweep import PIECE_SECONDS
 
 _COUNT_MAX = 1_000_000
-_TRAIN_MAX = 1e5  # s, ours: a day is a slip of units
 
 
 class Keithley4225Pmu(MeasuredPulses):
@@ -81,17 +80,18 @@ class Keithley4225Pmu(MeasuredPulses):
         where = self.name
         most = self.bounds.source_volts_max if most is None else most
         amplitudes = [self._amplitude(volts, f"{where} channel {n}", most) for n, volts in ((1, first), (2, second))]
-        if not any(amplitudes):
-            raise RefusedError(f"{where}: both channels at 0 V: there is nothing to pulse")
         width, edge, period = self._times(width, edge, period)
-        across = abs(amplitudes[0] - amplitudes[1])
-        self.bounds.now.check_pulses(across, width, channel=where, edge=edge)
-        pulses = self.bounds.now.one("count", count, channel=where, unit="pulses")
-        if pulses != int(pulses):
-            raise RefusedError(f"count {count!r} at {where} is not a whole number of pulses")
-        refuse_bad_number("count", count, 1, _COUNT_MAX, "pulses", channel=where)
-        refuse_bad_number("length of the train", pulses * period, 0.0, _TRAIN_MAX, "s", channel=where)
-        return Train(amplitudes[0], amplitudes[1], width, edge, period, int(count), round(count * period, 12))
+        given = check_train(
+            self.bounds.now,
+            amplitudes,
+            width=width,
+            edge=edge,
+            period=period,
+            count=count,
+            count_max=_COUNT_MAX,
+            channel=where,
+        )
+        return Train(amplitudes[0], amplitudes[1], width, edge, period, given, round(given * period, 12))
 
     def _amplitude(self, volts: float, channel: str, most: float) -> float:
         volts = self.bounds.now.one("source_volts", volts, channel=channel)

@@ -12,6 +12,7 @@ from ....common.errors import RefusedError
 from ...capabilities import FloatArray
 from ...limits import refuse_bad_number
 from ...wire.doors import alone
+from ..source_limits import check_train
 from .calls import PIECE_SECONDS
 from .output import SAME, WgfmuOutput
 from .shapes import (
@@ -32,7 +33,6 @@ from .shapes import (
 )
 
 _COUNT_MAX = 10_000_000
-_TRAIN_MAX = 1e5  # s, ours: a day is a slip of units
 _VOLTS_MIN = 1e-3
 _PERIOD_MAX = PIECE_SECONDS
 
@@ -109,16 +109,18 @@ class WgfmuPulser(WgfmuOutput):
         where = self.name
         most = self.bounds.source_volts_max if most is None else most
         levels = [self._amplitude(volts, f"{where} channel {n}", most) for n, volts in ((1, first), (2, second))]
-        if not any(levels):
-            raise RefusedError(f"{where}: both channels at 0 V: there is nothing to pulse")
         width, edge, period = self._times(width, edge, period)
-        self.bounds.now.check_pulses(abs(levels[0] - levels[1]), width, channel=where, edge=edge)
-        pulses = self.bounds.now.one("count", count, channel=where, unit="pulses")
-        if pulses != int(pulses):
-            raise RefusedError(f"count {count!r} at {where} is not a whole number of pulses")
-        refuse_bad_number("count", count, 1, _COUNT_MAX, "pulses", channel=where)
-        refuse_bad_number("length of the train", pulses * period, 0.0, _TRAIN_MAX, "s", channel=where)
-        return Train(levels[0], levels[1], width, edge, period, int(count), round(count * period, 12))
+        given = check_train(
+            self.bounds.now,
+            levels,
+            width=width,
+            edge=edge,
+            period=period,
+            count=count,
+            count_max=_COUNT_MAX,
+            channel=where,
+        )
+        return Train(levels[0], levels[1], width, edge, period, given, round(given * period, 12))
 
     @alone
     def waveform(
