@@ -21,7 +21,7 @@ from ..wire.parts import Wire
 from ..wire.wire_text import sent
 from .allowed import ALLOWED_33622A, RULES_33622A
 from .carried_limits import ChipLimits, carried
-from .source_limits import SourceLimits
+from .source_limits import SourceLimits, check_train
 from .stress import Stress, Unheard
 
 _VOLTS_MAX, _VOLTS_MIN = 10.0, 2e-3  # into an open circuit; the smallest amplitude
@@ -29,7 +29,6 @@ _WIDTH_MIN, _WIDTH_MAX = 5e-9, 1e6
 _EDGE_MIN, _EDGE_MAX = 2.9e-9, 1e-6
 _PERIOD_MIN, _PERIOD_MAX = 1e-8, 1e6
 _COUNT_MAX = 100_000_000
-_TRAIN_MAX = 1e5  # ours: a day is a slip of units
 _TIME_DIGITS = 10  # 0.1 ns
 _DIGITS = 4
 # An edge is counted from 10 to 90 %: 0.625 of a width has room for both (Pulse Waveforms, Edge Times).
@@ -284,14 +283,10 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
         where = self.name
         most = self.bounds.source_volts_max if most is None else most
         amplitudes = [self._amplitude(volts, f"{where} channel {n}", most) for n, volts in ((1, first), (2, second))]
-        if not any(amplitudes):
-            raise RefusedError(f"{where}: both channels at 0 V: there is nothing to pulse")
         width = self.bounds.now.one("width", width, channel=where, unit="s")
         refuse_bad_number("width", width, _WIDTH_MIN, _WIDTH_MAX, "s", channel=where)
         refuse_bad_number("edge", edge, _EDGE_MIN, _EDGE_MAX, "s", channel=where)
         refuse_bad_number("period", period, _PERIOD_MIN, _PERIOD_MAX, "s", channel=where)
-        across = abs(amplitudes[0] - amplitudes[1])
-        self.bounds.now.check_pulses(across, width, channel=where, edge=edge)
         width, edge, period = (round(float(seconds), _TIME_DIGITS) for seconds in (width, edge, period))
         if edge > _EDGE_OF_WIDTH * width * (1.0 + 1e-9):
             raise RefusedError(
@@ -303,19 +298,24 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
                 f"period {period:g} s at {where} leaves no room beside a width of {width:g} s with edges of {edge:g} s"
                 f": choose at least {width + max(_WIDTH_MIN, edge / _EDGE_OF_WIDTH):g} s"
             )
-        pulses = self.bounds.now.one("count", count, channel=where, unit="pulses")
-        if pulses != int(pulses):
-            raise RefusedError(f"count {count!r} at {where} is not a whole number of pulses")
-        refuse_bad_number("count", count, 1, _COUNT_MAX, "pulses", channel=where)
-        refuse_bad_number("length of the train", pulses * period, 0.0, _TRAIN_MAX, "s", channel=where)
+        given = check_train(
+            self.bounds.now,
+            amplitudes,
+            width=width,
+            edge=edge,
+            period=period,
+            count=count,
+            count_max=_COUNT_MAX,
+            channel=where,
+        )
         return PulseTrain(
             first=amplitudes[0],
             second=amplitudes[1],
             width=width,
             edge=edge,
             period=period,
-            count=int(count),
-            seconds=round(count * period, 12),
+            count=given,
+            seconds=round(given * period, 12),
         )
 
     def _amplitude(self, volts: float, channel: str, most: float) -> float:
