@@ -52,10 +52,15 @@ def test_one_row_of_sixty_four(benchmark, model):
     benchmark(lambda: model.pulse(CELLS, volts, WIDTH, 1.2 * ONE, COUNT, WIRE, 0.0))
 
 
-def test_noisy_read(benchmark, model):
+@pytest.mark.parametrize("gap", [0.0, 1e-4, 1e-2], ids=["at_once", "every_100us", "every_10ms"])
+def test_noisy_read(benchmark, model, gap):
+    now = 1.0
+
     def read() -> None:
-        g = model.conductance(CELLS, 0.2, 5.0, 1.0)
-        model.noise(CELLS, g, 1, 1.0)
+        nonlocal now
+        now += gap
+        g = model.conductance(CELLS, 0.2, 5.0, now)
+        model.noise(CELLS, g, 1, now)
 
     benchmark(read)
 

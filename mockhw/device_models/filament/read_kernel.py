@@ -18,6 +18,9 @@ FLICKER_TAU = FLICKER_FIRST * 10.0 ** (FLICKER_DECADES * np.arange(5))  # of a c
 _FAST = np.array([1e-3, 1e-4, 1e-5, 1e-6])  # those of a trace [s], as far as its samples can follow them
 
 
+_TOGETHER = 128  # cells whose noise is drawn together: their records stay in a core's own cache
+
+
 @njit(cache=True, error_model="numpy")
 def nonlinear(law: Law, g: float, volts: float) -> float:
     """Return the factor of the read current at ``volts`` [V] for a cell that reads ``g`` [µS] at the reference."""
@@ -46,14 +49,19 @@ def relax(law: Law, cell: Cell, now: float) -> None:
     if cell.formed == 0 or cell.kind != HEALTHY:
         return
     grown = relaxed_part(law.relax_t0, cell.t_move, cell.t_relax, now)
-    if grown == 0.0:
-        return
-    part = grown * law.relax_inv_log
+    if grown > 0.0:
+        let_relax(law, cell, now, grown * law.relax_inv_log, math.sqrt(grown * law.relax_inv_log))
+
+
+@njit(cache=True, error_model="numpy")
+def let_relax(law: Law, cell: Cell, now: float, part: float, root: float) -> None:
+    """Let the state of one healthy cell relax by ``part`` of its decades; ``root`` is the square root of it."""
     gc = cell.gc
     x = gc / law.relax_mean_corner
-    spread = law.relax_sd * cell.relax_gain * (100.0 / (gc + law.relax_corner)) ** law.relax_power
+    # exp and log are half the time of a power.
+    spread = law.relax_sd * cell.relax_gain * math.exp(law.relax_power * math.log(100.0 / (gc + law.relax_corner)))
     y = cell.y + law.relax_mean * law.relax_weak * part / (1.0 + x * x)
-    y += law.relax_weak * spread * math.sqrt(part) * normal(cell)
+    y += law.relax_weak * spread * root * normal(cell)
     if law.relax_strong * part > 1e-5:
         y -= law.relax_strong * gamma(cell, part)
     put(cell, min(max(y, law.y_min), law.y_max))
@@ -92,11 +100,18 @@ def read_cells(
 ) -> None:
     """Fill ``out`` [µS] with I/V at ``volts`` [V] through series resistance and read transistor, noise-free."""
     law = laws[0]
-    extra = 0.0
-    last_vt = math.nan
+    extra = part = root = 0.0
+    last_vt = last_move = last_relax = math.nan
     for k in range(index.size):
         cell = cells[index[k]]
-        relax(law, cell, now)
+        if cell.formed != 0 and cell.kind == HEALTHY:
+            # Cells that were written and read together have relaxed together.
+            if cell.t_move != last_move or cell.t_relax != last_relax:
+                last_move, last_relax = cell.t_move, cell.t_relax
+                part = relaxed_part(law.relax_t0, last_move, last_relax, now) * law.relax_inv_log
+                root = math.sqrt(part)
+            if part > 0.0:
+                let_relax(law, cell, now, part, root)
         vt = cell.vt
         if vt != last_vt:
             last_vt = vt
@@ -108,8 +123,36 @@ def read_cells(
 
 
 @njit(cache=True, error_model="numpy")
+def flicker_cells(law: Law, cells: Sequence[Cell], index: Integers, now: float, out: Floats) -> None:
+    """Fill ``out`` with :func:`flicker` of many cells, one relaxator after the other.
+
+    Cells that are read together have mostly been read together before: what came of the time that passed is kept.
+    """
+    size = FLICKER_TAU.size
+    known, keep, kick = np.full(size, math.nan), np.empty(size), np.empty(size)
+    weight = law.flicker_first * law.flicker_ratio ** np.arange(size)
+    for k in range(index.size):
+        cell = cells[index[k]]
+        if cell.kind != HEALTHY:
+            continue
+        total = 0.0
+        for j in range(size):
+            passed = now - cell.t_flicker[j]
+            if passed > 0.02 * FLICKER_TAU[j]:
+                if passed != known[j]:
+                    known[j] = passed
+                    ratio = passed / FLICKER_TAU[j]
+                    keep[j] = math.exp(-ratio) if ratio < 30.0 else 0.0
+                    kick[j] = math.sqrt(1.0 - keep[j] * keep[j])
+                cell.flicker[j] = keep[j] * cell.flicker[j] + kick[j] * normal(cell)
+                cell.t_flicker[j] = now
+            total += weight[j] * cell.flicker[j]
+        out[k] = total
+
+
+@njit(cache=True, error_model="numpy")
 def fluctuation(law: Law, cell: Cell, gc: float, average: int, now: float, table: Floats) -> float:
-    """Return one reading's deviation of y: fast noise averaged over ``average`` reads, slow 1/f noise, the traps."""
+    """Return one reading's deviation of y without slow noise: fast noise averaged over ``average`` reads, the traps."""
     x = gc / law.gq
     if average <= 8:
         fast = 0.0
@@ -123,8 +166,6 @@ def fluctuation(law: Law, cell: Cell, gc: float, average: int, now: float, table
     deviation = law.noise_scale * fast / (1.0 + x * x)
     if cell.traps > 0:
         deviation += switch_traps(cell, now) / (1.0 + x)
-    if law.flicker_scale > 0.0:
-        deviation += flicker_size(law, cell, gc) * flicker(law, cell, now)
     return deviation
 
 
@@ -153,13 +194,24 @@ def noise_cells(
     """Fill ``out`` [µS] with one draw of read noise around ``conductance`` [µS]."""
     law = laws[0]
     relative = law.noise_relative / math.sqrt(average)
-    for k in range(index.size):
-        cell = cells[index[k]]
-        gc = cell.gc
-        ratio = 1.0 + relative * normal(cell)
-        if cell.kind == HEALTHY:
-            ratio *= seen_through_series(gc * cell.rs, fluctuation(law, cell, gc, average, now, table))
-        out[k] = conductance[k] * (ratio - 1.0)
+    ratios, deviations, slow = np.empty(_TOGETHER), np.empty(_TOGETHER), np.zeros(_TOGETHER)
+    for first in range(0, index.size, _TOGETHER):
+        some = index[first : first + _TOGETHER]
+        for k in range(some.size):
+            cell = cells[some[k]]
+            ratios[k] = 1.0 + relative * normal(cell)
+            deviations[k] = fluctuation(law, cell, cell.gc, average, now, table) if cell.kind == HEALTHY else 0.0
+        if law.flicker_scale > 0.0:
+            flicker_cells(law, cells, some, now, slow)
+        for k in range(some.size):
+            cell = cells[some[k]]
+            ratio = ratios[k]
+            if cell.kind == HEALTHY:
+                deviation = deviations[k]
+                if law.flicker_scale > 0.0:
+                    deviation += flicker_size(law, cell, cell.gc) * slow[k]
+                ratio *= seen_through_series(cell.gc * cell.rs, deviation)
+            out[first + k] = conductance[first + k] * (ratio - 1.0)
 
 
 @njit(cache=True, error_model="numpy")
