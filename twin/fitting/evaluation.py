@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...analysis.measured_data.measured import Measured
 from ...common.errors import RefusedError
+from ...common.progress import ProgressBar
 from ...mockhw.device_models.filament.parameters import FilamentParameters, Section
 from ...mockhw.device_models.quantity import Quantity
 from ..objective import PROTOCOL, REPLAYS, with_protocol, with_values
@@ -127,10 +128,12 @@ class Evaluator:
     ----------
     summary : Summary, optional
         Statistics that are wanted of every trial.
+    quiet : bool
+        Show no progress.
     """
 
-    def __init__(self, setting: Setting, jobs: int, summary: Summary | None = None) -> None:
-        self.setting, self.jobs = setting, jobs
+    def __init__(self, setting: Setting, jobs: int, summary: Summary | None = None, *, quiet: bool = False) -> None:
+        self.setting, self.jobs, self.quiet = setting, jobs, quiet
         self._begin = (setting, summary)
         self._pool: ProcessPoolExecutor | None = None
 
@@ -149,22 +152,28 @@ class Evaluator:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def trials(self, trials: Iterable[Trial]) -> list[Outcome]:
-        """Return what each trial came to, in their order."""
-        return self._map(_try, list(trials))
+    def trials(self, trials: Iterable[Trial], said: str = "") -> list[Outcome]:
+        """Return what each trial came to, in their order; ``said`` is what a person reads meanwhile, if anything."""
+        return self._map(_try, list(trials), said)
 
     def resampled(self, seeds: Iterable[int]) -> list[Floats]:
         """Return the statistics of the measured side with its cells drawn anew."""
-        return self._map(_resample, list(seeds))
+        return self._map(_resample, list(seeds), "measured cells drawn anew")
 
     def resampled_replays(self, trial: Trial, seeds: Iterable[int]) -> list[Floats]:
         """Return the statistics of the simulated side of a trial with its cells drawn anew."""
-        return self._map(_resample_replay, [(trial, seed) for seed in seeds])
+        return self._map(_resample_replay, [(trial, seed) for seed in seeds], "simulated cells drawn anew")
 
-    def _map(self, function: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
-        if self._pool is None:
-            return [function(item) for item in items]
-        return list(self._pool.map(function, items))
+    def _map(self, function: Callable[[Any], T], items: Sequence[Any], said: str) -> list[T]:
+        done = map(function, items) if self._pool is None else self._pool.map(function, items)
+        if not said:
+            return list(done)
+        made: list[T] = []
+        with ProgressBar(said, len(items), unit="replays", quiet=self.quiet) as bar:
+            for one in done:
+                made.append(one)
+                bar.advance()
+        return made
 
 
 def cores() -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...analysis.measured_data.measured import Measured
 from ...common.errors import RefusedError
+from ...common.progress import ProgressBar
 from ...mockhw.chip.profile import Profile
 from ..coordinates import Coordinate, around, coordinate_of, decode, encode
 from ..objective import PROTOCOL
@@ -146,7 +147,7 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
         f"({halves.said}; the rest is held out)"
     )
     jobs = plan.jobs or cores()
-    with Evaluator(setting, jobs, summary) as evaluator:
+    with Evaluator(setting, jobs, summary, quiet=plan.quiet) as evaluator:
         each = _seconds_each(evaluator, coordinates, start)
         work = _Work(evaluator, coordinates, start, effort, each, began, plan)
         found = work.search()
@@ -158,11 +159,16 @@ def fit(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> Fi
         measured = measure(evaluator, summary, first, near, effort.draws)
         x, sensed, costs = work.settle(found, measured)
         known = posterior(coordinates, measured, sensed)
-    wanted = suggest(setting, coordinates, x, known, jobs, plan.seed) if plan.suggest and base.cell == "1T1R" else []
+    wanted = (
+        suggest(setting, coordinates, x, known, jobs, plan.seed, quiet=plan.quiet)
+        if plan.suggest and base.cell == "1T1R"
+        else []
+    )
     after = decode(coordinates, x)
-    rows = held_rows(
-        halves, setting, decode(coordinates, start), after, size=plan.size or HELD_SIZE, seed=plan.seed
-    )  # fmt: skip
+    with ProgressBar("the other half replayed", quiet=plan.quiet):
+        rows = held_rows(
+            halves, setting, decode(coordinates, start), after, size=plan.size or HELD_SIZE, seed=plan.seed
+        )  # fmt: skip
     return FitResult(
         base=base,
         mode=plan.mode,
@@ -213,14 +219,15 @@ def check(data: Sequence[Measured], plan: FitPlan, tell: Tell | None = None) -> 
         ids |= {one for one, block in setting.blocks.items() if block in ids}
         only = dataclasses.replace(setting, data=[one for one in setting.data if one.id in ids])
         say(f"searching {', '.join(name.removeprefix(f'{PROTOCOL}.') for name in names)}, which nobody wrote down")
-        with Evaluator(only, plan.jobs or cores()) as evaluator:
+        with Evaluator(only, plan.jobs or cores(), quiet=plan.quiet) as evaluator:
             found = search(
                 evaluator, coordinates, start, seconds=60.0 * effort.minutes, seed=plan.seed,
                 generations_most=plan.generations, quiet=plan.quiet,
             )  # fmt: skip
             found = _no_worse(evaluator, coordinates, start, found, plan.seed)
     values = decode(coordinates, found.x)
-    rows = held_rows(halves, setting, None, values, size=plan.size or HELD_SIZE, seed=plan.seed)
+    with ProgressBar("the other half replayed", quiet=plan.quiet):
+        rows = held_rows(halves, setting, None, values, size=plan.size or HELD_SIZE, seed=plan.seed)
     cost = sum(row.panel.cost() for row in rows)
     return FitResult(
         base=base,
@@ -321,7 +328,8 @@ class _Work:
         """Return the best of start, search and refinement; the last one where it is no worse than luck makes it."""
         seeds = [self.plan.seed + 900_000 + 1000 * index for index in range(CHOSEN_ON)]
         trials = [Trial(values=decode(self.coordinates, x), seed=seed) for x in points for seed in seeds]
-        costs = np.asarray([one.cost for one in self.evaluator.trials(trials)]).reshape(len(points), -1)
+        outcomes = self.evaluator.trials(trials, "start, search and refinement compared")
+        costs = np.asarray([one.cost for one in outcomes]).reshape(len(points), -1)
         best = 1 if costs[1].mean() <= costs[0].mean() else 0
         change = costs[2] - costs[best]
         if change.mean() <= max(0.01 * costs[best].mean(), 2.0 * float(change.std(ddof=1)) / np.sqrt(len(change))):

@@ -131,7 +131,7 @@ def sense(
     trials = [
         Trial(values=decode(coordinates, x + shift), seed=seed) for seed in seeds for shift in shifts
     ]  # fmt: skip
-    found = [one.statistics for one in evaluator.trials(trials)]
+    found = [one.statistics for one in evaluator.trials(trials, f"slopes of {len(x)} numbers")]
     missing = next(iter([one for one in found if one is not None]), None)
     blank = np.full_like(missing, np.nan) if missing is not None else np.zeros(0)
     values = np.asarray([one if one is not None else blank for one in found]).reshape(len(seeds), len(shifts), -1)
@@ -166,7 +166,7 @@ def refine(
     best, least = sensed, misfit(measured, sensed.middle, sensed.x, start)
     points = [within(sensed.x + share * step) for share in SHARES]
     trials = [Trial(values=decode(coordinates, x), seed=seed) for x in points for seed in seeds]
-    found = [one.statistics for one in evaluator.trials(trials)]
+    found = [one.statistics for one in evaluator.trials(trials, "steps tried")]
     for number, x in enumerate(points):
         mine = [one for one in found[number * len(seeds) : (number + 1) * len(seeds)] if one is not None]
         if len(mine) < len(seeds):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ...analysis.measured_data.measured import Measured
 from ...analysis.measured_data.protocols import PulseSweep
+from ...common.progress import ProgressBar
 from ..coordinates import Coordinate, decode
 from ..objective import PROTOCOL, with_values
 from .candidates import CANDIDATES
@@ -34,7 +35,14 @@ TELLS = 0.7
 
 
 def suggest(
-    setting: Setting, coordinates: Sequence[Coordinate], x: Floats, known: Posterior, jobs: int, seed: int
+    setting: Setting,
+    coordinates: Sequence[Coordinate],
+    x: Floats,
+    known: Posterior,
+    jobs: int,
+    seed: int,
+    *,
+    quiet: bool = False,
 ) -> list[Suggestion]:
     """Return the measurements that would say most of the numbers that are not identified, the best first.
 
@@ -48,7 +56,7 @@ def suggest(
     now = np.sqrt(np.diag(np.linalg.inv(known.information)))
     ideas = _Ideas(setting=setting, coordinates=tuple(mine), x=x[cells], seed=seed)
     best: dict[int, tuple[float, str]] = {}
-    for what, information in _all_of(ideas, jobs):
+    for what, information in _all_of(ideas, jobs, quiet):
         added = np.zeros_like(known.information)
         added[np.ix_(cells, cells)] = information
         then = np.sqrt(np.diag(np.linalg.inv(known.information + added)))
@@ -87,11 +95,15 @@ class _Ideas:
     seed: int
 
 
-def _all_of(ideas: _Ideas, jobs: int) -> Iterator[tuple[str, Floats]]:
+def _all_of(ideas: _Ideas, jobs: int, quiet: bool) -> Iterator[tuple[str, Floats]]:
     """Yield every measurement the data do not have, and what it says of the coordinates."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else nullcontext() as pool:
+    with (
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) if jobs > 1 else nullcontext() as pool,
+        ProgressBar("what else to measure", len(CANDIDATES), unit="measurements", quiet=quiet) as bar,
+    ):
         run = map if pool is None else pool.map
         for what, information in zip(CANDIDATES, run(partial(_information, ideas), CANDIDATES), strict=True):
+            bar.advance()
             if information is not None:
                 yield what, information
 
@@ -110,7 +122,7 @@ def _information(ideas: _Ideas, what: str) -> Floats | None:
     near = Trial(values=decode(coordinates, x), seed=seed + 1)
     first, groups = panels(here, near)
     summary = Summary.of(first, groups)
-    with Evaluator(here, 1, summary) as evaluator:
+    with Evaluator(here, 1, summary, quiet=True) as evaluator:
         found = measure(evaluator, summary, first, near, DRAWS)
         sensed = sense(evaluator, coordinates, x, [seed + 1 + 1000 * index for index in range(SEEDS)])
     inside = sensed.product(np.diag(found.weights))
