@@ -47,7 +47,8 @@ WIDTH = 200e-9
 CYCLES, CYCLE_RESET, CYCLE_SET = 8000, (-2.3, 4.0, 100e-9), (3.3, 3.0, 100e-9)
 """How the measured chip was cycled: V, V of the gate, s."""
 MOST = 60
-"""Pulses after which a cell counts as failed, by read–verify and by the oracle."""
+"""Pulses after which a cell counts as failed by the oracle; read–verify has ``--most``. The measured ways go on for 200
+and more: twenty fine attempts, or 200 RESETs."""
 WINDOWS: dict[int, tuple[tuple[float | None, float | None], ...]] = {
     2: ((None, 12.5e-6), (107.4e-6, 117.5e-6), (166.4e-6, 173.3e-6), (200e-6, None)),
     3: (
@@ -195,8 +196,8 @@ def plan_of(bits: int, told: argparse.Namespace) -> ReadVerifyPlan:
         levels=Levels(windows=WINDOWS[bits]),
         set=RampPlan(knob="gate", volts=(1.0, told.set_volts), gate=(1.6, 3.6), step=0.03),
         reset=RampPlan(knob=told.reset_knob, volts=(0.4, told.reset_volts), gate=(2.0, 4.0), step=0.1),
-        width=WIDTH, hits=1, reads=1, average=1, pulses_max=MOST, reversals_max=MOST, stalls_max=8,
-        iterations_max=MOST, reverify_rounds=0, reread_after=0.0,
+        width=WIDTH, hits=1, reads=1, average=1, pulses_max=told.most, reversals_max=told.most, stalls_max=told.stalls,
+        iterations_max=told.most, reverify_rounds=0, reread_after=0.0,
     )  # fmt: skip
 
 
@@ -267,6 +268,8 @@ def main() -> None:
     parser.add_argument("--bits", type=int, choices=[2, 3], default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--rows", type=int, default=16, help="of 64 cells each")
+    parser.add_argument("--most", type=int, default=200, help="pulses after which a cell counts as failed, read–verify")
+    parser.add_argument("--stalls", type=int, default=60, help="pulses without a move after which it does")
     parser.add_argument("--oracle-cells", type=int, default=128)
     parser.add_argument("--no-oracle", action="store_true")
     parser.add_argument("--ispp-reset", type=float, default=1.88, help="of the profile's protocol: [V]")
