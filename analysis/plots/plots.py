@@ -168,8 +168,9 @@ def png_bytes(figure: Figure | Picture, dpi: int = DPI) -> bytes:
 
 
 def save(figure: Figure | Picture, path: str | Path, dpi: int = DPI) -> Path:
-    """Write the figure as a PNG file and return its path."""
+    """Write the figure as a PNG file, with the folders it lies in, and return its path."""
     target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(png_bytes(figure, dpi))
     return target
 

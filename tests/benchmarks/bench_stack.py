@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.plain_stack import plain_batch
 from xbarlab import open_bench
-from xbarlab.analysis.plots.plots import FAINT, PALETTE, new_figure, styled
+from xbarlab.analysis.plots.plots import FAINT, PALETTE, new_figure, save, styled
 from xbarlab.protocols.forming.forming import FormingPlan, form
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights
 from xbarlab.protocols.training.layers.recurrent import ArrayRecurrent
@@ -112,7 +112,7 @@ def show(rows: list[dict[str, float]], slot: float, figure: Path | None) -> None
         "array itself can do."
     )
     if figure is not None:
-        drawn(at, rate, message, vector).savefig(figure, dpi=150)
+        save(drawn(at, rate, message, vector), figure)
         print(f"drawn: {figure}")
 
 

@@ -32,6 +32,7 @@ os.environ.setdefault("XBARLAB_WEAR", tempfile.mkdtemp(prefix="xbarlab-wear-"))
 import numpy as np
 from study_cnn import station_with
 
+from xbarlab.analysis.plots.plots import save
 from xbarlab.analysis.programming.gate_window import GateWindow, gate_window
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import PulseMap
@@ -203,7 +204,7 @@ def draw(path: Path, rows: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
     from xbarlab.analysis.networks.training import over_twin_figure
 
     over = {name: [one["test_rmse_over_twin"] for one in found] for name, found in rows.items() if found}
-    over_twin_figure(over, wanted=1.1).savefig(path, dpi=150)
+    save(over_twin_figure(over, wanted=1.1), path)
     print(f"drawn: {path}")
 
 

@@ -20,6 +20,7 @@ from kept_trainings import kept_in, learn
 
 from xbarlab.analysis.estimates.estimates import mean_estimate
 from xbarlab.analysis.networks.learning_speed import effect_said, learning_curves, per_doubling
+from xbarlab.analysis.plots.plots import save
 from xbarlab.protocols.training.steps.classification import steps_to
 from xbarlab.protocols.training.steps.train_associative_lstm import AssociativePlan, train_associative_lstm
 from xbarlab.runbooks.runner.schema import load_runbook
@@ -71,7 +72,7 @@ def show(files: Sequence[Path], figure: Path | None) -> None:
             against = mean_estimate(steps[:, several].mean(1) - steps[:, arms.index(LSTM)])
             print(f"  Associative, mean of its arms, minus LSTM: {effect_said(against)}")
     if figure is not None and panels:
-        learning_curves(panels, criterion=criterion).savefig(figure, dpi=150)
+        save(learning_curves(panels, criterion=criterion), figure)
         print(f"drawn: {figure}")
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from ruamel.yaml import YAML
 
+from xbarlab.analysis.plots.plots import save
 from xbarlab.protocols.forming.forming import FormingPlan, form
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
@@ -133,7 +134,7 @@ def draw(path: Path, found: Mapping[str, list[list[float]]], x: Sequence[float],
     from xbarlab.analysis.networks.training import accuracy_curves
 
     figure = accuracy_curves(x, {name: np.asarray(rows) for name, rows in found.items()}, label=label, wanted=0.9213)
-    figure.savefig(path, dpi=150)
+    save(figure, path)
     print(f"drawn: {path}")
 
 

@@ -24,6 +24,7 @@ from kept_trainings import kept_in, learn
 
 from xbarlab.analysis.estimates.estimates import mean_estimate
 from xbarlab.analysis.networks.learning_speed import effect_said, learning_curves, per_doubling
+from xbarlab.analysis.plots.plots import save
 from xbarlab.protocols.training.steps.classification import steps_to
 from xbarlab.protocols.training.steps.train_fast_weights import ARMS, FastWeightsPlan, train_fast_weights
 from xbarlab.runbooks.runner.schema import load_runbook
@@ -124,7 +125,7 @@ def show(files: Sequence[Path], figure: Path | None) -> None:
                     f"\n{title}: a doubling of K changes the gain of the {ARMS[arm]} in points by {effect_said(effect)}"
                 )
     if figure is not None and panels:
-        learning_curves(panels, criterion=criterion, what="Values said right (%)").savefig(figure, dpi=150)
+        save(learning_curves(panels, criterion=criterion, what="Values said right (%)"), figure)
         print(f"drawn: {figure}")
 
 

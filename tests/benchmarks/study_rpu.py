@@ -1,6 +1,6 @@
 """Character LSTM by stochastic pulse trains: what asymmetry, input bits, variation and noise cost, over seeds.
 
-    python tests/benchmarks/study_rpu.py asymmetry bits overfit --seeds 3 --keep rpu.json   # 30 minutes of one core
+    python tests/benchmarks/study_rpu.py asymmetry bits overfit --seeds 3 --keep rpu.json   # 40 minutes of one core
     python tests/benchmarks/study_rpu.py show --keep rpu.json --figures FOLDER
 
 A training takes about half a minute of one core, on a mock chip of its own; it is kept as it ends, and the same
@@ -25,6 +25,7 @@ from kept_trainings import kept_in, write_station
 
 from xbarlab import open_bench
 from xbarlab.analysis.networks.character_figures import loss_against, training_and_test
+from xbarlab.analysis.plots.plots import save
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.protocols.training.steps.train_rpu_lstm import RpuLstmPlan, floors_of, train_rpu_lstm
 from xbarlab.runbooks.runner.schema import load_runbook
@@ -132,7 +133,7 @@ def show(kept: dict[str, Any], figures: Path | None) -> None:
         drawn["overfit"] = training_and_test(arms, title="4,000 characters, 40 times over")
     for name, figure in drawn.items() if figures else ():
         assert figures is not None
-        figure.savefig(figures / f"rpu_{name}.png", dpi=150, bbox_inches="tight")
+        save(figure, figures / f"rpu_{name}.png")
         print(f"drawn: {figures / f'rpu_{name}.png'}")
 
 
