@@ -113,7 +113,10 @@ NETWORKS: dict[str, tuple[str, str]] = {
                 f"ideal_accuracy_{bits}bit",
                 (FRACTION, f"the same weights with ideal converters of {bits} bits behind the array's linear ones"),
             ),
-            (f"ramp_drop_{bits}bit", (FRACTION, f"ideal_accuracy_{bits}bit less ramp_accuracy_{bits}bit")),
+            (
+                f"ramp_drop_{bits}bit",
+                (FRACTION, f"of the same examples, right with ideal {bits} bits less right with ramps"),
+            ),
         )
     },
     "exact_accuracy": (FRACTION, "the same weights with the functions themselves on the host"),

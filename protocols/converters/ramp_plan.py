@@ -90,11 +90,25 @@ class PlacedRamp:
 
     def calibrated(self, inputs: FloatArray) -> PlacedRamp:
         """Return the ramp moved so that its middle threshold is where it should be: the one-point calibration."""
+        return replace(self, ramp=replace(self.ramp, start=self.ramp.start + self.amps * self._off(inputs)))
+
+    def error(self, inputs: FloatArray) -> float:
+        """Return the largest |INL| [LSB] that the calibration would leave of thresholds measured as ``inputs``."""
+        from ...analysis.networks.ramp_adc import code_errors
+
+        return float(code_errors(self.design, (inputs + self._off(inputs))[None]).largest_inl[0])
+
+    def _off(self, inputs: FloatArray) -> float:
         from ...analysis.networks.ramp_adc import middle
 
         at = middle(self.design)
-        off = self.amps * float(self.design.thresholds[at] - inputs[at])
-        return replace(self, ramp=replace(self.ramp, start=self.ramp.start + off))
+        return float(self.design.thresholds[at] - inputs[at])
+
+
+def truest(measured: Sequence[tuple[PlacedRamp, FloatArray]]) -> PlacedRamp:
+    """Return, calibrated, the ramp with the least error of those whose thresholds were measured, as inputs."""
+    best, inputs = min(measured, key=lambda one: one[0].error(one[1]))
+    return best.calibrated(inputs)
 
 
 def room_for(free: BoolArray, lengths: Sequence[int], most: int) -> list[list[Block]]:

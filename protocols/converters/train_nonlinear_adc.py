@@ -11,18 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, PrivateAttr
 
+from ...analysis.quantities import HIGH, LOW
 from ...common.errors import RefusedError
 from ...instruments.array_spec import ArraySpec
 from ...instruments.capabilities import CrossbarArray, FloatArray
 from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..measure.read_array import map_axes
+from ..plan import with_intervals
 from ..training.layers.floor_plan import FloorPlan
 from ..training.steps.classification import ClassifierResult, classes, train_classifier
 from ..training.steps.train_lstm_sequences import SequencesPlan
 from ..training.tasks.labelled import Examples
 from ..training.tasks.sequences import SequenceTask
-from .ramp_plan import PlacedRamp, RampCellsPlan, check_bits, program_ramps, room_for, target_map
+from .ramp_plan import PlacedRamp, RampCellsPlan, check_bits, program_ramps, room_for, target_map, truest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,6 +59,9 @@ class NonlinearAdcPlan(SequencesPlan):
         default=10.0, ge=0, description="wait between training and the looks that are compared, as cells relax [s]"
     )
     program: RampCellsPlan = Field(default=RampCellsPlan(), description="how the cells of ramps are programmed")
+    candidates: int = Field(
+        default=1, ge=1, description="ramps of every design that are programmed, room given; the truest is used"
+    )
     _placed: dict[int, list[PlacedRamp]] = PrivateAttr(default_factory=dict[int, list[PlacedRamp]])
 
     def placed_at(self, ramps: dict[int, list[PlacedRamp]]) -> NonlinearAdcPlan:
@@ -67,8 +72,9 @@ class NonlinearAdcPlan(SequencesPlan):
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
-        each = {f"{what}_{n}bit" for what in ("ramp_accuracy", "ideal_accuracy", "ramp_drop") for n in self.bits}
-        return super().measures() | each | {"exact_accuracy", "ramp_cells", "ramp_conversions_per_example"}
+        each = {f"{what}_{n}bit" for what in ("ramp_accuracy", "ideal_accuracy") for n in self.bits}
+        drops = with_intervals(*(f"ramp_drop_{n}bit" for n in self.bits))
+        return super().measures() | each | drops | {"exact_accuracy", "ramp_cells", "ramp_conversions_per_example"}
 
     def designs(self) -> dict[int, list[RampDesign]]:
         """Return for each resolution the ramps of gates and candidate."""
@@ -81,22 +87,26 @@ class NonlinearAdcPlan(SequencesPlan):
         """Return the column's current at an input of 1 [A]."""
         return self.siemens * self.copies * spec.read_volts
 
-    def ramps(self, spec: ArraySpec, floor: FloorPlan, healthy: NDArray[np.bool_]) -> dict[int, list[PlacedRamp]]:
-        """Return where the ramps of each resolution go: beside the network, where cells are healthy."""
+    def ramps(self, spec: ArraySpec, floor: FloorPlan, healthy: NDArray[np.bool_]) -> dict[int, list[list[PlacedRamp]]]:
+        """Return where the ramps of each resolution may go: beside the network, where cells are healthy.
+
+        Of gates and of candidate there are up to ``candidates`` each, as many as find room.
+        """
         free = healthy & spec.healthy_mask(spec.whole)
         free[:, np.unique(np.concatenate([tile.cols for tile in floor.tiles]))] = False
         designs = self.designs()
         flat = [one for pair in designs.values() for one in pair]
-        sets = room_for(free, [one.steps for one in flat], 1)
+        sets = room_for(free, [one.steps for one in flat], self.candidates)
         if not sets:
             raise RefusedError(
                 f"the ramps need {sum(one.steps for one in flat)} healthy cells in columns beside the network, up to "
                 f"{max(one.steps for one in flat)} below each other, and find no room: fewer hidden units or bits"
             )
-        spots = iter(sets[0])
+        spots = iter(zip(*sets, strict=True))
         high, amps = self.program.levels.high, self.amps(spec)
         return {
-            n: [PlacedRamp.at(one, next(spots), high=high, amps=amps) for one in pair] for n, pair in designs.items()
+            n: [[PlacedRamp.at(one, spot, high=high, amps=amps) for spot in next(spots)] for one in pair]
+            for n, pair in designs.items()
         }
 
     def check(self, spec: ArraySpec) -> None:
@@ -156,17 +166,26 @@ class NonlinearAdcResult(ClassifierResult):
     plan: NonlinearAdcPlan
     inputs: dict[int, list[tuple[FloatArray, FloatArray]]]
 
-    def _accuracy(self, name: str) -> float:
+    def _right(self, name: str) -> FloatArray:
+        """Return how much of each test example was right [passes, examples]."""
         taken = [self.record.measured[f"{name}, pass {k}"]["taken"] for k in range(self.plan.evaluations)]
         label = self.data.test.first(self.plan.test_examples).label
-        return float(np.median([(one == label).mean() for one in taken]))
+        return (np.stack(taken) == label).reshape(len(taken), len(label), -1).mean(-1)
+
+    def _accuracy(self, name: str) -> float:
+        return float(np.median(self._right(name).mean(1)))
 
     def metrics(self) -> dict[str, float]:
         """Return a classifier's, and accuracies of all converters, as docs/quantities.md defines them."""
+        from ...analysis.estimates.estimates import flatten, mean_estimate
+
         found = super().metrics() | {"exact_accuracy": self._accuracy("exact")}
         for n in self.plan.bits:
-            ramp, ideal = self._accuracy(f"{n} bits by ramp"), self._accuracy(f"{n} bits ideal")
-            found |= {f"ramp_accuracy_{n}bit": ramp, f"ideal_accuracy_{n}bit": ideal, f"ramp_drop_{n}bit": ideal - ramp}
+            ramp, ideal = f"{n} bits by ramp", f"{n} bits ideal"
+            found |= {f"ramp_accuracy_{n}bit": self._accuracy(ramp), f"ideal_accuracy_{n}bit": self._accuracy(ideal)}
+            # Both had the same examples: what is alike in easy and hard ones falls out of the difference.
+            lost = self._right(ideal).mean(0) - self._right(ramp).mean(0)
+            found |= flatten(f"ramp_drop_{n}bit", mean_estimate(lost))
         one = self.record.measured[f"{self.plan.bits[0]} bits by ramp, pass 0"]
         return {
             **found,
@@ -189,7 +208,10 @@ class NonlinearAdcResult(ClassifierResult):
                     "bits": n, "cells of both ramps": sum(one.steps for one in designs[n]),
                     "by ramps of cells": f"{m[f'ramp_accuracy_{n}bit']:.2%}",
                     "ideal converters": f"{m[f'ideal_accuracy_{n}bit']:.2%}",
-                    "drop (points)": f"{100 * m[f'ramp_drop_{n}bit']:.2f}",
+                    "drop (points)": (
+                        f"{100 * m[f'ramp_drop_{n}bit']:.2f} ({100 * m[f'ramp_drop_{n}bit{LOW}']:.2f} … "
+                        f"{100 * m[f'ramp_drop_{n}bit{HIGH}']:.2f})"
+                    ),
                     "largest |INL| of both (LSB)": " and ".join(
                         f"{code_errors(one, after[None]).largest_inl[0]:.2f}"
                         for one, (_, after) in zip(designs[n], self.inputs[n], strict=True)
@@ -199,6 +221,8 @@ class NonlinearAdcResult(ClassifierResult):
             ]
         )  # fmt: skip
         finest = bits[-1]
+        share = m[f"ideal_accuracy_{finest}bit"]
+        chance = float(np.sqrt(share * (1.0 - share) / m["test_examples"]))
         figures = [
             (
                 "Test accuracy of the same weights with ramps of cells and with ideal converters of the same bits.",
@@ -212,7 +236,12 @@ class NonlinearAdcResult(ClassifierResult):
         conversions = f"{m['ramp_conversions_per_example']:,.0f} conversions an example by ramps"
         return replace(
             section,
-            text=f"{section.text}\n\n{conversions}; {m['ramp_cells']:.0f} cells hold the ramps of all resolutions.",
+            text=(
+                f"{section.text}\n\n{conversions}; {m['ramp_cells']:.0f} cells hold the ramps of all resolutions. "
+                f"{m['test_examples']:.0f} test examples: an accuracy has a spread of {100 * chance:.1f} points "
+                "by chance (binomial). The drop is one of the same weights and examples, with its 95 % "
+                "interval over examples."
+            ),
             figures=[*figures, *section.figures],
             tables=[("Converters, on the same weights.", table), *section.tables],
         )
@@ -241,11 +270,11 @@ def _unit(bits: int) -> str:
 
 
 def _programmed(
-    array: CrossbarArray, plan: NonlinearAdcPlan, keep: Run, ramps: dict[int, list[PlacedRamp]]
+    array: CrossbarArray, plan: NonlinearAdcPlan, keep: Run, ramps: dict[int, list[list[PlacedRamp]]]
 ) -> dict[int, list[PlacedRamp]]:
-    """Program all ramps, a unit of work; return them calibrated as they were then."""
+    """Program all ramps, a unit of work; return the truest of each design, calibrated as they were then."""
     spec, cells = array.spec, plan.program
-    flat = [one for pair in ramps.values() for one in pair]
+    flat = [one for pair in ramps.values() for several in pair for one in several]
     target = target_map((spec.rows, spec.cols), flat, cells.levels.low, cells.levels.high)
     variables = [Variable("conductance", "Conductance", "S"), Variable("target", "Target", "S")]
     with keep.work(
@@ -257,8 +286,8 @@ def _programmed(
             inputs = {f"inputs {k}": one.inputs(array, plan.average) for k, one in enumerate(flat)}
             work.add({"cycle": 0}, conductance=done.conductance, target=target)
             work.done("", 1, **inputs)
-        moved = [one.calibrated(work.piece("ramps", f"inputs {k}")) for k, one in enumerate(flat)]
-    return {n: [moved[k] for k in (2 * at, 2 * at + 1)] for at, n in enumerate(ramps)}
+        seen = iter([work.piece("ramps", f"inputs {k}") for k in range(len(flat))])
+    return {n: [truest([(one, next(seen)) for one in several]) for several in pair] for n, pair in ramps.items()}
 
 
 def _converter(kind: Activates, layer: ArrayConverted, placed: list[PlacedRamp]) -> Converter:

@@ -66,6 +66,9 @@ class EqualizerPlan(BatchPlan):
     refresh: bool = Field(default=False, description="SET all cells in every step, or only those that change")
     least: float = Field(default=0.03, ge=0, description="gate voltage changes up to this wait for the next step [V]")
     copies: int = Field(default=2, ge=1, description="copies of every layer over other rows, averaged in the column")
+    copies_across: int = Field(
+        default=1, ge=1, description="how often these copies are there, over other columns or boards"
+    )
     siemens: float = Field(default=70e-6, gt=0, description="conductance difference of a weight of 1 [S]")
     slope: float = Field(default=80e-6, gt=0, description="conductance per gate voltage of a SET [S/V]")
     gate_low: float = Field(default=1.6, gt=0, description="lowest gate voltage of a SET [V]")
@@ -101,9 +104,10 @@ class EqualizerPlan(BatchPlan):
     def layers(self) -> list[LayerRequest]:
         """Return [samples, decisions, h, 1] → 4·hidden and [h, 1] → 1, plus rows above minus rows."""
         inputs = self.window + self.decisions + self.hidden + 1
+        sizes = {"lstm": (inputs, 4 * self.hidden), "dense": (self.hidden + 1, 1)}
         return [
-            LayerRequest("lstm", inputs, 4 * self.hidden, "stacked", copies_down=self.copies),
-            LayerRequest("dense", self.hidden + 1, 1, "stacked", copies_down=self.copies),
+            LayerRequest(name, *size, "stacked", copies_down=self.copies, copies_across=self.copies_across)
+            for name, size in sizes.items()
         ]
 
     def network(self, weights: ArrayWeights) -> FeedbackEqualizer:

@@ -18,7 +18,7 @@ from xbarlab.instruments.block import Block
 from xbarlab.instruments.capabilities import CellRamp, Delivered, PulseMap
 from xbarlab.instruments.errors import UnsupportedError
 from xbarlab.protocols.converters.ramp_adc import RampAdcPlan, ramp_adc
-from xbarlab.protocols.converters.ramp_plan import PlacedRamp, RampCellsPlan, room_for, target_map
+from xbarlab.protocols.converters.ramp_plan import PlacedRamp, RampCellsPlan, room_for, target_map, truest
 from xbarlab.protocols.keeping.run import Run
 from xbarlab.runbooks.stations import open_bench
 
@@ -151,3 +151,16 @@ def test_where_ramps_are_not_it_says_what_it_would_take(tmp_path: Path) -> None:
         ramp_adc(bench.array, small())
     with open_bench("mock_tio2") as bench, pytest.raises(UnsupportedError, match="comparators on all columns"):
         ramp_adc(bench.array, small())
+
+
+def test_the_truest_of_several_ramps_is_the_one_whose_calibrated_codes_are_least_off() -> None:
+    design = ramp_design(activation("sigmoid"), 4)
+    placed = [PlacedRamp.at(design, Block(0, design.steps, col, 1), high=250e-6, amps=14e-6) for col in range(3)]
+    bent = design.thresholds + np.linspace(-0.4, 0.4, len(design.thresholds))
+    shifted = design.thresholds + 1.0  # far off, and a calibration takes all of it away
+    late = design.thresholds + np.where(np.arange(len(design.thresholds)) > 9, 0.3, 0.0)
+    found = truest(list(zip(placed, (bent, shifted, late), strict=True)))
+    assert found.ramp.cells == placed[1].ramp.cells
+    assert found.ramp.start == pytest.approx(placed[1].ramp.start - 1.0 * 14e-6)
+    assert placed[1].error(shifted) == pytest.approx(0.0, abs=1e-9)
+    assert placed[0].error(bent) > placed[0].error(design.thresholds) == 0.0

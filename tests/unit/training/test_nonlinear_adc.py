@@ -144,13 +144,17 @@ def test_what_a_plan_refuses(chip: ExactChip, change: dict[str, Any], sentence: 
 
 
 def test_ramps_stand_beside_the_network_on_healthy_cells(chip: ExactChip) -> None:
-    plan, spec = NonlinearAdcPlan(), chip.array.spec
+    plan, spec = NonlinearAdcPlan(candidates=3), chip.array.spec
     healthy = np.random.default_rng(0).random((spec.rows, spec.cols)) > 0.01
     floor = plan.floor(spec)
     placed = plan.ramps(spec, floor, healthy)
     taken = np.concatenate([tile.cols for tile in floor.tiles])
+    used = np.zeros(healthy.shape, np.int64)
     for pair in placed.values():
-        for one in pair:
+        for one in (one for several in pair for one in several):
             assert one.ramp.cells.col0 not in taken
             assert healthy[one.ramp.cells.slices].all()
-    assert [one.ramp.cells.nrows for pair in placed.values() for one in pair] == [6, 6, 14, 14, 30, 30]
+            used[one.ramp.cells.slices] += 1
+    assert used.max() == 1
+    rows = [[one.ramp.cells.nrows for one in several] for pair in placed.values() for several in pair]
+    assert rows == [[n] * 3 for n in (6, 6, 14, 14, 30, 30)]

@@ -12,8 +12,10 @@ torch = pytest.importorskip("torch")
 
 from support.training_bench import write_bench  # noqa: E402
 from xbarlab.common.errors import RefusedError  # noqa: E402
+from xbarlab.instruments.block import Block  # noqa: E402
 from xbarlab.protocols.keeping.run import Run  # noqa: E402
 from xbarlab.protocols.keeping.untouched import UntouchedArray  # noqa: E402
+from xbarlab.protocols.training.layers.weight_mapping import plan_floor  # noqa: E402
 from xbarlab.protocols.training.networks.equalizer import twin_equalizer  # noqa: E402
 from xbarlab.protocols.training.steps.equalizer_plan import EqualizerPlan  # noqa: E402
 from xbarlab.protocols.training.steps.train_equalizer import train_equalizer  # noqa: E402
@@ -105,3 +107,16 @@ def test_a_window_that_ends_before_its_symbol_is_refused_before_anything_is_sent
     with pytest.raises(RefusedError, match="give ahead 0 to 3"):
         train_equalizer(array, EqualizerPlan(**cast("Any", {**SMALL, "ahead": 9})), None)
     assert array.cost.transactions == 0
+
+
+def test_copies_across_stand_on_the_other_board() -> None:
+    boards = Block(0, 128, 0, 64), Block(128, 128, 64, 64)
+    layers = EqualizerPlan(copies_across=2).layers()
+    floor = plan_floor(256, 128, layers, parts=boards)
+    for name in ("lstm", "dense"):
+        tiles = floor.of(name)
+        assert sorted(tile.copy for tile in tiles) == [0, 1, 2, 3]
+        assert sorted(int(tile.rows[0]) // 128 for tile in tiles) == [0, 0, 1, 1]
+        assert len(floor.passes(name)) == 1, "all copies are driven at once"
+    with pytest.raises(RefusedError, match=r"goes beyond|does not find"):
+        plan_floor(128, 64, layers)
