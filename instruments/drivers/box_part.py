@@ -132,13 +132,13 @@ class SharedCycles(Protocol):
 class CarryingSource(BoxSource):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
     """A unit of a box whose every level carries its current limit, one integration time for all: FLEX and KXCI.
 
-    The driver makes ``_mainframe``, and ``_held`` [A], the limit that the next level carries.
+    The driver makes ``_shared``, and ``_held`` [A], the limit that the next level carries.
     """
 
     _joint: ClassVar[str] = "\n"
     _cycle_seconds = 1.0 / HERTZ
     _compliance_max: ClassVar[float] = 0.1
-    _mainframe: SharedCycles
+    _shared: SharedCycles
     _held: float
 
     # -- what each has of its own -------------------------------------------------------------------------------------
@@ -173,11 +173,11 @@ class CarryingSource(BoxSource):  # pyright: ignore[reportIncompatibleMethodOver
 
     @property
     def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._mainframe.nplc
+        return self._shared.nplc
 
     @_nplc.setter
     def _nplc(self, nplc: float) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._mainframe.nplc = nplc
+        self._shared.nplc = nplc
 
     def _apply_limits(self) -> None:
         """Do nothing: there is no protection to be set, every level carries its limit."""

@@ -59,7 +59,7 @@ class Keithley4200Smu(CarryingSource, InstrumentChannel):  # pyright: ignore[rep
 
     def __init__(self, box: GuardedInstrument, number: int, bounds: SourceLimits, mainframe: Mainframe) -> None:
         InstrumentChannel.__init__(self, box, f"smu{number}")
-        self._box, self._mainframe = box, mainframe
+        self._box, self._mainframe, self._shared = box, mainframe, mainframe
         mainframe.units.append(self)
         self.number = number
         self.wire = box.wire

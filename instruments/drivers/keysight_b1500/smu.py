@@ -71,7 +71,7 @@ class KeysightB1500Smu(CarryingSource, KeysightB1517A):  # pyright: ignore[repor
     def __init__(
         self, box: GuardedInstrument, name: str, slot: int, bounds: SourceLimits, mainframe: Mainframe
     ) -> None:
-        self._box, self._mainframe = box, mainframe
+        self._box, self._mainframe, self._shared = box, mainframe, mainframe
         self.wire = box.wire
         KeysightB1517A.__init__(self, cast("Any", box), name, slot)
         mainframe.units[slot] = self
