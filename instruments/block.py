@@ -88,12 +88,13 @@ class Block:
         match = re.fullmatch(r"\s*(\d*)(:?)(\d*)\s*,\s*(\d*)(:?)(\d*)\s*", wanted)
         if match is None:
             raise RefusedError(f"cells {text!r} are not understood: write 'rows,cols' like '0:8,0:8', '3,5' or 'all'")
-        row0, row1 = _span(match.group(1), match.group(2), match.group(3), spec.rows, "row", text)
-        col0, col1 = _span(match.group(4), match.group(5), match.group(6), spec.cols, "column", text)
+        row0, row1 = _span(match.group(1), match.group(2), match.group(3), spec, "row", text)
+        col0, col1 = _span(match.group(4), match.group(5), match.group(6), spec, "column", text)
         return cls(row0, row1 - row0, col0, col1 - col0)
 
 
-def _span(first: str, colon: str, last: str, size: int, axis: str, text: str) -> tuple[int, int]:
+def _span(first: str, colon: str, last: str, spec: Shaped, axis: str, text: str) -> tuple[int, int]:
+    size = spec.rows if axis == "row" else spec.cols
     if not colon:
         if not first:
             raise RefusedError(f"cells {text!r} give no {axis}: write 'rows,cols' like '0:8,0:8', '3,5' or 'all'")
@@ -101,7 +102,9 @@ def _span(first: str, colon: str, last: str, size: int, axis: str, text: str) ->
     else:
         start, stop = int(first or 0), int(last) if last else size
     if stop > size or start >= stop:
+        devices = ": single devices, no crossbar; the runbook for those is first_cell"
         raise RefusedError(
             f"cells {text!r}: {axis}s {start}:{stop} are outside the array or empty; this array has {axis}s 0:{size}"
+            f"{devices if min(spec.rows, spec.cols) == 1 else ''}"
         )
     return start, stop

@@ -132,13 +132,13 @@ def symmetry_point(up: ArrayLike, down: ArrayLike, *, bins: int = 16) -> float:
     Parameters
     ----------
     up, down : array_like [cycles, points] [S]
-        Potentiation and depression trains of one cell, equally spaced readings.
+        Potentiation and depression trains of one cell, equally spaced readings; nan where there is none.
     """
     from scipy.optimize import isotonic_regression
 
     trains = [np.atleast_2d(np.asarray(train, dtype=np.float64)) for train in (up, down)]
-    means = np.concatenate([np.nanmean(train, axis=0) for train in trains])
-    low, high = float(means.min()), float(means.max())
+    means = np.concatenate([np.nanmean(train[:, np.isfinite(train).any(axis=0)], axis=0) for train in trains])
+    low, high = float(means.min(initial=np.inf)), float(means.max(initial=-np.inf))
     if not high > low:
         return float("nan")
     where = np.concatenate([((train[:, 1:] + train[:, :-1]) / 2.0).ravel() for train in trains])

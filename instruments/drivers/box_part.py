@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from ..wire.doors import GuardedInstrument
+from ..limits import refuse_bad_number
+from ..wire.doors import GuardedInstrument, alone
+from ..wire.wire_text import sent
+from .smu_readings import Point
+from .source_limits import COMPLIANCE_MIN
 from .voltage_source import VoltageSource
 
 if TYPE_CHECKING:
@@ -17,6 +21,10 @@ if TYPE_CHECKING:
     _Seat = GuardedInstrument
 else:
     _Seat = object
+
+
+HERTZ = 50.0
+"""Of the mains, where a box does not tell it: at 60 Hz readings take less than is planned."""
 
 
 class BoxPart(_Seat):
@@ -113,6 +121,124 @@ class BoxSource(BoxPart, VoltageSource):  # pyright: ignore[reportIncompatibleMe
     def went_idle(self) -> None:
         """Note that the box went to its safe state."""
         self._is_idled()
+
+
+class SharedCycles(Protocol):
+    """What units of a box have in common: the integration time ``nplc`` [mains cycles]."""
+
+    nplc: float
+
+
+class CarryingSource(BoxSource):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
+    """A unit of a box whose every level carries its current limit, one integration time for all: FLEX and KXCI.
+
+    The driver makes ``_shared``, and ``_held`` [A], the limit that the next level carries.
+    """
+
+    _joint: ClassVar[str] = "\n"
+    _cycle_seconds = 1.0 / HERTZ
+    _compliance_max: ClassVar[float] = 0.1
+    _shared: SharedCycles
+    _held: float
+
+    # -- what each has of its own -------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def _before_on(self) -> str:
+        """What is sent before the level that it is switched on with."""
+
+    @property
+    @abstractmethod
+    def _current_question(self) -> str:
+        """What asks for a current."""
+
+    @abstractmethod
+    def _current(self, reply: str, question: str) -> tuple[float, int]:
+        """Return current [A] and flags of an answer."""
+
+    @abstractmethod
+    def _tell_volts(self) -> float:
+        """Measure the level [V]."""
+
+    @abstractmethod
+    def force(self, volts: float, compliance: float) -> str:
+        """Return what puts the unit at a level [V] with its limit [A], both checked."""
+
+    # -- setting up ---------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Set it up as it was last, or as it is at first."""
+        self.configure(**self._configuration)
+
+    @property
+    def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._shared.nplc
+
+    @_nplc.setter
+    def _nplc(self, nplc: float) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._shared.nplc = nplc
+
+    def _apply_limits(self) -> None:
+        """Do nothing: there is no protection to be set, every level carries its limit."""
+
+    def _limit(self, compliance: float) -> str:
+        return sent(compliance)
+
+    def _check_compliance(self, compliance: float) -> None:
+        super()._check_compliance(compliance)
+        refuse_bad_number("compliance", compliance, COMPLIANCE_MIN, self._compliance_max, "A", channel=self.name)
+
+    # -- steady levels ------------------------------------------------------------------------------------------------
+
+    def _level(self, volts: float, compliance: float | None) -> str:
+        volts = self.bounds.now.one("source_volts", volts, channel=self.name)
+        if compliance is not None:
+            self._check_compliance(compliance)
+            self._held = compliance
+        return self.force(volts, self._held)
+
+    @alone
+    def on(self, volts: float = 0.0, *, compliance: float) -> None:
+        """Switch it on with level [V] and current limit ``compliance`` [A] at once.
+
+        Raises
+        ------
+        RefusedError
+            Outside the limits: nothing was sent.
+        """
+        message = self._level(volts, compliance)
+        self._applied.about(volts, on=True)
+        self._on = True
+        self.wire.exchange.act(f"{self._before_on}\n{message}")
+        self._note(volts, compliance)
+
+    @alone
+    def step(self, volts: float, *, compliance: float | None = None, dwell: float = 0.0) -> Point:
+        """Change level [V] and current limit [A], wait ``dwell`` [s] by the host's clock, and measure."""
+        self._require_on("step")
+        self._check_dwell(dwell)
+        message = self._level(volts, compliance)
+        self._applied.about(volts, on=True)
+        self._volts = volts
+        try:
+            if dwell:
+                self.wire.exchange.act(message)
+                self.clock.wait(dwell)
+            point = self._read("" if dwell else f"{message}\n", 0.0)
+        except BaseException:
+            self._volts = None
+            raise
+        self._note(volts, compliance)
+        return point
+
+    def _read(self, first: str, dwell: float) -> Point:
+        question = self._current_question
+        (reply,) = self.wire.exchange.ask(f"{first}{question}", 1, expected=dwell + self.point_seconds)
+        current, flags = self._current(reply, question)
+        # The level is known; at its limit, or after somebody's own command, it is not.
+        volts = self._tell_volts() if flags or self._volts is None else self._volts
+        return Point(volts, current, flags)
 
 
 class GuardedBox(GuardedInstrument):

@@ -20,11 +20,12 @@ from .allowed import ALLOWED_2400, RULES_2400
 from .applied_level import AppliedLevel
 from .carried_limits import ChipLimits, carried
 from .current_limit import LOWEST_RANGE, current_limit
+from .list_sweep import SweepInPieces
 from .memory_sweep import LEVELS_MAX, MemorySweep
 from .roles import MeterFacts
 from .source_limits import COMPLIANCE_MIN, SourceLimits
 from .status_readings import StatusReadings
-from .voltage_source import VoltageSource
+from .voltage_source import LevelSweep, VoltageSource
 
 _COMPLIANCE_DEFAULT = 1.05e-4
 _DELAY_MIN = 1e-4
@@ -174,9 +175,13 @@ class Keithley2400Smu(VoltageSource, GuardedInstrument, Keithley2400):
         told = current_limit(compliance, from_lowest=lowest, from_own=known is not None and compliance < known)
         return told.removeprefix(";:")
 
-    def _sweep_of(self, seconds: float, *, span: float | None = None) -> MemorySweep:
-        """Return a sweep whose list ends with a level of 0 V of its own: a host that dies leaves 0 V behind."""
-        return MemorySweep(self.wire, self._readings, seconds=seconds, span=span)
+    def _sweep_of(self, seconds: float, *, span: float | None = None) -> LevelSweep:
+        """Return a sweep whose lists end with a level of 0 V of their own: a host that dies leaves 0 V behind."""
+
+        def one() -> MemorySweep:
+            return MemorySweep(self.wire, self._readings, seconds=seconds, span=span)
+
+        return SweepInPieces(one, seconds=seconds) if span is None else one()
 
     def _free_ranges(self) -> None:
         self.wire.exchange.act("SENS:CURR:RANG:AUTO ON")

@@ -24,11 +24,11 @@ from .allowed import ALLOWED_2450, RULES_2450
 from .applied_level import AppliedLevel
 from .buffered_record import RECORD_POINTS_MAX, RECORD_RATE_MAX, BufferedRecord
 from .carried_limits import ChipLimits, carried
-from .list_sweep import LIST_MAX, ListSweep
+from .list_sweep import LIST_MAX, ListSweep, SweepInPieces
 from .roles import MeterFacts
 from .smu_readings import ELEMENTS, SmuReadings
 from .source_limits import SourceLimits
-from .voltage_source import VoltageSource
+from .voltage_source import LevelSweep, VoltageSource
 
 _DELAY_MIN = 50e-6
 _RANGE_MIN = 0.02
@@ -169,8 +169,11 @@ class Keithley2450Smu(VoltageSource, GuardedInstrument, Keithley2450):
     def _limit(self, compliance: float) -> str:
         return f"SOUR:VOLT:ILIM {sent(compliance)}"
 
-    def _sweep_of(self, seconds: float, *, span: float | None = None) -> ListSweep:
-        return ListSweep(self.wire, self._readings, seconds=seconds, span=span)
+    def _sweep_of(self, seconds: float, *, span: float | None = None) -> LevelSweep:
+        def one() -> ListSweep:
+            return ListSweep(self.wire, self._readings, seconds=seconds, span=span)
+
+        return SweepInPieces(one, seconds=seconds) if span is None else one()
 
     def _free_ranges(self) -> None:
         fixed = self._configuration.get("current_range")

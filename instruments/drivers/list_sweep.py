@@ -1,8 +1,9 @@
-"""A sweep through a list of levels that a Keithley 2450 makes by itself, into its buffer."""
+"""A sweep through a list of levels that a Keithley 2450 makes by itself, into its buffer; long ones go in pieces."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,11 @@ from ..wire.parts import Wire
 from ..wire.wire_text import sent
 from .smu_readings import ELEMENTS, Readings
 
+if TYPE_CHECKING:
+    from .voltage_source import LevelSweep
+
+PIECE_SECONDS = 30.0
+"""Longest program that is left to an instrument alone [s]: a cell stays under bias no longer when the host dies."""
 LIST_CHUNK = 100
 LIST_MAX = 2500
 _DATA_CHUNK = 500
@@ -104,3 +110,51 @@ def wait_for_trigger(wire: Wire, count: int, seconds: float, wait: Callable[[flo
                 f"{state[0]}: somebody else stopped it, or it ranges longer than expected: choose a fixed current_range"
             )
         pause = max(_STATE_SECONDS, 0.15 * waited)
+
+
+def pieces(count: int, seconds: float) -> Iterator[slice]:
+    """Yield which points go together: none takes longer than ``PIECE_SECONDS`` at ``seconds`` [s] a point."""
+    most = max(1, int(PIECE_SECONDS / seconds)) if seconds > 0.0 else count
+    for start in range(0, count, most):
+        yield slice(start, min(start + most, count))
+
+
+class SweepInPieces:
+    """A sweep as sweeps that take ``PIECE_SECONDS`` at most, or one of their points; each ends at 0 V and off.
+
+    Parameters
+    ----------
+    one : callable
+        Makes the sweep of a piece.
+    seconds : float [s]
+        Time per point, the reading's own included.
+    """
+
+    def __init__(self, one: Callable[[], LevelSweep], *, seconds: float) -> None:
+        self._one, self._seconds = one, seconds
+        self.times: FloatArray = np.zeros(0)
+
+    def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
+        """Send the first piece of the levels [V], none beyond ``most`` [V]."""
+        self._parts = [levels[part] for part in pieces(levels.size, self._seconds)]
+        self._how = compliance, dwell, most
+        self._found: list[tuple[FloatArray, FloatArray, NDArray[np.uint8]]] = []
+        self._next()
+
+    def _next(self) -> None:
+        compliance, dwell, most = self._how
+        self._now = self._one()
+        self._now.load(self._parts.pop(0), compliance, dwell, most=most)
+
+    def run(self, wait: Callable[[float], None]) -> None:
+        """Run one after the other, and fetch what all but the last have measured."""
+        self._now.run(wait)
+        while self._parts:
+            self._found.append(self._now.fetch())
+            self._next()
+            self._now.run(wait)
+
+    def fetch(self) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
+        """Set 0 V and off, then return what all pieces have measured."""
+        volts, amps, flags = zip(*self._found, self._now.fetch(), strict=True)
+        return np.concatenate(volts), np.concatenate(amps), np.concatenate(flags)

@@ -47,8 +47,8 @@ from xbarlab.protocols.keeping.run import Run
 from xbarlab.runbooks.runner.schema import Runbook, load_runbook
 
 STATIONS = (
-    "mock_tio2", "mock_tio2_2400", "mock_tio2_2600", "mock_tio2_4200", "mock_tio2_arc2", "mock_single_2400",
-    "mock_single_2450",
+    "mock_tio2", "mock_tio2_2400", "mock_tio2_2600", "mock_tio2_4200", "mock_tio2_b1500", "mock_tio2_arc2",
+    "mock_single_2400", "mock_single_2450",
 )  # fmt: skip
 RUNBOOKS = ("first_cell", "first_cell_pulsed")
 KINDS = ("forming", "dc_sweep", "pulsed_iv")

@@ -30,6 +30,7 @@ from xbarlab.instruments.probe.single.hand import Request
 from xbarlab.mockhw.bench.bench import MockBench, bench_for, forget_bench
 from xbarlab.mockhw.faults import Fault
 from xbarlab.protocols.keeping.journal import read_journal
+from xbarlab.runbooks.runner.schema import list_runbooks
 from xbarlab.runbooks.stations import find_bench
 
 BOTH = ["mock_single_2400", "mock_single_2450"]
@@ -329,6 +330,17 @@ def test_by_hand_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None
     assert main([*pulse, "200ns"]) == 2
     assert "would need a pulse generator" in capsys.readouterr().err
     assert main([*pulse, "5ms"]) == 0
+
+
+@pytest.mark.parametrize("station", BOTH)
+def test_a_runbook_for_a_crossbar_is_refused_and_the_one_that_runs_is_named(
+    station: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["run", "characterise_tio2", "--station", station, "--preset", "quick", "--out", str(tmp_path)]) == 2
+    assert "single devices, no crossbar; the runbook for those is first_cell" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert "first_cell" in list_runbooks()
 
 
 def test_the_schemas_know_it() -> None:

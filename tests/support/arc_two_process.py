@@ -78,7 +78,7 @@ def drive(address: str, doing: str) -> None:
         elif doing == "product":
             array.ability(Multiplies).vmm(np.full((100, 8), 0.2))
         else:
-            array.ability(Samples).sample(0, 0, 0.2, rate=1e3, seconds=1.0)
+            array.ability(Samples).sample(0, 0, 0.2, rate=250.0, seconds=1.0)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,7 @@ def test_calls_are_those_of_the_page(opener: Opener, tmp_path: Any) -> None:
     ]
     pulse = [
         "> pulse_slice_fast_open([(9, 0.50018310546875, 0.0), (30, -0.4998779296875, 0.0)], "
-        "[None, 200, None, 200, None, None, None, None], True)",
-        "> delay(200)",
+        "[None, 200, None, 200, None, None, None, None], True), delay(200), 2 times",
     ]
     assert told == [
         "* opened",
@@ -81,7 +80,6 @@ def test_calls_are_those_of_the_page(opener: Opener, tmp_path: Any) -> None:
         "> read_slice_masked(9, [30], -0.2)",
         "< 32 values",
         "> config_channels(all at 0 V, 0.0)",
-        *pulse,
         *pulse,
         "> ground_all()",
         "> execute()",
@@ -118,6 +116,8 @@ def test_products_and_trains(opener: Opener) -> None:
     trace = array.ability(Samples).sample(0, 0, 0.2, rate=1e4, seconds=0.01)
     assert trace.current == pytest.approx(np.full(100, 3e-6))
     assert trace.time[-1] == pytest.approx(0.01)
+    with pytest.raises(RefusedError, match=r"seconds 0\.3 s .* outside 0\.001 to 0\.25 s"):
+        array.ability(Samples).sample(0, 0, 0.2, rate=1e3, seconds=0.3)
     with pytest.raises(RefusedError, match="longer than 5 s"):
         array.ability(Samples).sample(0, 0, 0.2, rate=100.0, seconds=6.0)
     with pytest.raises(UnsupportedError, match="current limit"):
@@ -189,6 +189,46 @@ def test_long_trains_are_cut_and_every_program_ends_at_zero(opener: Opener) -> N
     assert len(pulses_of(board)) == 500
     assert max(board.seconds) <= PIECE_SECONDS
     assert board.ends == [0.0] * len(board.ends)
+
+
+AT_ONCE = 2048
+"""Instructions that libarc2 hands to the board at once; of a longer program it sends the rest when these are done."""
+
+
+def instructions(program: Sequence[tuple[Any, ...]]) -> int:
+    """Return how many instructions libarc2 makes of a program, by its source: as many as it may be, not fewer."""
+    amplifiers = 30  # made ready once: what goes before and behind
+
+    def converters(levels: Sequence[tuple[Any, ...]]) -> int:
+        """Return how many times voltages are loaded: once for all groups of four channels with the same."""
+        groups: dict[int, set[tuple[Any, ...]]] = {}
+        for channel, *volts in levels:
+            groups.setdefault(channel // 4, set()).add((channel % 4, *volts))
+        return len(set(map(frozenset, groups.values())))
+
+    def one(name: str, *told: Any) -> int:
+        if name == "set":
+            return 3 + converters(told[0])
+        if name == "pulse":
+            return 8 + converters(told[0])
+        if name == "zero":
+            return 4 + converters([(channel, 0.0) for channel in told[0]])
+        return {"arb": 6, "delay": 2, "read": 1}[name]  # with what a look does to the amplifiers it was ready for
+
+    return amplifiers + sum(one(*op) for op in program)
+
+
+@pytest.mark.parametrize("scheme", ["V/2", "V/3"])
+def test_a_program_is_no_longer_than_the_library_hands_over_at_once(opener: Opener, scheme: str) -> None:
+    """Of a longer one a killed host would leave the rest unsaid, its lines at whatever they are at."""
+    array, board = opener(chip={"rows": 32, "cols": 32, "lines": {}})
+    whole = array.spec.whole
+    array.pulse(PulseMap(whole, volts=np.linspace(1.0, 2.0, whole.size).reshape(32, 32), width=1e-6, count=80,
+                         scheme=scheme))  # fmt: skip
+    array.ability(Multiplies).vmm(np.random.default_rng(1).uniform(-0.1, 0.1, (70, 32)))
+    array.ability(Samples).sample(0, 0, 0.2, rate=1e3, seconds=array.spec.sample_points_max / 1e3)
+    most = max(map(instructions, board.programs))
+    assert AT_ONCE / 2 < most <= AT_ONCE
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW
 from xbarlab.instruments.drivers.keithley_2400 import Keithley2400Smu
+from xbarlab.instruments.drivers.list_sweep import PIECE_SECONDS
 from xbarlab.instruments.drivers.roles import SourceMeter, lacking_verbs
 from xbarlab.instruments.drivers.smu_readings import Point
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
@@ -195,7 +196,7 @@ def sweep_script(count: int) -> list[tuple[bytes, bytes | BaseException]]:
     ]
 
 
-@pytest.mark.parametrize("points", [1, 99, 100, 250, 2499])
+@pytest.mark.parametrize("points", [1, 99, 100, 250, 600])
 def test_a_list_goes_in_hundreds_and_ends_at_0_v(cable: Cable, points: int) -> None:
     smu, resource = cable.smu(*sweep_script(points + 1))
     volts, amps, flags = smu.sweep(np.full(points, 0.1), compliance=1e-4, dwell=1e-3)
@@ -203,6 +204,16 @@ def test_a_list_goes_in_hundreds_and_ends_at_0_v(cable: Cable, points: int) -> N
     assert volts.shape == amps.shape == flags.shape == (points,)
     assert smu.clock.waits == [pytest.approx((points + 1) * 0.047)]
     assert max(len(re.findall(rb"[ ,]0(?:\.1)?(?=[,;])", sent)) for sent, _ in sweep_script(points + 1)) <= 100
+
+
+def test_a_long_sweep_goes_in_lists_that_end_at_0_v(cable: Cable) -> None:
+    most = int(PIECE_SECONDS / 0.047)
+    smu, resource = cable.smu(*(line for count in (most, most, 400) for line in sweep_script(count + 1)))
+    volts, amps, flags = smu.sweep(np.full(2 * most + 400, 0.1), compliance=1e-4, dwell=1e-3)
+    resource.assert_done()
+    assert volts.shape == amps.shape == flags.shape == (2 * most + 400,)
+    assert len(smu.clock.waits) == 3
+    assert max(smu.clock.waits) <= PIECE_SECONDS + 0.047  # with the point at 0 V behind it
 
 
 def test_ctrl_c_in_a_sweep_aborts_and_leaves_the_list_before_0_v(cable: Cable) -> None:

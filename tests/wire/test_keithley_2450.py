@@ -16,6 +16,7 @@ from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW
 from xbarlab.instruments.drivers.keithley_2450 import Keithley2450Smu
+from xbarlab.instruments.drivers.list_sweep import PIECE_SECONDS
 from xbarlab.instruments.drivers.smu_readings import Point
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, PowerLostError
 from xbarlab.instruments.limits import Limits
@@ -288,6 +289,28 @@ def sweep_script(volts: np.ndarray) -> list[tuple[bytes, bytes]]:
 LOOP = np.concatenate([np.linspace(0, 2, 50), np.linspace(2, -2, 100), np.linspace(-2, 0, 50)])
 STATE = b'TRIG:STAT?;:TRAC:ACT? "defbuffer1"' + E
 FETCH = b'SOUR:VOLT 0;:OUTP OFF;:TRAC:DATA? 1,200,"defbuffer1",SOUR,READ,SOURSTAT' + E
+
+
+def short_sweep(volts: np.ndarray) -> list[tuple[bytes, bytes]]:
+    head = b'TRAC:CLE "defbuffer1";:SOUR:VOLT:ILIM 0.0005;:SOUR:VOLT 0;:SOUR:VOLT:DEL 0;:SOUR:LIST:VOLT '
+    fetch = b'SOUR:VOLT 0;:OUTP OFF;:TRAC:DATA? 1,%d,"defbuffer1",SOUR,READ,SOURSTAT' % volts.size
+    return [
+        (head + listed(volts) + b';:SOUR:SWE:VOLT:LIST 1,1,1,OFF,"defbuffer1"' + E, OK),
+        (b"OUTP ON;:INIT" + E, OK),
+        (STATE, b"IDLE;IDLE;9;%d" % volts.size + NO),
+        (fetch + E, rows(volts) + NO),
+    ]
+
+
+def test_a_long_sweep_goes_in_lists_that_end_off(cable: Cable) -> None:
+    most = int(PIECE_SECONDS / 1.043)
+    levels = np.linspace(0.0, 2.0, most + 12)
+    smu, resource = cable.smu(*short_sweep(levels[:most]), *short_sweep(levels[most:]))
+    volts, current, _ = smu.sweep(levels, compliance=5e-4, dwell=1.0)
+    resource.assert_done()
+    np.testing.assert_allclose(volts, levels, atol=1e-6)
+    np.testing.assert_allclose(current, 1e-4 * levels, atol=1e-10)
+    assert max(smu.clock.waits) <= PIECE_SECONDS + 0.1  # and the state's own time
 
 
 def test_a_loop_of_200_points_is_five_messages(cable: Cable) -> None:

@@ -15,8 +15,8 @@ from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW
 from xbarlab.instruments.drivers.keithley_2600.box import Keithley2600Box
-from xbarlab.instruments.drivers.keithley_2600.scripts import PIECE_SECONDS, pieces
 from xbarlab.instruments.drivers.keithley_2600.unit import Keithley2600Smu
+from xbarlab.instruments.drivers.list_sweep import PIECE_SECONDS, pieces
 from xbarlab.instruments.drivers.roles import RecordingMeter, SourceMeter, lacking_verbs
 from xbarlab.instruments.drivers.smu_readings import Point
 from xbarlab.instruments.errors import ConnectionLostError, GarbledReplyError, InstrumentError

@@ -165,7 +165,8 @@ def test_clusters_keep_their_own_time_and_the_clock_knows(pyarc2: Any, monkeypat
     board, arc = board_of(pyarc2), pyarc2.Instrument(0, "fw")
     played: list[Any] = []
 
-    def play(_: object, volts: Any, seconds: Any) -> None:
+    def play(_: object, volts: Any, seconds: Any, repeats: int) -> None:
+        assert repeats == 1
         played.append((volts, seconds))
 
     monkeypatch.setattr(board.chip, "play", play)
@@ -179,6 +180,49 @@ def test_clusters_keep_their_own_time_and_the_clock_knows(pyarc2: Any, monkeypat
     assert board.clock.now - start == pytest.approx(SETTLE + 1e-6)
     arc.read_slice_open([17], False)
     assert board.clock.now - start == pytest.approx(SETTLE + 1e-6 + CONVERSION, abs=110e-6)
+
+
+def test_equal_pulses_are_one_call_of_the_chip_and_what_single_ones_are(
+    pyarc2: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board, arc = board_of(pyarc2), pyarc2.Instrument(0, "fw")
+    played: list[tuple[float, float, int]] = []
+
+    def play(_: object, volts: Any, seconds: Any, repeats: int) -> None:
+        played.append((float(np.abs(volts).max(axis=1) @ seconds), float(seconds.sum()), repeats))
+
+    monkeypatch.setattr(board.chip, "play", play)
+    arc.config_channels([], 0.0).execute()
+    spent: list[float] = []
+    for often in (1, 100):  # programs of as many pulses
+        start, board.driven_longest = board.clock.now, 0.0
+        for _ in range(100 // often):
+            for _ in range(often):
+                arc.pulse_slice_fast_open([(0, 1.0, 0.0)], [1_000, *[None] * 7], True).delay(2_000)
+            arc.execute()
+        spent.append(board.clock.now - start)
+        assert board.driven_longest == pytest.approx(1e-6)
+    assert spent[1] == pytest.approx(spent[0]) == pytest.approx(100 * (SETTLE + 3e-6))
+    apart, train = played[:100], played[100:]
+    assert [repeats for *_, repeats in train] == [1, 99]
+    for kind in (apart, train):  # volt-seconds, and pulses
+        assert sum(share * repeats for share, _, repeats in kind) == pytest.approx(100 * 1e-6, rel=1e-3)
+        assert sum(repeats for *_, repeats in kind) == 100
+
+
+def test_a_pulse_that_differs_ends_a_train(pyarc2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, arc = board_of(pyarc2), pyarc2.Instrument(0, "fw")
+    given: list[tuple[float, int]] = []
+
+    def play(_: object, volts: Any, seconds: Any, repeats: int) -> None:
+        given.append((round(float(volts.max()), 1), repeats))
+
+    monkeypatch.setattr(board.chip, "play", play)
+    arc.config_channels([], 0.0)
+    for volts in (1.0, 1.0, 1.5, 1.0):
+        arc.pulse_slice_fast_open([(0, volts, 0.0)], [1_000, *[None] * 7], True).delay(1_000)
+    arc.pulse_slice_fast_open([(0, 1.0, 0.0)], [1_000, *[None] * 7], True).delay(5_000).execute()
+    assert given == [(1.0, 1), (1.0, 1), (1.5, 1), (1.0, 1), (1.0, 1)]
 
 
 def test_nothing_runs_before_execute(pyarc2: Any) -> None:

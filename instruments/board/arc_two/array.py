@@ -19,7 +19,7 @@ from ...wire.wire_log import current_log
 from ..own_array import OwnArray
 from .calls import Calls
 from .channels import Channels
-from .parts import PERIOD_MIN, TRAIN_SECONDS, ArcTwoProducts, ArcTwoSamples
+from .parts import PERIOD_MIN, TRAIN_POINTS, TRAIN_SECONDS, ArcTwoProducts, ArcTwoSamples
 from .slots import HALF, LSB, THIRD, TICK, as_given, slots, slots_needed
 from .vendor_library import vendor_library
 
@@ -36,6 +36,8 @@ PIECE_SECONDS = 0.05
 """Longest program of pulses [s]: a killed host leaves the board at most this to carry out."""
 SETTLED_VOLTS = 0.05
 """What a line may be at [V] when it is said to be at 0 V."""
+PULSES = 64
+"""Pulses in one program: 26 instructions each at most, see :mod:`.parts`."""
 _OVERHEAD = 30e-6
 _NEEDS = {
     "float": "its drivers hold every line; a line that floats is charged by its neighbours",
@@ -90,7 +92,7 @@ class ArcTwo(OwnArray):
             name=name, rows=32, cols=32, cell="passive", limits=most, volts_lsb=LSB, width_tick=TICK,
             read_ranges=RANGES, vmm_ranges=RANGES, adc_bits=18, slot_overhead=_OVERHEAD + 230e-6,
             read_slot_seconds=1e-3, vmm_slot_seconds=300e-6, read_schemes=(GROUND,), write_schemes=(HALF, THIRD),
-            scheme_needs=_NEEDS, sample_rate_max=1.0 / PERIOD_MIN, sample_points_max=10_000,
+            scheme_needs=_NEEDS, sample_rate_max=1.0 / PERIOD_MIN, sample_points_max=TRAIN_POINTS,
             sample_seconds_max=TRAIN_SECONDS, simulated=simulation is not None,
         )  # fmt: skip
         products = ArcTwoProducts(self)
@@ -151,14 +153,13 @@ class ArcTwo(OwnArray):
         """Give pulses, slot by slot, in programs that end at 0 V."""
         for slot in slots(pulses, self.channels):
             seconds = 1e-9 * slot.longest + _OVERHEAD
-            at_once = max(1, int(PIECE_SECONDS / seconds) - 4)
+            at_once = min(PULSES, max(1, int(PIECE_SECONDS / seconds) - 4))
             left = slot.count
             while left:
                 self.go_on()
                 now = min(left, at_once)
                 self.calls.rest()
-                for _ in range(now):
-                    self.calls.pulse(slot.levels, slot.nanos, self.spec.limits)
+                self.calls.pulse(slot.levels, slot.nanos, self.spec.limits, count=now)
                 self.calls.run()
                 left -= now
 

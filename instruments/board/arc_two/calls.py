@@ -101,22 +101,27 @@ class Calls:
         self._call(lambda: self._arc.config_channels(given, None), f"config_channels({given}, None)", running=False)
         self._nanos += 30_000
 
-    def pulse(self, levels: Sequence[tuple[int, float]], nanos: Sequence[int | None], limits: Limits) -> None:
-        """Pulse channels from 0 V to ``levels`` [V] and back, each cluster for its time."""
+    def pulse(
+        self, levels: Sequence[tuple[int, float]], nanos: Sequence[int | None], limits: Limits, *, count: int = 1
+    ) -> None:
+        """Pulse channels ``count`` times from 0 V to ``levels`` [V] and back, each cluster for its time."""
         self._check([level for _, level in levels], [channel for channel, _ in levels], limits, Quantity.PULSE_VOLTS)
         times = [held for held in nanos if held is not None]
         limits.check(Quantity.WIDTH, 1e-9 * np.array(times, dtype=np.float64), channel=f"{self.place} cluster ")
         if len(nanos) != COUNT // CLUSTER or any(int(held) != held or held % 10 for held in times):
             raise RefusedError(f"{self.place}: clusters take eight widths on a grid of 10 ns, not {list(nanos)}")
         given = [(int(channel), float(volts), 0.0) for channel, volts in levels]
-        self._call(
-            lambda: self._arc.pulse_slice_fast_open(given, list(nanos), True),
-            f"pulse_slice_fast_open({given}, {list(nanos)}, True)",
-            running=False,
-        )
-        longest = int(max(times))
-        self._call(lambda: self._arc.delay(longest), f"delay({longest})", running=False)
-        self._nanos += 30_000 + 2 * longest
+        held, longest = list(nanos), int(max(times))
+
+        def train() -> None:
+            # The library counts pulses of a single crosspoint only (generate_ramp): others are a call each.
+            for _ in range(count):
+                self._arc.pulse_slice_fast_open(given, held, True)
+                self._arc.delay(longest)
+
+        often = "" if count == 1 else f", {count} times"
+        self._call(train, f"pulse_slice_fast_open({given}, {held}, True), delay({longest}){often}", running=False)
+        self._nanos += count * (30_000 + 2 * longest)
 
     def look(self, channels: Sequence[int]) -> None:
         """Measure the currents out of channels when the program comes to it; :meth:`picked` returns them."""

@@ -1,4 +1,8 @@
-"""What an ArC TWO can do besides reading and pulsing: products of all rows at once, and trains of reads."""
+"""What an ArC TWO can do besides reading and pulsing: products of all rows at once, and trains of reads.
+
+The library hands over 2048 instructions at once, and what is beyond only when the board has done those (``execute`` of
+libarc2's source). A program that a killed host must not leave in the middle is no longer than that.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,12 @@ if TYPE_CHECKING:
     from .channels import Channels
 
 VECTORS = 32
-"""Vectors in one program."""
+"""Vectors in one program: some 50 instructions each at most."""
 PERIOD_MIN = 60e-6
 """Least time [s] of a read in a train: 30 µs to settle and a conversion; estimated, not measured."""
 _OWN_NANOS = 51_000  # of that period, what the library and the board take before the gap
+TRAIN_POINTS = 250
+"""Reads in a train, which is one program: 7 instructions each."""
 TRAIN_SECONDS = 5.0
 """Longest train of reads [s]: the cell stays at the read voltage that long if the host is killed."""
 

@@ -11,8 +11,9 @@ from ....common.errors import RefusedError
 from ...capabilities import FLAG_COMPLIANCE, FLAG_OVERFLOW, FloatArray
 from ...errors import InstrumentError
 from ...wire.parts import Wire
+from ..list_sweep import PIECE_SECONDS, pieces
 from ..smu_readings import Point
-from .scripts import NAME, PIECE_SECONDS, pieces, sweep_script
+from .scripts import NAME, sweep_script
 
 _OVERFLOW = 9.9e37
 # Status of a reading (manual, bufferVar.statuses; from memory).
@@ -113,54 +114,43 @@ class Program:
 
 
 class ScriptSweep:
-    """A sweep through a list of levels as scripts, in pieces that end at 0 V.
+    """A sweep through a list of levels as one script, which ends at 0 V.
 
     Parameters
     ----------
     seconds : float [s]
         Time per point, the reading's own included.
     span : float [A]
-        One current range for all points; it then says when each was measured, and is one piece.
+        One current range for all points; it then says when each was measured.
     """
 
     def __init__(self, wire: Wire, channel: str, *, seconds: float, span: float | None = None) -> None:
         self._program = Program(wire, channel)
         self._channel, self._seconds, self._span = channel, seconds, span
         self.times: FloatArray = np.zeros(0)
-        self._parts: list[tuple[str, int]] = []
-        self._found: list[tuple[FloatArray, FloatArray, NDArray[np.uint8]]] = []
+        self._script, self._count = "", 0
 
     def load(self, levels: FloatArray, compliance: float, dwell: float, *, most: float) -> None:
-        """Make the scripts; the levels [V], none beyond ``most`` [V]."""
-        parts = list(pieces(levels.size, self._seconds))
-        if self._span is not None and len(parts) > 1:
+        """Make the script; the levels [V], none beyond ``most`` [V]."""
+        fits = next(pieces(levels.size, self._seconds)).stop
+        if fits < levels.size:
             raise RefusedError(
                 f"a timed list of {levels.size} levels, {self._seconds:g} s each: its clock runs in one script, which "
-                f"takes {PIECE_SECONDS:g} s at most: ask for {parts[0].stop} levels or fewer"
+                f"takes {PIECE_SECONDS:g} s at most: ask for {fits} levels or fewer"
             )
-        self._parts = [
-            (
-                sweep_script(
-                    self._channel, levels[part], compliance=compliance, dwell=dwell, most=most, span=self._span
-                ),
-                part.stop - part.start,
-            )
-            for part in parts
-        ]
+        self._count = levels.size
+        self._script = sweep_script(
+            self._channel, levels, compliance=compliance, dwell=dwell, most=most, span=self._span
+        )
 
     def run(self, wait: Callable[[float], None]) -> None:
-        """Run one after the other."""
-        for script, count in self._parts:
-            self._program.run(script, count, count * self._seconds, wait)
-            self._found.append(self._program.readings(count))
-            if self._span is not None:
-                at = self._program.fetch(count, "nvbuffer1.timestamps")[:, 0]
-                self.times = at - at[0]
+        """Run it; it is at 0 V and off by itself."""
+        self._program.run(self._script, self._count, self._count * self._seconds, wait)
 
     def fetch(self) -> tuple[FloatArray, FloatArray, NDArray[np.uint8]]:
-        """Return what was measured; it is at 0 V and off by itself."""
-        volts, amps, flags = zip(*self._found, strict=True)
-        return np.concatenate(volts), np.concatenate(amps), np.concatenate(flags)
-
-
-__all__ = ["PIECE_SECONDS", "Program", "ScriptSweep", "TspReadings"]
+        """Return what was measured."""
+        found = self._program.readings(self._count)
+        if self._span is not None:
+            at = self._program.fetch(self._count, "nvbuffer1.timestamps")[:, 0]
+            self.times = at - at[0]
+        return found

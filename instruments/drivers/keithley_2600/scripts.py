@@ -1,6 +1,6 @@
 """Scripts for a 2600B, made of numbers that were checked: a sweep, a pulse train, readings in time.
 
-Each ends by itself at 0 V with its output off, and takes no longer than :data:`PIECE_SECONDS` (or one of its points):
+Each ends by itself at 0 V with its output off, and takes no longer than :data:`.PIECE_SECONDS` (or one of its points):
 that is the longest a cell stays under bias when the host dies while it runs. Longer programs go in several pieces; a
 record of readings at one level cannot be cut and takes :data:`RECORD_SECONDS` at most.
 """
@@ -12,21 +12,12 @@ from collections.abc import Iterator, Sequence
 from ...capabilities import FloatArray
 from ...wire.wire_text import sent
 
-PIECE_SECONDS = 30.0
-"""Longest program that is left to the instrument alone [s]."""
 RECORD_SECONDS = 600.0
 """Longest record in time at one level [s]: cut in two it would have a gap."""
 NAME = "xbarlab_program"
 _ON_A_LINE = 25
 _LISTS = "smu.nvbuffer1.clear() smu.nvbuffer2.clear() smu.nvbuffer1.appendmode=1 smu.nvbuffer2.appendmode=1"
 _END = "smu.source.levelv=0 smu.source.output=0"
-
-
-def pieces(count: int, seconds: float) -> Iterator[slice]:
-    """Yield which points go together: none takes longer than ``PIECE_SECONDS`` at ``seconds`` [s] a point."""
-    most = max(1, int(PIECE_SECONDS / seconds)) if seconds > 0.0 else count
-    for start in range(0, count, most):
-        yield slice(start, min(start + most, count))
 
 
 def _loaded(channel: str, lines: Sequence[str]) -> str:

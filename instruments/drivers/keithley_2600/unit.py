@@ -17,9 +17,11 @@ from ...wire.doors import GuardedInstrument, alone
 from ...wire.wire_text import sent
 from ..applied_level import AppliedLevel
 from ..box_part import BoxSource
+from ..list_sweep import PIECE_SECONDS, SweepInPieces
 from ..roles import MeterFacts
 from ..source_limits import COMPLIANCE_MIN, SourceLimits
-from .program import PIECE_SECONDS, Program, ScriptSweep, TspReadings
+from ..voltage_source import LevelSweep
+from .program import Program, ScriptSweep, TspReadings
 from .scripts import RECORD_SECONDS, record_script, train_script
 from .stock_parameters import replace_scripted
 
@@ -182,8 +184,11 @@ class Keithley2600Smu(BoxSource, Keithley2600Channel):  # pyright: ignore[report
     def _stepped(self, level: str, dwell: float) -> str:
         return f"{level} delay({dwell:.6g})" if dwell else level
 
-    def _sweep_of(self, seconds: float, *, span: float | None = None) -> ScriptSweep:
-        return ScriptSweep(self.wire, self.channel, seconds=seconds, span=span)
+    def _sweep_of(self, seconds: float, *, span: float | None = None) -> LevelSweep:
+        def one() -> ScriptSweep:
+            return ScriptSweep(self.wire, self.channel, seconds=seconds, span=span)
+
+        return SweepInPieces(one, seconds=seconds) if span is None else one()
 
     def _free_ranges(self) -> None:
         self.wire.exchange.act(f"{self.channel}.measure.autorangei=1")

@@ -13,9 +13,8 @@ from ...limits import refuse_bad_number
 from ...wire.doors import alone
 from ...wire.wire_text import sent
 from ..applied_level import AppliedLevel
-from ..box_part import BoxSource
+from ..box_part import CarryingSource
 from ..roles import MeterFacts
-from ..smu_readings import Point
 from ..source_limits import COMPLIANCE_MIN, SourceLimits
 from .readings import KxciReadings
 from .sweep import Held, SystemSweep
@@ -24,10 +23,8 @@ if TYPE_CHECKING:
     from ...wire.doors import GuardedInstrument
 
 _LOWEST = 1e-7
-_HERTZ = 50.0  # KXCI does not tell: at 60 Hz readings take less than is planned
 _SMALL_RANGE = 20.0
 _SMALL, _LARGE = 1, 2  # codes of DV for the source ranges of 20 V and 200 V
-_COMPLIANCE_MAX = 0.1
 
 
 @dataclass(slots=True)
@@ -45,7 +42,7 @@ class Mainframe:
     nplc: float = 1.0
 
 
-class Keithley4200Smu(BoxSource, InstrumentChannel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
+class Keithley4200Smu(CarryingSource, InstrumentChannel):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
     """An SMU of the box. Its current limit acts with the level: ``DV`` sets both at once."""
 
     facts = MeterFacts(
@@ -57,14 +54,12 @@ class Keithley4200Smu(BoxSource, InstrumentChannel):  # pyright: ignore[reportIn
     )
 
     _delays = (1e-3, 600.0)
-    _joint: ClassVar[str] = "\n"
     _cycles_command: ClassVar[str] = "IT4,0,0,{}"
     _overhead = 2e-3  # assumed
-    _cycle_seconds = 1.0 / _HERTZ
 
     def __init__(self, box: GuardedInstrument, number: int, bounds: SourceLimits, mainframe: Mainframe) -> None:
         InstrumentChannel.__init__(self, box, f"smu{number}")
-        self._box, self._mainframe = box, mainframe
+        self._box, self._mainframe, self._shared = box, mainframe, mainframe
         mainframe.units.append(self)
         self.number = number
         self.wire = box.wire
@@ -82,10 +77,6 @@ class Keithley4200Smu(BoxSource, InstrumentChannel):  # pyright: ignore[reportIn
         """Current out of the terminal."""
 
     # -- setting up --------------------------------------------------------------------------------------------------
-
-    def prepare(self) -> None:
-        """Set it up as it was last, or as it is at first."""
-        self.configure(**self._configuration)
 
     @alone
     def configure(self, *, nplc: float = 1.0, current_range_min: float = _LOWEST) -> None:
@@ -109,20 +100,6 @@ class Keithley4200Smu(BoxSource, InstrumentChannel):  # pyright: ignore[reportIn
         self._mainframe.nplc = nplc
 
     @property
-    def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._mainframe.nplc
-
-    @_nplc.setter
-    def _nplc(self, nplc: float) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._mainframe.nplc = nplc
-
-    def _apply_limits(self) -> None:
-        """Do nothing: KXCI has no protection to be set."""
-
-    def _limit(self, compliance: float) -> str:
-        return sent(compliance)
-
-    @property
     def _range(self) -> int:
         return _SMALL if self.bounds.source_volts_max <= _SMALL_RANGE else _LARGE
 
@@ -138,68 +115,25 @@ class Keithley4200Smu(BoxSource, InstrumentChannel):  # pyright: ignore[reportIn
         """Where it stands while another one is swept; None where it is off."""
         return Held(self.number, self._volts or 0.0, self._held) if self._on else None
 
-    def _level(self, volts: float, compliance: float | None) -> str:
-        volts = self.bounds.now.one("source_volts", volts, channel=self.name)
-        if compliance is not None:
-            self._check_compliance(compliance)
-            self._held = compliance
-        return self.force(Held(self.number, volts, self._held))
-
-    def force(self, held: Held) -> str:
-        """Return what puts the unit at a level that was checked."""
-        volts = sent(held.volts, most=self.bounds.largest)
-        return f"DV{held.number},{self._range},{volts},{sent(held.compliance)}"
-
-    def _check_compliance(self, compliance: float) -> None:
-        super()._check_compliance(compliance)
-        refuse_bad_number("compliance", compliance, COMPLIANCE_MIN, _COMPLIANCE_MAX, "A", channel=self.name)
+    def force(self, volts: float, compliance: float) -> str:
+        """Return what puts the unit at a level [V] with its limit [A], both checked."""
+        return f"DV{self.number},{self._range},{sent(volts, most=self.bounds.largest)},{sent(compliance)}"
 
     @property
     def _off_command(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         zero = f"DV{self.number},{self._range},0,{sent(self._held)}\n" if self._on else ""
         return f"US\n{zero}DV{self.number}"
 
-    @alone
-    def on(self, volts: float = 0.0, *, compliance: float) -> None:
-        """Set level [V] and current limit ``compliance`` [A], which switches the output on.
+    @property
+    def _before_on(self) -> str:
+        return "US"
 
-        Raises
-        ------
-        RefusedError
-            Outside the limits: nothing was sent.
-        """
-        message = self._level(volts, compliance)
-        self._applied.about(volts, on=True)
-        self._on = True
-        self.wire.exchange.act(f"US\n{message}")
-        self._note(volts, compliance)
+    @property
+    def _current_question(self) -> str:
+        return f"TI{self.number}"
 
-    @alone
-    def step(self, volts: float, *, compliance: float | None = None, dwell: float = 0.0) -> Point:
-        """Change level [V] and current limit [A], wait ``dwell`` [s] by the host's clock, and measure."""
-        self._require_on("step")
-        self._check_dwell(dwell)
-        message = self._level(volts, compliance)
-        self._applied.about(volts, on=True)
-        self._volts = volts
-        try:
-            if dwell:
-                self.wire.exchange.act(message)
-                self.clock.wait(dwell)
-            point = self._read("" if dwell else f"{message}\n", 0.0)
-        except BaseException:
-            self._volts = None
-            raise
-        self._note(volts, compliance)
-        return point
-
-    def _read(self, first: str, dwell: float) -> Point:
-        question = f"TI{self.number}"
-        (reply,) = self.wire.exchange.ask(f"{first}{question}", 1, expected=dwell + self.point_seconds)
-        current, flags = self._kxci.one(reply, question)
-        # The level is known; at its limit, or after somebody's own command, it is not.
-        volts = self._tell_volts() if flags or self._volts is None else self._volts
-        return Point(volts, current, flags)
+    def _current(self, reply: str, question: str) -> tuple[float, int]:
+        return self._kxci.one(reply, question)
 
     def _tell_volts(self) -> float:
         if not self._on:
@@ -216,15 +150,15 @@ class Keithley4200Smu(BoxSource, InstrumentChannel):  # pyright: ignore[reportIn
     def _sweep_of(self, seconds: float, *, span: float | None = None) -> SystemSweep:
         if span is not None:
             raise RefusedError(f"{self.name}: a timed sweep on one range is not built for a 4200A: use sweep")
-        others = [unit for unit in self._mainframe.units if unit is not self]
+        others = {unit.number: unit for unit in self._mainframe.units if unit is not self}
         return SystemSweep(
             self.wire,
             self._kxci,
             self.number,
             seconds=seconds,
-            others=[unit.number for unit in others],
-            held=lambda: [held for unit in others if (held := unit.held) is not None],
-            force=lambda held: next(unit for unit in others if unit.number == held.number).force(held),
+            others=list(others),
+            held=lambda: [held for unit in others.values() if (held := unit.held) is not None],
+            force=lambda held: others[held.number].force(held.volts, held.compliance),
             off=f"DV{self.number},{self._range},0,{sent(self._held)}\nDV{self.number}",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from qcodes.instrument_drivers.Keysight import KeysightB1517A
@@ -15,23 +15,17 @@ from ...limits import refuse_bad_number
 from ...wire.doors import GuardedInstrument, alone
 from ...wire.wire_text import sent
 from ..applied_level import AppliedLevel
-from ..box_part import BoxSource
+from ..box_part import HERTZ, CarryingSource
 from ..roles import MeterFacts
-from ..smu_readings import Point
 from ..source_limits import COMPLIANCE_MIN, SourceLimits
 from .flex_line import FORMAT
 from .readings import FlexReadings
 from .sweep import RECORD_SECONDS, Program, StaircaseSweep
 
-if TYPE_CHECKING:
-    pass
-
 _LOWEST = 1e-7
-_HERTZ = 50.0  # it does not tell: at 60 Hz readings take less than is planned
 _SAMPLES = 128  # of the high-speed converter in a mains cycle
 _SAMPLES_MAX = 1023
 _OVERHEAD = 2e-3
-_COMPLIANCE_MAX = 0.1
 _HEADROOM = 1.3
 _RANGES = ((2.0, 20), (20.0, 200), (40.0, 400), (100.0, 1000))
 # 8 is 1 pA, each next ten times as much; negative is fixed.
@@ -59,7 +53,7 @@ def current_code(amps: float) -> int:
     return min(max(int(np.ceil(np.log10(max(abs(amps), 1e-12)) - 1e-9)) + 20, _FIRST_CODE), _LAST_CODE)
 
 
-class KeysightB1500Smu(BoxSource, KeysightB1517A):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
+class KeysightB1500Smu(CarryingSource, KeysightB1517A):  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride, reportUnsafeMultipleInheritance]
     """An SMU of the mainframe. Its current limit acts with the level: ``DV`` sets both at once. Off is open."""
 
     facts = MeterFacts(
@@ -72,14 +66,12 @@ class KeysightB1500Smu(BoxSource, KeysightB1517A):  # pyright: ignore[reportInco
     rate_max, points_max = 500.0, 100_001  # of record()
 
     _delays = (1e-4, 65.0)
-    _joint: ClassVar[str] = "\n"
     _overhead = _OVERHEAD  # assumed
-    _cycle_seconds = 1.0 / _HERTZ
 
     def __init__(
         self, box: GuardedInstrument, name: str, slot: int, bounds: SourceLimits, mainframe: Mainframe
     ) -> None:
-        self._box, self._mainframe = box, mainframe
+        self._box, self._mainframe, self._shared = box, mainframe, mainframe
         self.wire = box.wire
         KeysightB1517A.__init__(self, cast("Any", box), name, slot)
         mainframe.units[slot] = self
@@ -92,10 +84,6 @@ class KeysightB1500Smu(BoxSource, KeysightB1517A):  # pyright: ignore[reportInco
         self._lowest_code = current_code(_LOWEST)
 
     # -- setting up --------------------------------------------------------------------------------------------------
-
-    def prepare(self) -> None:
-        """Set it up as it was last, or as it is at first."""
-        self.configure(**self._configuration)
 
     @alone
     def configure(self, *, nplc: float = 1.0, current_range_min: float = _LOWEST) -> None:
@@ -129,20 +117,6 @@ class KeysightB1500Smu(BoxSource, KeysightB1517A):  # pyright: ignore[reportInco
             self._mainframe.nplc = nplc
 
     @property
-    def _nplc(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._mainframe.nplc
-
-    @_nplc.setter
-    def _nplc(self, nplc: float) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self._mainframe.nplc = nplc
-
-    def _apply_limits(self) -> None:
-        """Do nothing: FLEX has no protection to be set, every level carries its limit."""
-
-    def _limit(self, compliance: float) -> str:
-        return sent(compliance)
-
-    @property
     def _range(self) -> int:
         most = self.bounds.source_volts_max
         return next((code for volts, code in _RANGES if most <= volts), _RANGES[-1][1])
@@ -160,64 +134,26 @@ class KeysightB1500Smu(BoxSource, KeysightB1517A):  # pyright: ignore[reportInco
             self._on = str(self.number) in reply.removeprefix("CN").replace(" ", "").split(",")
         return self._on
 
-    def _level(self, volts: float, compliance: float | None) -> str:
-        volts = self.bounds.now.one("source_volts", volts, channel=self.name)
-        if compliance is not None:
-            self._check_compliance(compliance)
-            self._held = compliance
-        text = sent(volts, most=self.bounds.largest)
-        return f"DV {self.number},{self._range},{text},{sent(self._held)}"
-
-    def _check_compliance(self, compliance: float) -> None:
-        super()._check_compliance(compliance)
-        refuse_bad_number("compliance", compliance, COMPLIANCE_MIN, _COMPLIANCE_MAX, "A", channel=self.name)
-
     @property
     def _off_command(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         zero = f"DZ {self.number}\n" if self.is_on else ""
         return f"{zero}CL {self.number}"
 
-    @alone
-    def on(self, volts: float = 0.0, *, compliance: float) -> None:
-        """Close the output switch, at 0 V, then set level [V] and current limit ``compliance`` [A] at once.
+    def force(self, volts: float, compliance: float) -> str:
+        """Return what puts the unit at a level [V] with its limit [A], both checked."""
+        return f"DV {self.number},{self._range},{sent(volts, most=self.bounds.largest)},{sent(compliance)}"
 
-        Raises
-        ------
-        RefusedError
-            Outside the limits: nothing was sent.
-        """
-        message = self._level(volts, compliance)
-        self._applied.about(volts, on=True)
-        self._on = True
-        self.wire.exchange.act(f"CN {self.number}\n{message}")
-        self._note(volts, compliance)
+    @property
+    def _before_on(self) -> str:
+        return f"CN {self.number}"
 
-    @alone
-    def step(self, volts: float, *, compliance: float | None = None, dwell: float = 0.0) -> Point:
-        """Change level [V] and current limit [A], wait ``dwell`` [s] by the host's clock, and measure."""
-        self._require_on("step")
-        self._check_dwell(dwell)
-        message = self._level(volts, compliance)
-        self._applied.about(volts, on=True)
-        self._volts = volts
-        try:
-            if dwell:
-                self.wire.exchange.act(message)
-                self.clock.wait(dwell)
-            point = self._read("" if dwell else f"{message}\n", 0.0)
-        except BaseException:
-            self._volts = None
-            raise
-        self._note(volts, compliance)
-        return point
+    @property
+    def _current_question(self) -> str:
+        return f"TI {self.number},{self._lowest_code}"
 
-    def _read(self, first: str, dwell: float) -> Point:
-        question = f"TI {self.number},{self._lowest_code}"
-        (reply,) = self.wire.exchange.ask(f"{first}{question}", 1, expected=dwell + self.point_seconds)
+    def _current(self, reply: str, question: str) -> tuple[float, int]:
         _, current, flags = self._flex.one(reply, question)
-        # The level is known; at its limit, or after somebody's own command, it is not.
-        volts = self._tell_volts() if flags or self._volts is None else self._volts
-        return Point(volts, current, flags)
+        return current, flags
 
     def _tell_volts(self) -> float:
         question = f"TV {self.number}"
@@ -243,9 +179,9 @@ class KeysightB1500Smu(BoxSource, KeysightB1517A):  # pyright: ignore[reportInco
         refuse_bad_number("points / rate", points / rate, 0.0, RECORD_SECONDS, "s", channel=who)
         self._require_on("record")
         volts = 0.0 if self._volts is None else self._volts
-        span = min(_HEADROOM * abs(largest), _COMPLIANCE_MAX) if np.isfinite(largest) else _COMPLIANCE_MAX
+        span = min(_HEADROOM * abs(largest), self._compliance_max) if np.isfinite(largest) else self._compliance_max
         interval = round(1.0 / rate, 5)
-        cycles = min(max(0.5 * interval * _HERTZ, 0.01), 1.0)
+        cycles = min(max(0.5 * interval * HERTZ, 0.01), 1.0)
         level = sent(self.bounds.now.one("source_volts", volts, channel=who), most=self.bounds.largest)
         before: dict[str, Any] = {**self._configuration, "nplc": self._nplc}
         setup = [

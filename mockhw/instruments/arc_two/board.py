@@ -7,7 +7,8 @@ sent it lives or not, as the buffer of the board does.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -37,6 +38,28 @@ RANGES: Final = (10.24 / 15e6, 10.24 / 110e3, 10.24 / 830.0)
 NOISE_LSB: Final = 1.0  # assumed
 
 Op = tuple[Any, ...]
+
+
+def trains(program: Sequence[Op]) -> Iterator[Op]:
+    """Yield what a program does; equal pulses in a row, with the delay behind each, come as one with their count."""
+    for unit, same in groupby(_with_pauses(program)):
+        count = len(list(same))
+        if unit[0] == "pulse":
+            yield (*unit, count)
+        else:
+            yield from repeat(unit, count)
+
+
+def _with_pauses(program: Sequence[Op]) -> Iterator[Op]:
+    ahead = deque(program)
+    while ahead:
+        op, pause = ahead.popleft(), 0
+        if op[0] != "pulse":
+            yield op
+            continue
+        while ahead and ahead[0][0] == "delay":
+            pause += ahead.popleft()[1]
+        yield (*op, pause)
 
 
 class ArcTwoBoard:
@@ -95,7 +118,7 @@ class ArcTwoBoard:
     def run(self, program: Sequence[Op]) -> None:
         """Do everything in a program, one after the other."""
         self.programs.append(list(program))
-        for name, *arguments in program:
+        for name, *arguments in trains(program):
             getattr(self, f"_do_{name}")(*arguments)
 
     def fetch(self, key: int) -> NDArray[np.float32]:
@@ -151,8 +174,10 @@ class ArcTwoBoard:
     def _do_delay(self, nanos: int) -> None:
         self._advance(1e-9 * nanos)
 
-    def _do_pulse(self, channels: Sequence[tuple[int, float, float]], nanos: Sequence[int | None]) -> None:
-        """Let channels go from their normal to their active level and back, each for its cluster's time."""
+    def _do_pulse(
+        self, channels: Sequence[tuple[int, float, float]], nanos: Sequence[int | None], pause: int, count: int
+    ) -> None:
+        """Let channels go ``count`` times from their normal to their active level and back, ``pause`` ns after each."""
         chosen = [channel for channel, _, _ in channels]
         self.mode[chosen], self.grounded[chosen], self.prepared[chosen] = HIGH_SPEED, False, False
         active, width = self.volts.copy(), np.zeros(CHANNELS)
@@ -162,17 +187,13 @@ class ArcTwoBoard:
             held = nanos[channel // CLUSTER] or 0
             # Shorter pulses than 40 ns are lengthened; times are on a grid of 10 ns.
             width[channel] = 0.0 if held <= 0 else 10e-9 * (max(held, 40) // 10)
-        self._advance(SETTLE)
         ends = np.unique(width[width > 0.0])
-        if not ends.size:
-            return
-        bias = self._bias()
-        waves = np.array([np.where(width >= end, active, self.volts) for end in ends])
-        self._lived_to += float(ends[-1])
-        self.chip.play(bias, waves, np.diff(ends, prepend=0.0))
-        self._count_driven(float(ends[-1]))
-        self._driven = 0.0
-        self._advance(float(ends[-1]))
+        stairs = np.array([self.volts, *(np.where(width >= end, active, self.volts) for end in ends)])
+        spans = np.array([SETTLE + 1e-9 * pause, *np.diff(ends, prepend=0.0)])
+        self._advance(SETTLE)
+        self._play(stairs[1:], spans[1:], 1)
+        self._play(stairs, spans, count - 1)
+        self._advance(1e-9 * pause)
 
     def _do_read(self, key: int, channels: Sequence[int]) -> None:
         chosen = np.array(channels, dtype=np.int64)
@@ -232,6 +253,20 @@ class ArcTwoBoard:
 
     def _advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
+
+    def _play(self, stairs: NDArray[np.float64], spans: NDArray[np.float64], repeats: int) -> None:
+        """Let channels go through ``stairs`` [segments, channels] V, each for its span [s], over and over."""
+        total = repeats * float(spans.sum())
+        if not total:
+            return
+        tied = self.lines[(self.mode[self.lines] != OPEN) & ~self.grounded[self.lines]]
+        away = np.any(stairs[:, tied] != 0.0, axis=1)
+        if not away.all():
+            self._driven = 0.0
+        self._count_driven(total if away.all() else float(spans[away].sum()))
+        self._lived_to += total
+        self.chip.play(self._bias(), stairs, spans, repeats)
+        self._advance(total)
 
     def _live(self, now: float) -> None:
         """Let the chip live under what its lines are at, up to ``now`` [s]."""

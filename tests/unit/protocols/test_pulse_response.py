@@ -90,6 +90,9 @@ def test_the_symmetry_point_is_where_the_steps_are_equal(up: float, down: float)
     truth = (slope[0] - slope[1] + down) / (up + down)
     trains = [100e-6 * (1 + train + 0.002 * rng.standard_normal((8, N + 1))) for train in (rising, falling)]
     assert symmetry_point(*trains) == pytest.approx(truth, abs=0.05)
+    trains[0][:, 3] = trains[1][0, 7] = np.nan  # a reading that no cycle has, and one that a cycle lacks
+    assert symmetry_point(*trains) == pytest.approx(truth, abs=0.05)
+    assert np.isnan(symmetry_point(trains[0], np.full_like(trains[1], np.nan)))
 
 
 def test_there_is_no_symmetry_point_where_up_always_wins() -> None:
