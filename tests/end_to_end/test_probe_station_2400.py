@@ -44,6 +44,7 @@ def assert_safe(mock: MockBench) -> None:
     assert mock.circuit.relays.hot == {}
 
 
+@pytest.mark.slow
 def test_the_runbook_runs_unchanged(tmp_path: Path) -> None:
     assert main(["run", "first_cell", "--station", "mock_tio2_2400", "--out", str(tmp_path)]) == 0
     (found,) = tmp_path.rglob("summary.json")

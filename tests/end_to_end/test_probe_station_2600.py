@@ -19,7 +19,7 @@ from xbarlab import Block, open_bench
 from xbarlab.cli import main
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.abilities import Samples, Sweeps
-from xbarlab.instruments.drivers.keithley_2600.scripts import PIECE_SECONDS
+from xbarlab.instruments.drivers.list_sweep import PIECE_SECONDS
 from xbarlab.instruments.station.station_file import read_station
 from xbarlab.mockhw.bench.bench import MockBench, bench_for
 from xbarlab.mockhw.bench.file import load_bench_file

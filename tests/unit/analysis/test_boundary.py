@@ -18,6 +18,7 @@ def drawn(seed: int, cells: int = 24, *, cell_sd: float = CELL_SD, cycle_sd: flo
     return switching_boundary(VOLTS, WIDTHS, switched, reference=1e-6)
 
 
+@pytest.mark.slow
 def test_it_finds_what_was_drawn_and_its_intervals_hold() -> None:
     # 60 draws: a 95 % interval that holds in fewer than 52 of them has a chance of one in 200.
     found = [drawn(seed) for seed in range(60)]

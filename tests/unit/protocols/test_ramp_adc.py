@@ -163,4 +163,5 @@ def test_the_truest_of_several_ramps_is_the_one_whose_calibrated_codes_are_least
     assert found.ramp.cells == placed[1].ramp.cells
     assert found.ramp.start == pytest.approx(placed[1].ramp.start - 1.0 * 14e-6)
     assert placed[1].error(shifted) == pytest.approx(0.0, abs=1e-9)
-    assert placed[0].error(bent) > placed[0].error(design.thresholds) == 0.0
+    assert placed[0].error(design.thresholds) == pytest.approx(0.0, abs=1e-9)
+    assert placed[0].error(bent) > 0.1

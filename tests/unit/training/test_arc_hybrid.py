@@ -132,6 +132,7 @@ def test_the_parser_takes_only_what_is_possible() -> None:
         assert (np.sort(actions, 1) != NONE).sum() == 2 * test.words.sum()
 
 
+@pytest.mark.slow
 def test_a_parser_that_learns_finds_the_trees() -> None:
     """Its scores before every transition come from the tops then: greedy parsing of its own beats what needs no net."""
     torch = pytest.importorskip("torch")

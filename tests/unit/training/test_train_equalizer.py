@@ -66,7 +66,7 @@ def array(tmp_path: Path) -> Iterator[Any]:
         yield bench.array
 
 
-@pytest.mark.parametrize("modulation", ["nrz", "pam4"])
+@pytest.mark.parametrize("modulation", ["nrz", pytest.param("pam4", marks=pytest.mark.slow)])
 def test_the_step_measures_what_its_plan_says_and_a_finished_one_is_not_measured_again(
     array: Any, tmp_path: Path, modulation: str
 ) -> None:

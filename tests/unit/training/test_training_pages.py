@@ -58,6 +58,7 @@ def test_the_loop_of_the_page_learns() -> None:
         assert accuracy(model, x, y) > 0.9
 
 
+@pytest.mark.slow
 def test_the_pretrained_model_of_the_page_is_on_the_array_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def chip(seed: int = 4) -> list[Measured]:
     return [train, loops, dataclasses.replace(cells, table=table)]
 
 
+@pytest.mark.slow
 def test_a_passive_chip_is_found_from_what_was_measured_on_it(tmp_path: Any) -> None:
     free = ("set.VS0", "reset.VR0", "conduction.Gv")
     plan = FitPlan(free=free, generations=1, jobs=1, size=24, seeds=2, draws=20, minutes=60.0, quiet=True)
