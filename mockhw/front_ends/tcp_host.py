@@ -112,7 +112,10 @@ class TcpHost:
     # --- the loop -----------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Serve until :meth:`stop`; then let every client go, which leaves the instruments safe."""
+        """Serve until :meth:`stop`; then take what has come and let every client go, which leaves the instruments safe.
+
+        What a host that is gone sent last was sent: whether it counts must not depend on who wakes first.
+        """
         try:
             while not self._stop.is_set():
                 for key, mask in self._selector.select(self._patience()):
@@ -121,6 +124,7 @@ class TcpHost:
                     elif isinstance(key.data, SimulatedInstrument):
                         self._accept(key.fileobj, key.data)  # pyright: ignore[reportArgumentType]
                 self._look_at_the_time()
+            self._hear_out(list(self._clients.values()))
         finally:
             for client in list(self._clients.values()):
                 self._drop(client)
@@ -215,14 +219,18 @@ class TcpHost:
         A client that closed without waiting for anything is noticed only when its last bytes are read.
         """
         others = [other for other in self._clients.values() if other.trusted and other is not client]
-        for other in others:
-            for _ in range(_IN_A_ROW):
-                if other.unsent or not select.select((other.connection,), (), (), 0.0)[0]:
-                    break
-                if not self._answer(other):
-                    self._drop(other)
-                    break
+        self._hear_out(others)
         return any(other.connection not in self._clients for other in others)
+
+    def _hear_out(self, clients: Iterable[Client]) -> None:
+        """Do what ``clients`` have sent until now, within reason, and let go of those that turn out to have gone."""
+        for client in clients:
+            for _ in range(_IN_A_ROW):
+                if client.unsent or not select.select((client.connection,), (), (), 0.0)[0]:
+                    break
+                if not self._answer(client):
+                    self._drop(client)
+                    break
 
     def _connect(self, client: Client) -> bool:
         inside = [other for other in self._clients.values() if other.trusted and other is not client]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pyvisa
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.errors import ConnectionLostError
 from xbarlab.mockhw.bench.bench import MockBench, fresh_bench
-from xbarlab.mockhw.front_ends.tcp_host import HostError, serve
+from xbarlab.mockhw.front_ends.tcp_host import HostError, TcpHost, serve
 
 ADDRESS = "TCPIP0::127.0.0.1::5025::SOCKET"
 
@@ -168,6 +169,36 @@ def test_the_end_of_the_host_leaves_the_board_off(bench: MockBench) -> None:
     client.close()
     with pytest.raises(OSError):
         socket.create_connection((host, port), timeout=1.0)
+
+
+def test_what_a_host_sent_before_it_died_counts_although_the_end_comes_first(
+    bench: MockBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message arrives, its sender dies and the host is told to stop, all before its loop looks again."""
+    (board,) = bench.instruments.values()
+    heard: list[bytes] = []
+    receive = board.receive
+    monkeypatch.setattr(board, "receive", lambda data: (heard.append(data), receive(data)))
+    with serve(bench, port=0) as addresses:
+        client = Client(addresses[ADDRESS])
+        client.ask(b"*IDN?\n")
+        host: list[TcpHost] = []
+        done = threading.Event()
+        look = TcpHost._look_at_the_time
+
+        def dying(self: TcpHost) -> None:
+            look(self)
+            if not host:
+                host.append(self)
+                client.send(b"OUTP ON\n")
+                client.close()
+                self.stop()
+                done.set()
+
+        monkeypatch.setattr(TcpHost, "_look_at_the_time", dying)
+        assert done.wait(5.0)
+    assert heard[-1] == b"OUTP ON\n"
+    assert bench.log.texts()[-3:] == ["client lost", "volts 0", "disconnected"]
 
 
 def test_a_port_in_use_is_said_so(bench: MockBench, place: tuple[str, int]) -> None:
