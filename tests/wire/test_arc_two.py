@@ -14,7 +14,7 @@ from xbarlab.instruments.abilities import Multiplies, MultipliesReversed, Sample
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.arc_two.array import PIECE_SECONDS, ArcTwo
 from xbarlab.instruments.board.arc_two.channels import CLUSTER, Channels
-from xbarlab.instruments.board.arc_two.slots import LSB, slots, slots_needed
+from xbarlab.instruments.board.arc_two.slots import LSB, slots
 from xbarlab.instruments.capabilities import CrossbarArray, PulseMap
 from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.chip.requests import checked_pulses
@@ -180,7 +180,7 @@ def test_every_cell_gets_its_own_and_no_other_more_than_its_share(opener: Opener
                         full = min(held, default=0) and abs(cell) > most / share + 2 * LSB
                         assert not full or mine
         assert (had >= asked.count).all()
-        assert slots_needed(asked, array.channels) >= int(count.max(axis=1).sum())
+        assert array.slots_of(asked) >= int(count.max(axis=1).sum())
 
 
 def test_long_trains_are_cut_and_every_program_ends_at_zero(opener: Opener) -> None:
