@@ -96,7 +96,7 @@ def quiet_copy(station: str, folder: Path) -> Path:
         shutil.copy(path, folder / path.name)
     file = folder / bench_file(station).name
     content = read_yaml(file, "bench file")
-    changes = HFO2 if station in BOARDS else TIO2
+    changes = HFO2 if station.startswith(BOARDS) else TIO2
     content["chip"].setdefault("changes", {}).update(
         {key: {"value": value, "source": "nothing fluctuates"} for key, value in changes.items()}
     )

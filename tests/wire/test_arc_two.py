@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -191,33 +191,6 @@ def test_long_trains_are_cut_and_every_program_ends_at_zero(opener: Opener) -> N
     assert board.ends == [0.0] * len(board.ends)
 
 
-AT_ONCE = 2048
-"""Instructions that libarc2 hands to the board at once; of a longer program it sends the rest when these are done."""
-
-
-def instructions(program: Sequence[tuple[Any, ...]]) -> int:
-    """Return how many instructions libarc2 makes of a program, by its source: as many as it may be, not fewer."""
-    amplifiers = 30  # made ready once: what goes before and behind
-
-    def converters(levels: Sequence[tuple[Any, ...]]) -> int:
-        """Return how many times voltages are loaded: once for all groups of four channels with the same."""
-        groups: dict[int, set[tuple[Any, ...]]] = {}
-        for channel, *volts in levels:
-            groups.setdefault(channel // 4, set()).add((channel % 4, *volts))
-        return len(set(map(frozenset, groups.values())))
-
-    def one(name: str, *told: Any) -> int:
-        if name == "set":
-            return 3 + converters(told[0])
-        if name == "pulse":
-            return 8 + converters(told[0])
-        if name == "zero":
-            return 4 + converters([(channel, 0.0) for channel in told[0]])
-        return {"arb": 6, "delay": 2, "read": 1}[name]  # with what a look does to the amplifiers it was ready for
-
-    return amplifiers + sum(one(*op) for op in program)
-
-
 @pytest.mark.parametrize("scheme", ["V/2", "V/3"])
 def test_a_program_is_no_longer_than_the_library_hands_over_at_once(opener: Opener, scheme: str) -> None:
     """Of a longer one a killed host would leave the rest unsaid, its lines at whatever they are at."""
@@ -227,8 +200,8 @@ def test_a_program_is_no_longer_than_the_library_hands_over_at_once(opener: Open
                          scheme=scheme))  # fmt: skip
     array.ability(Multiplies).vmm(np.random.default_rng(1).uniform(-0.1, 0.1, (70, 32)))
     array.ability(Samples).sample(0, 0, 0.2, rate=1e3, seconds=array.spec.sample_points_max / 1e3)
-    most = max(map(instructions, board.programs))
-    assert AT_ONCE / 2 < most <= AT_ONCE
+    most = max(map(bench.instructions, board.programs))
+    assert bench.AT_ONCE / 2 < most <= bench.AT_ONCE
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -264,40 +237,8 @@ REQUESTS = 10_000
 
 
 def test_nothing_outside_the_limits_reaches_the_library(opener: Opener) -> None:
-    limits = {"set_volts_max": 3.0, "reset_volts_max": 2.0, "read_volts_max": 0.25, "vmm_volts_max": 0.125}
-    narrow = {**limits, "width_min": 1e-7, "width_max": 1e-3, "count_max": 20}
-    array, board = opener(limits=narrow)
-    rng = np.random.default_rng(11)
-    awkward = [np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0, 3.0, 3.0002, -2.0, -2.0002, 0.25, 0.2501, 0.125, 10.0, 40.0]
-    refused = 0
-
-    def some(scale: float) -> float:
-        return float(rng.choice(awkward)) if rng.random() < 0.3 else float(scale * rng.standard_normal())
-
-    for _ in range(REQUESTS):
-        sent = len(board.programs)
-        block = Block(
-            int(rng.integers(0, 5)), int(rng.integers(1, 3)), int(rng.integers(0, 5)), int(rng.integers(1, 3))
-        )
-        width = float(rng.choice([5e-8, 1e-7, 1e-6, 1e-3, 1.1e-3, np.nan, -1e-6, 40e-9]))
-        try:
-            match int(rng.integers(0, 5)):
-                case 0:
-                    array.read(block, some(0.2), average=int(rng.integers(0, 3)))
-                case 1:
-                    array.pulse(PulseMap(block, some(2.0), width, count=int(rng.integers(-1, 23))))
-                case 2:
-                    scheme = str(rng.choice(["V/3", "V/2", "ground"]))
-                    array.pulse(PulseMap(block, some(2.0), width, count=1, scheme=scheme))
-                case 3:
-                    array.ability(Multiplies).vmm([some(0.05) for _ in range(4)])
-                case _:
-                    array.ability(Samples).sample(
-                        block.row0, block.col0, some(0.2), rate=float(rng.choice([1e3, 1e9, np.nan])), seconds=0.004
-                    )
-        except RefusedError:
-            refused += 1
-            assert len(board.programs) == sent
+    array, board = opener(limits=bench.NARROW)
+    refused = bench.ask_at_random(array, board, np.random.default_rng(11), REQUESTS)
     assert 0.2 < refused / REQUESTS < 0.9
     used = set(array.channels.all)
     for program in board.programs:
@@ -313,6 +254,7 @@ def test_nothing_outside_the_limits_reaches_the_library(opener: Opener) -> None:
                 assert -2.0 <= min(cells) <= max(cells) <= 3.0
                 assert {channel for channel, _, _ in arguments[0]} <= used
                 assert all(nanos is None or 100 <= nanos <= 1_000_000 for nanos in arguments[1])
+            assert name not in {"supplies", "select"}, "there are no gates"
     assert board.ends == [0.0] * len(board.ends)
 
 

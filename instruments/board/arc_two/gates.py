@@ -31,16 +31,12 @@ class Gates:
     Raises
     ------
     RefusedError
-        There are more gates than selectors, or no selector of a number.
+        There is no selector of a number.
     """
 
     def __init__(self, name: str, chip: Chip) -> None:
         self.axis: Literal["row", "col"] = chip.gate_axis or "col"
         size = chip.rows if self.axis == "row" else chip.cols
-        if size > SELECTORS:
-            raise RefusedError(
-                f"chip {chip.id} has {size} gate lines, and {name} {SELECTORS} selectors: choose a smaller chip"
-            )
         lines = chip.lines.gates or tuple(range(size))
         beyond = [line for line in lines if line >= SELECTORS]
         if beyond:
