@@ -299,15 +299,18 @@ class Killing:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL, which this system has not")
 @pytest.mark.parametrize("doing", ["pulse", "read", "product", "train"])
-def test_after_a_sigkill_of_the_host_no_line_stays_away_from_zero(doing: str, tmp_path: Path) -> None:
-    board = fresh_bench(find_bench(STATION), seed=1).libraries["pyarc2"].boards[0]
+@pytest.mark.parametrize("station", [STATION, "mock_ta_hfo2_arc2"])
+def test_after_a_sigkill_of_the_host_no_line_and_no_gate_stays_away_from_zero(
+    station: str, doing: str, tmp_path: Path
+) -> None:
+    board = fresh_bench(find_bench(station), seed=1).libraries["pyarc2"].boards[0]
     address = str(tmp_path / "arc")
     rng = np.random.default_rng(len(doing))
     for _ in range(2):
-        board.driven_longest = 0.0
+        board.driven_longest = board.gated_longest = 0.0
         with Listener(address, authkey=KEY) as listener:
             host = subprocess.Popen(
-                [sys.executable, "-m", "support.arc_two_process", address, doing],
+                [sys.executable, "-m", "support.arc_two_process", address, doing, station],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
             )
             at = int(rng.integers(6, 25))
@@ -323,3 +326,6 @@ def test_after_a_sigkill_of_the_host_no_line_stays_away_from_zero(doing: str, tm
         assert (np.isnan(levels) | (levels == 0.0)).all()
         assert board.driven_longest <= (TRAIN_SECONDS if doing == "train" else PIECE_SECONDS)
         assert board.driven_longest > 0.0
+        assert not board.gates().any()
+        assert board.gated_longest <= (TRAIN_SECONDS if doing == "train" else PIECE_SECONDS)
+        assert (board.gated_longest > board.driven_longest) == (station != STATION)

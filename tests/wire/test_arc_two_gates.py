@@ -84,7 +84,7 @@ def test_calls_are_those_of_the_page(opener: Opener, tmp_path: Any) -> None:
         "> pick_one(All, Current)",
         "< 64 values",
         "> config_channels(all at 0 V, 0.0)",
-        "> config_aux_channels([(SELL, 0.0), (SELH, 1.499969482421875)])",
+        "> config_aux_channels([(SELL, 0.0), (SELH, 1.49993896484375)])",
         "> config_selectors([31])",
         "> pulse_slice_fast_open([(9, 1.00006103515625, 0.0)], [None, 200, None, None, None, None, None, None], True), "
         "delay(200), 2 times",
