@@ -204,7 +204,7 @@ class ArcTwo(OwnArray):
     def give(self, pulses: Pulses) -> None:
         """Give pulses, slot by slot, in programs that end at 0 V."""
         for slot in self._slots(pulses):
-            seconds = 1e-9 * slot.longest + _OVERHEAD
+            seconds = 2e-9 * slot.longest + _OVERHEAD  # a pulse, and the delay behind it
             at_once = min(PULSES, max(1, int(PIECE_SECONDS / seconds) - 4))
             left = slot.count
             while left:
