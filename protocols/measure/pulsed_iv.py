@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from ...analysis.measurements.pulsed_iv import PulsedLoops
 from ...common.errors import RefusedError
-from ...instruments.abilities import Sweeps
+from ...instruments.abilities import Climbs, Sweeps
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
@@ -64,7 +64,11 @@ class PulsedIvPlan(Plan):
         description="read behind each pulse, or also measure the current in it, by a source that limits it",
     )
     compliance: float = Field(default=500e-6, gt=0, description="with measure: during, largest current in a pulse [A]")
-    average: int = Field(default=4, ge=1, description="conversions per cell and read")
+    average: int = Field(
+        default=4, ge=1,
+        description="conversions per cell and read; with 1, even steps and no cut-off an array that climbs by itself "
+        "does a leg of a cell in few messages",
+    )  # fmt: skip
     prepare: bool = Field(
         default=True, description="one loop before that is in no figure, so that the first one starts like the others"
     )
@@ -98,6 +102,12 @@ class PulsedIvPlan(Plan):
         """Loops of a cell, the preparing one included."""
         return self.cycles + self.prepare
 
+    def climbs(self, spec: ArraySpec) -> bool:
+        """Return whether the array does a leg by itself: nobody has to look at what is read before it is over."""
+        watched = (self.cutoff_current, self.cutoff_above, self.cutoff_below) != (None, None, None)
+        plain = self.measure == "after" and self.spacing == "linear" and self.average == 1 and not watched
+        return plain and spec.can(Climbs) and self.scheme in {None, spec.write_schemes[0]}
+
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
         branches = [name for leg, name in (("+out", "set"), ("-out", "reset")) if leg in self.legs]
@@ -129,6 +139,10 @@ class PulsedIvPlan(Plan):
         one = spec.pulse_seconds(block, self.width)
         if self.measure == "during":
             one = block.size * spec.sweep_seconds(1, self.width)
+        if self.climbs(spec):  # cell by cell, reads included
+            one = block.size * (self.width + spec.slot_overhead + spec.read_slot_seconds)
+            seconds = given * one + self.loops * spec.read_seconds(block, self.average)
+            return Forecast(block.size, max(abs(peak) for peak, _, _ in self.peaks), block.size * given, seconds)
         seconds = given * one + (given + self.loops) * spec.read_seconds(block, self.average)
         return Forecast(block.size, max(abs(peak) for peak, _, _ in self.peaks), block.size * given, seconds)
 
@@ -314,6 +328,8 @@ class _Pulser:
         plan, volts = self._plan, self._plan.volts
         shape = (*volts.shape, *self._block.shape)
         g, amps = np.full(shape, np.nan), np.full(shape, np.nan)
+        if plan.climbs(self._array.spec):
+            return self._climbed(mask, g), amps
         turned = {sign: np.full(self._block.shape, np.inf) for sign in "+-"}
         for leg, name in enumerate(plan.legs):
             out, turn = name.endswith("out"), turned[name[0]]
@@ -329,6 +345,18 @@ class _Pulser:
                     stop = todo & self._stops(volt, after, at_read, in_pulse)
                     turn[stop] = abs(volt)
         return g, amps
+
+    def _climbed(self, mask: NDArray[np.bool_], g: FloatArray) -> FloatArray:
+        """Take cell by cell through a loop, leg by leg, on the array; fill ``g`` [legs, points, *block] S."""
+        part = self._array.ability(Climbs)
+        for row, col in np.argwhere(mask).tolist():
+            for leg, volts in enumerate(self._plan.volts):
+                told = part.climb(
+                    self._block.row0 + row, self._block.col0 + col, float(volts[0]), float(volts[-1]), volts.size,
+                    width=self._plan.width,
+                )  # fmt: skip
+                g[leg, :, row, col] = told.conductance
+        return g
 
     def _stops(self, volt: float, g: FloatArray, at_read: FloatArray, in_pulse: FloatArray) -> NDArray[np.bool_]:
         plan = self._plan

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....common.errors import RefusedError
-from ...abilities import Multiplies, MultipliesReversed, Samples
+from ...abilities import Climbs, Multiplies, MultipliesReversed, Samples
 from ...array_spec import ArraySpec
 from ...capabilities import FloatArray, Identity
 from ...clock import SimulatedClock
@@ -20,6 +20,7 @@ from ...wire.wire_log import current_log
 from ..own_array import OwnArray
 from .calls import Calls
 from .channels import Channels
+from .climbs import PIECE_SECONDS, ArcTwoClimbs
 from .gated_slots import gated_slots
 from .gates import GATE_MOST, Gates
 from .parts import PERIOD_MIN, TRAIN_POINTS, TRAIN_SECONDS, VECTORS, ArcTwoProducts, ArcTwoSamples
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 LIBRARY = "pyarc2"
 RANGES = (0.683e-6, 93.1e-6, 12.3e-3)
 """Full scales [A] of its three amplifiers: the converter's ±10.24 V over 15 MΩ, 110 kΩ and 830 Ω."""
-PIECE_SECONDS = 0.05
-"""Longest program of pulses [s]: a killed host leaves the board at most this to carry out."""
 SETTLED_VOLTS = 0.05
 """What a line may be at [V] when it is said to be at 0 V."""
 PULSES = 64
@@ -115,7 +114,11 @@ class ArcTwo(OwnArray):
                 scheme_needs={**_NEEDS, **_GATED_NEEDS}, slot_overhead=spec.slot_overhead + _SWITCHING,
             )  # fmt: skip
         products = ArcTwoProducts(self)
-        parts = {Multiplies: products, MultipliesReversed: products, Samples: ArcTwoSamples(self)}
+        parts: dict[type, object] = {
+            Multiplies: products, MultipliesReversed: products, Samples: ArcTwoSamples(self)
+        }  # fmt: skip
+        if self.gates is None:  # half of a ramp's pulses would be on cells whose gates are on
+            parts[Climbs] = ArcTwoClimbs(self)
         super().__init__(name, spec, chip=chip, limits=limits, parts=parts, **qcodes)
         self.spec = replace(self.spec, read_gate=0.0 if self.gates is None else self.spec.limits.gate_max)
         self._simulation = simulation

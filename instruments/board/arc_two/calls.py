@@ -167,6 +167,34 @@ class Calls:
         )
         self._nanos += 250_000
 
+    def climb(
+        self, low: int, high: int, volts: NDArray[np.float64], nanos: int, read_volts: float, limits: Limits
+    ) -> None:
+        """Pulse ``low`` and ``high`` apart by each of ``volts`` [V], half on either, and read behind each.
+
+        ``volts`` [points] are in even steps; the current out of ``high`` is measured with ``low`` at ``read_volts``.
+        """
+        for volt in volts.tolist():
+            self._check([0.5 * volt, -0.5 * volt], [low, high], limits, Quantity.PULSE_VOLTS)
+        self._check([read_volts], [low], limits, Quantity.READ_VOLTS)
+        limits.check(Quantity.WIDTH, 1e-9 * nanos, channel=f"{self.place} ramp ")
+        if nanos % 10:
+            raise RefusedError(f"{self.place}: a ramp takes a width on a grid of 10 ns, not {nanos} ns")
+        points = volts.size
+        step = float(volts[-1] - volts[0]) / (points - 1) if points > 1 else 1.0
+        if not np.allclose(np.diff(volts), step, rtol=0.0, atol=1e-6):
+            raise RefusedError(f"{self.place}: a ramp has even steps, not {volts.tolist()} V")
+        kinds, start, most = self._library, float(volts[0]), 1.0e-3
+        step = step if abs(step) > 0.0 else most
+        # It ends before vstop, and V(high) − V(low) is what the library calls the voltage of a pulse.
+        given = (low, high, -start, -step, -(start + (points - 0.5) * step), nanos, 0, 1)
+        self._call(
+            lambda: self._arc.generate_ramp(*given, kinds.ReadAt.Arb(-read_volts), kinds.ReadAfter.Pulse),
+            f"generate_ramp({', '.join(map(str, given))}, Arb({-read_volts}), Pulse)",
+            running=False,
+        )
+        self._nanos += points * (350_000 + 2 * nanos)
+
     def train(self, low: int, high: int, volts: float, points: int, gap: int, period: int, limits: Limits) -> None:
         """Drive ``low`` at ``volts`` [V] and measure the current out of ``high`` ``points`` times, ``gap`` ns apart."""
         self._check([volts], [low], limits, Quantity.READ_VOLTS)

@@ -64,7 +64,7 @@ class Driven(Protocol):
         """Let whoever asked for an end in."""
         ...
 
-    def add_cost(self, *, slots: int, seconds: float) -> None:
+    def add_cost(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
         """Add to the bill."""
         ...
 
