@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +23,7 @@ from .runbooks.runner.ending import INTERRUPTED, answer, interrupts_caught
 from .twin.commands import twin_app
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 DEMO_SEED = 1
 
@@ -339,6 +340,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code or (0 if arguments[:1] in (["run"], ["resume"], ["demo"]) else 2)
 
 
+@cache
+def _command() -> Callable[..., Any]:
+    return typer.main.get_command(app)
+
+
 def _main(arguments: list[str], *, last: bool) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
@@ -360,7 +366,7 @@ def _main(arguments: list[str], *, last: bool) -> int:
         try:
             if arguments[:1] not in ([], ["list"]) and "--help" not in arguments:
                 require_home()
-            code = int(app(arguments, prog_name="xbarlab", standalone_mode=False) or 0)
+            code = int(_command()(arguments, prog_name="xbarlab", standalone_mode=False) or 0)
             return answer(KeyboardInterrupt()) if code == INTERRUPTED else code  # typer turns Ctrl-C into this code
         except BaseException as error:
             return answer(error, debug=debug)

@@ -315,11 +315,16 @@ class ArraySpec:
         if self.gate_axis is not None:
             self.limits.check("gate", volts, channel=channel)
 
-    def healthy_mask(self, block: Block) -> NDArray[np.bool_]:
-        """Return True [block.shape] where there is a cell and the chip file knows nothing bad of it."""
+    def cells_mask(self, block: Block) -> NDArray[np.bool_]:
+        """Return True [block.shape] where there is a cell: lines of different boards do not cross."""
         mask = np.zeros((self.rows, self.cols), dtype=np.bool_)
         for part in self.parts or (self.whole,):
             mask[part.slices] = True
+        return mask[block.slices]
+
+    def healthy_mask(self, block: Block) -> NDArray[np.bool_]:
+        """Return True [block.shape] where there is a cell and the chip file knows nothing bad of it."""
+        mask = self.cells_mask(self.whole)
         for row, col in self.bad_cells:
             mask[row, col] = False
         return mask[block.slices]

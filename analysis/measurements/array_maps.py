@@ -31,6 +31,7 @@ CLASS_COLOURS = {
     classes.UNFORMED: "#CC79A7",
     classes.LINEAR: "#009E73",
     classes.UNMEASURED: MISSING,
+    classes.NO_CELL: "#ffffff",
 }
 
 
@@ -128,7 +129,7 @@ def category_map(categories: ArrayLike, *, title: str = "Yield map", origin: tup
     )
     _label(ax, names.shape, origin)
     ax.set_title(title)
-    total = names.size
+    total = names.size - counts[classes.NO_CELL]
     handles = [
         Patch(
             facecolor=CLASS_COLOURS[name],
@@ -137,7 +138,7 @@ def category_map(categories: ArrayLike, *, title: str = "Yield map", origin: tup
             label=f"{name}: {count:,} ({count / total:.2%})",
         )
         for name, count in counts.items()
-        if count or name == classes.SWITCHING
+        if name != classes.NO_CELL and (count or name == classes.SWITCHING)
     ]
     ax.legend(
         handles=handles,

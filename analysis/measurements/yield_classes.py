@@ -18,7 +18,8 @@ STUCK_HRS = "stuck HRS"
 UNFORMED = "unformed"
 LINEAR = "linear"
 UNMEASURED = "not measured"
-CATEGORIES = (SWITCHING, OPEN, SHORT, STUCK_LRS, STUCK_HRS, UNFORMED, LINEAR, UNMEASURED)
+NO_CELL = "no cell"
+CATEGORIES = (SWITCHING, OPEN, SHORT, STUCK_LRS, STUCK_HRS, UNFORMED, LINEAR, UNMEASURED, NO_CELL)
 
 Categories = NDArray[np.str_]
 
@@ -76,15 +77,16 @@ def classify(
     g_after_set: ArrayLike,
     *,
     formed: ArrayLike | None = None,
+    exists: ArrayLike | None = None,
     thresholds: YieldThresholds | None = None,
 ) -> Categories:
     """Name every cell's class.
 
-    The first rule that fits decides: *not measured* (a reading missing) · *open* (all three below `open_max`) ·
-    *unformed* (all three below `unformed_max`, or forming reported failure and the LRS band is never reached) ·
-    *switching* (after SET at least `min_ratio` times after RESET, and out of the HRS band) · *short* (both above the
-    short border) · *stuck LRS*, *stuck HRS* (geometric mean of the two in that band) · *linear* (neither: it conducts
-    in between and does not move).
+    The first rule that fits decides: *no cell* (lines of two boards do not cross) · *not measured* (a reading
+    missing) · *open* (all three below `open_max`) · *unformed* (all three below `unformed_max`, or forming reported
+    failure and the LRS band is never reached) · *switching* (after SET at least `min_ratio` times after RESET, and
+    out of the HRS band) · *short* (both above the short border) · *stuck LRS*, *stuck HRS* (geometric mean of the two
+    in that band) · *linear* (neither: it conducts in between and does not move).
 
     Parameters
     ----------
@@ -94,6 +96,8 @@ def classify(
         Conductance after the RESET, then after the SET that followed; same shape.
     formed : array_like of bool, optional
         What the forming step said; without it the conductances decide.
+    exists : array_like of bool, optional
+        Where there is a cell; everywhere by default.
     thresholds : YieldThresholds, optional
 
     Returns
@@ -112,7 +116,9 @@ def classify(
     level = np.sqrt(np.maximum(high, floor) * np.maximum(low, floor))
     switching = (ratio >= limits.min_ratio) & (high > limits.hrs_max)
     said_unformed = np.zeros(before.shape, dtype=bool) if formed is None else ~np.asarray(formed, dtype=bool)
+    there = np.ones(before.shape, dtype=bool) if exists is None else np.asarray(exists, dtype=bool)
     rules: list[tuple[str, NDArray[np.bool_]]] = [
+        (NO_CELL, ~there),
         (UNMEASURED, ~np.isfinite(before + low + high)),
         (OPEN, largest < limits.open_max),
         (UNFORMED, (said_unformed & (largest < limits.lrs_min)) | (largest < limits.unformed_max)),
@@ -140,6 +146,6 @@ def healthy_mask(categories: ArrayLike) -> NDArray[np.bool_]:
 
 
 def yield_fraction(categories: ArrayLike) -> Estimate:
-    """Return switching cells over all cells, cells that could not be measured included."""
-    healthy = healthy_mask(categories)
-    return fraction_estimate(int(healthy.sum()), int(healthy.size))
+    """Return switching cells over all cells that there are, cells that could not be measured included."""
+    there = np.asarray(categories) != NO_CELL
+    return fraction_estimate(int(healthy_mask(categories).sum()), int(there.sum()))

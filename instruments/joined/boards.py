@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,7 @@ class Boards:
             [board.spec for board in boards], name or " + ".join(board.spec.name for board in boards)
         )
         self.lock = ActionLock(self.spec.name)
-        self._exists = replace(self.spec, bad_cells=()).healthy_mask(self.spec.whole)
+        self._exists = self.spec.cells_mask(self.spec.whole)
 
     def tell(self, what: Callable[[CrossbarArray], object]) -> None:
         """Tell every board, also when one raises; then that is raised."""

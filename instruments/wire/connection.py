@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
@@ -57,7 +58,10 @@ class Connection:
         name = self._line.name
         backend = visalib or "the default VISA library"
         try:
-            manager = pyvisa.ResourceManager(visalib) if visalib else pyvisa.ResourceManager()
+            with warnings.catch_warnings():
+                # Said by gpib-ctypes to whoever has it, of whatever address; of a GPIB one pyvisa-py says so itself.
+                warnings.filterwarnings("ignore", "GPIB library not found")
+                manager = pyvisa.ResourceManager(visalib) if visalib else pyvisa.ResourceManager()
         except ValueError as error:
             known = {f"@{known}" for known in (*list_backends(), "xbarlab")}
             said = unknown("VISA library", f"@{visalib.rpartition('@')[2]}", known) if visalib else str(error)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Any, Final
 
@@ -77,8 +78,9 @@ class Program:
     is_query: bool
 
 
-def spellings(pattern: str) -> Iterator[str]:
-    """Yield every accepted spelling of a header pattern, in capitals; ``#`` stands for a number."""
+@lru_cache(maxsize=4096)
+def spellings(pattern: str) -> tuple[str, ...]:
+    """Return every accepted spelling of a header pattern, in capitals; ``#`` stands for a number."""
     query = "?" if pattern.endswith("?") else ""
     nodes: list[list[str]] = []
     for opening, short, rest, numbered, _ in _NODE.findall(pattern.rstrip("?")):
@@ -86,8 +88,7 @@ def spellings(pattern: str) -> Iterator[str]:
         suffixes = ("", numbered.strip("[]")) if numbered else ("",)
         spelled = [form + suffix for form in forms for suffix in suffixes]
         nodes.append([*spelled, ""] if opening else spelled)
-    for chosen in product(*nodes):
-        yield ":".join(part for part in chosen if part) + query
+    return tuple(":".join(part for part in chosen if part) + query for chosen in product(*nodes))
 
 
 class CommandTree:

@@ -154,12 +154,12 @@ class YieldMapResult:
         """Return map and counts as a part of the report."""
         from pandas import DataFrame
 
-        from ...analysis.measurements.yield_classes import count_categories
+        from ...analysis.measurements.yield_classes import NO_CELL, count_categories
         from ...analysis.report.report import Section
 
-        counts = {name: count for name, count in count_categories(self.categories).items() if count}
+        counts = {name: count for name, count in count_categories(self.categories).items() if count and name != NO_CELL}
         table = DataFrame({"class": list(counts), "cells": list(counts.values())})
-        table["share"] = [f"{count / self.categories.size:.2%}" for count in counts.values()]
+        table["share"] = [f"{count / table['cells'].sum():.2%}" for count in counts.values()]
         text = (
             "Every cell was read, RESET, read, SET and read again. A cell is healthy when it switches; "
             "all later fractions of healthy cells refer to this map."
@@ -167,7 +167,10 @@ class YieldMapResult:
         return Section("Yield map", text, [("Class of every cell.", self.plot())], [("Cells by class.", table)])
 
     def __repr__(self) -> str:
-        return f"<YieldMapResult {self.block}: {int(self.healthy.sum())} of {self.healthy.size} cells switch>"
+        from ...analysis.measurements.yield_classes import NO_CELL
+
+        cells = int((self.categories != NO_CELL).sum())
+        return f"<YieldMapResult {self.block}: {int(self.healthy.sum())} of {cells} cells switch>"
 
 
 def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) -> YieldMapResult:
@@ -213,7 +216,9 @@ def yield_map(array: CrossbarArray, plan: YieldMapPlan, run: Run | None = None) 
             low = switch(-plan.reset_volts, plan.reset_gate)
             high = switch(plan.set_volts, plan.set_gate)
             at.after_reset, at.after_set = np.where(at.todo, low, at.after_reset), np.where(at.todo, high, at.after_set)
-            at.categories = classify(at.before, at.after_reset, at.after_set, thresholds=borders)
+            at.categories = classify(
+                at.before, at.after_reset, at.after_set, exists=array.spec.cells_mask(block), thresholds=borders
+            )
             work.add({"cycle": attempt}, before=at.before, after_reset=at.after_reset, after_set=at.after_set)
             at.todo = at.todo & (at.categories != SWITCHING)
             work.done(f"{int(at.todo.sum())} cells left")

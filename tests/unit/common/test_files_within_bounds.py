@@ -213,6 +213,17 @@ def test_arrays_that_claim_more_than_they_hold_are_refused(tmp_path: Path) -> No
         read_arrays(tmp_path / "x.npz", "state")
 
 
+def test_what_somebody_does_with_what_was_read_is_not_what_the_next_one_reads() -> None:
+    text = "a: {b: [1, 2], c: &one [3], d: *one}"
+    first = parse_yaml(text, lines=True)
+    first.data["a"]["b"].append(3)
+    first.data["a"]["c"].append(4)
+    first.lines.clear()
+    second = parse_yaml(text, lines=True)
+    assert second.data == {"a": {"b": [1, 2], "c": [3], "d": [3]}}
+    assert second.lines[("a", "b")] == 1
+
+
 def test_no_other_module_reads_yaml_by_itself() -> None:
     looked, found = 0, []
     for room in ROOMS:

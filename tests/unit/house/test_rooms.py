@@ -32,8 +32,10 @@ def modules() -> dict[tuple[str, ...], Path]:
 
 
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def imports(path: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Return every import of a module: at its head, in functions, for type checking."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tuple(node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
 
 
 # -- counts ------------------------------------------------------------------------------------------------------------
@@ -62,9 +64,9 @@ def test_a_module_can_be_read_in_one_go() -> None:
 
 
 def imported(path: Path) -> Iterator[Path]:
-    """Yield the own modules that a module imports anywhere: at its head, in functions, for type checking."""
+    """Yield the own modules that a module imports anywhere."""
     known, package = modules(), path.relative_to(ROOT).parent.parts
-    for node in ast.walk(tree(path)):
+    for node in imports(path):
         names: list[tuple[str, ...]] = []
         if isinstance(node, ast.ImportFrom):
             inside = tuple(node.module.split(".")) if node.module else ()
@@ -75,7 +77,7 @@ def imported(path: Path) -> Iterator[Path]:
             else:
                 continue
             names = [(*base, alias.name) if (*base, alias.name) in known else base for alias in node.names]
-        elif isinstance(node, ast.Import):
+        else:
             dotted = [tuple(alias.name.split(".")) for alias in node.names]
             names = [name[1:] for name in dotted if name[0] == "xbarlab"]
         yield from (known[name] for name in names if known.get(name, path) != path)
@@ -132,7 +134,7 @@ def third_party() -> dict[str, set[str]]:
     """Return by import name which modules import what is neither ours nor Python's."""
     found: dict[str, set[str]] = {}
     for path in modules().values():
-        for node in ast.walk(tree(path)):
+        for node in imports(path):
             dotted: list[str] = []
             if isinstance(node, ast.Import):
                 dotted = [alias.name for alias in node.names]

@@ -19,6 +19,7 @@ from xbarlab.instruments.capabilities import Cost, CrossbarArray, OuterProducts,
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError, UnconfirmedError
 from xbarlab.instruments.joined.array import JoinedArrays
 from xbarlab.instruments.joined.spec import joined_spec
+from xbarlab.protocols.measure.yield_map import YieldMapPlan, yield_map
 from xbarlab.protocols.training.layers.array_weights import ArrayWeights
 from xbarlab.protocols.training.layers.floor_plan import FloorPlan
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, good_lines, plan_floor
@@ -386,6 +387,17 @@ def test_the_shipped_station_of_two_boards() -> None:
         told = [identity.simulation for identity in bench.identities.values()]
         assert told[0] != told[1]  # two chips, not the same one twice
         assert bench.array.read(Block(120, 16, 60, 8)).conductance.shape == (16, 8)
+
+
+def test_the_yield_is_of_the_cells_that_there_are() -> None:
+    with open_bench("mock_two_boards", seed=1) as bench:
+        result = yield_map(bench.array, YieldMapPlan(cells="120:136,60:68", average=1))
+        there = bench.array.spec.cells_mask(result.block)
+        assert there.sum() == 64
+        assert set(result.categories[~there]) == {"no cell"}
+        assert result.metrics()["yield_fraction"] == result.healthy.sum() / 64 > 0.5
+        assert f"of {there.sum()} cells switch" in repr(result)
+        assert result.section().tables[0][1]["cells"].sum() == 64
 
 
 # -- floor plans -------------------------------------------------------------------------------------------------------
