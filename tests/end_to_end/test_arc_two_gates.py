@@ -136,6 +136,42 @@ def test_the_gate_says_how_far_a_cell_is_set(opened: tuple[Any, ArcTwoBoard]) ->
     assert_safe(board)
 
 
+def test_gates_along_rows_give_every_column_its_own_amplitude(tmp_path: Path) -> None:
+    station = quiet_copy(STATION, tmp_path)
+    file = tmp_path / bench_file(STATION).name
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["chip"]["changes"]["gate_axis"] = {"value": "row", "source": "test"}
+    content["instruments"][0]["gates"] = list(range(32))[::-1]
+    file.write_text(json.dumps(content), encoding="utf-8")
+    record = tmp_path / f"{STATION}.chip.yaml"
+    lines = f"gate_axis: row\nlines: {{gates: {list(range(32))[::-1]}}}"
+    record.write_text(record.read_text(encoding="utf-8").replace("gate_axis: col", lines), encoding="utf-8")
+    with open_bench(station, seed=1) as bench:
+        array, chip = bench.array, bench_for(file).chip
+        assert (array.spec.gate_axis, chip.gate_axis) == ("row", "row")
+        chip.model.assume_formed(np.random.default_rng(2).uniform(15e-6, 60e-6, 1024), chip.now)
+        array.clock.wait(CALM)
+        read = array.read(array.spec.whole, 0.2, average=2).conductance
+        through = chip.model.conductance(np.arange(1024), 0.2, 5.0, chip.now).reshape(32, 32)
+        assert np.quantile(np.abs(read / through - 1.0), 0.99) < 0.05
+        vector = np.full(32, 0.1)
+        assert array.ability(Multiplies).vmm(vector) == pytest.approx(vector @ read, rel=0.1)
+        before, healthy = chip.truth()["conductance"].copy(), chip.truth()["kind"][7] == 0
+        volts = np.where(np.arange(32) % 2, 2.5, -1.7)
+        given = array.pulse(PulseMap(Block(7, 1, 0, 32), volts=volts, width=1e-6, gate=2.0))
+        assert given.slots == 2, "columns of a cluster share a sign"
+        moved = chip.truth()["conductance"] - before
+        assert np.all(moved[7, healthy & (volts > 0.0)] > 0.0)
+        assert np.median(moved[7, healthy & (volts < 0.0)]) < 0.0
+        moved[7] = 0.0
+        assert not moved.any()
+        # A pulse that one column alone has reaches no other of its row, whose gate is on.
+        before = chip.truth()["conductance"].copy()
+        array.pulse(PulseMap(Block(9, 1, 4, 1), volts=2.5, width=1e-6, gate=2.0))
+        assert np.argwhere(chip.truth()["conductance"] != before).tolist() == [[9, 4]]
+    forget_bench(file)
+
+
 @pytest.mark.slow
 def test_first_light_forms_and_programs_cells_and_leaves_loops_out(tmp_path: Path) -> None:
     command = ["run", "first_light_1t1r", "--station", STATION, "--preset", "quick", "--seed", "1", "--check"]
