@@ -25,6 +25,11 @@ class Shaped(Protocol):
         """Number of columns."""
         ...
 
+    @property
+    def separate(self) -> bool:
+        """Whether its cells share no line."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -105,6 +110,6 @@ def _span(first: str, colon: str, last: str, spec: Shaped, axis: str, text: str)
         devices = ": single devices, no crossbar; the runbook for those is first_cell"
         raise RefusedError(
             f"cells {text!r}: {axis}s {start}:{stop} are outside the array or empty; this array has {axis}s 0:{size}"
-            f"{devices if min(spec.rows, spec.cols) == 1 else ''}"
+            f"{devices if spec.separate else ''}"
         )
     return start, stop

@@ -1,11 +1,13 @@
 """Forming a chip that is formed and programmed must leave it unharmed: the runbook calls itself safe to repeat."""
 
 import numpy as np
+import pytest
 
 from xbarlab import FormingPlan, ReadVerifyPlan, form, open_bench, read_verify
 from xbarlab.protocols.forming.forming import ALREADY, UNFORMED
 
 
+@pytest.mark.slow
 def test_no_cell_is_formed_twice() -> None:
     cells = "0:16,0:64"
     with open_bench("mock_ta_hfo2", seed=4) as bench:

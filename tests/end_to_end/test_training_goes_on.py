@@ -70,6 +70,7 @@ def step(converted: Converted, optimiser: ArrayOptimizer, part: int) -> None:
     optimiser.step()
 
 
+@pytest.mark.slow
 def test_a_killed_loop_goes_on_with_its_chip_and_learning_rate(tmp_path: Path) -> None:
     station = write_bench(tmp_path, "gate_voltage_1t1r", size=(64, 40))
     own = tmp_path / "ideal.bench.yaml"

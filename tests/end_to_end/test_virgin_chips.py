@@ -37,6 +37,7 @@ def cases() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("station", "name"), cases())
 def test_a_step_on_a_virgin_chip_makes_nothing_up(station: str, name: str) -> None:
     kind_name, parameters = next(iter(yaml.safe_load(BENCHES[station]["steps"][name]).items()))

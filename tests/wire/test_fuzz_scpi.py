@@ -325,6 +325,7 @@ def test_what_waits_behind_a_command_has_a_bound_and_an_abort_gets_through(board
     assert_answers(board)
 
 
+@pytest.mark.slow
 def test_what_failed_or_is_long_is_not_remembered(board: SimulatedInstrument) -> None:
     def flood(first: int) -> None:
         for number in range(first, first + 60):

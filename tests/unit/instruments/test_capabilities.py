@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,14 @@ def test_cells_are_read(spec: Any, text: str, shape: tuple[int, int], start: tup
 def test_cells_outside_or_unreadable_are_refused(spec: Any, text: str) -> None:
     with pytest.raises(RefusedError, match="cells"):
         Block.parse(text, spec)
+
+
+@pytest.mark.parametrize("separate", [True, False])
+def test_only_single_devices_are_told_that_they_are_no_crossbar(spec: Any, separate: bool) -> None:
+    line = replace(spec, cols=1, bad_cells=(), separate=separate)
+    with pytest.raises(RefusedError) as refused:
+        Block.parse("0:3,0:3", line)
+    assert ("no crossbar" in str(refused.value)) is separate
 
 
 def test_the_spec_knows_its_bad_cells(spec: Any) -> None:

@@ -62,6 +62,7 @@ def plan_of(**more: Any) -> MultilevelPlan:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", [FakeArray, GatelessArray])
 @pytest.mark.parametrize("order", ["random", "ascending", "descending"])
 def test_every_cell_has_every_level_once_a_cycle_and_all_are_apart(base: type[FakeArray], order: str) -> None:
@@ -93,6 +94,7 @@ def test_orders_are_what_they_are_called() -> None:
     np.testing.assert_array_equal(drawn, plan.order_of((3, 4), Run(None, seed=1)))
 
 
+@pytest.mark.slow
 def test_what_cells_do_while_they_settle_is_told_from_programming() -> None:
     calm = multilevel(Obedient(), plan_of(reverify_rounds=0), Run(None, seed=3)).metrics()
     loose = multilevel(Obedient(relax=4e-6), plan_of(reverify_rounds=0), Run(None, seed=3)).metrics()
@@ -104,6 +106,7 @@ def test_what_cells_do_while_they_settle_is_told_from_programming() -> None:
     assert "settling" in restless.section().text.partition("What limits it")[2]
 
 
+@pytest.mark.slow
 def test_a_stuck_cell_is_counted_and_does_not_decide() -> None:
     array = Obedient()
     array.stuck[1, 2] = True

@@ -61,6 +61,7 @@ def program(device: Device, staircase: Staircase, goal: Goal) -> VerifyState:
     return state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rough", [1, -1])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_planning_takes_fewer_pulses_than_a_fixed_staircase_whichever_polarity_is_the_rough_one(

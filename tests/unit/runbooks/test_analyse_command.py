@@ -56,6 +56,7 @@ def write(table: pd.DataFrame, path: Path) -> None:
                     saver.add_result(("point", k), ("volts", line.volts), ("amps", line.amps))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz", "a.parquet", "a.nc", "a.h5", "a.db"])
 def test_every_kind_of_file_gives_the_same_numbers(
     table: pd.DataFrame, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

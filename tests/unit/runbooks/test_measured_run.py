@@ -154,6 +154,7 @@ def characterised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "run"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("analysis", "step", "same"),
     [

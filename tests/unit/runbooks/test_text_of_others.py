@@ -126,7 +126,7 @@ def test_what_is_logged_is_shown_and_never_obeyed(
         logging.lastResort.handle(record)
         return 0
 
-    monkeypatch.setattr(cli, "app", warns)
+    monkeypatch.setattr(cli, "_command", lambda: warns)
     assert cli.main(["chip", "list"]) == 0
     assert capfd.readouterr().err == f"chip {SHOWN}\n"
 

@@ -203,6 +203,7 @@ def test_the_computed_network_is_the_one_on_the_array(array: Any) -> None:
     assert found["computed_accuracy"] == pytest.approx(found["test_accuracy"], abs=4 / 48)
 
 
+@pytest.mark.slow
 def test_it_learns_by_one_pulse_per_cell_and_step(tmp_path: Path) -> None:
     with open_bench(write_bench(tmp_path, "soft_bounds_1t1r", size=(40, 40))) as bench:
         plan = MbLstmPlan(

@@ -106,6 +106,7 @@ def test_a_chip_that_jumps_is_refused_by_name_before_the_first_pulse(name: str, 
         assert "two_pulse" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("station", "name", "refusal"),
     [

@@ -216,6 +216,7 @@ def test_the_parser_on_an_array_is_its_float_twin(chip: ExactChip) -> None:
     agree(chip, weights, net, twin, [torch.from_numpy(test.tags), torch.from_numpy(test.actions)])
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(1, 20))
 @settings(max_examples=6, deadline=None)
 def test_a_sentence_is_parsed_alike_alone_and_among_others(parser: Any, seed: int, size: int) -> None:

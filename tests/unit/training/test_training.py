@@ -224,6 +224,7 @@ def test_what_the_array_cannot_do_is_said(tmp_path: Path, wanted: dict[str, str]
         SequencesPlan(hidden=2, **wanted).check(bench.array.spec)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("profile", "wanted"),
     [

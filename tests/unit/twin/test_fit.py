@@ -43,6 +43,7 @@ def result() -> FitResult:
     return fit(chip(), TINY)
 
 
+@pytest.mark.slow
 def test_the_numbers_the_data_were_made_with_are_found_within_what_is_said_to_be_known(result: FitResult) -> None:
     found = {one.name: one for one in result.numbers}
     for name, value in TRUE.items():

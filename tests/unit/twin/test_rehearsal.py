@@ -232,6 +232,7 @@ def test_a_run_is_put_beside_its_rehearsal(
     assert (rehearsed / "compared_run.png").is_file()
 
 
+@pytest.mark.slow
 def test_another_runbook_or_other_parameters_are_refused_by_name(
     book: Path, rehearsed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
