@@ -208,7 +208,7 @@ def test_a_climb_is_what_single_pulses_and_reads_are(tmp_path: Path) -> None:
 
 def test_loops_without_a_cut_off_go_as_ramps(opened: tuple[Any, ArcTwoBoard]) -> None:
     bench, board = opened
-    cells = {"cells": "3,1", "points": 12, "cycles": 2, "smallest": 0.8, "positive": 2.2, "negative": -2.2}
+    cells = {"cells": "3:5,1:3", "points": 12, "cycles": 2, "smallest": 0.8, "positive": 2.2, "negative": -2.2}
     with bench:
         chip: Any = board.chip
         chip.assume_formed(0.3)
@@ -217,7 +217,10 @@ def test_loops_without_a_cut_off_go_as_ramps(opened: tuple[Any, ArcTwoBoard]) ->
             before = len(board.programs)
             result = pulsed_iv(bench.array, PulsedIvPlan(**cells, average=average))
             programs[average] = len(board.programs) - before
+            assert result.cells == [(3, 1), (3, 2), (4, 1), (4, 2)]
             assert np.isfinite(result.loops.conductance).all()
+            last = bench.array.read(Block(3, 2, 1, 2), average=16).conductance.ravel()
+            assert np.median(np.abs(result.loops.conductance[:, -1, -1, -1] / last - 1.0)) < 0.2, "cell by cell"
             assert result.metrics()["v_set_pulse_mean"] > 0.8
         assert programs[1] < programs[2] / 5
         watched = PulsedIvPlan(**cells, average=1, cutoff_current=1e-3)

@@ -87,7 +87,11 @@ def test_every_kind_is_that_of_the_installed_library() -> None:
 def test_what_the_driver_calls_is_in_the_installed_library() -> None:
     real = pytest.importorskip("pyarc2", reason=NOT_HERE)
     called = set(re.findall(r"self\._arc\.(\w+)\(", inspect.getsource(calls)))
-    assert {"pulse_slice_fast_open", "read_slice_masked", "finalise_operation", "config_selectors"} <= called
+    assert {
+        "pulse_slice_fast_open", "read_slice_masked", "finalise_operation", "config_selectors", "config_aux_channels",
+        "generate_ramp",
+    } <= called  # fmt: skip
+    assert real.ReadAt.Arb(-0.2).voltage() == pytest.approx(-0.2)
     assert sorted(called - public(real.Instrument)) == []
 
 
