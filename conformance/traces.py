@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..instruments.abilities import Samples, Sweeps
-from ..instruments.capabilities import FLAG_COMPLIANCE, IVTrace, Trace
+from ..instruments.abilities import Climbs, Samples, Sweeps
+from ..instruments.capabilities import FLAG_COMPLIANCE, Climb, IVTrace, Trace
 from .checks import Group
 from .reads import LATE
-from .subject import NotHereError, Subject, require
+from .subject import COUNT, NotHereError, Subject, require
 
 GROUP = Group("traces")
 _POINTS = 5
@@ -76,6 +76,29 @@ def sample(on: Subject) -> None:
     require(np.isfinite(found.current).all(), "a current is no finite number")
     require(spent.pulses == 0 and spent.transactions >= 1, "a sample counts as a transaction and as no pulse")
     _signs(on, np.full(points, on.volts), np.full(points, found.current.mean()))
+
+
+@GROUP.check("a climb is a Climb of its pulses, counted as such, each read behind it", needs=Climbs)
+def climb(on: Subject) -> None:
+    """Climb to the voltage of a read."""
+    spec, (row, col) = on.spec, on.cell
+    asked = np.linspace(0.5 * on.volts, on.volts, COUNT)
+    before = on.array.cost
+    found = on.array.ability(Climbs).climb(row, col, float(asked[0]), float(asked[-1]), COUNT, width=on.width)
+    spent = on.array.cost - before
+    require(isinstance(found, Climb), f"climb returned {type(found).__name__}, not a Climb")
+    require(
+        (found.row, found.col) == (row, col), f"the record says cell ({found.row}, {found.col}), not ({row}, {col})"
+    )
+    for name in ("volts", "current", "conductance"):
+        plane = getattr(found, name)
+        require(plane.shape == (COUNT,), f"{name} has shape {plane.shape}, {COUNT} pulses were asked")
+        require(np.isfinite(plane).all(), f"{name} holds what is no finite number")
+    off = float(np.abs(found.volts - asked).max())
+    require(off <= 2.0 * spec.volts_lsb, f"a pulse is {off:g} V off what was asked")
+    require(found.read_volts == spec.read_volts, f"read at {found.read_volts:g} V, not at {spec.read_volts:g} V")
+    require(spent.pulses == COUNT and spent.transactions == 1, f"{COUNT} pulses were counted as {spent.pulses}")
+    _signs(on, np.full(COUNT, on.volts), found.conductance * on.volts)
 
 
 def _signs(on: Subject, volts: np.ndarray, current: np.ndarray) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .array_spec import ability, ability_of, lacking
 from .capabilities import (
     CellRamp,
+    Climb,
     Cost,
     Delivered,
     FloatArray,
@@ -50,6 +51,18 @@ class Sweeps(Protocol):
 
         ``gate`` [V] is one value or one per point. After a point at which the cell carries ``halt`` [A] the sweep goes
         back over the points it came by, and stays at 0 V for what is left; only in schemes of ``spec.sweep_by_host``.
+        """
+        ...
+
+
+@ability("climb", needs="an instrument that gives pulses with a read behind each by itself, as the ramps of an ArC TWO")
+class Climbs(Protocol):
+    """Gives one cell a staircase of pulses with a read behind each, in few messages: nobody looks between them."""
+
+    def climb(self, row: int, col: int, start: float, stop: float, points: int, *, width: float) -> Climb:
+        """Give pulses of ``width`` [s] from ``start`` to ``stop`` [V] in even steps, ``points`` of them.
+
+        They are given in the array's own write scheme, and read with one conversion at ``spec.read_volts``.
         """
         ...
 
@@ -144,7 +157,8 @@ class Saturates(Protocol):
 
 
 SHIPPED: tuple[type, ...] = (
-    Sweeps, Samples, Multiplies, MultipliesReversed, UpdatesByOuterProduct, VerifiesOnBoard, ConvertsByRamp, Saturates
+    Sweeps, Climbs, Samples, Multiplies, MultipliesReversed, UpdatesByOuterProduct, VerifiesOnBoard, ConvertsByRamp,
+    Saturates,
 )  # fmt: skip
 """The kinds of ability arrays of this package may have."""
 

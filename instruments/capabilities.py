@@ -157,6 +157,22 @@ class IVTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class Climb:
+    """A staircase of pulses on one cell: ``volts`` [V] as commanded, ``width`` [s], what was read behind each.
+
+    ``current`` [A], ``conductance`` [S] at ``read_volts`` [V], each [points].
+    """
+
+    row: int
+    col: int
+    volts: FloatArray
+    width: float
+    read_volts: float
+    current: FloatArray
+    conductance: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """One cell sampled in time: ``time`` [s], ``current`` [A], each [points]."""
 

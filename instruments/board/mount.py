@@ -70,7 +70,7 @@ def mounted(
     board = f"board {name} at {place}"
     lines: LineMap | None = None
     if chip is not None:
-        chip.require_cell(can.cell, board=board)
+        chip.require_cell(can.cell, board=board, gate_axis=can.gate_axis)
         allowed = allowed.narrowed(chip.limits, source=chip.source)
         straight = chip.line_map(can.rows, can.cols, board=board)
         lines = None if straight.whole_board else straight

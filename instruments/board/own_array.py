@@ -69,7 +69,7 @@ class OwnArray(Instrument):
         self.parts = Parts(name, parts)
         allowed, bad = spec.limits, spec.bad_cells
         if chip is not None:
-            chip.require_cell(spec.cell, board=name)
+            chip.require_cell(spec.cell, board=name, gate_axis=spec.gate_axis)
             if not self.places_lines and not _in_order(chip, spec, name):
                 raise RefusedError(
                     f"chip {chip.id} says which lines of {name} it is on, and {name} takes them in order: take `lines` "

@@ -28,12 +28,16 @@ _RECORD = ConfigDict(extra="forbid", frozen=True)
 
 
 class Lines(BaseModel):
-    """Board lines of the chip's rows and columns, in the chip's order; absent means line n is row (column) n."""
+    """Board lines of the chip's rows and columns, in the chip's order; absent means line n is row (column) n.
+
+    ``gates`` are those of its gate lines, where the board has lines of their own for them.
+    """
 
     model_config = _RECORD
 
     rows: tuple[int, ...] | None = None
     cols: tuple[int, ...] | None = None
+    gates: tuple[int, ...] | None = None
 
 
 class Chip(BaseModel):
@@ -41,6 +45,8 @@ class Chip(BaseModel):
 
     Attributes
     ----------
+    gate_axis : "row" or "col", optional
+        Which way the gate lines of a 1T1R chip run, where the board cannot say: one for each row, or each column.
     polarity : +1 or -1
         Sign of V(row) − V(column) that SETs; with −1 the driver flips signs, so that positive always SETs.
     limits : dict
@@ -64,6 +70,7 @@ class Chip(BaseModel):
     cols: int = Field(gt=0)
     cell: Literal["1T1R", "passive", "1R"]
     lines: Lines = Lines()
+    gate_axis: Literal["row", "col"] | None = None
     polarity: Literal[1, -1] = 1
     limits: Annotated[dict[str, float], WithJsonSchema(limits_schema())] = {}
     segment_ohms: Annotated[float | None, InUnit("Ω")] = Field(default=None, ge=0.0, le=1e4, allow_inf_nan=False)
@@ -120,17 +127,29 @@ class Chip(BaseModel):
             )
         if len(set(self.devices)) != len(self.devices) or not all(name.strip() for name in self.devices):
             raise ValueError("devices must have names that differ, none of them empty")
-        for axis, lines, size in (("rows", self.lines.rows, self.rows), ("cols", self.lines.cols, self.cols)):
+        if self.cell != "1T1R" and (self.gate_axis is not None or self.lines.gates is not None):
+            raise ValueError(f"{self.cell} cells have no gates: take gate_axis and lines.gates out")
+        along = "rows" if self.gate_axis == "row" else "cols"
+        for axis, lines, size in (
+            ("rows", self.lines.rows, self.rows), ("cols", self.lines.cols, self.cols),
+            ("gates", self.lines.gates, getattr(self, along)),
+        ):  # fmt: skip
             if lines is None:
                 continue
             if len(lines) != size:
-                raise ValueError(f"lines.{axis} names {len(lines)} board lines for {size} {axis}")
+                mine = f"gates, one for each of the {along}" if axis == "gates" else axis
+                raise ValueError(f"lines.{axis} names {len(lines)} board lines for {size} {mine}")
             if len(set(lines)) != size or min(lines) < 0:
                 raise ValueError(f"lines.{axis} must name {size} different board lines, counted from 0")
         return self
 
     def line_map(self, board_rows: int, board_cols: int, *, board: str) -> LineMap:
         """Return which board line is which line of this chip; refuse a chip that does not fit the board."""
+        if self.lines.gates is not None:
+            raise RefusedError(
+                f"chip {self.id} says on which lines its gates are, and {board} has them on its rows or columns by "
+                "itself: take lines.gates out of the chip file"
+            )
         straight = LineMap.straight((self.rows, self.cols), (board_rows, board_cols))
         rows = self.lines.rows or tuple(int(line) for line in straight.rows)
         cols = self.lines.cols or tuple(int(line) for line in straight.cols)
@@ -144,12 +163,17 @@ class Chip(BaseModel):
 
         return LineMap(np.array(rows), np.array(cols), (board_rows, board_cols))
 
-    def require_cell(self, cell: str, *, board: str) -> None:
-        """Refuse a chip whose cells are not what the board is made for."""
+    def require_cell(self, cell: str, *, board: str, gate_axis: str | None = None) -> None:
+        """Refuse a chip whose cells are not what the board is made for, or whose gates run the other way."""
         mine = "passive" if self.cell == "1R" else self.cell
         if mine != cell:
             raise RefusedError(
                 f"chip {self.id} has {mine} cells, {board} is made for {cell}: choose the chip file that fits"
+            )
+        if self.gate_axis not in {None, gate_axis}:
+            raise RefusedError(
+                f"chip {self.id} has its gates along its {self.gate_axis}s, {board} along the {gate_axis}s: correct "
+                "gate_axis in the chip file, or take it out"
             )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from ...common.errors import RefusedError
-from ..abilities import ConvertsByRamp
+from ..abilities import Climbs, ConvertsByRamp
 from ..array_spec import ArraySpec, ability_of
 from ..block import Block
 from ..limits import Limits
@@ -43,7 +43,9 @@ def joined_spec(specs: Sequence[ArraySpec], name: str) -> ArraySpec:
                     f"{yours} on the other, and must be the same because {why}"
                 )
     # A ramp belongs to one board, and its columns to that board.
-    supports = frozenset[str].intersection(*(spec.supports for spec in specs)) - {ability_of(ConvertsByRamp).name}
+    supports = frozenset[str].intersection(*(spec.supports for spec in specs)) - {
+        ability_of(kind).name for kind in (Climbs, ConvertsByRamp)
+    }
     limits = _narrowest(specs)
     dwell = max(spec.sweep_dwell[0] for spec in specs), min(spec.sweep_dwell[1] for spec in specs)
     if limits.width_min > limits.width_max or ("sweep" in supports and dwell[0] > dwell[1]):

@@ -250,6 +250,8 @@ class ArcTwoEntry(Section):
     port : int
     rows, cols : tuple of int
         Channel of every row and column of the chip, 0 to 63.
+    gates : tuple of int
+        Selector of every gate line of a chip with transistors, 0 to 31; left out, in order.
     noise : float [LSB]
         Standard deviation of one conversion; 0 for none.
     """
@@ -259,6 +261,7 @@ class ArcTwoEntry(Section):
     serial: str = "SIM-ARC2"
     rows: tuple[Annotated[int, Field(ge=0, le=63)], ...]
     cols: tuple[Annotated[int, Field(ge=0, le=63)], ...]
+    gates: tuple[Annotated[int, Field(ge=0, le=31)], ...] | None = None
     noise: float = Field(1.0, ge=0.0, le=1000.0)
 
 

@@ -89,15 +89,12 @@ def make_arc_two(
     name: str,
 ) -> Pyarc2:
     """Return what stands for ``pyarc2``, with ``chip`` on its one board; ``name`` is the bench file, for messages."""
-    from ..instruments.arc_two.board import ArcTwoBoard
+    from ..instruments.arc_two.board import SELECTORS, ArcTwoBoard
     from ..instruments.arc_two.library import Pyarc2
-    from ..passive_chip.chip import PassiveChip
 
     if len(entries) > 1:
         raise BenchFileError(f"{name}: one chip sits on one ArC TWO, and the file has {len(entries)}: take one out")
     entry = entries[0]
-    if not isinstance(chip, PassiveChip):
-        raise BenchFileError(f"{name}: chip.profile: {profile} is no passive chip: the simulated ArC TWO takes those")
     if (len(entry.rows), len(entry.cols)) != (chip.rows, chip.cols):
         raise BenchFileError(
             f"{name}: arc_two has {len(entry.rows)} rows and {len(entry.cols)} cols; the chip is "
@@ -105,8 +102,15 @@ def make_arc_two(
         )
     if len({*entry.rows, *entry.cols}) != chip.rows + chip.cols:
         raise BenchFileError(f"{name}: arc_two.rows and arc_two.cols name different channels, each 0 to 63")
+    lines = {None: 0, "row": chip.rows, "col": chip.cols}[chip.gate_axis]
+    gates = tuple(range(lines)) if entry.gates is None else entry.gates
+    if len(set(gates)) != len(gates) or len(gates) != lines or lines > SELECTORS:
+        raise BenchFileError(
+            f"{name}: arc_two.gates: {len(set(gates))} selectors for the {lines} gate lines of the chip: name one for "
+            f"each, of 0 to {SELECTORS - 1}"
+        )
     board = ArcTwoBoard(
-        chip, clock, rows=entry.rows, cols=entry.cols, seed=seed, noise=entry.noise, serial=entry.serial
+        chip, clock, rows=entry.rows, cols=entry.cols, gates=gates, seed=seed, noise=entry.noise, serial=entry.serial
     )
     return Pyarc2({entry.port: board}, clock, profile)
 

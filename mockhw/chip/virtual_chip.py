@@ -190,7 +190,9 @@ class VirtualChip:
         left = row_drop(law, volts, line=line, row=row, col=col, shape=(self.rows, self.cols), wires=self.wires)
         self.model.pulse(cells, left.open_volts, width, gate, count, left.series, self.now)
 
-    def read(self, rows: slice, cols: slice, volts: float, gate: float, average: int) -> FloatArray:
+    def read(
+        self, rows: slice | IntArray, cols: slice | IntArray, volts: float, gate: float, average: int
+    ) -> FloatArray:
         """Measure the column currents [A] of a block, one row driven at a time, columns at virtual ground.
 
         Includes losses in the wires and the devices' noise, averaged over ``average`` readings; the
@@ -198,7 +200,7 @@ class VirtualChip:
 
         Parameters
         ----------
-        rows, cols : slice
+        rows, cols : slice or array of int
         volts : float [V]
         gate : float [V]
         average : int
@@ -225,9 +227,10 @@ class VirtualChip:
         through = np.divide(seen[:, 0] / volts, quiet, out=np.ones_like(quiet), where=quiet > 0.0)
         return quiet * through, self.model.noise_sigma(row * self.cols + col, quiet) * through**2
 
-    def vmm(self, volts: Float32Array, gate: float, *, reverse: bool) -> Float32Array:
+    def vmm(self, volts: Float32Array, gate: float, *, reverse: bool, lines: BoolArray | None = None) -> Float32Array:
         """Return one draw of the currents [A] whose :meth:`vmm_moments` these are, [batch, outputs]."""
-        current, variance = self.vmm_moments(np.ascontiguousarray(volts, dtype=np.float32), gate, reverse=reverse)
+        given = np.ascontiguousarray(volts, dtype=np.float32)
+        current, variance = self.vmm_moments(given, gate, reverse=reverse, lines=lines)
         self._noise.add(current, variance)
         return current
 

@@ -21,7 +21,7 @@ from support.quiet_stations import accuracy_of, bench_file, quiet_copy
 from xbarlab import Block, open_bench
 from xbarlab.cli import main
 from xbarlab.common.errors import RefusedError
-from xbarlab.instruments.abilities import Multiplies, MultipliesReversed, Samples
+from xbarlab.instruments.abilities import Climbs, Multiplies, MultipliesReversed, Samples
 from xbarlab.instruments.board.arc_two.array import PIECE_SECONDS
 from xbarlab.instruments.board.arc_two.parts import TRAIN_SECONDS
 from xbarlab.instruments.capabilities import PulseMap
@@ -31,6 +31,7 @@ from xbarlab.mockhw.instruments.arc_two.board import RANGES, ArcTwoBoard
 from xbarlab.mockhw.instruments.arc_two.kinds import ArC2Error
 from xbarlab.mockhw.passive_chip.chip import Bias, PassiveChip
 from xbarlab.mockhw.sim_clock import SimClock
+from xbarlab.protocols.measure.pulsed_iv import PulsedIvPlan, pulsed_iv
 from xbarlab.runbooks.stations import find_bench
 
 STATION = "mock_tio2_arc2"
@@ -173,6 +174,60 @@ def test_a_pulse_moves_its_cell_as_the_physics_does_and_no_other(
     assert_safe(board)
 
 
+def test_a_climb_is_what_single_pulses_and_reads_are(tmp_path: Path) -> None:
+    """Amplitudes that both can give: even numbers of steps."""
+    found: list[Any] = []
+    for by_itself in (True, False):
+        folder = tmp_path / str(by_itself)
+        folder.mkdir()
+        station = quiet_copy(STATION, folder)
+        file = folder / bench_file(STATION).name
+        with open_bench(station, seed=1) as bench:
+            array = bench.array
+            chip: Any = bench_for(file).chip
+            chip.assume_formed(0.3)
+            read: list[float] = []
+            for sign in (1.0, -1.0):
+                volts = sign * 2 * DAC_STEP * np.arange(1600, 3700, 100)
+                if by_itself:
+                    told = array.ability(Climbs).climb(3, 1, volts[0], volts[-1], volts.size, width=1e-6)
+                    assert told.volts == pytest.approx(volts, abs=1e-12)
+                    read += told.conductance.tolist()
+                    continue
+                for volt in volts:
+                    assert array.pulse(PulseMap(CELL, volts=volt, width=1e-6)).volts.item() == volt
+                    read.append(array.read(CELL).conductance.item())
+            found.append((np.array(read), chip.truth()["state"][3, 1]))
+            assert chip.truth()["pulses"][3, 1] >= 42
+        forget_bench(file)
+    (climbed, here), (single, there) = found
+    assert np.ptp(single) > 0.5 * single.min(), "the cell switches"
+    assert here == pytest.approx(there, abs=0.01)
+    assert climbed == pytest.approx(single, rel=0.01)
+
+
+def test_loops_without_a_cut_off_go_as_ramps(opened: tuple[Any, ArcTwoBoard]) -> None:
+    bench, board = opened
+    cells = {"cells": "3:5,1:3", "points": 12, "cycles": 2, "smallest": 0.8, "positive": 2.2, "negative": -2.2}
+    with bench:
+        chip: Any = board.chip
+        chip.assume_formed(0.3)
+        programs = {}
+        for average in (1, 2):
+            before = len(board.programs)
+            result = pulsed_iv(bench.array, PulsedIvPlan(**cells, average=average))
+            programs[average] = len(board.programs) - before
+            assert result.cells == [(3, 1), (3, 2), (4, 1), (4, 2)]
+            assert np.isfinite(result.loops.conductance).all()
+            last = bench.array.read(Block(3, 2, 1, 2), average=16).conductance.ravel()
+            assert np.median(np.abs(result.loops.conductance[:, -1, -1, -1] / last - 1.0)) < 0.2, "cell by cell"
+            assert result.metrics()["v_set_pulse_mean"] > 0.8
+        assert programs[1] < programs[2] / 5
+        watched = PulsedIvPlan(**cells, average=1, cutoff_current=1e-3)
+        assert not watched.climbs(bench.array.spec)
+    assert_safe(board)
+
+
 def test_a_slow_cell_answers_to_a_higher_pulse(opened: tuple[Any, ArcTwoBoard]) -> None:
     bench, board = opened
     with bench:
@@ -231,7 +286,7 @@ def test_every_exit_ends_at_soft_ground_then_floats(
     assert board.programs[-1][-1][0] == "open"  # then float
 
 
-@pytest.mark.parametrize("step", ["pulse", "read", "product", "train"])
+@pytest.mark.parametrize("step", ["pulse", "read", "product", "train", "climb"])
 @pytest.mark.parametrize("fault", [ArC2Error("fifo"), OSError("usb pulled"), RuntimeError("panicked")])
 def test_a_fault_in_any_step_is_told_and_the_lines_are_left_safe(
     opened: tuple[Any, ArcTwoBoard], step: str, fault: Exception, monkeypatch: pytest.MonkeyPatch
@@ -245,8 +300,9 @@ def test_a_fault_in_any_step_is_told_and_the_lines_are_left_safe(
                 patched.undo()
                 raise fault
 
-            patched.setattr(board, "_do_pulse" if step == "pulse" else "_do_read", strike)
-            with pytest.raises(UnconfirmedError if step == "pulse" else ConnectionLostError, match=str(fault)):
+            pulsed = step in {"pulse", "climb"}
+            patched.setattr(board, "_do_pulse" if pulsed else "_do_read", strike)
+            with pytest.raises(UnconfirmedError if pulsed else ConnectionLostError, match=str(fault)):
                 _do(array, step)
         assert np.isnan(board.levels()).all()
         _do(array, step)  # and it goes on
@@ -260,6 +316,8 @@ def _do(array: Any, step: str) -> None:
         array.read(CELL)
     elif step == "product":
         array.ability(Multiplies).vmm(np.full(8, 0.1))
+    elif step == "climb":
+        array.ability(Climbs).climb(3, 1, 0.5, 1.0, 5, width=1e-6)
     else:
         array.ability(Samples).sample(0, 0, 0.2, rate=1e3, seconds=0.01)
 
@@ -298,16 +356,28 @@ class Killing:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL, which this system has not")
-@pytest.mark.parametrize("doing", ["pulse", "read", "product", "train"])
-def test_after_a_sigkill_of_the_host_no_line_stays_away_from_zero(doing: str, tmp_path: Path) -> None:
-    board = fresh_bench(find_bench(STATION), seed=1).libraries["pyarc2"].boards[0]
+@pytest.mark.parametrize(
+    ("station", "doing"),
+    [
+        *(
+            (station, doing)
+            for station in (STATION, "mock_ta_hfo2_arc2")
+            for doing in ["pulse", "read", "product", "train"]
+        ),
+        (STATION, "climb"),
+    ],
+)
+def test_after_a_sigkill_of_the_host_no_line_and_no_gate_stays_away_from_zero(
+    station: str, doing: str, tmp_path: Path
+) -> None:
+    board = fresh_bench(find_bench(station), seed=1).libraries["pyarc2"].boards[0]
     address = str(tmp_path / "arc")
     rng = np.random.default_rng(len(doing))
     for _ in range(2):
-        board.driven_longest = 0.0
+        board.driven_longest = board.gated_longest = 0.0
         with Listener(address, authkey=KEY) as listener:
             host = subprocess.Popen(
-                [sys.executable, "-m", "support.arc_two_process", address, doing],
+                [sys.executable, "-m", "support.arc_two_process", address, doing, station],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
             )
             at = int(rng.integers(6, 25))
@@ -323,3 +393,6 @@ def test_after_a_sigkill_of_the_host_no_line_stays_away_from_zero(doing: str, tm
         assert (np.isnan(levels) | (levels == 0.0)).all()
         assert board.driven_longest <= (TRAIN_SECONDS if doing == "train" else PIECE_SECONDS)
         assert board.driven_longest > 0.0
+        assert not board.gates().any()
+        assert board.gated_longest <= (TRAIN_SECONDS if doing == "train" else PIECE_SECONDS)
+        assert (board.gated_longest > board.driven_longest) == (station != STATION)

@@ -47,14 +47,14 @@ def serve(listener: Listener, board: Any) -> int:
                 return programs
 
 
-def drive(address: str, doing: str) -> None:
-    """Be the host: pulses, reads, products or a train on the board at ``address``, for ever."""
+def drive(address: str, doing: str, station: str) -> None:
+    """Be the host: pulses, reads, products or a train on the board of ``station`` at ``address``, for ever."""
     from types import SimpleNamespace
     from unittest.mock import patch
 
     import numpy as np
 
-    from xbarlab.instruments.abilities import Multiplies, Samples
+    from xbarlab.instruments.abilities import Climbs, Multiplies, Samples
     from xbarlab.instruments.block import Block
     from xbarlab.instruments.board.arc_two.array import ArcTwo
     from xbarlab.instruments.capabilities import PulseMap
@@ -66,20 +66,23 @@ def drive(address: str, doing: str) -> None:
     remote: Any = Remote(Client(address, authkey=KEY))
     remote.chip = SimpleNamespace(seed=0, birth="")
     library = Pyarc2({0: remote}, SimClock(), "")
-    chip = load_chip(find_bench("mock_tio2_arc2").with_name("mock_tio2_arc2.chip.yaml"))
+    chip = load_chip(find_bench(station).with_name(f"{station}.chip.yaml"))
     with patch("xbarlab.instruments.board.arc_two.array.vendor_library", return_value=library):
         array = ArcTwo("arc", library="remote", chip=chip)
     print("open", flush=True)
     while True:
         if doing == "pulse":
-            array.pulse(PulseMap(Block(0, 8, 0, 8), volts=1.2, width=1e-3, count=200))
+            gate = array.spec.pulse_gate(1.5)
+            array.pulse(PulseMap(Block(0, 8, 0, 8), volts=1.2, width=1e-3, gate=gate, count=200))
+        elif doing == "climb":
+            array.ability(Climbs).climb(1, 2, 0.5, 1.2, 200, width=1e-3)
         elif doing == "read":
             array.read(array.spec.whole, 0.2, average=5)
         elif doing == "product":
-            array.ability(Multiplies).vmm(np.full((100, 8), 0.2))
+            array.ability(Multiplies).vmm(np.full((100, array.spec.rows), 0.2))
         else:
             array.ability(Samples).sample(0, 0, 0.2, rate=250.0, seconds=1.0)
 
 
 if __name__ == "__main__":
-    drive(sys.argv[1], sys.argv[2])
+    drive(*sys.argv[1:])

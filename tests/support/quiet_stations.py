@@ -27,7 +27,10 @@ TIO2 = {
     **{f"parameters.lines.{kind}_fraction": 0.0 for kind in ("lead", "open", "graded", "leaky", "shorted")},
     **{f"parameters.device_spread.{name}": 0.0 for name in ("ln_Gv", "ln_b", "ln_Rs")},
 }  # fmt: skip
-HFO2 = {f"parameters.read_noise.{name}": 0.0 for name in ("scale", "relative", "flicker")}
+HFO2 = {
+    f"parameters.read_noise.{name}": 0.0
+    for name in ("scale", "relative", "flicker", "one_trap_fraction", "two_trap_fraction")
+}
 BOARDS = ("mock_ta_hfo2", "mock_hfo2")
 
 
@@ -96,7 +99,7 @@ def quiet_copy(station: str, folder: Path) -> Path:
         shutil.copy(path, folder / path.name)
     file = folder / bench_file(station).name
     content = read_yaml(file, "bench file")
-    changes = HFO2 if station in BOARDS else TIO2
+    changes = HFO2 if station.startswith(BOARDS) else TIO2
     content["chip"].setdefault("changes", {}).update(
         {key: {"value": value, "source": "nothing fluctuates"} for key, value in changes.items()}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,11 @@ import pytest
 
 from support import arc_two as bench
 from xbarlab.common.errors import RefusedError, XbarlabError
-from xbarlab.instruments.abilities import Multiplies, MultipliesReversed, Samples, Sweeps
+from xbarlab.instruments.abilities import Climbs, Multiplies, MultipliesReversed, Samples, Sweeps
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.arc_two.array import PIECE_SECONDS, ArcTwo
 from xbarlab.instruments.board.arc_two.channels import CLUSTER, Channels
-from xbarlab.instruments.board.arc_two.slots import LSB, slots, slots_needed
+from xbarlab.instruments.board.arc_two.slots import LSB, slots
 from xbarlab.instruments.capabilities import CrossbarArray, PulseMap
 from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.chip.requests import checked_pulses
@@ -90,7 +90,7 @@ def test_calls_are_those_of_the_page(opener: Opener, tmp_path: Any) -> None:
 def test_it_is_an_array_of_the_contract(opener: Opener) -> None:
     array, _ = opener()
     assert isinstance(array, CrossbarArray)
-    assert array.spec.supports == {"vmm", "reverse", "sample"}
+    assert array.spec.supports == {"vmm", "reverse", "sample", "climb"}
     assert array.spec.simulated
 
 
@@ -180,7 +180,7 @@ def test_every_cell_gets_its_own_and_no_other_more_than_its_share(opener: Opener
                         full = min(held, default=0) and abs(cell) > most / share + 2 * LSB
                         assert not full or mine
         assert (had >= asked.count).all()
-        assert slots_needed(asked, array.channels) >= int(count.max(axis=1).sum())
+        assert array.slots_of(asked) >= int(count.max(axis=1).sum())
 
 
 def test_long_trains_are_cut_and_every_program_ends_at_zero(opener: Opener) -> None:
@@ -189,33 +189,6 @@ def test_long_trains_are_cut_and_every_program_ends_at_zero(opener: Opener) -> N
     assert len(pulses_of(board)) == 500
     assert max(board.seconds) <= PIECE_SECONDS
     assert board.ends == [0.0] * len(board.ends)
-
-
-AT_ONCE = 2048
-"""Instructions that libarc2 hands to the board at once; of a longer program it sends the rest when these are done."""
-
-
-def instructions(program: Sequence[tuple[Any, ...]]) -> int:
-    """Return how many instructions libarc2 makes of a program, by its source: as many as it may be, not fewer."""
-    amplifiers = 30  # made ready once: what goes before and behind
-
-    def converters(levels: Sequence[tuple[Any, ...]]) -> int:
-        """Return how many times voltages are loaded: once for all groups of four channels with the same."""
-        groups: dict[int, set[tuple[Any, ...]]] = {}
-        for channel, *volts in levels:
-            groups.setdefault(channel // 4, set()).add((channel % 4, *volts))
-        return len(set(map(frozenset, groups.values())))
-
-    def one(name: str, *told: Any) -> int:
-        if name == "set":
-            return 3 + converters(told[0])
-        if name == "pulse":
-            return 8 + converters(told[0])
-        if name == "zero":
-            return 4 + converters([(channel, 0.0) for channel in told[0]])
-        return {"arb": 6, "delay": 2, "read": 1}[name]  # with what a look does to the amplifiers it was ready for
-
-    return amplifiers + sum(one(*op) for op in program)
 
 
 @pytest.mark.parametrize("scheme", ["V/2", "V/3"])
@@ -227,8 +200,66 @@ def test_a_program_is_no_longer_than_the_library_hands_over_at_once(opener: Open
                          scheme=scheme))  # fmt: skip
     array.ability(Multiplies).vmm(np.random.default_rng(1).uniform(-0.1, 0.1, (70, 32)))
     array.ability(Samples).sample(0, 0, 0.2, rate=1e3, seconds=array.spec.sample_points_max / 1e3)
-    most = max(map(instructions, board.programs))
-    assert AT_ONCE / 2 < most <= AT_ONCE
+    most = max(map(bench.instructions, board.programs))
+    assert bench.AT_ONCE / 2 < most <= bench.AT_ONCE
+
+
+# -- ramps -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_climb_is_a_ramp_of_the_library_and_its_volts_are_what_lines_are_at(opener: Opener, tmp_path: Any) -> None:
+    with tracing(WireLog(tmp_path / "calls.log")):
+        array, board = opener()
+    board.current = -2e-6  # out of a column at 0 V while the row is above it
+    told = array.ability(Climbs).climb(1, 2, 1.0, 2.0, 5, width=203e-9)
+    asked = np.linspace(1.0, 2.0, 5)
+    assert told.volts == pytest.approx(asked, abs=LSB)
+    assert told.width == pytest.approx(200e-9)
+    assert told.conductance == pytest.approx(np.full(5, 1e-5))
+    for (_, levels, nanos), volts in zip(pulses_of(board), told.volts, strict=True):
+        level = {channel: round(volt / LSB) * LSB for channel, volt, _ in levels}
+        assert level[9] - level[30] == pytest.approx(volts, abs=1e-9)
+        assert {held for held in nanos if held} == {200}
+    driven = [dict(op[1]) for op in board.programs[-1] if op[0] == "set" and any(volts for _, volts in op[1])]
+    assert driven == [{9: 0.2, 30: 0.0}] * 5
+    made = [line.message for line in read_log(tmp_path / "calls.log") if line.message.startswith("generate_ramp(")]
+    assert len(made) == 1
+    assert made[0].startswith("generate_ramp(9, 30, -")
+    assert made[0].endswith(", 200, 0, 1, Arb(-0.2), Pulse)")
+    assert board.ends[-1] == 0.0
+    assert (array.cost.pulses, array.cost.transactions) == (5, 1)
+
+
+def test_a_climb_never_goes_beyond_a_limit_and_long_ones_are_cut(opener: Opener) -> None:
+    array, board = opener(limits={"set_volts_max": 2.0, "reset_volts_max": 1.5})
+    climb, before = array.ability(Climbs).climb, array.wear.summary()
+    assert 2.0 - 2 * LSB < climb(0, 0, 0.1, 2.0, 200, width=1e-6).volts[-1] <= 2.0
+    assert len(pulses_of(board)) == 200
+    assert climb(0, 0, -0.1, -1.5, 3, width=1e-6).volts[-1] >= -1.5
+    assert climb(0, 0, 1.0, 1.0, 3, width=1e-6).volts == pytest.approx(1.0, abs=LSB)
+    assert climb(0, 0, 1.0, 1.0, 1, width=1e-6).volts.shape == (1,)
+    climb(0, 0, 1.0, 2.0, 30, width=5e-3)
+    assert max(map(bench.instructions, board.programs)) <= bench.AT_ONCE
+    assert max(board.seconds) <= PIECE_SECONDS
+    sent = len(board.programs)
+    for stop, width, points in ((2.01, 1e-6, 3), (-1.6, 1e-6, 3), (np.nan, 1e-6, 3), (1.0, 1.0, 3), (1.0, 1e-6, 0)):
+        with pytest.raises(RefusedError):
+            climb(0, 0, 0.1, stop, points, width=width)
+    assert len(board.programs) == sent
+    assert set(board.ends) == {0.0}
+    after = array.wear.summary()
+    borne = [float(after[f"{kind}_pulses_total"]) - float(before[f"{kind}_pulses_total"]) for kind in ("set", "reset")]
+    assert borne == [234.0, 3.0]
+
+
+def test_a_climb_turns_round_with_the_chip(opener: Opener) -> None:
+    array, board = opener(name="turned", chip={"polarity": -1})
+    board.current = 2e-6
+    told = array.ability(Climbs).climb(1, 2, 1.0, 2.0, 2, width=1e-6)
+    assert told.conductance == pytest.approx(np.full(2, 1e-5))
+    (first, _) = pulses_of(board)
+    level = {channel: volt for channel, volt, _ in first[1]}
+    assert level[9] - level[30] == pytest.approx(-1.0, abs=LSB)
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------------
@@ -264,40 +295,8 @@ REQUESTS = 10_000
 
 
 def test_nothing_outside_the_limits_reaches_the_library(opener: Opener) -> None:
-    limits = {"set_volts_max": 3.0, "reset_volts_max": 2.0, "read_volts_max": 0.25, "vmm_volts_max": 0.125}
-    narrow = {**limits, "width_min": 1e-7, "width_max": 1e-3, "count_max": 20}
-    array, board = opener(limits=narrow)
-    rng = np.random.default_rng(11)
-    awkward = [np.nan, np.inf, -np.inf, 1e300, -1e300, 0.0, 3.0, 3.0002, -2.0, -2.0002, 0.25, 0.2501, 0.125, 10.0, 40.0]
-    refused = 0
-
-    def some(scale: float) -> float:
-        return float(rng.choice(awkward)) if rng.random() < 0.3 else float(scale * rng.standard_normal())
-
-    for _ in range(REQUESTS):
-        sent = len(board.programs)
-        block = Block(
-            int(rng.integers(0, 5)), int(rng.integers(1, 3)), int(rng.integers(0, 5)), int(rng.integers(1, 3))
-        )
-        width = float(rng.choice([5e-8, 1e-7, 1e-6, 1e-3, 1.1e-3, np.nan, -1e-6, 40e-9]))
-        try:
-            match int(rng.integers(0, 5)):
-                case 0:
-                    array.read(block, some(0.2), average=int(rng.integers(0, 3)))
-                case 1:
-                    array.pulse(PulseMap(block, some(2.0), width, count=int(rng.integers(-1, 23))))
-                case 2:
-                    scheme = str(rng.choice(["V/3", "V/2", "ground"]))
-                    array.pulse(PulseMap(block, some(2.0), width, count=1, scheme=scheme))
-                case 3:
-                    array.ability(Multiplies).vmm([some(0.05) for _ in range(4)])
-                case _:
-                    array.ability(Samples).sample(
-                        block.row0, block.col0, some(0.2), rate=float(rng.choice([1e3, 1e9, np.nan])), seconds=0.004
-                    )
-        except RefusedError:
-            refused += 1
-            assert len(board.programs) == sent
+    array, board = opener(limits=bench.NARROW)
+    refused = bench.ask_at_random(array, board, np.random.default_rng(11), REQUESTS)
     assert 0.2 < refused / REQUESTS < 0.9
     used = set(array.channels.all)
     for program in board.programs:
@@ -313,6 +312,7 @@ def test_nothing_outside_the_limits_reaches_the_library(opener: Opener) -> None:
                 assert -2.0 <= min(cells) <= max(cells) <= 3.0
                 assert {channel for channel, _, _ in arguments[0]} <= used
                 assert all(nanos is None or 100 <= nanos <= 1_000_000 for nanos in arguments[1])
+            assert name not in {"supplies", "select"}, "there are no gates"
     assert board.ends == [0.0] * len(board.ends)
 
 

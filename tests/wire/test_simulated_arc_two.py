@@ -87,7 +87,11 @@ def test_every_kind_is_that_of_the_installed_library() -> None:
 def test_what_the_driver_calls_is_in_the_installed_library() -> None:
     real = pytest.importorskip("pyarc2", reason=NOT_HERE)
     called = set(re.findall(r"self\._arc\.(\w+)\(", inspect.getsource(calls)))
-    assert {"pulse_slice_fast_open", "read_slice_masked", "finalise_operation"} <= called
+    assert {
+        "pulse_slice_fast_open", "read_slice_masked", "finalise_operation", "config_selectors", "config_aux_channels",
+        "generate_ramp",
+    } <= called  # fmt: skip
+    assert real.ReadAt.Arb(-0.2).voltage() == pytest.approx(-0.2)
     assert sorted(called - public(real.Instrument)) == []
 
 
@@ -233,3 +237,64 @@ def test_nothing_runs_before_execute(pyarc2: Any) -> None:
     assert np.isnan(board.levels()).all()
     arc.execute()
     assert len(board.programs) == count + 1
+
+
+# -- supplies, selectors and the gates behind them ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def gated(tmp_path: Path) -> Iterator[Any]:
+    """The library before a chip with transistors that does not fluctuate, and converters without noise."""
+    quiet_copy("mock_ta_hfo2_arc2", tmp_path)
+    file = tmp_path / bench_file("mock_ta_hfo2_arc2").name
+    yield fresh_bench(file, seed=1).libraries["pyarc2"]
+    forget_bench(file)
+
+
+def test_supplies_are_set_together_and_selectors_switch_between_two_of_them(gated: Any) -> None:
+    board, arc, which = board_of(gated), gated.Instrument(0, "fw"), gated.AuxDACFn
+    assert not board.gates().any()
+    arc.config_aux_channels([(which.SELL, 0.25), (which.SELH, 3.3)]).config_selectors([9, 12]).execute()
+    wanted = np.full(32, 0.25)
+    wanted[[9, 12]] = 3.3
+    assert board.gates() == pytest.approx(wanted, abs=2e-4)
+    arc.ground_all().execute()
+    arc.finalise_operation(gated.IdleMode.Float)
+    assert board.gates() == pytest.approx(wanted, abs=2e-4)  # neither ground nor float reaches them
+    arc.config_selectors([1]).execute()
+    assert np.flatnonzero(board.selected).tolist() == [1]
+    arc.config_aux_channels([(which.ARB1, 1.0)]).execute()  # those not named go to 0 V
+    assert not board.gates().any()
+    with pytest.raises(ArC2Error, match="selector 32"):
+        arc.config_selectors([32])
+    for wrong in ([(which.CSET, 1.0)], [(which.CSET, 3.0), (which.CREF, 1.0)]):
+        with pytest.raises(ArC2Error, match="CREF/CSET"):
+            arc.config_aux_channels(wrong)
+
+
+def test_a_script_reads_and_pulses_through_gates(gated: Any) -> None:
+    board, which = board_of(gated), gated.AuxDACFn
+    chip: Any = board.chip
+    chip.model.assume_formed(60e-6)
+    true = chip.truth()["conductance"]
+    arc = gated.Instrument(gated.find_ids()[0], "arc2fw.bin")
+    assert abs(arc.read_one(0, 16, 0.2)) < 1e-11  # every gate is off
+    arc.config_aux_channels([(which.SELL, 0.0), (which.SELH, 5.0)]).config_selectors([0]).execute()
+    # A transistor that is on, and the wires, take a few percent.
+    assert arc.read_one(0, 16, 0.2) / 0.2 == pytest.approx(true[0, 0], rel=0.05)
+    assert abs(arc.read_one(0, 17, 0.2)) < 1e-11  # the gate of the next column is off
+    arc.pulse_one(3, 16, -2.0, 1_000).execute()  # 2 V on the cell of row 3, and half of it on others of the column
+    arc.wait()
+    moved = chip.truth()["conductance"] - true
+    assert moved[3, 0] == moved.max() > 0.2 * true[3, 0]
+    assert not moved[:, 1:].any()  # gates of other columns are off
+    everything = arc.read_all(0.2, gated.BiasOrder.Cols)
+    assert np.isnan(everything).sum() == 0
+    assert np.count_nonzero(np.abs(everything) > 1e-11) == 32  # one column
+    arc.config_selectors(range(32)).config_channels([(0, 0.1), (1, 0.1)], 0.0).execute()
+    both = -arc.read_slice_open([16, 20], True)[[16, 20]]
+    assert both == pytest.approx(0.1 * chip.truth()["conductance"][:2, [0, 4]].sum(axis=0), rel=0.06)
+    arc.config_channels([(16, 0.1)], 0.0).execute()
+    assert -arc.read_slice_open([0, 1], True)[[0, 1]] == pytest.approx(
+        0.1 * chip.truth()["conductance"][:2, 0], rel=0.06
+    )

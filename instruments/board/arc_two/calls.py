@@ -15,9 +15,11 @@ from ...errors import ConnectionLostError, GarbledReplyError, InstrumentError
 from ...limits import Quantity
 from ...wire.wire_log import WireLog
 from .channels import CLUSTER, COUNT, Channels
+from .slots import gate_level
 
 if TYPE_CHECKING:
     from ...limits import Limits
+    from .gates import Gates
 
 PATIENCE = 2.0
 """How much longer [s] than it should take a program is waited for."""
@@ -40,6 +42,8 @@ class Calls:
         What an ``Instrument`` is made with.
     channels : Channels
         Those with a line of the chip: no other may be driven away from 0 V.
+    gates : Gates, optional
+        Of a 1T1R chip: no other selector may be switched.
     polarity : +1 or -1
         Sign of V(row) − V(column) that SETs.
     log : WireLog, optional
@@ -54,12 +58,13 @@ class Calls:
         firmware: str,
         *,
         channels: Channels,
+        gates: Gates | None = None,
         polarity: int,
         log: WireLog | None,
     ) -> None:
         self.place = f"{name} (ArC TWO {port})"
         self._name, self._library, self._log = name.replace(" ", "_"), library, log
-        self._channels, self._polarity = channels, polarity
+        self._channels, self._gates, self._polarity = channels, gates, polarity
         self._nanos = 0
         self._tell("*", "opened")
         self._arc: Any = self._call(
@@ -86,6 +91,35 @@ class Calls:
             running=False,
         )
         self._nanos += 130_000
+
+    def open_gates(self, selectors: Sequence[int], volts: float, limits: Limits) -> None:
+        """Bring the gates on ``selectors`` to ``volts`` [V], and all others to 0 V."""
+        known = () if self._gates is None else self._gates.lines
+        stranger = [selector for selector in selectors if selector not in known]
+        if stranger:
+            raise RefusedError(f"{self.place}: selector {stranger[0]} has no gate of the chip: only such are switched")
+        limits.check(Quantity.GATE, [volts], channel=f"{self.place} gates ")
+        self._supply(float(gate_level(volts, limits)))
+        self._select(list(selectors))
+
+    def close_gates(self) -> None:
+        """Switch every gate off, then its supplies to 0 V; nothing where the chip has no gates."""
+        if self._gates is not None:
+            self._select([])
+            self._supply(0.0)
+
+    def _select(self, selectors: list[int]) -> None:
+        self._call(lambda: self._arc.config_selectors(selectors), f"config_selectors({selectors})", running=False)
+
+    def _supply(self, volts: float) -> None:
+        # Both in one call: the library takes those that it is not told to 0 V.
+        which = self._library.AuxDACFn
+        self._call(
+            lambda: self._arc.config_aux_channels([(which.SELL, 0.0), (which.SELH, volts)]),
+            f"config_aux_channels([(SELL, 0.0), (SELH, {volts})])",
+            running=False,
+        )
+        self._nanos += 30_000
 
     def forget(self) -> None:
         """Throw away results that nobody has picked: those of a program that failed."""
@@ -133,6 +167,34 @@ class Calls:
         )
         self._nanos += 250_000
 
+    def climb(
+        self, low: int, high: int, volts: NDArray[np.float64], nanos: int, read_volts: float, limits: Limits
+    ) -> None:
+        """Pulse ``low`` and ``high`` apart by each of ``volts`` [V], half on either, and read behind each.
+
+        ``volts`` [points] are in even steps; the current out of ``high`` is measured with ``low`` at ``read_volts``.
+        """
+        for volt in volts.tolist():
+            self._check([0.5 * volt, -0.5 * volt], [low, high], limits, Quantity.PULSE_VOLTS)
+        self._check([read_volts], [low], limits, Quantity.READ_VOLTS)
+        limits.check(Quantity.WIDTH, 1e-9 * nanos, channel=f"{self.place} ramp ")
+        if nanos % 10:
+            raise RefusedError(f"{self.place}: a ramp takes a width on a grid of 10 ns, not {nanos} ns")
+        points = volts.size
+        step = float(volts[-1] - volts[0]) / (points - 1) if points > 1 else 1.0
+        if not np.allclose(np.diff(volts), step, rtol=0.0, atol=1e-6):
+            raise RefusedError(f"{self.place}: a ramp has even steps, not {volts.tolist()} V")
+        kinds, start, most = self._library, float(volts[0]), 1.0e-3
+        step = step if abs(step) > 0.0 else most
+        # It ends before vstop, and V(high) − V(low) is what the library calls the voltage of a pulse.
+        given = (low, high, -start, -step, -(start + (points - 0.5) * step), nanos, 0, 1)
+        self._call(
+            lambda: self._arc.generate_ramp(*given, kinds.ReadAt.Arb(-read_volts), kinds.ReadAfter.Pulse),
+            f"generate_ramp({', '.join(map(str, given))}, Arb({-read_volts}), Pulse)",
+            running=False,
+        )
+        self._nanos += points * (350_000 + 2 * nanos)
+
     def train(self, low: int, high: int, volts: float, points: int, gap: int, period: int, limits: Limits) -> None:
         """Drive ``low`` at ``volts`` [V] and measure the current out of ``high`` ``points`` times, ``gap`` ns apart."""
         self._check([volts], [low], limits, Quantity.READ_VOLTS)
@@ -147,8 +209,9 @@ class Calls:
     # --- running it ---------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Let the program end at 0 V, run it, and wait for its end."""
+        """Let the program end at 0 V, then with every gate off, run it, and wait for its end."""
         self._call(self._arc.ground_all, "ground_all()", running=False)
+        self.close_gates()
         self._call(self._arc.execute, "execute()")
         self._wait(1e-9 * self._nanos)
 
@@ -176,10 +239,14 @@ class Calls:
         return self._checked(told, COUNT // 2)
 
     def let_go(self, channels: Sequence[int]) -> float:
-        """Go to soft ground, ask what the lines are at, then float; return the largest voltage [V] seen."""
+        """Go to soft ground, gates off, ask what the lines are at, then float; return the largest voltage [V] seen."""
         modes, asked = self._library.IdleMode, list(channels)
         self._call(lambda: self._arc.finalise_operation(modes.SoftGnd), "finalise_operation(SoftGnd)")
         self._wait(1e-3)
+        if self._gates is not None:
+            self.close_gates()
+            self._call(self._arc.execute, "execute()")
+            self._wait(1e-3)
         seen = self._call(lambda: self._arc.vread_channels(asked, True), f"vread_channels({asked}, True)")
         self._call(lambda: self._arc.finalise_operation(modes.Float), "finalise_operation(Float)")
         self._wait(1e-3)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ...array_spec import ArraySpec
     from .calls import Calls
     from .channels import Channels
+    from .gates import Gates
 
 VECTORS = 32
 """Vectors in one program: some 50 instructions each at most."""
@@ -38,6 +39,7 @@ class Driven(Protocol):
 
     calls: Calls
     channels: Channels
+    gates: Gates | None
 
     @property
     def name(self) -> str:
@@ -62,7 +64,7 @@ class Driven(Protocol):
         """Let whoever asked for an end in."""
         ...
 
-    def add_cost(self, *, slots: int, seconds: float) -> None:
+    def add_cost(self, *, slots: int, seconds: float, pulses: int = 0) -> None:
         """Add to the bill."""
         ...
 
@@ -95,6 +97,8 @@ class ArcTwoProducts:
                 array.go_on()
                 part = batch[first : first + VECTORS]
                 array.calls.rest()
+                if array.gates is not None:
+                    array.calls.open_gates(array.gates.lines, spec.read_gate, spec.limits)
                 for vector in part:
                     levels = list(zip(driven, (array.polarity * vector).tolist(), strict=True))
                     array.calls.drive([*levels, *((line, 0.0) for line in read)], spec.limits, Quantity.VMM_VOLTS)
@@ -126,6 +130,8 @@ class ArcTwoSamples:
         with array.acting():
             array.calls.forget()
             array.calls.rest()
+            if array.gates is not None:
+                array.calls.open_gates(array.gates.of(cell.row0, (cell.col0,)), spec.read_gate, spec.limits)
             array.calls.train(low, high, array.polarity * amplitude, points, gap, nanos, spec.limits)
             array.calls.run()
             told = array.calls.picked(points)[:, high]

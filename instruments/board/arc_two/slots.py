@@ -12,6 +12,8 @@ import numpy as np
 from .channels import CLUSTER, COUNT, Channels, cluster
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
     from ...chip.requests import Pulses
     from ...limits import Limits
 
@@ -19,7 +21,7 @@ LSB = 20.0 / 2**16
 """Step [V] of a channel's converter over ±10 V: 305 µV."""
 TICK = 10e-9
 """Step of pulse widths [s]."""
-HALF, THIRD = "V/2", "V/3"
+GROUND, HALF, THIRD = "ground", "V/2", "V/3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,15 @@ class Slot:
     ----------
     levels : (channel, volts) of every line that is pulsed, from 0 V
     nanos : of each of the eight clusters, None where none of its channels is pulsed
+    selectors : of the gates that are on
+    gate : what they are at [V]
     """
 
     levels: tuple[tuple[int, float], ...]
     nanos: tuple[int | None, ...]
     count: int
+    selectors: tuple[int, ...] = ()
+    gate: float = 0.0
 
     @property
     def longest(self) -> int:
@@ -49,7 +55,14 @@ def as_given(pulses: Pulses, limits: Limits) -> Pulses:
     volts = np.where(beyond, np.trunc(pulses.volts / LSB) * LSB, volts)
     ticks = np.maximum(np.rint(pulses.width / TICK), 1.0)
     ticks = np.where(ticks * TICK > limits.width_max * (1.0 + 1e-9), np.floor(pulses.width / TICK), ticks)
-    return replace(pulses, volts=volts, width=ticks * TICK)
+    return replace(pulses, volts=volts, width=ticks * TICK, gate=gate_level(pulses.gate, limits))
+
+
+def gate_level(volts: ArrayLike, limits: Limits) -> NDArray[np.float64]:
+    """Return gate voltages [V] on the nearest step of their supply that is not above the limit."""
+    exact = np.asarray(volts, dtype=np.float64) / LSB
+    steps = np.rint(exact)
+    return np.where(steps * LSB > limits.gate_max, np.floor(exact), steps) * LSB
 
 
 def slots(pulses: Pulses, channels: Channels) -> Iterator[Slot]:
@@ -62,11 +75,6 @@ def slots(pulses: Pulses, channels: Channels) -> Iterator[Slot]:
             widths = {col: round(float(pulses.width[row, col]) / 1e-9) for col in cols}
             for layer in _layers(pulses, widths, channels):
                 yield _slot(pulses, channels, row, layer, volts, count)
-
-
-def slots_needed(pulses: Pulses, channels: Channels) -> int:
-    """Return how many pulse slots a map takes, every pulse counted."""
-    return sum(slot.count for slot in slots(pulses, channels))
 
 
 def _layers(pulses: Pulses, widths: dict[int, int], channels: Channels) -> Iterator[dict[int, int]]:

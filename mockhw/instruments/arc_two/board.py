@@ -15,14 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...passive_chip.bias import Bias, Solution
+from ...passive_chip.chip import PassiveChip
+from .gated_cells import GatedCells
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...passive_chip.chip import PassiveChip
+    from ...chip.virtual_chip import VirtualChip
     from ...sim_clock import SimClock
 
 CHANNELS: Final = 64
+SELECTORS: Final = 32
+SUPPLIES: Final = ("SELL", "SELH", "ARB1", "ARB2", "ARB3", "ARB4", "CREF", "CSET")
+"""Auxiliary supplies that one call sets together: those it is not told go to 0 V, as the vendor's library has it."""
 CLUSTER: Final = 8
 OPEN, ARB, HIGH_SPEED = 0, 1, 2
 """What a channel is: disconnected, driven with its current measured, driven by the fast switch."""
@@ -67,10 +72,12 @@ class ArcTwoBoard:
 
     Parameters
     ----------
-    chip : PassiveChip
+    chip : PassiveChip or VirtualChip
     clock : SimClock
     rows, cols : sequence of int
         Channel of every line of the chip, in the chip's order.
+    gates : sequence of int
+        Selector of every gate line of a chip with transistors.
     seed : int
         Of the converters' noise.
     noise : float [LSB]
@@ -82,32 +89,43 @@ class ArcTwoBoard:
         The last programs as they were run; for tests.
     driven_longest : float [s]
         Longest time a program left any line of the chip away from 0 V in one go.
+    gated_longest : float [s]
+        Longest time any gate of the chip was away from 0 V in one go.
+    supplies : dict of str to float [V]
+        What the auxiliary supplies are at.
+    selected : array, [32], bool
+        Which selectors are switched to SELH; the others are at SELL.
     """
 
     def __init__(
         self,
-        chip: PassiveChip,
+        chip: PassiveChip | VirtualChip,
         clock: SimClock,
         *,
         rows: Sequence[int],
         cols: Sequence[int],
+        gates: Sequence[int] = (),
         seed: int = 0,
         noise: float = NOISE_LSB,
         serial: str = "SIM-ARC2",
     ) -> None:
         self.chip, self.clock, self.serial = chip, clock, serial
         self.lines = np.array([*rows, *cols], dtype=np.int64)
+        self._gates = np.array(gates, dtype=np.int64)
+        self.supplies = dict.fromkeys(SUPPLIES, 0.0)
+        self.selected = np.zeros(SELECTORS, dtype=np.bool_)
+        self._cells = chip if isinstance(chip, PassiveChip) else GatedCells(chip, self.gates)
         self.volts = np.zeros(CHANNELS)
         self.mode = np.full(CHANNELS, OPEN)
         self.grounded = np.zeros(CHANNELS, dtype=np.bool_)
         self.span = np.full(CHANNELS, 10.0)
         self.prepared = np.zeros(CHANNELS, dtype=np.bool_)
         self.programs: deque[list[Op]] = deque(maxlen=5000)
-        self.driven_longest = 0.0
+        self.driven_longest = self.gated_longest = 0.0
         self.clients = 0
         self.released: Callable[[], None] | None = None
         self.results: dict[int, NDArray[np.float32]] = {}
-        self._driven = 0.0
+        self._driven = self._gated = 0.0
         self._noise = noise
         self._rng = np.random.default_rng([seed, 0xA2C2])
         self._lived_to = clock.now
@@ -133,6 +151,10 @@ class ArcTwoBoard:
         """Return what every channel is at [V], NaN where it floats."""
         out = np.where(self.mode == OPEN, np.nan, self.volts)
         return np.where(self.grounded, 0.0, out)
+
+    def gates(self) -> NDArray[np.float64]:
+        """Return what every gate line of the chip is at [V]."""
+        return np.where(self.selected[self._gates], self.supplies["SELH"], self.supplies["SELL"])
 
     def detach(self) -> None:
         """Let a client go."""
@@ -170,6 +192,16 @@ class ArcTwoBoard:
 
     def _do_range(self, channels: Sequence[int], volts: float) -> None:
         self.span[np.array(channels, dtype=np.int64)] = volts
+
+    def _do_supplies(self, volts: Sequence[tuple[str, float]]) -> None:
+        lsb = 10.0 / 2.0**15
+        given = {which: float(np.clip(np.round(level / lsb), -(2**15), 2**15) * lsb) for which, level in volts}
+        self.supplies = {which: given.get(which, 0.0) for which in SUPPLIES}
+        self._advance(SETTLE)
+
+    def _do_select(self, selectors: Sequence[int]) -> None:
+        self.selected[:] = False
+        self.selected[np.array(selectors, dtype=np.int64)] = True
 
     def _do_delay(self, nanos: int) -> None:
         self._advance(1e-9 * nanos)
@@ -213,7 +245,7 @@ class ArcTwoBoard:
         self.results[key] = told
 
     def _do_note(self, *_: object) -> None:
-        """Take what has no effect on a passive chip: auxiliary supplies, selectors, digital lines."""
+        """Take what has no effect on a chip: digital lines, grounds for alternating currents."""
 
     # --- physics ------------------------------------------------------------------------------
 
@@ -236,7 +268,7 @@ class ArcTwoBoard:
         return np.clip(codes, -(2 ** (BITS - 1)), 2 ** (BITS - 1)) * lsb
 
     def _measured(self) -> Solution:
-        return self.chip.measure(self._bias(), aperture=CONVERSION)
+        return self._cells.measure(self._bias(), aperture=CONVERSION)
 
     def _bias(self) -> Bias:
         out = self.outputs()
@@ -265,7 +297,8 @@ class ArcTwoBoard:
             self._driven = 0.0
         self._count_driven(total if away.all() else float(spans[away].sum()))
         self._lived_to += total
-        self.chip.play(self._bias(), stairs, spans, repeats)
+        self._count_gated(total)
+        self._cells.play(self._bias(), stairs, spans, repeats)
         self._advance(total)
 
     def _live(self, now: float) -> None:
@@ -274,12 +307,17 @@ class ArcTwoBoard:
         if span <= 0.0:
             return
         self._lived_to = now
+        self._count_gated(span)
         levels = self.levels()
         if np.isfinite(levels).any() and np.nanmax(np.abs(levels)) > 0.0:
             self._count_driven(span)
-            self.chip.hold(self._bias(), span)
+            self._cells.hold(self._bias(), span)
         else:
             self._driven = 0.0
+
+    def _count_gated(self, seconds: float) -> None:
+        self._gated = self._gated + seconds if self.gates().any() else 0.0
+        self.gated_longest = max(self.gated_longest, self._gated)
 
     def _count_driven(self, seconds: float) -> None:
         self._driven += seconds

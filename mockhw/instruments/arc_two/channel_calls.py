@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .board import ARB, CHANNELS, Op
+from .board import ARB, CHANNELS, SELECTORS, Op
 from .kinds import (
     ArC2Error,
     AuxDACFn,
@@ -27,6 +27,8 @@ WORDS: tuple[int, ...] = (*range(16, 32), *range(48, 64))
 """Channels opposite to the rows 0–15 and 32–47."""
 BITS: tuple[int, ...] = (*range(16), *range(32, 48))
 ALL = tuple(range(CHANNELS))
+CURRENT_SOURCE_VOLTS = 1.5
+"""Most between CSET and CREF [V], by the vendor's library."""
 
 
 class Runs(Protocol):
@@ -108,12 +110,22 @@ class ChannelCalls:
         return self._put(("set", tuple(chosen.items()), ARB))
 
     def config_aux_channels(self, voltages: Iterable[tuple[AuxDACFn, float]]) -> Self:
-        """Set auxiliary supplies."""
-        return self._put(("note", "aux", tuple((which.value, float(volts)) for which, volts in voltages)))
+        """Set auxiliary supplies; those not named go to 0 V, the logic level aside."""
+        given = {which: float(volts) for which, volts in voltages}
+        if (AuxDACFn.CSET in given) != (AuxDACFn.CREF in given) or (
+            AuxDACFn.CSET in given and abs(given[AuxDACFn.CSET] - given[AuxDACFn.CREF]) > CURRENT_SOURCE_VOLTS
+        ):
+            raise ArC2Error("Invalid CREF/CSET combination")
+        given.pop(AuxDACFn.LGC, None)
+        return self._put(("supplies", tuple((which.value, volts) for which, volts in given.items())))
 
     def config_selectors(self, selectors: Iterable[int]) -> Self:
-        """Toggle selectors high."""
-        return self._put(("note", "selectors", tuple(selectors)))
+        """Switch these selectors to the supply SELH, and all others to SELL."""
+        chosen = tuple(int(selector) for selector in selectors)
+        beyond = [selector for selector in chosen if not 0 <= selector < SELECTORS]
+        if beyond:
+            raise ArC2Error(f"there is no selector {beyond[0]}")
+        return self._put(("select", chosen))
 
     def open_channels(self, channels: Iterable[int]) -> Self:
         """Disconnect channels."""

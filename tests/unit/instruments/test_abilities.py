@@ -23,6 +23,7 @@ from xbarlab.common.errors import RefusedError
 from xbarlab.instruments import abilities
 from xbarlab.instruments.abilities import SHIPPED, Multiplies, Parts, Samples, Sweeps
 from xbarlab.instruments.array_spec import ability, ability_of
+from xbarlab.instruments.board.arc_two.array import ArcTwo
 from xbarlab.instruments.board.crossbar_board import CrossbarBoard
 from xbarlab.instruments.capabilities import CrossbarArray
 from xbarlab.instruments.chip.chip_file import parse_chip
@@ -30,6 +31,7 @@ from xbarlab.instruments.errors import UnsupportedError
 from xbarlab.instruments.joined.array import JoinedArrays
 from xbarlab.instruments.probe.probed_array import ProbedArray
 from xbarlab.instruments.probe.single.probed_devices import ProbedDevices
+from xbarlab.runbooks.stations import find_bench
 
 ROOT = Path(__file__).parents[3]
 
@@ -63,7 +65,7 @@ def verbs_of(kind: type) -> list[str]:
 
 def test_every_kind_has_verbs_a_name_and_what_it_needs() -> None:
     names = [ability_of(kind).name for kind in SHIPPED]
-    assert names == ["sweep", "sample", "vmm", "reverse", "outer_update", "onboard_verify", "ramp", "saturate"]
+    assert names == ["sweep", "climb", "sample", "vmm", "reverse", "outer_update", "onboard_verify", "ramp", "saturate"]
     assert all(ability_of(kind).needs for kind in SHIPPED)
     for kind in SHIPPED:
         assert verbs_of(kind), kind
@@ -101,6 +103,7 @@ def arrays() -> Iterator[Any]:
     turned = parse_chip({"id": "t", "rows": 8, "cols": 4, "cell": "1T1R", "polarity": -1}, source="test")
     yield CrossbarBoard("able_turned", resource=FakeBoard(), chip=turned)
     yield Bench().array()
+    yield ArcTwo("able_arc", library=f"{find_bench('mock_tio2_arc2')}@xbarlab")
     yield FakeArray()
     yield GatelessArray()
     yield JoinedArrays([board(), board(supports=["sweep", "vmm"])])

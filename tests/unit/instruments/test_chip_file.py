@@ -38,7 +38,7 @@ def test_bad_lines_are_bad_cells() -> None:
     ("change", "words"),
     [
         ({"polarty": 1}, "unknown chip key 'polarty'.*did you mean 'polarity'"),
-        ({"lines": {"row": [0]}}, r"unknown key 'row'.*cols, rows"),
+        ({"lines": {"row": [0]}}, r"unknown key 'row'.*cols, gates, rows"),
         ({"rows": 0}, "rows: .*greater than 0, not 0"),
         ({"rows": "many"}, "rows: .*not 'many'"),
         ({"cell": "2T2R"}, "cell: .*'1T1R'.*not '2T2R'"),
