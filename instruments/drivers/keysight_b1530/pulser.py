@@ -12,6 +12,7 @@ from ....common.errors import RefusedError
 from ...capabilities import FloatArray
 from ...limits import refuse_bad_number
 from ...wire.doors import alone
+from ..roles import Stairs
 from ..source_limits import check_train
 from .calls import PIECE_SECONDS
 from .output import SAME, WgfmuOutput
@@ -19,6 +20,7 @@ from .shapes import (
     EDGE_MAX,
     EDGE_MIN,
     GRID,
+    PULSE_AMPS,
     VECTORS_MAX,
     VOLTS_MAX,
     Look,
@@ -35,6 +37,7 @@ from .shapes import (
 _COUNT_MAX = 10_000_000
 _VOLTS_MIN = 1e-3
 _PERIOD_MAX = PIECE_SECONDS
+_AVERAGE = 1e-6  # of a read [s]
 
 
 class Seen(NamedTuple):
@@ -152,7 +155,7 @@ class WgfmuPulser(WgfmuOutput):
         read: float,
         amps: float,
         delay: float | None = None,
-        average: float = 1e-6,
+        average: float = _AVERAGE,
     ) -> tuple[Seen, Seen]:
         """Give pulses one after the other, each with a read behind it, in one execution: a staircase with its answers.
 
@@ -180,8 +183,8 @@ class WgfmuPulser(WgfmuOutput):
         now.one("count", ways[0].size, channel=where, unit="pulses")
         now.one("read_volts", read, channel=f"{where} read")
         width, edge, _ = self._times(width, edge, None)
-        wanted = max(amps_range(amps)[2], amps_range(1e-2)[2])
-        delay = on_grid(wanted if delay is None else delay)
+        wanted = self._delay(amps)
+        delay = wanted if delay is None else on_grid(delay)
         refuse_bad_number("delay", delay, wanted / SAME, 1.0, "s", channel=where)
         average, most = on_grid(average), self.bounds.source_volts_max
         parts: list[Waveform] = []
@@ -201,9 +204,33 @@ class WgfmuPulser(WgfmuOutput):
             begin = round(begin + pulse.seconds + look.seconds, 9)
         waveform = joined(parts, looks)
         self.check_length(waveform.seconds)
-        self._check_corners(waveform)
+        self._check_corners(waveform, edge=edge)
         self.check_looks(waveform.looks, waveform.seconds)
         return self._run(waveform, pulses=ways[0].size)
+
+    def stairs_at_once(self, width: float, edge: float, amps: float) -> int:
+        """Return how many pulses with their reads one execution holds: ``width``, ``edge`` [s], range ``amps`` [A]."""
+        width, edge, _ = self._times(width, edge, None)
+        delay = self._delay(amps)
+        seconds = 2 * (width + delay + 2 * edge) + _AVERAGE + GRID
+        return max(1, min(VECTORS_MAX // 10, int(PIECE_SECONDS / seconds)))
+
+    def staircase(
+        self, first: ArrayLike, second: ArrayLike, *, width: float, edge: float, read: float, amps: float
+    ) -> Stairs:
+        """Give pulses with a read behind each in one execution, :meth:`stairs_at_once` of them at most."""
+        ends, reads = self.pulse_reads(first, second, width=width, edge=edge, read=read, amps=amps)
+        del ends  # the row's channel feeds the other cells of the row, too
+        most = self.bounds.source_volts_max
+        given = [
+            np.array([self._amplitude(float(volts), self.name, most) for volts in np.atleast_1d(way)])
+            for way in (np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+        ]
+        return Stairs(given[0], given[1], self._times(width, edge, None)[0], reads.current, float(reads.seconds[-1]))
+
+    def _delay(self, amps: float) -> float:
+        """Return what a change to the range of ``amps`` and back takes [s]."""
+        return on_grid(max(amps_range(amps)[2], amps_range(PULSE_AMPS)[2]))
 
     def _run(self, waveform: Waveform, *, pulses: int = 1) -> tuple[Seen, Seen]:
         self.execute(waveform, pulses=pulses)
@@ -238,14 +265,17 @@ class WgfmuPulser(WgfmuOutput):
         self._check_corners(waveform)
         return waveform
 
-    def _check_corners(self, waveform: Waveform) -> None:
-        """Hold what is between the channels to the limits of pulses: the time away from 0 V, the steepest edge."""
+    def _check_corners(self, waveform: Waveform, *, edge: float = 0.0) -> None:
+        """Hold what is between the channels to the limits of pulses: the time away from 0 V, the steepest edge.
+
+        Of pulses with edges of ``edge`` [s] the width counts, at half height.
+        """
         where, now = self.name, self.bounds.now
         for way in waveform.levels:
             force_range(way)
         across = waveform.levels[0] - waveform.levels[1]
         away = np.maximum(np.abs(across[1:]), np.abs(across[:-1])) > 0.0
-        driven = _longest(away, waveform.steps)
+        driven = round(_longest(away, waveform.steps) - edge, 9)
         if driven:
             now.one("width", driven, channel=f"{where} waveform", unit="s")
         step = np.abs(np.diff(across))
