@@ -250,16 +250,14 @@ class Stairs:
 class ReadingPulser(PulseSource, Protocol):
     """A pulse source that measures between its pulses: a staircase with its answers in one go."""
 
-    def stairs_at_once(self, width: float, edge: float, amps: float) -> int:
-        """Return how many pulses with reads on the range of ``amps`` [A] it does in one go."""
+    def stairs_at_once(self, width: float, edge: float) -> int:
+        """Return how many pulses with their reads it does in one go."""
         ...
 
-    def staircase(
-        self, first: FloatArray, second: FloatArray, *, width: float, edge: float, read: float, amps: float
-    ) -> Stairs:
+    def staircase(self, first: FloatArray, second: FloatArray, *, width: float, edge: float, read: float) -> Stairs:
         """Give pulses of ``first`` and ``second`` [pulses] V, each with a read at ``read`` [V] on channel 1 behind it.
 
-        Channel 2 is at 0 V then and measures, on the range of ``amps`` [A].
+        Channel 2 is at 0 V then and measures, on a range that holds the current.
         """
         ...
 

@@ -12,9 +12,6 @@ from ..drivers.roles import ReadingPulser
 from ..wire.unconfirmed import unconfirmed
 from .rig import Rig
 
-READ_AMPS = 1e-3
-"""Range of the reads [A]: 5 mS at 0.2 V."""
-
 
 class ProbeClimbs:
     """One cell, half of a pulse on its row and half on its column; read at its row with its column at 0 V.
@@ -40,11 +37,12 @@ class ProbeClimbs:
         rig.wear.require(cell, np.array([[volts.size]]), rig.limits)
         read = rig.limits.one("read_volts", spec.read_volts, channel="read")
         halves = 0.5 * self._polarity * volts
-        at_once = pulser.stairs_at_once(width, self._edge, READ_AMPS)
+        at_once = pulser.stairs_at_once(width, self._edge)
         given = np.zeros((1, 1), dtype=np.int64)
         levels: list[FloatArray] = []
         currents: list[FloatArray] = []
         seconds = 0.0
+        given_width = width
         with rig.lock, unconfirmed(cell, given), rig.acting(pulser):
             rig.tie(rig.lines.pulser(cell.row0, cell.col0, grounded=True))
             for first in range(0, volts.size, at_once):
@@ -56,19 +54,19 @@ class ProbeClimbs:
                         rig.wear.add(Block(cell.row0, 1, cell.col0, 1), worst, mine.size, rig.limits)
                 given += halves[part].size
                 done = pulser.staircase(
-                    halves[part], -halves[part], width=width, edge=self._edge, read=self._polarity * read,
-                    amps=READ_AMPS,
-                )  # fmt: skip
+                    halves[part], -halves[part], width=width, edge=self._edge, read=self._polarity * read
+                )
                 levels.append(self._polarity * (done.first - done.second))
-                currents.append(np.where(np.abs(done.current) < READ_AMPS, -self._polarity * done.current, np.nan))
+                currents.append(-self._polarity * done.current)
                 seconds += done.seconds
+                given_width = done.width
         rig.count(slots=2 * volts.size, pulses=volts.size, seconds=seconds)
         current = np.concatenate(currents)
         return Climb(
             row=cell.row0,
             col=cell.col0,
             volts=np.concatenate(levels),
-            width=done.width,
+            width=given_width,
             read_volts=read,
             current=current,
             conductance=current / read,

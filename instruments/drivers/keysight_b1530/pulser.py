@@ -21,6 +21,7 @@ from .shapes import (
     EDGE_MIN,
     GRID,
     PULSE_AMPS,
+    RANGES,
     VECTORS_MAX,
     VOLTS_MAX,
     Look,
@@ -38,6 +39,9 @@ _COUNT_MAX = 10_000_000
 _VOLTS_MIN = 1e-3
 _PERIOD_MAX = PIECE_SECONDS
 _AVERAGE = 1e-6  # of a read [s]
+STAIR_RANGES = RANGES[-2::-1]
+"""Ranges [A] on which a staircase reads behind each pulse, from 1 mA down."""
+_HELD = 0.95  # of a range
 
 
 class Seen(NamedTuple):
@@ -153,7 +157,7 @@ class WgfmuPulser(WgfmuOutput):
         width: float,
         edge: float,
         read: float,
-        amps: float,
+        amps: float | Sequence[float],
         delay: float | None = None,
         average: float = _AVERAGE,
     ) -> tuple[Seen, Seen]:
@@ -169,12 +173,17 @@ class WgfmuPulser(WgfmuOutput):
         width, edge : float [s]
             Of every pulse, at half height.
         read : float [V]
-        amps : float [A]
-            Range of the reads; pulses pass on the 10 mA range.
+        amps : float or several [A]
+            Range of the reads, or those on which each is done one after the other; pulses pass on the 10 mA range.
         delay : float [s]
             From a pulse's end to the read's level, and from that to its measurement; default what the range takes.
         average : float [s]
             Of a read.
+
+        Returns
+        -------
+        two of Seen
+            [pulses], or [pulses, ranges] where there are several.
         """
         where, now = self.name, self.bounds.now
         ways = [np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (first, second)]
@@ -183,9 +192,10 @@ class WgfmuPulser(WgfmuOutput):
         now.one("count", ways[0].size, channel=where, unit="pulses")
         now.one("read_volts", read, channel=f"{where} read")
         width, edge, _ = self._times(width, edge, None)
-        wanted = self._delay(amps)
-        delay = wanted if delay is None else on_grid(delay)
-        refuse_bad_number("delay", delay, wanted / SAME, 1.0, "s", channel=where)
+        spans = (amps,) if isinstance(amps, int | float) else tuple(amps)
+        delays = [self._delay(span) if delay is None else on_grid(delay) for span in spans]
+        for span, waits in zip(spans, delays, strict=True):
+            refuse_bad_number("delay", waits, self._delay(span) / SAME, 1.0, "s", channel=where)
         average, most = on_grid(average), self.bounds.source_volts_max
         parts: list[Waveform] = []
         looks: list[Look] = []
@@ -196,37 +206,48 @@ class WgfmuPulser(WgfmuOutput):
                 for n, volts in zip((1, 2), pair, strict=True)
             )
             now.check_pulses(abs(one - two), width, channel=where, edge=edge)
-            pulse = pulse_corners(one, two, width, edge, delay)
+            pulse = pulse_corners(one, two, width, edge, delays[0])
             level = self._amplitude(read, f"{where} read", most)
-            look = pulse_corners(level, 0.0, on_grid(delay + average + 2 * edge), edge, GRID)
-            looks.append(Look(begin=begin + pulse.seconds + edge + delay, average=average, amps=amps))
+            look = pulse_corners(level, 0.0, on_grid(sum(delays) + len(spans) * average + 2 * edge), edge, GRID)
+            at = begin + pulse.seconds + edge
+            for span, waits in zip(spans, delays, strict=True):
+                looks.append(Look(begin=round(at + waits, 9), average=average, amps=span))
+                at += waits + average
             parts += [pulse, look]
             begin = round(begin + pulse.seconds + look.seconds, 9)
         waveform = joined(parts, looks)
         self.check_length(waveform.seconds)
         self._check_corners(waveform, edge=edge)
         self.check_looks(waveform.looks, waveform.seconds)
-        return self._run(waveform, pulses=ways[0].size)
+        told = self._run(waveform, pulses=ways[0].size)
+        if isinstance(amps, int | float):
+            return told
+        first_seen, second_seen = (Seen(*(one.reshape(-1, len(spans)) for one in seen)) for seen in told)
+        return first_seen, second_seen
 
-    def stairs_at_once(self, width: float, edge: float, amps: float) -> int:
-        """Return how many pulses with their reads one execution holds: ``width``, ``edge`` [s], range ``amps`` [A]."""
+    def stairs_at_once(self, width: float, edge: float) -> int:
+        """Return how many pulses with their reads one execution holds: ``width``, ``edge`` [s]."""
         width, edge, _ = self._times(width, edge, None)
-        delay = self._delay(amps)
-        seconds = 2 * (width + delay + 2 * edge) + _AVERAGE + GRID
+        waits = [self._delay(span) for span in STAIR_RANGES]
+        seconds = width + 4 * edge + waits[0] + sum(waits) + len(waits) * _AVERAGE + GRID
         return max(1, min(VECTORS_MAX // 10, int(PIECE_SECONDS / seconds)))
 
-    def staircase(
-        self, first: ArrayLike, second: ArrayLike, *, width: float, edge: float, read: float, amps: float
-    ) -> Stairs:
-        """Give pulses with a read behind each in one execution, :meth:`stairs_at_once` of them at most."""
-        ends, reads = self.pulse_reads(first, second, width=width, edge=edge, read=read, amps=amps)
-        del ends  # the row's channel feeds the other cells of the row, too
+    def staircase(self, first: ArrayLike, second: ArrayLike, *, width: float, edge: float, read: float) -> Stairs:
+        """Give pulses with a read behind each in one execution, :meth:`stairs_at_once` of them at most.
+
+        Every read is done on each of ``STAIR_RANGES``, and the current that of the lowest one that holds it: a cell
+        that is formed on the way is seen before and after. NaN where none does.
+        """
+        _, reads = self.pulse_reads(first, second, width=width, edge=edge, read=read, amps=STAIR_RANGES)
+        current = np.full(len(reads.current), np.nan)
+        for span, told in zip(STAIR_RANGES, reads.current.T, strict=True):  # the lowest one last
+            current = np.where(np.abs(told) < _HELD * span, told, current)
         most = self.bounds.source_volts_max
         given = [
             np.array([self._amplitude(float(volts), self.name, most) for volts in np.atleast_1d(way)])
             for way in (np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
         ]
-        return Stairs(given[0], given[1], self._times(width, edge, None)[0], reads.current, float(reads.seconds[-1]))
+        return Stairs(given[0], given[1], self._times(width, edge, None)[0], current, float(reads.seconds[-1, -1]))
 
     def _delay(self, amps: float) -> float:
         """Return what a change to the range of ``amps`` and back takes [s]."""
