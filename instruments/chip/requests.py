@@ -136,6 +136,21 @@ def checked_pulses(spec: ArraySpec, pulses: PulseMap) -> Pulses:
     return Pulses(block=block, volts=volts, width=width, gate=gate, count=counts, scheme=scheme)
 
 
+def checked_staircase(
+    spec: ArraySpec, row: int, col: int, start: float, stop: float, points: int, width: float
+) -> tuple[Block, FloatArray, float]:
+    """Return the cell, the voltages [points] V and the width [s] of a staircase of pulses within the limits."""
+    cell = one_cell(spec, row, col)
+    where = f"staircase of cell ({cell.row0}, {cell.col0})"
+    if isinstance(points, bool) or not (isinstance(points, int | np.integer) and points >= 1):
+        raise RefusedError(f"{where}: points {points!r} is not a whole number of at least 1")
+    spec.limits.check("count", int(points), channel=where, unit="pulses")
+    # Between the two ends nothing is larger.
+    for end in (start, stop):
+        asked = checked_pulses(spec, PulseMap(cell, end, width))
+    return cell, np.linspace(start, stop, int(points)), float(asked.width.item())
+
+
 def check_drive(spec: ArraySpec, volts: ArrayLike, width: ArrayLike, *, channel: str) -> None:
     """Refuse pulses whose energy or slew is above the limits, and a slew limit where the edges are not known."""
     limits = spec.limits

@@ -233,6 +233,35 @@ class PulseSource(BenchInstrument, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Stairs:
+    """A staircase of pulses as it was given: ``first``, ``second`` [pulses] V on the two channels, ``width`` [s].
+
+    ``current`` [pulses] A out of channel 2 in the read behind each; ``seconds`` in all [s].
+    """
+
+    first: FloatArray
+    second: FloatArray
+    width: float
+    current: FloatArray
+    seconds: float
+
+
+class ReadingPulser(PulseSource, Protocol):
+    """A pulse source that measures between its pulses: a staircase with its answers in one go."""
+
+    def stairs_at_once(self, width: float, edge: float) -> int:
+        """Return how many pulses with their reads it does in one go."""
+        ...
+
+    def staircase(self, first: FloatArray, second: FloatArray, *, width: float, edge: float, read: float) -> Stairs:
+        """Give pulses of ``first`` and ``second`` [pulses] V, each with a read at ``read`` [V] on channel 1 behind it.
+
+        Channel 2 is at 0 V then and measures, on a range that holds the current.
+        """
+        ...
+
+
 class SwitchMatrix(BenchInstrument, Protocol):
     """Ties inputs, where the instruments are, to outputs, where the chip's lines are."""
 

@@ -7,16 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from ...common.errors import RefusedError
-from ..abilities import Parts, Samples, Sweeps
+from ..abilities import Climbs, Parts, Samples, Sweeps
 from ..drivers.roles import (
     Digitiser,
     PulseSource,
+    ReadingPulser,
     RecordingMeter,
     SourceMeter,
     SwitchMatrix,
     lacking_verbs,
     require_role,
 )
+from .climbs import ProbeClimbs
 from .diagnosis import ProbeDiagnosis, diagnose_lines
 from .face import TogetherArray, allowed_here
 from .line_drops import LineDrops
@@ -138,6 +140,9 @@ class ProbedArray(TogetherArray):
         elif not lacking_verbs(column_smu, RecordingMeter):
             sampler = cast("RecordingMeter", column_smu)
             able[Samples] = ProbeMeterSamples(rig, spec, sampler, polarity=chip.polarity, nplc=nplc)
+        if not lacking_verbs(pulser, ReadingPulser):
+            reading_pulser = cast("ReadingPulser", pulser)
+            able[Climbs] = ProbeClimbs(rig, spec, reading_pulser, polarity=chip.polarity, edge=edge)
         if sampler is not None:
             spec = replace(spec, sample_rate_max=sampler.rate_max, sample_points_max=sampler.points_max)
         super().__init__(

@@ -22,7 +22,7 @@ from support.ways_out import a_level_stays_until_the_next_opening
 from xbarlab import Block, PulseMap, open_bench
 from xbarlab.cli import main
 from xbarlab.common.errors import RefusedError, XbarlabError
-from xbarlab.instruments.abilities import Samples, Sweeps
+from xbarlab.instruments.abilities import Climbs, Samples, Sweeps
 from xbarlab.instruments.drivers.keysight_b1500.box import KeysightB1500Box
 from xbarlab.instruments.drivers.keysight_b1500.sweep import PIECE_SECONDS
 from xbarlab.instruments.drivers.keysight_b1530.calls import PIECE_SECONDS as EXECUTION_SECONDS
@@ -134,20 +134,49 @@ def test_pulses_of_the_wgfmu_form_a_cell_that_the_smus_read_and_it_samples(opene
     assert_safe(mock)
 
 
-def test_a_read_behind_a_pulse_in_one_execution_sees_what_the_pulse_did(opened: tuple[Any, MockBench]) -> None:
+def test_a_staircase_in_one_execution_sees_what_its_pulses_did(opened: tuple[Any, MockBench]) -> None:
     bench, mock = opened
     with bench:
         array = bench.array
-        before = array.transactions if hasattr(array, "transactions") else array.pulser.transactions
-        array._rig.tie(array._rig.lines.pulser(2, 3, grounded=True))
-        steps = np.arange(0.8, 2.01, 0.1)
-        _, column = array.pulser.pulse_reads(steps, -steps, width=2e-7, edge=2e-8, read=0.2, amps=1e-3, average=1e-6)
+        chip: Any = mock.chip
+        array.read(CELL)  # the relays are where they are
+        before, cost = array.pulser.transactions, array.cost
+        done = array.ability(Climbs).climb(2, 3, 1.6, 4.0, 13, width=2e-7)
         assert array.pulser.transactions - before <= 10, "one execution, whatever the length of the staircase"
-        seen = -column.current / 0.2
+        np.testing.assert_allclose(done.volts, np.linspace(1.6, 4.0, 13), atol=4e-4)
+        assert done.width == pytest.approx(2e-7)
+        assert done.conductance[0] < 2e-5
+        assert done.conductance[-1] > 1e-4, "formed on the way"
+        assert done.conductance[-1] == pytest.approx(chip.truth()["conductance"][2, 3], rel=0.25)
         (after,) = array.read(CELL).conductance.ravel()
-        assert seen[0] < 2e-5
-        assert seen[-1] > 1e-4, "formed on the way"
-        assert seen[-1] == pytest.approx(after, rel=0.25)
+        assert done.conductance[-1] == pytest.approx(after, rel=0.25)
+        assert (array.cost - cost).pulses == 13
+        down = array.ability(Climbs).climb(2, 3, 0.0, -0.3, 4, width=2e-7)
+        np.testing.assert_allclose(down.volts, np.linspace(0.0, -0.3, 4), atol=4e-4)
+        np.testing.assert_allclose(down.conductance, after, rtol=0.25)
+        maps = array.wear.maps()
+        assert (maps["set_pulses"][2, 3], maps["reset_pulses"][2, 3]) == (13, 3)
+        with pytest.raises(RefusedError, match="above"):
+            array.ability(Climbs).climb(2, 3, 0.5, 50.0, 5, width=2e-7)
+    assert_safe(mock)
+
+
+def test_a_long_staircase_is_cut_into_executions_that_a_killed_host_may_leave(opened: tuple[Any, MockBench]) -> None:
+    bench, mock = opened
+    with bench:
+        array = bench.array
+        lengths: list[float] = []
+        execute = array.pulser.execute
+
+        def seen(waveform: Any, **more: Any) -> None:
+            lengths.append(waveform.seconds)
+            execute(waveform, **more)
+
+        array.pulser.execute = seen
+        done = array.ability(Climbs).climb(2, 3, 0.05, 0.2, 700, width=1e-3)
+        assert done.volts.size == done.current.size == 700
+        assert len(lengths) > 1
+        assert max(lengths) <= EXECUTION_SECONDS
     assert_safe(mock)
 
 

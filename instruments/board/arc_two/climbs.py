@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ....common.errors import RefusedError
-from ...capabilities import Climb, PulseMap
-from ...chip.requests import checked_pulses, one_cell
+from ...capabilities import Climb
+from ...chip.requests import checked_staircase
 from ...wire.unconfirmed import unconfirmed
 from .parts import Driven
 from .slots import LSB, TICK
@@ -40,14 +39,9 @@ class ArcTwoClimbs:
     def climb(self, row: int, col: int, start: float, stop: float, points: int, *, width: float) -> Climb:
         """Give pulses from ``start`` to ``stop`` [V], a read behind each; volts are on steps of 610 µV."""
         array, spec = self._array, self._array.spec
-        cell = one_cell(spec, row, col)
-        if isinstance(points, bool) or not (isinstance(points, int | np.integer) and points >= 1):
-            raise RefusedError(f"points {points!r} is not a whole number of at least 1")
-        spec.limits.check("count", int(points), channel=f"climb of cell ({cell.row0}, {cell.col0})", unit="pulses")
-        for volts in (start, stop):
-            asked = checked_pulses(spec, PulseMap(cell, volts, width))
-        volts = self._levels(start, stop, int(points))
-        nanos = 10 * max(1, round(float(asked.width.item()) / TICK))
+        cell, wanted, width = checked_staircase(spec, row, col, start, stop, points, width)
+        volts = self._levels(start, stop, wanted.size)
+        nanos = 10 * max(1, round(width / TICK))
         nanos = min(nanos, 10 * int(spec.limits.width_max / TICK * (1.0 + 1e-9)))
         low, high = array.channels.rows[cell.row0], array.channels.cols[cell.col0]
         read_volts = array.polarity * spec.limits.one("read_volts", spec.read_volts, channel="read")

@@ -12,6 +12,7 @@ from ....common.errors import RefusedError
 from ...capabilities import FloatArray
 from ...limits import refuse_bad_number
 from ...wire.doors import alone
+from ..roles import Stairs
 from ..source_limits import check_train
 from .calls import PIECE_SECONDS
 from .output import SAME, WgfmuOutput
@@ -19,6 +20,8 @@ from .shapes import (
     EDGE_MAX,
     EDGE_MIN,
     GRID,
+    PULSE_AMPS,
+    RANGES,
     VECTORS_MAX,
     VOLTS_MAX,
     Look,
@@ -35,6 +38,10 @@ from .shapes import (
 _COUNT_MAX = 10_000_000
 _VOLTS_MIN = 1e-3
 _PERIOD_MAX = PIECE_SECONDS
+_AVERAGE = 1e-6  # of a read [s]
+STAIR_RANGES = RANGES[-2::-1]
+"""Ranges [A] on which a staircase reads behind each pulse, from 1 mA down."""
+_HELD = 0.95  # of a range
 
 
 class Seen(NamedTuple):
@@ -150,9 +157,9 @@ class WgfmuPulser(WgfmuOutput):
         width: float,
         edge: float,
         read: float,
-        amps: float,
+        amps: float | Sequence[float],
         delay: float | None = None,
-        average: float = 1e-6,
+        average: float = _AVERAGE,
     ) -> tuple[Seen, Seen]:
         """Give pulses one after the other, each with a read behind it, in one execution: a staircase with its answers.
 
@@ -166,12 +173,17 @@ class WgfmuPulser(WgfmuOutput):
         width, edge : float [s]
             Of every pulse, at half height.
         read : float [V]
-        amps : float [A]
-            Range of the reads; pulses pass on the 10 mA range.
+        amps : float or several [A]
+            Range of the reads, or those on which each is done one after the other; pulses pass on the 10 mA range.
         delay : float [s]
             From a pulse's end to the read's level, and from that to its measurement; default what the range takes.
         average : float [s]
             Of a read.
+
+        Returns
+        -------
+        two of Seen
+            [pulses], or [pulses, ranges] where there are several.
         """
         where, now = self.name, self.bounds.now
         ways = [np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in (first, second)]
@@ -180,9 +192,10 @@ class WgfmuPulser(WgfmuOutput):
         now.one("count", ways[0].size, channel=where, unit="pulses")
         now.one("read_volts", read, channel=f"{where} read")
         width, edge, _ = self._times(width, edge, None)
-        wanted = max(amps_range(amps)[2], amps_range(1e-2)[2])
-        delay = on_grid(wanted if delay is None else delay)
-        refuse_bad_number("delay", delay, wanted / SAME, 1.0, "s", channel=where)
+        spans = (amps,) if isinstance(amps, int | float) else tuple(amps)
+        delays = [self._delay(span) if delay is None else on_grid(delay) for span in spans]
+        for span, waits in zip(spans, delays, strict=True):
+            refuse_bad_number("delay", waits, self._delay(span) / SAME, 1.0, "s", channel=where)
         average, most = on_grid(average), self.bounds.source_volts_max
         parts: list[Waveform] = []
         looks: list[Look] = []
@@ -193,17 +206,52 @@ class WgfmuPulser(WgfmuOutput):
                 for n, volts in zip((1, 2), pair, strict=True)
             )
             now.check_pulses(abs(one - two), width, channel=where, edge=edge)
-            pulse = pulse_corners(one, two, width, edge, delay)
+            pulse = pulse_corners(one, two, width, edge, delays[0])
             level = self._amplitude(read, f"{where} read", most)
-            look = pulse_corners(level, 0.0, on_grid(delay + average + 2 * edge), edge, GRID)
-            looks.append(Look(begin=begin + pulse.seconds + edge + delay, average=average, amps=amps))
+            look = pulse_corners(level, 0.0, on_grid(sum(delays) + len(spans) * average + 2 * edge), edge, GRID)
+            at = begin + pulse.seconds + edge
+            for span, waits in zip(spans, delays, strict=True):
+                looks.append(Look(begin=round(at + waits, 9), average=average, amps=span))
+                at += waits + average
             parts += [pulse, look]
             begin = round(begin + pulse.seconds + look.seconds, 9)
         waveform = joined(parts, looks)
         self.check_length(waveform.seconds)
-        self._check_corners(waveform)
+        self._check_corners(waveform, edge=edge)
         self.check_looks(waveform.looks, waveform.seconds)
-        return self._run(waveform, pulses=ways[0].size)
+        told = self._run(waveform, pulses=ways[0].size)
+        if isinstance(amps, int | float):
+            return told
+        first_seen, second_seen = (Seen(*(one.reshape(-1, len(spans)) for one in seen)) for seen in told)
+        return first_seen, second_seen
+
+    def stairs_at_once(self, width: float, edge: float) -> int:
+        """Return how many pulses with their reads one execution holds: ``width``, ``edge`` [s]."""
+        width, edge, _ = self._times(width, edge, None)
+        waits = [self._delay(span) for span in STAIR_RANGES]
+        seconds = width + 4 * edge + waits[0] + sum(waits) + len(waits) * _AVERAGE + GRID
+        return max(1, min(VECTORS_MAX // 10, int(PIECE_SECONDS / seconds)))
+
+    def staircase(self, first: ArrayLike, second: ArrayLike, *, width: float, edge: float, read: float) -> Stairs:
+        """Give pulses with a read behind each in one execution, :meth:`stairs_at_once` of them at most.
+
+        Every read is done on each of ``STAIR_RANGES``, and the current that of the lowest one that holds it: a cell
+        that is formed on the way is seen before and after. NaN where none does.
+        """
+        _, reads = self.pulse_reads(first, second, width=width, edge=edge, read=read, amps=STAIR_RANGES)
+        current = np.full(len(reads.current), np.nan)
+        for span, told in zip(STAIR_RANGES, reads.current.T, strict=True):  # the lowest one last
+            current = np.where(np.abs(told) < _HELD * span, told, current)
+        most = self.bounds.source_volts_max
+        given = [
+            np.array([self._amplitude(float(volts), self.name, most) for volts in np.atleast_1d(way)])
+            for way in (np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64))
+        ]
+        return Stairs(given[0], given[1], self._times(width, edge, None)[0], current, float(reads.seconds[-1, -1]))
+
+    def _delay(self, amps: float) -> float:
+        """Return what a change to the range of ``amps`` and back takes [s]."""
+        return on_grid(max(amps_range(amps)[2], amps_range(PULSE_AMPS)[2]))
 
     def _run(self, waveform: Waveform, *, pulses: int = 1) -> tuple[Seen, Seen]:
         self.execute(waveform, pulses=pulses)
@@ -238,14 +286,17 @@ class WgfmuPulser(WgfmuOutput):
         self._check_corners(waveform)
         return waveform
 
-    def _check_corners(self, waveform: Waveform) -> None:
-        """Hold what is between the channels to the limits of pulses: the time away from 0 V, the steepest edge."""
+    def _check_corners(self, waveform: Waveform, *, edge: float = 0.0) -> None:
+        """Hold what is between the channels to the limits of pulses: the time away from 0 V, the steepest edge.
+
+        Of pulses with edges of ``edge`` [s] the width counts, at half height.
+        """
         where, now = self.name, self.bounds.now
         for way in waveform.levels:
             force_range(way)
         across = waveform.levels[0] - waveform.levels[1]
         away = np.maximum(np.abs(across[1:]), np.abs(across[:-1])) > 0.0
-        driven = _longest(away, waveform.steps)
+        driven = round(_longest(away, waveform.steps) - edge, 9)
         if driven:
             now.one("width", driven, channel=f"{where} waveform", unit="s")
         step = np.abs(np.diff(across))
