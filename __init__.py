@@ -45,7 +45,7 @@ _HOMES = {
     "MultipliesReversed": "instruments.abilities",
     "UpdatesByOuterProduct": "instruments.abilities",
     "VerifiesOnBoard": "instruments.abilities",
-    "Climbs": "instruments.abilities",
+    "Staircases": "instruments.abilities",
     "Saturates": "instruments.abilities",
     "ConvertsByRamp": "instruments.abilities",
     "Block": "instruments.block",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..instruments.abilities import Climbs, Samples, Sweeps
-from ..instruments.capabilities import FLAG_COMPLIANCE, Climb, IVTrace, Trace
+from ..instruments.abilities import Samples, Staircases, Sweeps
+from ..instruments.capabilities import FLAG_COMPLIANCE, IVTrace, Staircase, Trace
 from .checks import Group
 from .reads import LATE
 from .subject import COUNT, NotHereError, Subject, require
@@ -78,15 +78,15 @@ def sample(on: Subject) -> None:
     _signs(on, np.full(points, on.volts), np.full(points, found.current.mean()))
 
 
-@GROUP.check("a climb is a Climb of its pulses, counted as such, each read behind it", needs=Climbs)
-def climb(on: Subject) -> None:
-    """Climb to the voltage of a read."""
+@GROUP.check("a staircase is a Staircase of its pulses, counted as such, each read behind it", needs=Staircases)
+def staircase(on: Subject) -> None:
+    """Rise to the voltage of a read."""
     spec, (row, col) = on.spec, on.cell
     asked = np.linspace(0.5 * on.volts, on.volts, COUNT)
     before = on.array.cost
-    found = on.array.ability(Climbs).climb(row, col, float(asked[0]), float(asked[-1]), COUNT, width=on.width)
+    found = on.array.ability(Staircases).staircase(row, col, float(asked[0]), float(asked[-1]), COUNT, width=on.width)
     spent = on.array.cost - before
-    require(isinstance(found, Climb), f"climb returned {type(found).__name__}, not a Climb")
+    require(isinstance(found, Staircase), f"staircase returned {type(found).__name__}, not a Staircase")
     require(
         (found.row, found.col) == (row, col), f"the record says cell ({found.row}, {found.col}), not ({row}, {col})"
     )

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from .array_spec import ability, ability_of, lacking
 from .capabilities import (
     CellRamp,
-    Climb,
     Cost,
     Delivered,
     FloatArray,
@@ -25,6 +24,7 @@ from .capabilities import (
     Kind,
     OuterProducts,
     PulseDrive,
+    Staircase,
     Trace,
     Verified,
     VerifyRequest,
@@ -55,11 +55,14 @@ class Sweeps(Protocol):
         ...
 
 
-@ability("climb", needs="an instrument that gives pulses with a read behind each by itself, as the ramps of an ArC TWO")
-class Climbs(Protocol):
+@ability(
+    "staircase",
+    needs="an instrument that gives pulses with a read behind each by itself, as an ArC TWO or a WGFMU does",
+)
+class Staircases(Protocol):
     """Gives one cell a staircase of pulses with a read behind each, in few messages: nobody looks between them."""
 
-    def climb(self, row: int, col: int, start: float, stop: float, points: int, *, width: float) -> Climb:
+    def staircase(self, row: int, col: int, start: float, stop: float, points: int, *, width: float) -> Staircase:
         """Give pulses of ``width`` [s] from ``start`` to ``stop`` [V] in even steps, ``points`` of them.
 
         They are given in the array's own write scheme, and read with one conversion at ``spec.read_volts``.
@@ -157,7 +160,7 @@ class Saturates(Protocol):
 
 
 SHIPPED: tuple[type, ...] = (
-    Sweeps, Climbs, Samples, Multiplies, MultipliesReversed, UpdatesByOuterProduct, VerifiesOnBoard, ConvertsByRamp,
+    Sweeps, Staircases, Samples, Multiplies, MultipliesReversed, UpdatesByOuterProduct, VerifiesOnBoard, ConvertsByRamp,
     Saturates,
 )  # fmt: skip
 """The kinds of ability arrays of this package may have."""

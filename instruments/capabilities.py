@@ -157,7 +157,7 @@ class IVTrace:
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
+class Staircase:
     """A staircase of pulses on one cell: ``volts`` [V] as commanded, ``width`` [s], what was read behind each.
 
     ``current`` [A], ``conductance`` [S] at ``read_volts`` [V], each [points].

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from ...common.errors import RefusedError
-from ..abilities import Climbs, ConvertsByRamp
+from ..abilities import ConvertsByRamp, Staircases
 from ..array_spec import ArraySpec, ability_of
 from ..block import Block
 from ..limits import Limits
@@ -44,7 +44,7 @@ def joined_spec(specs: Sequence[ArraySpec], name: str) -> ArraySpec:
                 )
     # A ramp belongs to one board, and its columns to that board.
     supports = frozenset[str].intersection(*(spec.supports for spec in specs)) - {
-        ability_of(kind).name for kind in (Climbs, ConvertsByRamp)
+        ability_of(kind).name for kind in (Staircases, ConvertsByRamp)
     }
     limits = _narrowest(specs)
     dwell = max(spec.sweep_dwell[0] for spec in specs), min(spec.sweep_dwell[1] for spec in specs)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from ...common.errors import RefusedError
-from ..abilities import Climbs, Parts, Samples, Sweeps
+from ..abilities import Parts, Samples, Staircases, Sweeps
 from ..drivers.roles import (
     Digitiser,
     PulseSource,
@@ -18,7 +18,6 @@ from ..drivers.roles import (
     lacking_verbs,
     require_role,
 )
-from .climbs import ProbeClimbs
 from .diagnosis import ProbeDiagnosis, diagnose_lines
 from .face import TogetherArray, allowed_here
 from .line_drops import LineDrops
@@ -27,6 +26,7 @@ from .reads import ProbeReads
 from .rig import Rig
 from .samples import ProbeMeterSamples, ProbeSamples
 from .spec import probe_spec
+from .staircases import ProbeStaircases
 from .sweeps import ProbeSweeps
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class ProbedArray(TogetherArray):
             able[Samples] = ProbeMeterSamples(rig, spec, sampler, polarity=chip.polarity, nplc=nplc)
         if not lacking_verbs(pulser, ReadingPulser):
             reading_pulser = cast("ReadingPulser", pulser)
-            able[Climbs] = ProbeClimbs(rig, spec, reading_pulser, polarity=chip.polarity, edge=edge)
+            able[Staircases] = ProbeStaircases(rig, spec, reading_pulser, polarity=chip.polarity, edge=edge)
         if sampler is not None:
             spec = replace(spec, sample_rate_max=sampler.rate_max, sample_points_max=sampler.points_max)
         super().__init__(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ...instruments.abilities import Climbs, Sweeps
+from ...instruments.abilities import Staircases, Sweeps
 from ...instruments.array_spec import ArraySpec
 from ...instruments.block import Block
 from ...instruments.capabilities import CrossbarArray, FloatArray, PulseMap
@@ -53,8 +53,8 @@ class PulsedIvPlan(Plan):
     compliance: float = Field(default=500e-6, gt=0, description="with measure: during, largest current in a pulse [A]")
     average: int = Field(
         default=4, ge=1,
-        description="conversions per cell and read; with 1, even steps and no cut-off an array that climbs by itself "
-        "does a leg of a cell in few messages",
+        description="conversions per cell and read; with 1, even steps and no cut-off an array that gives staircases "
+        "by itself does a leg of a cell in few messages",
     )  # fmt: skip
     prepare: bool = Field(
         default=True, description="one loop before that is in no figure, so that the first one starts like the others"
@@ -89,11 +89,11 @@ class PulsedIvPlan(Plan):
         """Loops of a cell, the preparing one included."""
         return self.cycles + self.prepare
 
-    def climbs(self, spec: ArraySpec) -> bool:
+    def by_staircase(self, spec: ArraySpec) -> bool:
         """Return whether the array does a leg by itself: nobody has to look at what is read before it is over."""
         watched = (self.cutoff_current, self.cutoff_above, self.cutoff_below) != (None, None, None)
         plain = self.measure == "after" and self.spacing == "linear" and self.average == 1 and not watched
-        return plain and spec.can(Climbs) and self.scheme in {None, spec.write_schemes[0]}
+        return plain and spec.can(Staircases) and self.scheme in {None, spec.write_schemes[0]}
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""
@@ -126,7 +126,7 @@ class PulsedIvPlan(Plan):
         one = spec.pulse_seconds(block, self.width)
         if self.measure == "during":
             one = block.size * spec.sweep_seconds(1, self.width)
-        if self.climbs(spec):  # cell by cell, reads included
+        if self.by_staircase(spec):  # cell by cell, reads included
             one = block.size * (self.width + spec.slot_overhead + spec.read_slot_seconds)
             seconds = given * one + self.loops * spec.read_seconds(block, self.average)
             return Forecast(block.size, max(abs(peak) for peak, _, _ in self.peaks), block.size * given, seconds)
@@ -135,7 +135,7 @@ class PulsedIvPlan(Plan):
 
 
 class LoopPulser:
-    """Gives one pulse to the cells that are to have it, and reads; or a leg at once, where the array climbs by itself.
+    """Gives one pulse to the cells that are to have it, and reads; or a leg at once, where the array can.
 
     Parameters
     ----------
@@ -179,8 +179,8 @@ class LoopPulser:
         plan, volts = self._plan, self._plan.volts
         shape = (*volts.shape, *self._block.shape)
         g, amps = np.full(shape, np.nan), np.full(shape, np.nan)
-        if plan.climbs(self._array.spec):
-            return self._climbed(mask, g), amps
+        if plan.by_staircase(self._array.spec):
+            return self._by_staircase(mask, g), amps
         turned = {sign: np.full(self._block.shape, np.inf) for sign in "+-"}
         for leg, name in enumerate(plan.legs):
             out, turn = name.endswith("out"), turned[name[0]]
@@ -197,12 +197,12 @@ class LoopPulser:
                     turn[stop] = abs(volt)
         return g, amps
 
-    def _climbed(self, mask: NDArray[np.bool_], g: FloatArray) -> FloatArray:
+    def _by_staircase(self, mask: NDArray[np.bool_], g: FloatArray) -> FloatArray:
         """Take cell by cell through a loop, leg by leg, on the array; fill ``g`` [legs, points, *block] S."""
-        part = self._array.ability(Climbs)
+        part = self._array.ability(Staircases)
         for row, col in np.argwhere(mask).tolist():
             for leg, volts in enumerate(self._plan.volts):
-                told = part.climb(
+                told = part.staircase(
                     self._block.row0 + row, self._block.col0 + col, float(volts[0]), float(volts[-1]), volts.size,
                     width=self._plan.width,
                 )  # fmt: skip

@@ -21,7 +21,7 @@ from support.quiet_stations import accuracy_of, bench_file, quiet_copy
 from xbarlab import Block, open_bench
 from xbarlab.cli import main
 from xbarlab.common.errors import RefusedError
-from xbarlab.instruments.abilities import Climbs, Multiplies, MultipliesReversed, Samples
+from xbarlab.instruments.abilities import Multiplies, MultipliesReversed, Samples, Staircases
 from xbarlab.instruments.board.arc_two.array import PIECE_SECONDS
 from xbarlab.instruments.board.arc_two.parts import TRAIN_SECONDS
 from xbarlab.instruments.capabilities import PulseMap
@@ -174,7 +174,7 @@ def test_a_pulse_moves_its_cell_as_the_physics_does_and_no_other(
     assert_safe(board)
 
 
-def test_a_climb_is_what_single_pulses_and_reads_are(tmp_path: Path) -> None:
+def test_a_staircase_is_what_single_pulses_and_reads_are(tmp_path: Path) -> None:
     """Amplitudes that both can give: even numbers of steps."""
     found: list[Any] = []
     for by_itself in (True, False):
@@ -190,7 +190,7 @@ def test_a_climb_is_what_single_pulses_and_reads_are(tmp_path: Path) -> None:
             for sign in (1.0, -1.0):
                 volts = sign * 2 * DAC_STEP * np.arange(1600, 3700, 100)
                 if by_itself:
-                    told = array.ability(Climbs).climb(3, 1, volts[0], volts[-1], volts.size, width=1e-6)
+                    told = array.ability(Staircases).staircase(3, 1, volts[0], volts[-1], volts.size, width=1e-6)
                     assert told.volts == pytest.approx(volts, abs=1e-12)
                     read += told.conductance.tolist()
                     continue
@@ -200,10 +200,10 @@ def test_a_climb_is_what_single_pulses_and_reads_are(tmp_path: Path) -> None:
             found.append((np.array(read), chip.truth()["state"][3, 1]))
             assert chip.truth()["pulses"][3, 1] >= 42
         forget_bench(file)
-    (climbed, here), (single, there) = found
+    (stepped, here), (single, there) = found
     assert np.ptp(single) > 0.5 * single.min(), "the cell switches"
     assert here == pytest.approx(there, abs=0.01)
-    assert climbed == pytest.approx(single, rel=0.01)
+    assert stepped == pytest.approx(single, rel=0.01)
 
 
 def test_loops_without_a_cut_off_go_as_ramps(opened: tuple[Any, ArcTwoBoard]) -> None:
@@ -224,7 +224,7 @@ def test_loops_without_a_cut_off_go_as_ramps(opened: tuple[Any, ArcTwoBoard]) ->
             assert result.metrics()["v_set_pulse_mean"] > 0.8
         assert programs[1] < programs[2] / 5
         watched = PulsedIvPlan(**cells, average=1, cutoff_current=1e-3)
-        assert not watched.climbs(bench.array.spec)
+        assert not watched.by_staircase(bench.array.spec)
     assert_safe(board)
 
 
@@ -286,7 +286,7 @@ def test_every_exit_ends_at_soft_ground_then_floats(
     assert board.programs[-1][-1][0] == "open"  # then float
 
 
-@pytest.mark.parametrize("step", ["pulse", "read", "product", "train", "climb"])
+@pytest.mark.parametrize("step", ["pulse", "read", "product", "train", "staircase"])
 @pytest.mark.parametrize("fault", [ArC2Error("fifo"), OSError("usb pulled"), RuntimeError("panicked")])
 def test_a_fault_in_any_step_is_told_and_the_lines_are_left_safe(
     opened: tuple[Any, ArcTwoBoard], step: str, fault: Exception, monkeypatch: pytest.MonkeyPatch
@@ -300,7 +300,7 @@ def test_a_fault_in_any_step_is_told_and_the_lines_are_left_safe(
                 patched.undo()
                 raise fault
 
-            pulsed = step in {"pulse", "climb"}
+            pulsed = step in {"pulse", "staircase"}
             patched.setattr(board, "_do_pulse" if pulsed else "_do_read", strike)
             with pytest.raises(UnconfirmedError if pulsed else ConnectionLostError, match=str(fault)):
                 _do(array, step)
@@ -316,8 +316,8 @@ def _do(array: Any, step: str) -> None:
         array.read(CELL)
     elif step == "product":
         array.ability(Multiplies).vmm(np.full(8, 0.1))
-    elif step == "climb":
-        array.ability(Climbs).climb(3, 1, 0.5, 1.0, 5, width=1e-6)
+    elif step == "staircase":
+        array.ability(Staircases).staircase(3, 1, 0.5, 1.0, 5, width=1e-6)
     else:
         array.ability(Samples).sample(0, 0, 0.2, rate=1e3, seconds=0.01)
 
@@ -364,7 +364,7 @@ class Killing:
             for station in (STATION, "mock_ta_hfo2_arc2")
             for doing in ["pulse", "read", "product", "train"]
         ),
-        (STATION, "climb"),
+        (STATION, "staircase"),
     ],
 )
 def test_after_a_sigkill_of_the_host_no_line_and_no_gate_stays_away_from_zero(

@@ -22,7 +22,7 @@ from support.ways_out import a_level_stays_until_the_next_opening
 from xbarlab import Block, PulseMap, open_bench
 from xbarlab.cli import main
 from xbarlab.common.errors import RefusedError, XbarlabError
-from xbarlab.instruments.abilities import Climbs, Samples, Sweeps
+from xbarlab.instruments.abilities import Samples, Staircases, Sweeps
 from xbarlab.instruments.drivers.keysight_b1500.box import KeysightB1500Box
 from xbarlab.instruments.drivers.keysight_b1500.sweep import PIECE_SECONDS
 from xbarlab.instruments.drivers.keysight_b1530.calls import PIECE_SECONDS as EXECUTION_SECONDS
@@ -141,7 +141,7 @@ def test_a_staircase_in_one_execution_sees_what_its_pulses_did(opened: tuple[Any
         chip: Any = mock.chip
         array.read(CELL)  # the relays are where they are
         before, cost = array.pulser.transactions, array.cost
-        done = array.ability(Climbs).climb(2, 3, 1.6, 4.0, 13, width=2e-7)
+        done = array.ability(Staircases).staircase(2, 3, 1.6, 4.0, 13, width=2e-7)
         assert array.pulser.transactions - before <= 10, "one execution, whatever the length of the staircase"
         np.testing.assert_allclose(done.volts, np.linspace(1.6, 4.0, 13), atol=4e-4)
         assert done.width == pytest.approx(2e-7)
@@ -151,13 +151,13 @@ def test_a_staircase_in_one_execution_sees_what_its_pulses_did(opened: tuple[Any
         (after,) = array.read(CELL).conductance.ravel()
         assert done.conductance[-1] == pytest.approx(after, rel=0.25)
         assert (array.cost - cost).pulses == 13
-        down = array.ability(Climbs).climb(2, 3, 0.0, -0.3, 4, width=2e-7)
+        down = array.ability(Staircases).staircase(2, 3, 0.0, -0.3, 4, width=2e-7)
         np.testing.assert_allclose(down.volts, np.linspace(0.0, -0.3, 4), atol=4e-4)
         np.testing.assert_allclose(down.conductance, after, rtol=0.25)
         maps = array.wear.maps()
         assert (maps["set_pulses"][2, 3], maps["reset_pulses"][2, 3]) == (13, 3)
         with pytest.raises(RefusedError, match="above"):
-            array.ability(Climbs).climb(2, 3, 0.5, 50.0, 5, width=2e-7)
+            array.ability(Staircases).staircase(2, 3, 0.5, 50.0, 5, width=2e-7)
     assert_safe(mock)
 
 
@@ -173,7 +173,7 @@ def test_a_long_staircase_is_cut_into_executions_that_a_killed_host_may_leave(op
             execute(waveform, **more)
 
         array.pulser.execute = seen
-        done = array.ability(Climbs).climb(2, 3, 0.05, 0.2, 700, width=1e-3)
+        done = array.ability(Staircases).staircase(2, 3, 0.05, 0.2, 700, width=1e-3)
         assert done.volts.size == done.current.size == 700
         assert len(lengths) > 1
         assert max(lengths) <= EXECUTION_SECONDS

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xbarlab.common.errors import RefusedError
-from xbarlab.instruments.abilities import Climbs, Multiplies, Samples
+from xbarlab.instruments.abilities import Multiplies, Samples, Staircases
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.arc_two.array import ArcTwo
 from xbarlab.instruments.capabilities import PulseMap
@@ -160,7 +160,7 @@ def ask_at_random(array: ArcTwo, board: Recorder, rng: np.random.Generator, requ
         width = float(rng.choice([5e-8, 1e-7, 1e-6, 1e-3, 1.1e-3, np.nan, -1e-6, 40e-9]))
         gates: dict[str, Any] = {"gate": gate()} if gated else {}
         try:
-            match int(rng.integers(0, 6 if array.spec.can(Climbs) else 5)):
+            match int(rng.integers(0, 6 if array.spec.can(Staircases) else 5)):
                 case 0:
                     array.read(block, some(0.2), average=int(rng.integers(0, 3)), **gates)
                 case 1:
@@ -176,7 +176,9 @@ def ask_at_random(array: ArcTwo, board: Recorder, rng: np.random.Generator, requ
                     )
                 case _:
                     points = int(rng.integers(0, 23))
-                    array.ability(Climbs).climb(block.row0, block.col0, some(1.2), some(1.2), points, width=width)
+                    array.ability(Staircases).staircase(
+                        block.row0, block.col0, some(1.2), some(1.2), points, width=width
+                    )
         except RefusedError:
             refused += 1
             assert len(board.programs) == sent

@@ -54,7 +54,7 @@ def drive(address: str, doing: str, station: str) -> None:
 
     import numpy as np
 
-    from xbarlab.instruments.abilities import Climbs, Multiplies, Samples
+    from xbarlab.instruments.abilities import Multiplies, Samples, Staircases
     from xbarlab.instruments.block import Block
     from xbarlab.instruments.board.arc_two.array import ArcTwo
     from xbarlab.instruments.capabilities import PulseMap
@@ -74,8 +74,8 @@ def drive(address: str, doing: str, station: str) -> None:
         if doing == "pulse":
             gate = array.spec.pulse_gate(1.5)
             array.pulse(PulseMap(Block(0, 8, 0, 8), volts=1.2, width=1e-3, gate=gate, count=200))
-        elif doing == "climb":
-            array.ability(Climbs).climb(1, 2, 0.5, 1.2, 200, width=1e-3)
+        elif doing == "staircase":
+            array.ability(Staircases).staircase(1, 2, 0.5, 1.2, 200, width=1e-3)
         elif doing == "read":
             array.read(array.spec.whole, 0.2, average=5)
         elif doing == "product":

@@ -10,7 +10,7 @@ import pytest
 
 from support import arc_two as bench
 from xbarlab.common.errors import RefusedError, XbarlabError
-from xbarlab.instruments.abilities import Climbs, Multiplies, MultipliesReversed, Samples, Sweeps
+from xbarlab.instruments.abilities import Multiplies, MultipliesReversed, Samples, Staircases, Sweeps
 from xbarlab.instruments.block import Block
 from xbarlab.instruments.board.arc_two.array import PIECE_SECONDS, ArcTwo
 from xbarlab.instruments.board.arc_two.channels import CLUSTER, Channels
@@ -90,7 +90,7 @@ def test_calls_are_those_of_the_page(opener: Opener, tmp_path: Any) -> None:
 def test_it_is_an_array_of_the_contract(opener: Opener) -> None:
     array, _ = opener()
     assert isinstance(array, CrossbarArray)
-    assert array.spec.supports == {"vmm", "reverse", "sample", "climb"}
+    assert array.spec.supports == {"vmm", "reverse", "sample", "staircase"}
     assert array.spec.simulated
 
 
@@ -207,11 +207,13 @@ def test_a_program_is_no_longer_than_the_library_hands_over_at_once(opener: Open
 # -- ramps -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_climb_is_a_ramp_of_the_library_and_its_volts_are_what_lines_are_at(opener: Opener, tmp_path: Any) -> None:
+def test_a_staircase_is_a_ramp_of_the_library_and_its_volts_are_what_lines_are_at(
+    opener: Opener, tmp_path: Any
+) -> None:
     with tracing(WireLog(tmp_path / "calls.log")):
         array, board = opener()
     board.current = -2e-6  # out of a column at 0 V while the row is above it
-    told = array.ability(Climbs).climb(1, 2, 1.0, 2.0, 5, width=203e-9)
+    told = array.ability(Staircases).staircase(1, 2, 1.0, 2.0, 5, width=203e-9)
     asked = np.linspace(1.0, 2.0, 5)
     assert told.volts == pytest.approx(asked, abs=LSB)
     assert told.width == pytest.approx(200e-9)
@@ -230,21 +232,21 @@ def test_a_climb_is_a_ramp_of_the_library_and_its_volts_are_what_lines_are_at(op
     assert (array.cost.pulses, array.cost.transactions) == (5, 1)
 
 
-def test_a_climb_never_goes_beyond_a_limit_and_long_ones_are_cut(opener: Opener) -> None:
+def test_a_staircase_never_goes_beyond_a_limit_and_long_ones_are_cut(opener: Opener) -> None:
     array, board = opener(limits={"set_volts_max": 2.0, "reset_volts_max": 1.5})
-    climb, before = array.ability(Climbs).climb, array.wear.summary()
-    assert 2.0 - 2 * LSB < climb(0, 0, 0.1, 2.0, 200, width=1e-6).volts[-1] <= 2.0
+    staircase, before = array.ability(Staircases).staircase, array.wear.summary()
+    assert 2.0 - 2 * LSB < staircase(0, 0, 0.1, 2.0, 200, width=1e-6).volts[-1] <= 2.0
     assert len(pulses_of(board)) == 200
-    assert climb(0, 0, -0.1, -1.5, 3, width=1e-6).volts[-1] >= -1.5
-    assert climb(0, 0, 1.0, 1.0, 3, width=1e-6).volts == pytest.approx(1.0, abs=LSB)
-    assert climb(0, 0, 1.0, 1.0, 1, width=1e-6).volts.shape == (1,)
-    climb(0, 0, 1.0, 2.0, 30, width=5e-3)
+    assert staircase(0, 0, -0.1, -1.5, 3, width=1e-6).volts[-1] >= -1.5
+    assert staircase(0, 0, 1.0, 1.0, 3, width=1e-6).volts == pytest.approx(1.0, abs=LSB)
+    assert staircase(0, 0, 1.0, 1.0, 1, width=1e-6).volts.shape == (1,)
+    staircase(0, 0, 1.0, 2.0, 30, width=5e-3)
     assert max(map(bench.instructions, board.programs)) <= bench.AT_ONCE
     assert max(board.seconds) <= PIECE_SECONDS
     sent = len(board.programs)
     for stop, width, points in ((2.01, 1e-6, 3), (-1.6, 1e-6, 3), (np.nan, 1e-6, 3), (1.0, 1.0, 3), (1.0, 1e-6, 0)):
         with pytest.raises(RefusedError):
-            climb(0, 0, 0.1, stop, points, width=width)
+            staircase(0, 0, 0.1, stop, points, width=width)
     assert len(board.programs) == sent
     assert set(board.ends) == {0.0}
     after = array.wear.summary()
@@ -252,10 +254,10 @@ def test_a_climb_never_goes_beyond_a_limit_and_long_ones_are_cut(opener: Opener)
     assert borne == [234.0, 3.0]
 
 
-def test_a_climb_turns_round_with_the_chip(opener: Opener) -> None:
+def test_a_staircase_turns_round_with_the_chip(opener: Opener) -> None:
     array, board = opener(name="turned", chip={"polarity": -1})
     board.current = 2e-6
-    told = array.ability(Climbs).climb(1, 2, 1.0, 2.0, 2, width=1e-6)
+    told = array.ability(Staircases).staircase(1, 2, 1.0, 2.0, 2, width=1e-6)
     assert told.conductance == pytest.approx(np.full(2, 1e-5))
     (first, _) = pulses_of(board)
     level = {channel: volt for channel, volt, _ in first[1]}

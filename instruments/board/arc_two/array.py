@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....common.errors import RefusedError
-from ...abilities import Climbs, Multiplies, MultipliesReversed, Samples
+from ...abilities import Multiplies, MultipliesReversed, Samples, Staircases
 from ...array_spec import ArraySpec
 from ...capabilities import FloatArray, Identity
 from ...clock import SimulatedClock
@@ -20,11 +20,11 @@ from ...wire.wire_log import current_log
 from ..own_array import OwnArray
 from .calls import Calls
 from .channels import Channels
-from .climbs import PIECE_SECONDS, ArcTwoClimbs
 from .gated_slots import gated_slots
 from .gates import GATE_MOST, Gates
 from .parts import PERIOD_MIN, TRAIN_POINTS, TRAIN_SECONDS, VECTORS, ArcTwoProducts, ArcTwoSamples
 from .slots import GROUND, HALF, LSB, THIRD, TICK, Slot, as_given, slots
+from .staircases import PIECE_SECONDS, ArcTwoStaircases
 from .vendor_library import vendor_library
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class ArcTwo(OwnArray):
             Multiplies: products, MultipliesReversed: products, Samples: ArcTwoSamples(self)
         }  # fmt: skip
         if self.gates is None:  # half of a ramp's pulses would be on cells whose gates are on
-            parts[Climbs] = ArcTwoClimbs(self)
+            parts[Staircases] = ArcTwoStaircases(self)
         super().__init__(name, spec, chip=chip, limits=limits, parts=parts, **qcodes)
         self.spec = replace(self.spec, read_gate=0.0 if self.gates is None else self.spec.limits.gate_max)
         self._simulation = simulation

@@ -167,7 +167,7 @@ class Calls:
         )
         self._nanos += 250_000
 
-    def climb(
+    def staircase(
         self, low: int, high: int, volts: NDArray[np.float64], nanos: int, read_volts: float, limits: Limits
     ) -> None:
         """Pulse ``low`` and ``high`` apart by each of ``volts`` [V], half on either, and read behind each.

@@ -65,7 +65,17 @@ def verbs_of(kind: type) -> list[str]:
 
 def test_every_kind_has_verbs_a_name_and_what_it_needs() -> None:
     names = [ability_of(kind).name for kind in SHIPPED]
-    assert names == ["sweep", "climb", "sample", "vmm", "reverse", "outer_update", "onboard_verify", "ramp", "saturate"]
+    assert names == [
+        "sweep",
+        "staircase",
+        "sample",
+        "vmm",
+        "reverse",
+        "outer_update",
+        "onboard_verify",
+        "ramp",
+        "saturate",
+    ]
     assert all(ability_of(kind).needs for kind in SHIPPED)
     for kind in SHIPPED:
         assert verbs_of(kind), kind

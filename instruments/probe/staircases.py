@@ -6,14 +6,14 @@ import numpy as np
 
 from ..array_spec import ArraySpec
 from ..block import Block
-from ..capabilities import Climb, FloatArray
+from ..capabilities import FloatArray, Staircase
 from ..chip.requests import checked_staircase
 from ..drivers.roles import ReadingPulser
 from ..wire.unconfirmed import unconfirmed
 from .rig import Rig
 
 
-class ProbeClimbs:
+class ProbeStaircases:
     """One cell, half of a pulse on its row and half on its column; read at its row with its column at 0 V.
 
     Parameters
@@ -30,7 +30,7 @@ class ProbeClimbs:
     def __init__(self, rig: Rig, spec: ArraySpec, pulser: ReadingPulser, *, polarity: int, edge: float) -> None:
         self._rig, self._spec, self._pulser, self._polarity, self._edge = rig, spec, pulser, polarity, edge
 
-    def climb(self, row: int, col: int, start: float, stop: float, points: int, *, width: float) -> Climb:
+    def staircase(self, row: int, col: int, start: float, stop: float, points: int, *, width: float) -> Staircase:
         """Give pulses of ``width`` [s] from ``start`` to ``stop`` [V], ``points`` of them, a read behind each."""
         rig, spec, pulser = self._rig, self._spec, self._pulser
         cell, volts, width = checked_staircase(spec, row, col, start, stop, points, width)
@@ -62,7 +62,7 @@ class ProbeClimbs:
                 given_width = done.width
         rig.count(slots=2 * volts.size, pulses=volts.size, seconds=seconds)
         current = np.concatenate(currents)
-        return Climb(
+        return Staircase(
             row=cell.row0,
             col=cell.col0,
             volts=np.concatenate(levels),

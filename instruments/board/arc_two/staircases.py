@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...capabilities import Climb
+from ...capabilities import Staircase
 from ...chip.requests import checked_staircase
 from ...wire.unconfirmed import unconfirmed
 from .parts import Driven
@@ -24,19 +24,19 @@ _STEP_SECONDS = 400e-6  # of settling, twice, amplifiers and a conversion
 _STEP = 2 * LSB  # half of a pulse on either line
 
 
-class Climbing(Driven, Protocol):
+class StaircaseArray(Driven, Protocol):
     """What this needs of the array it belongs to."""
 
     wear: WearLedger
 
 
-class ArcTwoClimbs:
+class ArcTwoStaircases:
     """Ramps of one cell of a passive chip, half of a pulse on its row and half on its column."""
 
-    def __init__(self, array: Climbing) -> None:
+    def __init__(self, array: StaircaseArray) -> None:
         self._array = array
 
-    def climb(self, row: int, col: int, start: float, stop: float, points: int, *, width: float) -> Climb:
+    def staircase(self, row: int, col: int, start: float, stop: float, points: int, *, width: float) -> Staircase:
         """Give pulses from ``start`` to ``stop`` [V], a read behind each; volts are on steps of 610 µV."""
         array, spec = self._array, self._array.spec
         cell, wanted, width = checked_staircase(spec, row, col, start, stop, points, width)
@@ -60,14 +60,14 @@ class ArcTwoClimbs:
                         array.wear.add(cell, [[mine[np.argmax(np.abs(mine))]]], [[mine.size]], spec.limits)
                 given += part.size
                 array.calls.rest()
-                array.calls.climb(low, high, array.polarity * part, nanos, read_volts, spec.limits)
+                array.calls.staircase(low, high, array.polarity * part, nanos, read_volts, spec.limits)
                 array.calls.run()
                 told.append(array.calls.picked(part.size)[:, high])
         seconds = volts.size * (1e-9 * nanos + spec.slot_overhead + spec.read_slot_seconds)
         array.add_cost(slots=2 * volts.size, pulses=volts.size, seconds=seconds)
         current = -array.polarity * np.concatenate(told)
         current[np.abs(current) >= max(spec.read_ranges)] = np.nan
-        return Climb(
+        return Staircase(
             row=cell.row0,
             col=cell.col0,
             volts=np.rint(volts / _STEP) * _STEP,
