@@ -6,7 +6,7 @@ Commands as in the Keysight Trueform Series Operating and Service Guide (33500/3
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import copysign, floor, log10
 from os import PathLike
 from typing import Any, TypedDict
@@ -34,6 +34,8 @@ _DIGITS = 4
 # An edge is counted from 10 to 90 %: 0.625 of a width has room for both (Pulse Waveforms, Edge Times).
 _EDGE_OF_WIDTH = 0.625
 _LONG_SECONDS = 0.25
+PIECE_SECONDS = 10.0
+"""Longest burst [s]: what goes on when the host is killed."""
 
 # The burst first: that leaves its base, 0 V. DC is set when the outputs are off, because the level of DC is the offset,
 # which of a pulse of 2 V is 1 V.
@@ -195,7 +197,7 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
         period : float [s]
             From pulse to pulse.
         count : int
-            Pulses, up to 100 000 000.
+            Pulses, up to 100 000 000; in bursts of ``PIECE_SECONDS`` at most, which is what a killed host leaves.
         most : float [V]
             Rounding takes neither channel beyond this magnitude; default the limit.
 
@@ -205,6 +207,13 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
             Outside the limits or what the instrument can do: nothing was sent.
         """
         train = self.plan(first, second, width=width, edge=edge, period=period, count=count, most=most)
+        at_once = max(1, int(PIECE_SECONDS / train.period))
+        for done in range(0, train.count, at_once):
+            now = min(at_once, train.count - done)
+            self._burst(replace(train, count=now, seconds=round(now * train.period, 12)))
+        return train
+
+    def _burst(self, train: PulseTrain) -> None:
         try:
             if self._written_by_hand:
                 # Modulation, trigger counts, phases: a waveform has more settings than a train sets.
@@ -228,7 +237,6 @@ class Keysight33622APulser(GuardedInstrument, Keysight33622A):
         except BaseException:
             self.idle()
             raise
-        return train
 
     def _fire(self, seconds: float) -> None:
         finish = "*OPC?;:OUTP1 OFF;:OUTP2 OFF"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from qcodes.parameters import Parameter
 
 from support import fake_board as fake
 from xbarlab.common.errors import RefusedError
-from xbarlab.instruments.drivers.keysight_33622a import Keysight33622APulser, PulseTrain
+from xbarlab.instruments.drivers.keysight_33622a import PIECE_SECONDS, Keysight33622APulser, PulseTrain
 from xbarlab.instruments.errors import ConnectionLostError, InstrumentError
 from xbarlab.instruments.limits import Limits
 from xbarlab.instruments.wire import binding
@@ -182,6 +183,23 @@ def test_a_long_train_is_waited_for_on_the_clock(cable: Cable) -> None:
     assert pulser.clock.waits == [0.01, 2.0]
     assert max(resource.timeouts) == 1000 * (5.0 + 1.2 * 2.0)
     assert pulser.transactions == 5
+    resource.assert_done()
+
+
+def test_no_burst_is_longer_than_a_killed_host_may_leave(cable: Cable) -> None:
+    shape = {"width": "0.0001", "edge": "1e-07", "period": "0.001"}
+    setup = f"{pulse(1, UP1, 10_000, **shape)};:{pulse(2, DOWN2, 10_000, **shape)};:PHAS:SYNC".encode()
+    fired = (ON, (b"*TRG" + E, OK), (b"*OPC?;:OUTP1 OFF;:OUTP2 OFF" + E, b'1;+0,"No error"\n'))
+    pulser, resource = cable.pulser(
+        (setup + E, OK), POWERED, *fired, POWERED, *fired,
+        (b"SOUR1:BURS:NCYC 5000;:SOUR2:BURS:NCYC 5000" + E, OK), POWERED, *fired,
+    )  # fmt: skip
+    heard: list[int] = []
+    pulser.stress = SimpleNamespace(pulses=lambda volts, count: heard.append(count))
+    train = pulser.pulses(0.5, -0.5, width=1e-4, edge=1e-7, period=1e-3, count=25_000)
+    assert (train.count, train.seconds) == (25_000, 25.0)
+    assert heard == [10_000, 10_000, 5_000]
+    assert max(pulser.clock.waits) == PIECE_SECONDS
     resource.assert_done()
 
 
