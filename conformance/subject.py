@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..common.errors import RefusedError
-from ..instruments.abilities import Multiplies, MultipliesReversed, Samples, Saturates, Sweeps, UpdatesByOuterProduct
+from ..instruments.abilities import (
+    Multiplies,
+    MultipliesReversed,
+    Samples,
+    Saturates,
+    Staircases,
+    Sweeps,
+    UpdatesByOuterProduct,
+)
 from ..instruments.block import Block
 from ..instruments.capabilities import Cost, CrossbarArray, Reading
 
@@ -137,8 +145,14 @@ class Subject:
             f"To the chip: reads of cells {cells} at ±{self.volts:g} V at most; up to {pulses} pulses of "
             f"±{self.volts:g} V, {self.width:g} s, on each of these {cells.size} cells.",
         ]
-        if spec.can(Sweeps) or spec.can(Samples):
-            lines.append(f"Cell {self.cell} is swept between ±{self.volts:g} V and sampled at {self.volts:g} V.")
+        looks = {
+            Sweeps: f"swept between ±{self.volts:g} V",
+            Staircases: f"given a staircase of {COUNT} pulses up to {self.volts:g} V",
+            Samples: f"sampled at {self.volts:g} V",
+        }
+        done = [said for kind, said in looks.items() if spec.can(kind)]
+        if done:
+            lines.append(f"Cell {self.cell} is {' and '.join(done)}.")
         if any(spec.can(kind) for kind in (Multiplies, MultipliesReversed, Saturates)):
             lines.append(f"Products put up to {min(self.volts, spec.limits.vmm_volts_max):g} V on all lines.")
         if spec.can(UpdatesByOuterProduct):

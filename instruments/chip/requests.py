@@ -144,6 +144,8 @@ def checked_staircase(
     where = f"staircase of cell ({cell.row0}, {cell.col0})"
     if isinstance(points, bool) or not (isinstance(points, int | np.integer) and points >= 1):
         raise RefusedError(f"{where}: points {points!r} is not a whole number of at least 1")
+    if points == 1 and start != stop:
+        raise RefusedError(f"{where}: from {start:g} to {stop:g} V takes more than 1 point: choose at least 2")
     spec.limits.check("count", int(points), channel=where, unit="pulses")
     # Between the two ends nothing is larger.
     for end in (start, stop):

@@ -93,7 +93,8 @@ class PulsedIvPlan(Plan):
         """Return whether the array does a leg by itself: nobody has to look at what is read before it is over."""
         watched = (self.cutoff_current, self.cutoff_above, self.cutoff_below) != (None, None, None)
         plain = self.measure == "after" and self.spacing == "linear" and self.average == 1 and not watched
-        return plain and spec.can(Staircases) and self.scheme in {None, spec.write_schemes[0]}
+        few = self.points <= spec.limits.count_max
+        return plain and few and spec.can(Staircases) and self.scheme in {None, spec.write_schemes[0]}
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""

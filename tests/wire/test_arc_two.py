@@ -18,12 +18,20 @@ from xbarlab.instruments.board.arc_two.slots import LSB, slots
 from xbarlab.instruments.capabilities import CrossbarArray, PulseMap
 from xbarlab.instruments.chip.chip_file import parse_chip
 from xbarlab.instruments.chip.requests import checked_pulses
-from xbarlab.instruments.errors import ConnectionLostError, GarbledReplyError, UnconfirmedError, UnsupportedError
+from xbarlab.instruments.errors import (
+    ConnectionLostError,
+    GarbledReplyError,
+    InstrumentError,
+    UnconfirmedError,
+    UnsupportedError,
+)
 from xbarlab.instruments.wire.wire_log import WireLog, read_log, tracing
 from xbarlab.mockhw.instruments.arc_two.instrument import SimulatedInstrument
 
 ONE = Block(1, 1, 2, 1)
 WHOLE = Block(0, 4, 0, 4)
+READ = 655 * LSB
+"""What a read at 0.2 V is done at [V]."""
 Opener = Callable[..., tuple[ArcTwo, bench.Recorder]]
 
 
@@ -77,7 +85,7 @@ def test_calls_are_those_of_the_page(opener: Opener, tmp_path: Any) -> None:
         "* opened",
         "> Instrument(0, firmware, True)",
         *idle,
-        "> read_slice_masked(9, [30], -0.2)",
+        f"> read_slice_masked(9, [30], {-READ})",
         "< 32 values",
         "> config_channels(all at 0 V, 0.0)",
         *pulse,
@@ -98,13 +106,13 @@ def test_signs_polarity_and_the_mean(opener: Opener) -> None:
     array, board = opener()
     board.current = -2e-6  # out of a column at 0 V while the row is above it
     reading = array.read(WHOLE, 0.2, average=3)
-    assert reading.conductance == pytest.approx(1e-5)
+    assert reading.conductance == pytest.approx(2e-6 / READ)
     assert sum(op[0] == "read" for program in board.programs for op in program) == 12
     driven = {volts for program in board.programs for op in program if op[0] == "set" for _, volts in op[1]}
-    assert driven == {0.0, 0.2}
+    assert driven == {0.0, READ}
     turned, other = opener(name="turned", chip={"polarity": -1})
     other.current = 2e-6
-    assert turned.read(ONE, 0.2).conductance == pytest.approx(1e-5)
+    assert turned.read(ONE, 0.2).conductance == pytest.approx(2e-6 / READ)
 
 
 def test_products_and_trains(opener: Opener) -> None:
@@ -217,17 +225,17 @@ def test_a_staircase_is_a_ramp_of_the_library_and_its_volts_are_what_lines_are_a
     asked = np.linspace(1.0, 2.0, 5)
     assert told.volts == pytest.approx(asked, abs=LSB)
     assert told.width == pytest.approx(200e-9)
-    assert told.conductance == pytest.approx(np.full(5, 1e-5))
+    assert told.conductance == pytest.approx(np.full(5, 2e-6 / READ))
     for (_, levels, nanos), volts in zip(pulses_of(board), told.volts, strict=True):
         level = {channel: round(volt / LSB) * LSB for channel, volt, _ in levels}
         assert level[9] - level[30] == pytest.approx(volts, abs=1e-9)
         assert {held for held in nanos if held} == {200}
     driven = [dict(op[1]) for op in board.programs[-1] if op[0] == "set" and any(volts for _, volts in op[1])]
-    assert driven == [{9: 0.2, 30: 0.0}] * 5
+    assert driven == [{9: READ, 30: 0.0}] * 5
     made = [line.message for line in read_log(tmp_path / "calls.log") if line.message.startswith("generate_ramp(")]
     assert len(made) == 1
     assert made[0].startswith("generate_ramp(9, 30, -")
-    assert made[0].endswith(", 200, 0, 1, Arb(-0.2), Pulse)")
+    assert made[0].endswith(f", 200, 0, 1, Arb({-READ}), Pulse)")
     assert board.ends[-1] == 0.0
     assert (array.cost.pulses, array.cost.transactions) == (5, 1)
 
@@ -254,11 +262,68 @@ def test_a_staircase_never_goes_beyond_a_limit_and_long_ones_are_cut(opener: Ope
     assert borne == [234.0, 3.0]
 
 
+def test_a_staircase_that_the_budget_does_not_allow_gives_nothing(opener: Opener) -> None:
+    array, board = opener(limits={"pulses_total_max": 50})
+    sent, before = len(board.programs), array.wear.summary()
+    with pytest.raises(RefusedError, match="50"):
+        array.ability(Staircases).staircase(0, 0, 0.1, 0.5, 60, width=1e-6)
+    assert (len(board.programs), array.wear.summary()) == (sent, before)
+
+
+def test_a_call_that_is_refused_behind_pulses_leaves_them_unconfirmed(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the library has in its buffer is carried out when the lines are taken to 0 V."""
+    array, board = opener()
+    refused: list[int] = []
+
+    def refuse(*_: object) -> None:
+        refused.append(1)
+        raise OSError("no USB")
+
+    monkeypatch.setattr(SimulatedInstrument, "delay", refuse)
+    with pytest.raises(UnconfirmedError, match="may have had up to 3 pulses"):
+        array.pulse(PulseMap(ONE, 1.0, 1e-6, count=3))
+    assert refused
+    assert pulses_of(board), "it was carried out on the way to 0 V"
+    monkeypatch.undo()
+    monkeypatch.setattr(SimulatedInstrument, "config_channels", refuse)
+    with pytest.raises(InstrumentError, match="no pulse was in its program"):
+        array.pulse(PulseMap(ONE, 1.0, 1e-6, count=3))
+
+
+def test_reads_are_at_steps_of_the_converter_and_never_above_the_limit(opener: Opener) -> None:
+    array, board = opener(limits={"read_volts_max": 0.1, "vmm_volts_max": 0.1})
+    assert array.spec.read_volts == 0.1
+    board.current = -1e-6
+    reading = array.read(ONE)
+    assert reading.volts == 327 * LSB, "0.1 V would be rounded to more than the limit"
+    assert reading.conductance == pytest.approx(1e-6 / reading.volts)
+    low = array.read(ONE, 0.0004)
+    assert low.volts == LSB
+    assert low.conductance == pytest.approx(1e-6 / LSB)
+    assert array.ability(Samples).sample(1, 2, 0.002, rate=1e4, seconds=1e-3).volts == 7 * LSB
+    array.ability(Multiplies).vmm(np.full(4, 0.1))
+    driven = {abs(volts) for program in board.programs for op in program if op[0] == "set" for _, volts in op[1]}
+    assert max(driven) == 327 * LSB
+    with pytest.raises(RefusedError, match=r"choose at least 0\.000305 V"):
+        array.read(ONE, 1e-4)
+
+
+def test_a_width_is_rounded_to_one_that_the_limits_allow(opener: Opener) -> None:
+    array, _ = opener(limits={"width_min": 54e-9, "width_max": 76e-9})
+    assert array.pulse(PulseMap(ONE, 1.0, 54e-9)).width.item() == pytest.approx(60e-9)
+    assert array.pulse(PulseMap(ONE, 1.0, 76e-9)).width.item() == pytest.approx(70e-9)
+    assert array.ability(Staircases).staircase(1, 2, 0.1, 0.2, 2, width=54e-9).width == pytest.approx(60e-9)
+    with pytest.raises(RefusedError, match="multiple of 10 ns between them"):
+        opener(name="narrow", limits={"width_min": 54e-9, "width_max": 56e-9})
+
+
 def test_a_staircase_turns_round_with_the_chip(opener: Opener) -> None:
     array, board = opener(name="turned", chip={"polarity": -1})
     board.current = 2e-6
     told = array.ability(Staircases).staircase(1, 2, 1.0, 2.0, 2, width=1e-6)
-    assert told.conductance == pytest.approx(np.full(2, 1e-5))
+    assert told.conductance == pytest.approx(np.full(2, 2e-6 / READ))
     (first, _) = pulses_of(board)
     level = {channel: volt for channel, volt, _ in first[1]}
     assert level[9] - level[30] == pytest.approx(-1.0, abs=LSB)

@@ -25,6 +25,8 @@ from xbarlab.instruments.wire.wire_log import WireLog, read_log, tracing
 
 ONE = Block(1, 1, 2, 1)
 WHOLE = Block(0, 4, 0, 4)
+READ = 655 * LSB
+"""What a read at 0.2 V is done at [V]."""
 AXES = ("col", "row")
 Opener = Callable[..., tuple[ArcTwo, bench.Recorder]]
 
@@ -45,6 +47,11 @@ def opener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
 
 def on_all_channels(axis: str) -> dict[str, Any]:
     return {"rows": 32, "cols": 32, "lines": {}, "gate_axis": axis}
+
+
+def test_a_chip_whose_gates_may_not_be_opened_is_refused(opener: Opener) -> None:
+    with pytest.raises(RefusedError, match="no gate opens"):
+        opener(chip={"limits": {"gate_max": 0.0}})
 
 
 # -- calls -------------------------------------------------------------------------------------------------------------
@@ -75,7 +82,7 @@ def test_calls_are_those_of_the_page(opener: Opener, tmp_path: Any) -> None:
         "> config_channels(all at 0 V, 0.0)",
         "> config_aux_channels([(SELL, 0.0), (SELH, 2.0001220703125)])",
         "> config_selectors([31])",
-        "> config_channels([(9, 0.2)], None)",
+        f"> config_channels([(9, {READ})], None)",
         "> read_slice_open_deferred([30], True)",
         "> read_slice_open_deferred([30], True)",
         *END,
@@ -108,7 +115,7 @@ def test_gates_are_those_of_the_cells_and_products_have_all(opener: Opener, axis
     array, board = opener(chip={"gate_axis": axis})
     board.current = -3e-6
     reading = array.read(Block(1, 2, 0, 2), 0.2, average=3)
-    assert reading.conductance == pytest.approx(1.5e-5)
+    assert reading.conductance == pytest.approx(3e-6 / READ)
     selected = [op[1] for program in board.programs for op in program if op[0] == "select" and op[1]]
     assert selected == ([(3, 0)] if axis == "col" else [(0,), (31,)])
     board.programs.clear()

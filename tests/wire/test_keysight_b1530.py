@@ -190,6 +190,17 @@ def test_pulses_with_a_read_behind_each_are_one_execution(opened: tuple[Any, Rec
         assert np.interp(look[3], times, levels) == pytest.approx(quantised(0.2, 2.5))
 
 
+def test_a_width_is_rounded_to_one_that_the_limits_allow(opened: tuple[Any, Recorder]) -> None:
+    box, _ = opened
+    box.pulser.set_limits(box.pulser.bounds.now.narrowed({"width_min": 204e-9, "width_max": 216e-9}, source="chip"))
+    widths = {asked: box.pulser.plan(0.5, 0.0, width=asked, edge=2e-8, period=1e-6, count=1).width
+              for asked in (204e-9, 208e-9, 216e-9)}  # fmt: skip
+    assert widths == {204e-9: 210e-9, 208e-9: 210e-9, 216e-9: 210e-9}
+    box.pulser.set_limits(box.pulser.bounds.now.narrowed({"width_min": 212e-9, "width_max": 214e-9}, source="chip"))
+    with pytest.raises(RefusedError, match="on its grid of 10 ns"):
+        box.pulser.plan(0.5, 0.0, width=213e-9, edge=2e-8, period=1e-6, count=1)
+
+
 def test_a_record_chooses_its_range_from_the_highest_downwards(opened: tuple[Any, Recorder]) -> None:
     box, recorder = opened
     recorder.calls.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from .channels import Channels
 from .gated_slots import gated_slots
 from .gates import GATE_MOST, Gates
 from .parts import PERIOD_MIN, TRAIN_POINTS, TRAIN_SECONDS, VECTORS, ArcTwoProducts, ArcTwoSamples
-from .slots import GROUND, HALF, LSB, THIRD, TICK, Slot, as_given, slots
+from .slots import GROUND, HALF, LSB, THIRD, TICK, Slot, as_given, read_level, slots
 from .staircases import PIECE_SECONDS, ArcTwoStaircases
 from .vendor_library import vendor_library
 
@@ -120,7 +121,21 @@ class ArcTwo(OwnArray):
         if self.gates is None:  # half of a ramp's pulses would be on cells whose gates are on
             parts[Staircases] = ArcTwoStaircases(self)
         super().__init__(name, spec, chip=chip, limits=limits, parts=parts, **qcodes)
-        self.spec = replace(self.spec, read_gate=0.0 if self.gates is None else self.spec.limits.gate_max)
+        allowed = self.spec.limits
+        if self.gates is not None and allowed.gate_max < LSB:
+            raise RefusedError(
+                f"{name}: with a gate_max of {allowed.gate_max:g} V no gate opens: reads would see nothing"
+            )
+        if math.ceil(allowed.width_min / TICK - 1e-6) * TICK > allowed.width_max * (1.0 + 1e-9):
+            raise RefusedError(
+                f"{name}: no width on its grid of 10 ns is from {allowed.width_min:g} to {allowed.width_max:g} s: "
+                "choose limits (width_min, width_max) with a multiple of 10 ns between them"
+            )
+        self.spec = replace(
+            self.spec,
+            read_gate=0.0 if self.gates is None else allowed.gate_max,
+            read_volts=min(self.spec.read_volts, allowed.read_volts_max),
+        )
         self._simulation = simulation
         if simulation is not None:
             self.clock = SimulatedClock(simulation)
@@ -191,6 +206,10 @@ class ArcTwo(OwnArray):
             told.append(self.calls.picked(len(part))[:, list(wanted)])
         return -np.concatenate(told).reshape(cells.nrows, look.average, cells.ncols).mean(axis=1)
 
+    def as_read(self, look: Look) -> Look:
+        """Return a read at the nearest step of 305 µV that no limit forbids: what the cells see."""
+        return replace(look, volts=read_level(look.volts, self.spec.limits))
+
     def as_given(self, pulses: Pulses) -> Pulses:
         """Return pulses on the nearest steps of 305 µV and 10 ns, never beyond a limit."""
         return as_given(pulses, self.spec.limits)
@@ -206,6 +225,7 @@ class ArcTwo(OwnArray):
 
     def give(self, pulses: Pulses) -> None:
         """Give pulses, slot by slot, in programs that end at 0 V."""
+        self.calls.begin()
         for slot in self._slots(pulses):
             seconds = 2e-9 * slot.longest + _OVERHEAD  # a pulse, and the delay behind it
             at_once = min(PULSES, max(1, int(PIECE_SECONDS / seconds) - 4))

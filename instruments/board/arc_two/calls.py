@@ -66,6 +66,7 @@ class Calls:
         self._name, self._library, self._log = name.replace(" ", "_"), library, log
         self._channels, self._gates, self._polarity = channels, gates, polarity
         self._nanos = 0
+        self._at_stake = False
         self._tell("*", "opened")
         self._arc: Any = self._call(
             lambda: library.Instrument(port, firmware, True), f"Instrument({port}, firmware, True)"
@@ -121,8 +122,13 @@ class Calls:
         )
         self._nanos += 30_000
 
+    def begin(self) -> None:
+        """Begin an action: none of its pulses has been handed over."""
+        self._at_stake = False
+
     def forget(self) -> None:
-        """Throw away results that nobody has picked: those of a program that failed."""
+        """Begin an action, and throw away results that nobody has picked: those of a program that failed."""
+        self.begin()
         for _ in range(_LEFT_OVER):
             if self._pick() is None:
                 return
@@ -153,6 +159,7 @@ class Calls:
                 self._arc.pulse_slice_fast_open(given, held, True)
                 self._arc.delay(longest)
 
+        self._at_stake = True
         often = "" if count == 1 else f", {count} times"
         self._call(train, f"pulse_slice_fast_open({given}, {held}, True), delay({longest}){often}", running=False)
         self._nanos += count * (30_000 + 2 * longest)
@@ -188,6 +195,7 @@ class Calls:
         step = step if abs(step) > 0.0 else most
         # It ends before vstop, and V(high) − V(low) is what the library calls the voltage of a pulse.
         given = (low, high, -start, -step, -(start + (points - 0.5) * step), nanos, 0, 1)
+        self._at_stake = True
         self._call(
             lambda: self._arc.generate_ramp(*given, kinds.ReadAt.Arb(-read_volts), kinds.ReadAfter.Pulse),
             f"generate_ramp({', '.join(map(str, given))}, Arb({-read_volts}), Pulse)",
@@ -302,7 +310,11 @@ class Calls:
                     f"{self.place} did not do {text or 'busy()'} ({said}): check its USB cable and power, that its "
                     "firmware file fits, and that no other program holds it"
                 ) from error
-            raise InstrumentError(f"{self.place} refused {text} ({said}): nothing of it was run") from error
+            if self._at_stake:  # what is in its buffer is carried out when the lines are taken to 0 V
+                raise ConnectionLostError(
+                    f"{self.place} refused {text} ({said}) behind pulses of its program"
+                ) from error
+            raise InstrumentError(f"{self.place} refused {text} ({said}): no pulse was in its program") from error
 
     def _tell(self, direction: str, text: str) -> None:
         if self._log is not None:

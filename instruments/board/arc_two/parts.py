@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...capabilities import Trace
 from ...chip.requests import checked_vectors, one_cell, refuse_vectors, vmm_range
 from ...limits import Quantity
+from .slots import on_steps, read_level
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -90,7 +91,7 @@ class ArcTwoProducts:
         most = max(spec.vmm_ranges) if full_scale is None else vmm_range(spec, full_scale)
         driven, read = (channels.cols, channels.rows) if reverse else (channels.rows, channels.cols)
         told: list[NDArray[np.float64]] = []
-        batch = np.atleast_2d(np.asarray(vectors, dtype=np.float64))
+        batch = on_steps(np.atleast_2d(vectors), spec.limits.vmm_volts_max)
         with array.acting():
             array.calls.forget()
             for first in range(0, len(batch), VECTORS):
@@ -122,7 +123,7 @@ class ArcTwoSamples:
         array, spec = self._array, self._array.spec
         cell = one_cell(spec, row, col)
         where = f"cell ({cell.row0}, {cell.col0})"
-        amplitude = spec.limits.one("read_volts", volts, channel=where)
+        amplitude = read_level(spec.limits.one("read_volts", volts, channel=where), spec.limits)
         spec.check_sample(rate, seconds, channel=where)
         points, nanos = round(rate * seconds), round(1e9 / rate)
         low, high = array.channels.rows[cell.row0], array.channels.cols[cell.col0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ....common.errors import RefusedError
 from .channels import CLUSTER, COUNT, Channels, cluster
 
 if TYPE_CHECKING:
@@ -55,14 +56,28 @@ def as_given(pulses: Pulses, limits: Limits) -> Pulses:
     volts = np.where(beyond, np.trunc(pulses.volts / LSB) * LSB, volts)
     ticks = np.maximum(np.rint(pulses.width / TICK), 1.0)
     ticks = np.where(ticks * TICK > limits.width_max * (1.0 + 1e-9), np.floor(pulses.width / TICK), ticks)
+    ticks = np.where(ticks * TICK < limits.width_min * (1.0 - 1e-9), np.ceil(pulses.width / TICK - 1e-6), ticks)
     return replace(pulses, volts=volts, width=ticks * TICK, gate=gate_level(pulses.gate, limits))
+
+
+def on_steps(volts: ArrayLike, most: float) -> NDArray[np.float64]:
+    """Return voltages [V] on the nearest step of a converter that is not beyond ``most`` in magnitude."""
+    exact = np.asarray(volts, dtype=np.float64) / LSB
+    steps = np.rint(exact)
+    return np.where(np.abs(steps) * LSB > most, np.trunc(exact), steps) * LSB
 
 
 def gate_level(volts: ArrayLike, limits: Limits) -> NDArray[np.float64]:
     """Return gate voltages [V] on the nearest step of their supply that is not above the limit."""
-    exact = np.asarray(volts, dtype=np.float64) / LSB
-    steps = np.rint(exact)
-    return np.where(steps * LSB > limits.gate_max, np.floor(exact), steps) * LSB
+    return on_steps(volts, limits.gate_max)
+
+
+def read_level(volts: float, limits: Limits) -> float:
+    """Return the voltage [V] that a read of ``volts`` is done at."""
+    level = float(on_steps(volts, limits.read_volts_max))
+    if level == 0.0:
+        raise RefusedError(f"a read at {volts:g} V is one at 0 V on steps of {LSB:.3g} V: choose at least {LSB:.3g} V")
+    return level
 
 
 def slots(pulses: Pulses, channels: Channels) -> Iterator[Slot]:

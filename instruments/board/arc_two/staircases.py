@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from ...capabilities import Staircase
 from ...chip.requests import checked_staircase
 from ...wire.unconfirmed import unconfirmed
 from .parts import Driven
-from .slots import LSB, TICK
+from .slots import LSB, TICK, read_level
 
 if TYPE_CHECKING:
     from ...chip.wear_ledger import WearLedger
@@ -42,10 +43,12 @@ class ArcTwoStaircases:
         cell, wanted, width = checked_staircase(spec, row, col, start, stop, points, width)
         volts = self._levels(start, stop, wanted.size)
         nanos = 10 * max(1, round(width / TICK))
+        nanos = max(nanos, 10 * math.ceil(spec.limits.width_min / TICK * (1.0 - 1e-9)))
         nanos = min(nanos, 10 * int(spec.limits.width_max / TICK * (1.0 + 1e-9)))
         low, high = array.channels.rows[cell.row0], array.channels.cols[cell.col0]
-        read_volts = array.polarity * spec.limits.one("read_volts", spec.read_volts, channel="read")
+        read_volts = read_level(spec.read_volts, spec.limits)
         at_once = min(STEPS, max(1, int(PIECE_SECONDS / (_STEP_SECONDS + 2e-9 * nanos))))
+        array.wear.require(cell, [[volts.size]], spec.limits)
         told: list[NDArray[np.float64]] = []
         given = np.zeros((1, 1), dtype=np.int64)
         with array.acting(), unconfirmed(cell, given):
@@ -60,7 +63,7 @@ class ArcTwoStaircases:
                         array.wear.add(cell, [[mine[np.argmax(np.abs(mine))]]], [[mine.size]], spec.limits)
                 given += part.size
                 array.calls.rest()
-                array.calls.staircase(low, high, array.polarity * part, nanos, read_volts, spec.limits)
+                array.calls.staircase(low, high, array.polarity * part, nanos, array.polarity * read_volts, spec.limits)
                 array.calls.run()
                 told.append(array.calls.picked(part.size)[:, high])
         seconds = volts.size * (1e-9 * nanos + spec.slot_overhead + spec.read_slot_seconds)
@@ -72,9 +75,9 @@ class ArcTwoStaircases:
             col=cell.col0,
             volts=np.rint(volts / _STEP) * _STEP,
             width=1e-9 * nanos,
-            read_volts=spec.read_volts,
+            read_volts=read_volts,
             current=current,
-            conductance=current / spec.read_volts,
+            conductance=current / read_volts,
         )
 
     def _levels(self, start: float, stop: float, points: int) -> NDArray[np.float64]:

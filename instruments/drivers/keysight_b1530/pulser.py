@@ -314,6 +314,9 @@ class WgfmuPulser(WgfmuOutput):
         # Rounded down where up would be longer than is allowed.
         if width > now.width_max:
             width = round(width - GRID, 9)
+        elif width < now.width_min:
+            width = round(width + GRID, 9)
+        now.one("width", width, channel=f"{where}, on its grid of 10 ns", unit="s")
         if width - edge < -GRID / 2 or width < GRID / SAME:
             raise RefusedError(f"edge {edge:g} s at {where} does not fit a width of {given:g} s: choose less")
         if period is None:
