@@ -173,8 +173,8 @@ def test_a_long_staircase_is_cut_into_executions_that_a_killed_host_may_leave(op
             execute(waveform, **more)
 
         array.pulser.execute = seen
-        done = array.ability(Staircases).staircase(2, 3, 0.05, 0.2, 700, width=1e-3)
-        assert done.volts.size == done.current.size == 700
+        done = array.ability(Staircases).staircase(2, 3, 0.05, 0.2, 230, width=1e-3)
+        assert done.volts.size == done.current.size == 230
         assert len(lengths) > 1
         assert max(lengths) <= EXECUTION_SECONDS
     assert_safe(mock)
