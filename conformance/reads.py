@@ -7,7 +7,7 @@ import numpy as np
 from ..instruments.block import Block
 from ..instruments.capabilities import FLAG_BELOW_NOISE, FLAG_COMPLIANCE, FLAG_OVERFLOW, Reading
 from .checks import Group
-from .subject import NotHereError, Subject, carries, require
+from .subject import NotHereError, Subject, carries, require, require_volts
 
 GROUP = Group("reads")
 
@@ -23,7 +23,7 @@ def record(on: Subject) -> None:
     found = on.array.read(cells, volts)
     require(isinstance(found, Reading), f"read returned {type(found).__name__}, not a Reading")
     require(found.block == cells, f"the record says cells {found.block}, asked were {cells}")
-    require(found.volts == volts, f"the record says {found.volts:g} V, asked were {volts:g} V")
+    require_volts(found.volts, volts, on.spec)
     for name in ("current", "conductance", "stderr"):
         plane = getattr(found, name)
         require(plane.shape == cells.shape, f"{name} has shape {plane.shape}, the block {cells.shape}")
@@ -33,7 +33,7 @@ def record(on: Subject) -> None:
     require(found.flags.shape == cells.shape and found.flags.dtype == np.uint8, "flags are no uint8 of the block")
     require(not (found.flags & ~np.uint8(_KNOWN)).any(), f"flags hold bits nobody knows: {found.flags.max()}")
     # Where the wires' drop is known the voltage at the cell is less than what was asked, at most by half.
-    through = found.conductance * volts
+    through = found.conductance * found.volts
     off = np.abs(through - found.current) > 0.5 * np.abs(through) + 1e-15
     require(not off.any(), f"conductance × {volts:g} V is not the current: is it in S, and the current in A?")
 
@@ -42,7 +42,7 @@ def record(on: Subject) -> None:
 def default_volts(on: Subject) -> None:
     """Read without saying at what."""
     found = on.array.read(on.cells)
-    require(found.volts == on.spec.read_volts, f"read at {found.volts:g} V, spec.read_volts is {on.spec.read_volts:g}")
+    require_volts(found.volts, on.spec.read_volts, on.spec)
 
 
 @GROUP.check("a single cell read alone is the cell of the block")
@@ -65,7 +65,7 @@ def signs(on: Subject) -> None:
     """Read at both signs."""
     plus, minus = (on.array.read(on.cells, sign * on.volts, average=on.average) for sign in (1.0, -1.0))
     good = carries(plus) & carries(minus)
-    require(minus.volts == -on.volts, f"the record says {minus.volts:g} V, asked were {-on.volts:g} V")
+    require_volts(minus.volts, -on.volts, on.spec)
     if not good.any():
         raise NotHereError(f"no cell of {on.cells} carries a current above the noise at ±{on.volts:g} V")
     for sign, found in (("+", plus), ("−", minus)):

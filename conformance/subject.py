@@ -53,6 +53,15 @@ def require(holds: object, sentence: str) -> None:
         raise BrokenError(sentence)
 
 
+def require_volts(told: float, asked: float, spec: ArraySpec) -> None:
+    """Refuse a record of a read at another voltage [V] than asked: nearer than a step of the array it may be."""
+    __tracebackhide__ = True
+    require(
+        abs(told - asked) <= spec.volts_lsb * (1.0 + 1e-9),
+        f"the record says {told:g} V, asked were {asked:g} V, and a step of the array is {spec.volts_lsb:g} V",
+    )
+
+
 @dataclass
 class Subject:
     """An open bench and the cells the checks may touch.

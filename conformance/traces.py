@@ -8,7 +8,7 @@ from ..instruments.abilities import Samples, Staircases, Sweeps
 from ..instruments.capabilities import FLAG_COMPLIANCE, IVTrace, Staircase, Trace
 from .checks import Group
 from .reads import LATE
-from .subject import COUNT, NotHereError, Subject, require
+from .subject import COUNT, NotHereError, Subject, require, require_volts
 
 GROUP = Group("traces")
 _POINTS = 5
@@ -65,7 +65,7 @@ def sample(on: Subject) -> None:
     require(
         (found.row, found.col) == (row, col), f"the record says cell ({found.row}, {found.col}), not ({row}, {col})"
     )
-    require(found.volts == on.volts, f"the record says {found.volts:g} V, asked were {on.volts:g} V")
+    require_volts(found.volts, on.volts, on.spec)
     require(found.time.shape == found.current.shape == (points,), f"{found.time.size} samples, {points} were asked")
     steps = np.diff(found.time)
     require(
@@ -96,8 +96,7 @@ def staircase(on: Subject) -> None:
         require(np.isfinite(plane).all(), f"{name} holds what is no finite number")
     off = float(np.abs(found.volts - asked).max())
     require(off <= 2.0 * spec.volts_lsb, f"a pulse is {off:g} V off what was asked")
-    off = abs(found.read_volts - spec.read_volts)
-    require(off <= spec.volts_lsb, f"read at {found.read_volts:g} V, not at {spec.read_volts:g} V")
+    require_volts(found.read_volts, spec.read_volts, spec)
     require(spent.pulses == COUNT, f"{COUNT} pulses were counted as {spent.pulses}")
     _signs(on, np.full(COUNT, on.volts), found.conductance * on.volts)
 
