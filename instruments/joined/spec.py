@@ -42,7 +42,7 @@ def joined_spec(specs: Sequence[ArraySpec], name: str) -> ArraySpec:
                     f"{first.name} and {other.name} cannot be joined into one array: {called} is {mine} on the one and "
                     f"{yours} on the other, and must be the same because {why}"
                 )
-    # A ramp belongs to one board, and its columns to that board.
+    # A ramp belongs to one board, and its columns to that board; no part leads a staircase to its board.
     supports = frozenset[str].intersection(*(spec.supports for spec in specs)) - {
         ability_of(kind).name for kind in (Staircases, ConvertsByRamp)
     }

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.arc_two import comes_of
 from support.arc_two_process import KEY, serve
 from support.dense_network import line_currents, row_reads
 from support.quiet_stations import accuracy_of, bench_file, quiet_copy
@@ -275,10 +276,7 @@ def test_every_exit_ends_at_soft_ground_then_floats(
                 bench.array.pulse(PulseMap(CELL, volts=1.0, width=1e-6))
     except BaseException as error:
         assert why is not None
-        said: BaseException | None = error
-        while said is not None and said is not why:
-            said = said.__cause__
-        assert said is why
+        assert comes_of(error, why)
     assert_safe(board)
     assert [step.result for step in bench.ending] == ["confirmed"]
     modes = [program for program in board.programs if any(op[0] == "arb" for op in program)][-1]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.arc_two import comes_of
 from support.quiet_stations import bench_file, quiet_copy
 from xbarlab import Block, open_bench
 from xbarlab.cli import main
@@ -204,10 +205,7 @@ def test_every_exit_ends_with_lines_open_and_gates_off(
                 bench.array.pulse(PulseMap(CELL, volts=1.0, width=1e-6, gate=1.5))
     except BaseException as error:
         assert why is not None
-        said: BaseException | None = error
-        while said is not None and said is not why:
-            said = said.__cause__
-        assert said is why
+        assert comes_of(error, why)
     assert_safe(board)
     assert [step.result for step in bench.ending] == ["confirmed"]
 

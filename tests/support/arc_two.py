@@ -17,6 +17,14 @@ from xbarlab.instruments.chip.chip_file import Chip, parse_chip
 from xbarlab.mockhw.instruments.arc_two.library import Pyarc2
 from xbarlab.mockhw.sim_clock import SimClock
 
+def comes_of(error: BaseException, why: BaseException) -> bool:
+    """Return whether ``why`` is an error or what it was raised from."""
+    said: BaseException | None = error
+    while said is not None and said is not why:
+        said = said.__cause__
+    return said is why
+
+
 CHANNELS, SELECTORS = 64, 32
 AT_ONCE = 2048
 """Instructions that libarc2 hands to the board at once; of a longer program it sends the rest when these are done."""
