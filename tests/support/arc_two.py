@@ -17,9 +17,10 @@ from xbarlab.instruments.chip.chip_file import Chip, parse_chip
 from xbarlab.mockhw.instruments.arc_two.library import Pyarc2
 from xbarlab.mockhw.sim_clock import SimClock
 
-def comes_of(error: BaseException, why: BaseException) -> bool:
+
+def comes_of(error: BaseException | None, why: BaseException) -> bool:
     """Return whether ``why`` is an error or what it was raised from."""
-    said: BaseException | None = error
+    said = error
     while said is not None and said is not why:
         said = said.__cause__
     return said is why
