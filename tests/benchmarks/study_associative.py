@@ -1,7 +1,7 @@
 """Associative LSTM: copies against learning speed, for float twins over many seeds and on the array.
 
     python tests/benchmarks/study_associative.py twin --seeds 5 --epochs 7 --keep twin.json   # 3 minutes of one core
-    python tests/benchmarks/study_associative.py array --seeds 1 --keep array.json            # 6 minutes of one core
+    python tests/benchmarks/study_associative.py array --seeds 1 --keep array.json            # 8 minutes of one core
     python tests/benchmarks/study_associative.py show --keep twin.json array.json --figure curves.png
 
 Every training is kept as it ends; the same command goes on with what is missing. What is learned by float twins is
@@ -80,7 +80,8 @@ def main() -> None:
     """Train, or show what was kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("twin", "array", "show"))
-    parser.add_argument("--seeds", type=int, default=5, help="how many, from 1")
+    parser.add_argument("--seeds", type=int, default=5, help="how many, from --first")
+    parser.add_argument("--first", type=int, default=1, help="first seed")
     parser.add_argument("--arms", nargs="+", default=[*map(str, COPIES), LSTM])
     parser.add_argument("--epochs", type=int, help="passes over the training set; the runbook's by default")
     parser.add_argument("--keep", type=Path, nargs="+", required=True, help="JSON file, several to show")
@@ -90,7 +91,8 @@ def main() -> None:
         show(given.keep, given.figure)
         return
     more = {} if given.epochs is None else {"epochs": given.epochs}
-    wanted = [(arm, plan_of(arm, more), seed) for seed in range(1, given.seeds + 1) for arm in given.arms]
+    seeds = range(given.first, given.first + given.seeds)
+    wanted = [(arm, plan_of(arm, more), seed) for seed in seeds for arm in given.arms]
     learn(given.what, wanted, train_associative_lstm, given.keep[0])
     show(given.keep[:1], given.figure)
 
