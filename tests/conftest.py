@@ -1,5 +1,6 @@
 """Options of the test command."""
 
+import gc
 import os
 import shutil
 import signal
@@ -22,10 +23,11 @@ def pytest_configure() -> None:
         if number is not None and signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, usual)
     sqlite3.connect = _unsynced(sqlite3.connect)
+    os.fsync = lambda _: None  # power is not cut in tests, processes are killed
 
 
 def _unsynced(connect: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3.Connection]:
-    """Leave out of a database's commits the wait for the disk: power is not cut in tests, processes are killed."""
+    """Leave out of a database's commits the wait for the disk."""
 
     def connected(*given: object, **named: object) -> sqlite3.Connection:
         connection = connect(*given, **named)
@@ -54,6 +56,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="slow: pytest -m slow"))
         elif item.get_closest_marker("long") and "long" not in wanted:
             item.add_marker(pytest.mark.skip(reason="long: pytest -m long"))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay until the end: the collector need not look at them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -6,6 +6,7 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from ..plots.plots import Picture, png_bytes
 from ..quantities import COUNT, FRACTION, HIGH, LOW, SI_PREFIXES, Quantity, describe, format_value
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from matplotlib.figure import Figure
     from pandas import DataFrame, Series
 
@@ -205,17 +207,13 @@ def render_report(
     step_of: Mapping[str, str] | None = None,
 ) -> str:
     """Return the HTML of `write_report`."""
-    from jinja2 import Environment, StrictUndefined
-
-    source = files(__package__ or __name__.rpartition(".")[0]).joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     rows = [_row(key, summary, step_of or {}) for key in summary if not describe(key).bound]
     costs = [row for row in rows if row.quantity.name in COST_KEYS and not row.quantity.step]
     steps = [section for section in sections if not section.box]
     shown = [_shown(f"s{k}", one) for k, one in enumerate(sorted(steps, key=lambda one: not one.leads), start=1)]
     boxes = [_shown(f"b{k}", one) for k, one in enumerate((one for one in sections if one.box), start=1)]
     reasons = sorted((failures or {}).items(), key=lambda item: (-item[1], item[0]))
-    return environment.from_string(source).render(
+    return _template().render(
         title=title,
         lead=lead,
         about=_about(provenance or {}),
@@ -234,6 +232,15 @@ def render_report(
         failed=f"{sum(count for _, count in reasons):,}",
         provenance=dict(provenance or {}),
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    source = files(__package__ or __name__.rpartition(".")[0]).joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(source)
 
 
 def _shown(name: str, section: Section) -> dict[str, object]:
