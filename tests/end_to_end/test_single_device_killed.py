@@ -42,7 +42,8 @@ with open_bench(sys.argv[1]) as bench:
     array = bench.array
     array.hand = lambda request: None
     array.read(CELL)
-    print("begins", flush=True)
+    print("ready", flush=True)
+    sys.stdin.readline()
     {action}
 """
 
@@ -109,11 +110,13 @@ def test_a_killed_host_leaves_the_rest_of_one_list_and_then_0_v(
         mock.hand.connect(next(iter(mock.hand._devices)))  # pyright: ignore[reportPrivateUsage]
         script = tmp_path / "host.py"
         script.write_text(HOST.format(action=ACTIONS[action]), encoding="utf-8")
-        host = subprocess.Popen([sys.executable, str(script), str(own)], stdout=subprocess.PIPE)
-        assert host.stdout is not None
-        assert host.stdout.readline() == b"begins\n"
+        host = subprocess.Popen([sys.executable, str(script), str(own)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert host.stdin is not None and host.stdout is not None
+        assert host.stdout.readline() == b"ready\n"
         (smu,) = mock.instruments.values()
         before = len(changes)
+        host.stdin.write(b"\n")
+        host.stdin.flush()
         until = time.monotonic() + 30.0
         while not any(abs(volts) > NEARLY_0 for _, _, volts in changes[before:]):
             assert time.monotonic() < until, "it never began"
@@ -122,6 +125,7 @@ def test_a_killed_host_leaves_the_rest_of_one_list_and_then_0_v(
         assert smu.busy, "the list is over already: nothing would be proved"
         os.kill(host.pid, signal.SIGKILL)
         host.wait(timeout=10.0)
+        host.stdin.close()
         host.stdout.close()
         until = time.monotonic() + 3.0 * LONGEST
         # Time goes on there when somebody looks: another client, who only asks for the time.
