@@ -115,6 +115,19 @@ def test_the_wear_of_a_corner_is_drawn_as_the_corner() -> None:
     assert png_bytes(wear.pulses_map(pulses), 40)
 
 
+@pytest.mark.parametrize("shape", [(18, 9), (60, 2), (2, 60), (3, 3), (1, 1)])
+def test_notes_below_a_map_are_within_its_figure(shape: tuple[int, int]) -> None:
+    pulses = np.zeros((128, 64))
+    pulses[: shape[0], : shape[1]] = RNG.uniform(5.0, 9.0, shape)
+    pulses[shape[0] // 2, shape[1] // 2] = 0.0 if shape != (1, 1) else 5.0
+    figure = wear.pulses_map(pulses)
+    assert png_bytes(figure, 80)
+    for text in figure.axes[0].texts:
+        box = text.get_window_extent()
+        assert box.x0 >= 0.0
+        assert box.x1 <= figure.bbox.width, text.get_text()
+
+
 # Currents and voltages
 
 
