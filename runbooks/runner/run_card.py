@@ -63,6 +63,8 @@ class RunCard(BaseModel):
         Name of the runbook's preset, "" for none.
     plugins : dict
         Plug-in file → its sha256.
+    files : dict
+        File of the user's own that a step reads → its sha256.
     digest : str
         Of everything else in the card.
     """
@@ -84,6 +86,7 @@ class RunCard(BaseModel):
     births: dict[str, str] = Field(default_factory=dict)
     simulation: dict[str, dict[str, Any]] = Field(default_factory=dict)
     plugins: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
     versions: list[str] = Field(default_factory=versions)
     digest: str = ""
 
@@ -98,7 +101,9 @@ class RunCard(BaseModel):
 
     def own_digest(self) -> str:
         """Return the sha256 of everything in the card but the digest."""
-        return _digest(json_text(self.model_dump(mode="json", exclude={"digest"})))
+        # Cards of before had no files.
+        without = {"digest"} if self.files else {"digest", "files"}
+        return _digest(json_text(self.model_dump(mode="json", exclude=without)))
 
     def refuse_changes(self, folder: Path, entries: Sequence[Entry]) -> None:
         """Refuse a card that is not as it was written when the run began, saying what differs from the journal."""
@@ -117,6 +122,14 @@ class RunCard(BaseModel):
                 f"{folder / CARD} was changed since the run was begun: {what}; a run goes on as it was begun. Put back "
                 "what it was, or begin a new run"
             )
+        for file, was in self.files.items():
+            found = _file_digest(Path(file))
+            if found != was:
+                what = "is gone" if found is None else "was changed"
+                raise RefusedError(
+                    f"{file}, which a step of this run reads, {what} since the run was begun: put back what it was, or "
+                    "begin a new run"
+                )
 
     def book(self, folder: Path, given: Files = (), ask: Ask = nobody) -> Runbook:
         """Return the runbook with the parameters the run was begun with; refuse a copy that was changed since.
@@ -174,6 +187,12 @@ def card_of(
         overrides=override_texts(overrides),
         preset=book.preset,
         plugins={str(file.path): file.sha256 for file in book.plugins},
+        files={
+            str(file): found
+            for step in book.steps
+            for file in step.plan.files()
+            if (found := _file_digest(file)) is not None
+        },
         births=births,
         simulation=simulation,
         versions=[*versions(), *strangers(step.kind.name for step in book.steps)],
@@ -258,6 +277,15 @@ def changed_steps(now: Sequence[CardStep], was: Any) -> list[str]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _file_digest(file: Path) -> str | None:
+    """Return the sha256 of a file; None for one that cannot be read."""
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _difference(before: str, now: str, name: Path) -> list[str]:

@@ -197,16 +197,15 @@ def test_a_unit_that_is_not_kept_and_quantities_that_do_not_fit_are_refused() ->
         run.measure("read", [], block, g="S")
 
 
-class TellingPlan(RestPlan):
-    """Says what it measures, as the plans of shipped trainings do."""
-
-    def measures(self) -> frozenset[str]:
-        return frozenset({"g_read_median"})
-
-
 def test_what_a_plan_says_it_measures_need_not_be_said_again() -> None:
-    @step()
-    def telling(array: Any, plan: TellingPlan, run: Run) -> Any:
+    class TellingPlan(RestPlan):
+        """Says what it measures, as the plans of shipped trainings do."""
+
+        def measures(self) -> frozenset[str]:
+            return frozenset({"g_read_median"})
+
+    @step(plan=TellingPlan)
+    def telling(array: Any, plan: Any, run: Run) -> Any:
         """Tell."""
         return {"g_read_median": 1e-6}
 
