@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -61,6 +60,15 @@ def _is_beyond(value: object, most: float) -> bool:
 
 def _takes(annotation: Any, *kinds: Any) -> bool:
     return annotation in kinds or any(_takes(part, *kinds) for part in get_args(annotation))
+
+
+def _whole_path(text: str) -> str:
+    """Return the path of a file from the root; what is no file as it is, for whoever reads it to refuse."""
+    try:
+        place = Path(text).expanduser()
+    except RuntimeError:  # ~ of nobody
+        return text
+    return str(place.resolve()) if place.is_file() else text
 
 
 def _unit(field: FieldInfo) -> str:
@@ -164,8 +172,7 @@ class Plan(BaseModel):
         if _is_odd(value) and not _takes(field.annotation, bool):
             raise ValueError("give plain numbers, not true and false, and no masks")
         if isinstance(value, str) and value not in cls.own_files.get(info.field_name or "", (value,)):
-            place = Path(os.path.expanduser(value))
-            return str(place.resolve()) if place.is_file() else value
+            return _whole_path(value)
         unit = _unit(field)
         value = si_number(value, unit) if unit else value
         most = most_of(field)

@@ -290,6 +290,16 @@ def test_rmse_has_its_unit_and_one_point_is_enough() -> None:
     assert ax.get_xlim()[0] == 0.0
 
 
+def test_one_point_is_seen_and_two_floors_are_told_apart() -> None:
+    floors = {"unigram floor": 2.9, "bigram floor": 2.3}
+    figure = training.learning_curve([3.0], [1], [2.8], name="validation_loss", lines=floors, twin=([1], [2.7]))
+    drawn = [line for ax in figure.axes for line in ax.lines]
+    assert all(line.get_marker() in {"o", "s"} for line in drawn if np.size(line.get_xdata()) == 1)
+    assert len([line for line in drawn if np.size(line.get_xdata()) == 1]) == 3
+    first, second = drawn[-2:]
+    assert first.get_linestyle() != second.get_linestyle()
+
+
 def test_a_long_loss_has_a_median_over_its_noise() -> None:
     figure = training.learning_curve(np.abs(RNG.normal(1.0, 0.3, 1200)), [1200], [0.9], name="test_accuracy")
     assert "median of 49" in legend_of(figure)
