@@ -265,12 +265,16 @@ class Run:
 
     def repeat(self, step_id: str) -> None:
         """Forget what earlier sessions did of a step: it begins anew, and its data so far stand for themselves."""
-        self.note("step_repeated", step=step_id)
-        if step_id in self.history:
-            self.history[step_id].take({"event": "step_repeated"})
-        if self.directory is not None:
-            Checkpoint(self.directory / STATE, step_id).discard()
-            FinishedStep(self.directory / STATE, step_id).discard()
+        names = [step_id]
+        while (part := self.history.get(f"{step_id}_{len(names) + 1}")) is not None and part.part:
+            names.append(f"{step_id}_{len(names) + 1}")
+        for name in names:
+            self.note("step_repeated", step=name)
+            if name in self.history:
+                self.history[name].take({"event": "step_repeated"})
+            if self.directory is not None:
+                Checkpoint(self.directory / STATE, name).discard()
+                FinishedStep(self.directory / STATE, name).discard()
 
     def work(
         self,
