@@ -266,12 +266,11 @@ class Run:
     def repeat(self, step_id: str) -> None:
         """Forget what earlier sessions did of a step: it begins anew, and its data so far stand for themselves."""
         names = [step_id]
-        while (part := self.history.get(f"{step_id}_{len(names) + 1}")) is not None and part.part:
-            names.append(f"{step_id}_{len(names) + 1}")
+        while (part := f"{step_id}_{len(names) + 1}") in self.history and self.history[part].part:
+            names.append(part)
         for name in names:
             self.note("step_repeated", step=name)
-            if name in self.history:
-                self.history[name].take({"event": "step_repeated"})
+            self.history.get(name, StepHistory()).take({"event": "step_repeated"})
             if self.directory is not None:
                 Checkpoint(self.directory / STATE, name).discard()
                 FinishedStep(self.directory / STATE, name).discard()

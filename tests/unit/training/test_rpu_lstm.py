@@ -24,8 +24,8 @@ from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor  # noqa: E402
 from xbarlab.protocols.training.networks.character_lstm import array_characters, twin_characters  # noqa: E402
 from xbarlab.protocols.training.rules.outer_rules import OuterProduct  # noqa: E402
-from xbarlab.protocols.training.steps.train_rpu_lstm import RpuLstmPlan, train_rpu_lstm  # noqa: E402
 from xbarlab.protocols.training.rules.small_steps import SmallSteps  # noqa: E402
+from xbarlab.protocols.training.steps.train_rpu_lstm import RpuLstmPlan, train_rpu_lstm  # noqa: E402
 from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402
 from xbarlab.runbooks.stations import open_bench  # noqa: E402
 
