@@ -97,6 +97,12 @@ def read_headline(
     return Headline(**told)
 
 
+def still_shown(headline: Headline | None, steps: Sequence[Step]) -> Headline | None:
+    """Return a headline where ``steps``, as a run was begun with them, give both of its numbers; None otherwise."""
+    keys = () if headline is None else (headline.metric, headline.baseline)
+    return None if any(_impossible(key, steps) is not None for key in keys) else headline
+
+
 def read_expectations(front: FrontMatter, preset: Preset, steps: Sequence[Step]) -> tuple[Expectation, ...]:
     """Return what is expected, a preset's own limits in place of the runbook's."""
     given = front.data.get(EXPECT)

@@ -17,6 +17,7 @@ from ...common.files import read_json
 from ...protocols.keeping.journal_lines import Entry
 from ...protocols.keeping.storage import json_text, replace_file
 from ...protocols.registry import step_kind
+from .expectations import still_shown
 from .parameters import Overrides
 from .plugin_grant import Ask, Files, grant_again, nobody
 from .record import versions
@@ -156,7 +157,9 @@ class RunCard(BaseModel):
                 steps.append(Step(entry.id, kind, kind.plan(**entry.plan), entry.id in optional))
             except RefusedError as error:
                 raise RefusedError(f"step {entry.id!r} of {folder / CARD}: {error}") from error
-        return replace(book, path=Path(self.runbook), steps=tuple(steps))
+        return replace(
+            book, path=Path(self.runbook), steps=tuple(steps), headline=still_shown(book.headline, steps)
+        )  # fmt: skip
 
 
 def card_of(
