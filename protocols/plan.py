@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite, nan
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, cast, get_args
 
 import numpy as np
@@ -58,6 +60,15 @@ def _is_beyond(value: object, most: float) -> bool:
 
 def _takes(annotation: Any, *kinds: Any) -> bool:
     return annotation in kinds or any(_takes(part, *kinds) for part in get_args(annotation))
+
+
+def _whole_path(text: str) -> str:
+    """Return the path of a file from the root; what is no file as it is, for whoever reads it to refuse."""
+    try:
+        place = Path(text).expanduser()
+    except RuntimeError:  # ~ of nobody
+        return text
+    return str(place.resolve()) if place.is_file() else text
 
 
 def _unit(field: FieldInfo) -> str:
@@ -135,6 +146,9 @@ class Plan(BaseModel):
     renews: ClassVar[bool] = False
     """Whether the step measures anew what later steps look up in the chip's account (:meth:`known`)."""
 
+    own_files: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Parameters that name a file of the user's own, each with the names that are something shipped instead."""
+
     def __init__(self, **data: Any) -> None:
         try:
             super().__init__(**data)
@@ -145,6 +159,11 @@ class Plan(BaseModel):
         """Return the names of the metrics this step can give; None where it does not say."""
         return None
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the files of a user's own that it reads: a run goes on with them unchanged, from whatever folder."""
+        told = [(str(getattr(self, name) or ""), shipped) for name, shipped in self.own_files.items()]
+        return tuple(Path(value) for value, shipped in told if value and value not in shipped)
+
     @field_validator("*", mode="before")
     @classmethod
     def _plain(cls, value: object, info: ValidationInfo) -> object:
@@ -152,6 +171,8 @@ class Plan(BaseModel):
         field = cls.model_fields[info.field_name or ""]
         if _is_odd(value) and not _takes(field.annotation, bool):
             raise ValueError("give plain numbers, not true and false, and no masks")
+        if isinstance(value, str) and value not in cls.own_files.get(info.field_name or "", (value,)):
+            return _whole_path(value)
         unit = _unit(field)
         value = si_number(value, unit) if unit else value
         most = most_of(field)

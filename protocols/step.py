@@ -43,8 +43,8 @@ class Step:
     result, too.
     """
 
-    def __init__(self, function: StepFunction, plan: type[Plan], metrics: Mapping[str, str]) -> None:
-        self.plan, self.metrics = plan, dict(metrics)
+    def __init__(self, function: StepFunction, plan: type[Plan], metrics: Mapping[str, str] | None) -> None:
+        self.plan, self.metrics = plan, None if metrics is None else dict(metrics)
         self._function = function
         update_wrapper(self, function)
 
@@ -61,7 +61,8 @@ class Step:
                 "or what has metrics() and section()"
             )
         if isinstance(given, StepResult):
-            return given.told(name.replace("_", " ").capitalize(), inspect.getdoc(self._function) or "", self.metrics)
+            about = inspect.getdoc(self._function) or ""
+            return given.told(name.replace("_", " ").capitalize(), about, self.metrics or {})
         return cast("Result", given)
 
     def __repr__(self) -> str:
@@ -69,15 +70,16 @@ class Step:
 
 
 def step(
-    *, metrics: Mapping[str, str], name: str | None = None, plan: type[Plan] | None = None
+    *, metrics: Mapping[str, str] | None = None, name: str | None = None, plan: type[Plan] | None = None
 ) -> Callable[[StepFunction], Step]:
     """Make a function ``(array, plan, run) -> result`` a step that runbooks may name.
 
     Parameters
     ----------
-    metrics : mapping of str to str
+    metrics : mapping of str to str, optional
         What it measures, each with a definition that may end in a unit: ``"median of the last read [S]"``. Expectations
-        of a runbook are checked against these names before anything is sent.
+        of a runbook are checked against these names before anything is sent. Without them what its plan says it
+        ``measures()``, as the plans of shipped trainings do.
     name : str, optional
         What runbooks call it; the function's own name by default.
     plan : type, optional
@@ -88,7 +90,7 @@ def step(
     RefusedError
         For a function that takes something else, a plan that cannot be found, a name that is taken.
     """
-    for metric, definition in metrics.items():
+    for metric, definition in (metrics or {}).items():
         define(metric, definition)
 
     def decorate(function: StepFunction) -> Step:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ..estimates.estimates import Floats
 
 FEW_CELLS = 16  # so few have their values written into them
+_BESIDE_NOTES = 0.9
+"""What is left of the notes below a map: ticks and label of its rows [inch]."""
+_CHARACTER = 0.064
+"""Width of a note's character [inch]."""
 
 CLASS_COLOURS = {
     classes.SWITCHING: "#9ecae1",
@@ -233,7 +237,13 @@ def _label(ax: Axes, shape: tuple[int, ...], origin: tuple[int, int]) -> None:
 
 
 def _notes(ax: Axes, lines: list[str]) -> None:
-    """Write what the colours that are not on the bar mean below a map."""
+    """Write what the colours that are not on the bar mean below a map, in lines as wide as its figure has room for."""
+    from textwrap import fill
+
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    characters = int((figure.get_figwidth() - _BESIDE_NOTES) / _CHARACTER)
+    lines = [fill(line, characters) for line in lines]
     if lines:
         ax.annotate(
             "\n".join(lines),

@@ -30,7 +30,7 @@ def table_floor(text: Codes, symbols: int, before: int) -> float:
     context, following = _contexts(text, symbols, before)
     _, at, together = np.unique(context * symbols + following, return_inverse=True, return_counts=True)
     _, where, alone = np.unique(context, return_inverse=True, return_counts=True)
-    return float(-np.log(together[at] / alone[where]).mean())
+    return float(np.log(alone[where] / together[at]).mean())
 
 
 def table_accuracy(train: Codes, test: Codes, symbols: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,7 +93,11 @@ def _loss_panel(ax: Axes, losses: Floats, steps: int | None) -> None:
 
     updates = np.arange(1, losses.size + 1)
     smooth = losses.size >= SMOOTH_FROM
-    ax.plot(updates, losses, color=PALETTE[0], lw=0.8 if smooth else 1.2, alpha=0.4 if smooth else 1.0, label="each")
+    alone = "o" if losses.size == 1 else ""  # one point makes no line
+    ax.plot(
+        updates, losses, color=PALETTE[0], lw=0.8 if smooth else 1.2, alpha=0.4 if smooth else 1.0, label="each",
+        marker=alone, ms=3.5,
+    )  # fmt: skip
     if smooth:
         width = 2 * (losses.size // 50) + 1
         running = np.median(np.lib.stride_tricks.sliding_window_view(losses, width), axis=1)
@@ -137,11 +142,14 @@ def _value_panel(
     ax.plot(at, measured, color=PALETTE[1], marker="o", ms=3.5, lw=1.3, label=last or "on the array")
     beside, its = np.asarray(twin or ([], []), dtype=np.float64)
     if its.size:
-        ax.plot(beside, its / factor, color=PALETTE[2], lw=1.3, label="float twin at checkpoints")
+        alone = "s" if its.size == 1 else ""
+        ax.plot(beside, its / factor, color=PALETTE[2], lw=1.3, marker=alone, ms=5, label="float twin at checkpoints")
+    dots = cycle((":", "-.", (0, (1, 4))))
     for what, level in lines.items():
         goal = "twin" in what  # the goal is dashed, what needs no training is dotted, whichever of them there are
         label = f"{what}: {level / factor:.3g}{_tight(unit)}"
-        ax.axhline(level / factor, color=PALETTE[2] if goal else FAINT, ls="--" if goal else ":", lw=1.4, label=label)
+        style = "--" if goal else next(dots)
+        ax.axhline(level / factor, color=PALETTE[2] if goal else FAINT, ls=style, lw=1.4, label=label)
     shown = np.concatenate([measured[np.isfinite(measured)], its / factor, np.array(list(lines.values())) / factor])
     if shown.size:
         low, high = float(shown.min()), float(shown.max())

@@ -37,6 +37,8 @@ class StepHistory:
         What a step that is done gave; None where its session did not say.
     known : str
         Digest of what was known of the chip then.
+    part : bool
+        It is no step but the second work of one, or a later one.
     """
 
     units: dict[str, Entry] = field(default_factory=dict[str, Entry])
@@ -47,6 +49,7 @@ class StepHistory:
     done: bool = False
     metrics: dict[str, float] | None = None
     known: str = ""
+    part: bool = True
     _session_cost: Cost = field(default_factory=Cost)
     _since: float | None = None
 
@@ -54,7 +57,7 @@ class StepHistory:
         """Take in one line that names this step."""
         event = entry["event"]
         if event == "step_started":
-            self.started, self._since = True, float(entry["seconds"])
+            self.started, self.part, self._since = True, False, float(entry["seconds"])
         elif event == "dataset_opened":
             self.started = True
             self.datasets.setdefault(entry["dataset"], 0)
@@ -77,12 +80,16 @@ class StepHistory:
                 }
         elif event == "step_repeated":
             self.units, self.datasets, self.done, self.started, self.metrics = {}, {}, False, False, None
+
+    def spend(self, entry: Entry) -> None:
+        """Take in what this step has cost so far in its session, as one of its lines or one of its parts' says."""
         if "cost" in entry:
             cost = entry["cost"]
             self._session_cost = Cost(
                 int(cost["transactions"]), int(cost["slots"]), int(cost["pulses"]), float(cost["chip_seconds"])
             )
-        if self._since is not None and "seconds" in entry and event in {"unit_done", "step_done", "step_failed"}:
+        ends = entry["event"] in {"unit_done", "step_done", "step_failed"}
+        if self._since is not None and "seconds" in entry and ends:
             self.seconds += float(entry["seconds"]) - self._since
             self._since = float(entry["seconds"])
 
@@ -149,7 +156,9 @@ def read_journal(path: Path) -> list[Entry]:
 
 
 def step_histories(entries: list[Entry]) -> dict[str, StepHistory]:
-    """Return what was done of each step, by step id.
+    """Return what was done of each step, by step id; a step that works twice has a part of its own for the second.
+
+    What a part has cost is its step's: every line says what the step has cost since its session began.
 
     Raises
     ------
@@ -157,12 +166,20 @@ def step_histories(entries: list[Entry]) -> dict[str, StepHistory]:
         A unit is missing among those of its step.
     """
     found: dict[str, StepHistory] = {}
+    under_way = ""
     for entry in entries:
         if entry["event"] in SESSION_STARTS:
+            under_way = ""
             for history in found.values():
                 history.close_session()
-        if "step" in entry:
-            found.setdefault(str(entry["step"]), StepHistory()).take(entry)
+        if "step" not in entry:
+            continue
+        name = str(entry["step"])
+        found.setdefault(name, StepHistory()).take(entry)
+        under_way = name if entry["event"] == "step_started" else under_way
+        found[under_way or name].spend(entry)
+        if entry["event"] in {"step_done", "step_failed"}:
+            under_way = ""
     for history in found.values():
         history.close_session()
     return found

@@ -265,12 +265,15 @@ class Run:
 
     def repeat(self, step_id: str) -> None:
         """Forget what earlier sessions did of a step: it begins anew, and its data so far stand for themselves."""
-        self.note("step_repeated", step=step_id)
-        if step_id in self.history:
-            self.history[step_id].take({"event": "step_repeated"})
-        if self.directory is not None:
-            Checkpoint(self.directory / STATE, step_id).discard()
-            FinishedStep(self.directory / STATE, step_id).discard()
+        names = [step_id]
+        while (part := f"{step_id}_{len(names) + 1}") in self.history and self.history[part].part:
+            names.append(part)
+        for name in names:
+            self.note("step_repeated", step=name)
+            self.history.get(name, StepHistory()).take({"event": "step_repeated"})
+            if self.directory is not None:
+                Checkpoint(self.directory / STATE, name).discard()
+                FinishedStep(self.directory / STATE, name).discard()
 
     def work(
         self,

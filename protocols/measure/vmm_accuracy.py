@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ SHARE_OF_RANGE = 0.8  # of the converters' range the largest expected current ma
 
 class VmmPlan(Plan):
     """Products of random vectors, with all rows and with few, and of single rows, on the array as it stands."""
+
+    own_files: ClassVar[Mapping[str, tuple[str, ...]]] = {"target_file": ()}
 
     volts: float = Field(default=0.2, gt=0, description="largest magnitude of an input [V]")
     vectors: int = Field(default=200, ge=4, le=100_000, description="random vectors, inputs uniform in ±volts")

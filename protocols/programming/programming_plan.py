@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -47,6 +48,8 @@ class RampPlan(Plan):
 
 class ProgrammingPlan(Plan):
     """What read–verify and its baseline share: cells, targets, windows, pulses."""
+
+    own_files: ClassVar[Mapping[str, tuple[str, ...]]] = {"target_file": ()}
 
     cells: str = Field(default="all", description="rows,cols like '0:8,0:8', or 'all'")
     levels: Levels = Field(default=Levels(), description="levels drawn at random for every cell")

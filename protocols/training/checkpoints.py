@@ -19,7 +19,7 @@ from ...common.files import ARRAYS_MAX, read_bytes, read_json
 from ..keeping.run import Run
 from ..keeping.storage import json_text, replace_file, writing
 from .convert import writer_of
-from .optimizer import ArrayOptimizer
+from .optimizer import MEASURED, ArrayOptimizer
 from .trainer import ArrayTrainer
 
 FORMAT = 2
@@ -30,7 +30,7 @@ _COMPARED = ("chip", "rule", "optimiser", "layers", "host")
 _NAMES = {"layers": "model", "host": "model on the host"}
 _OF_A_CHIP = frozenset({"chip", "layers"})
 # What comes with a first step or a start, or is a number of the checkpoint's own.
-_LOOSE = ("optimiser.", "groups", "scale.", "weight.")
+_LOOSE = ("optimiser.", "groups", "scale.", "weight.", MEASURED)
 
 Training = ArrayTrainer | ArrayOptimizer
 

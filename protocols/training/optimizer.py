@@ -23,6 +23,9 @@ from .rules.update_rules import UpdateRule
 _PROPORTIONAL = 1e-3
 """How far, of its size, a gradient may be from a multiple of what passed through a layer, by rounding [fraction]."""
 
+MEASURED = "measured_step"
+"""What is kept of a rule's step where the chip was measured for it [S]."""
+
 
 class TrainingError(RefusedError):
     """Training cannot go on; the array is idle."""
@@ -270,6 +273,10 @@ class ArrayOptimizer(torch.optim.Optimizer):
         """Return what training goes on from: memory of rule and optimiser, groups, scales, what is on the host."""
         kept: dict[str, NDArray[Any]] = {"steps": np.asarray(self.steps), "travelled": self.travelled}
         kept |= {f"rule.{name}": value for name, value in self.rule.arrays().items()}
+        # What the chip was measured to do is no memory of cells, which rules forget, and training goes on with it.
+        measured = getattr(self.rule, "measured", None)
+        if isinstance(measured, float):
+            kept[MEASURED] = np.asarray(measured)
         kept |= {f"scale.{name}": value for name, value in self.weights.scale.items()}
         whole = self.inner.state_dict()
         for index, values in cast("dict[int, dict[str, Any]]", whole["state"]).items():
@@ -318,6 +325,8 @@ class ArrayOptimizer(torch.optim.Optimizer):
         if rule:
             self.rule.attach(self.weights)
             self.rule.restore(_under("rule", arrays))
+            if MEASURED in arrays and hasattr(self.rule, "measured"):
+                cast("Any", self.rule).measured = float(arrays[MEASURED])
         scale = _under("scale", arrays)
         if scale and any(not np.array_equal(value, self.weights.scale[name]) for name, value in scale.items()):
             self.weights.rescale(scale)

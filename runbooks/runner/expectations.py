@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,6 +14,8 @@ from ...common.units import si_number
 from .front_matter import FrontMatter, KeyPath
 from .presets import EXPECT, Preset
 from .step import Step
+
+_log = logging.getLogger(__name__)
 
 LIMIT_KEYS = ("min", "max")
 HEADLINE_KEYS = ("metric", "baseline", "better")
@@ -41,17 +44,32 @@ class Headline:
     baseline: str
     better: str
 
-    def entries(self) -> dict[str, str]:
-        """Return the text entries of ``summary.json`` that say how to read it."""
-        return {"headline": self.metric, "baseline": self.baseline, "better": self.better}
+    def entries(self, summary: Collection[str]) -> dict[str, str]:
+        """Return the text entries of ``summary.json`` that say how to read it, by the keys that stand in it.
+
+        What only one step has measured stands there without the step's id, whatever the runbook wrote.
+        """
+        metric, baseline = (
+            bare if key not in summary and (bare := key.rpartition(".")[2]) in summary else key
+            for key in (self.metric, self.baseline)
+        )
+        return {"headline": metric, "baseline": baseline, "better": self.better}
 
 
 TEXTS = ("headline", "baseline", "better")
 """Entries of ``summary.json`` that are no numbers."""
 
 
-def read_headline(front: FrontMatter, steps: Sequence[Step]) -> Headline | None:
-    """Return what a runbook is to show; None where it does not say."""
+def read_headline(
+    front: FrontMatter, steps: Sequence[Step], as_written: Callable[[], Sequence[Step]] | None = None
+) -> Headline | None:
+    """Return what a runbook is to show; None where it does not say, or where changed ``steps`` cannot show it.
+
+    Parameters
+    ----------
+    as_written : gives the steps without a user's changes, where there are any: a number that those give and ``steps``
+        do not is no mistake of the runbook, so that it is left out and said
+    """
     given = front.data.get("headline")
     if given is None:
         return None
@@ -65,12 +83,24 @@ def read_headline(front: FrontMatter, steps: Sequence[Step]) -> Headline | None:
     for key in HEADLINE_KEYS:
         if not isinstance(told.get(key), str):
             raise front.refuse(f"headline: {key!r} must be text, as in '{said}'", "headline")
+    missing = ""
     for key in ("metric", "baseline"):
         if (sentence := _impossible(told[key], steps)) is not None:
-            raise front.refuse(f"headline: {key} {told[key]!r}: {sentence}", "headline", key)
+            if as_written is None or _impossible(told[key], as_written()) is not None:
+                raise front.refuse(f"headline: {key} {told[key]!r}: {sentence}", "headline", key)
+            missing = key
     if told["better"] not in BETTER:
         raise front.refuse(f"headline: {unknown('value of better', told['better'], BETTER)}", "headline", "better")
+    if missing:
+        _log.warning("this run has no headline: as it is changed it does not give its %s %s", missing, told[missing])
+        return None
     return Headline(**told)
+
+
+def still_shown(headline: Headline | None, steps: Sequence[Step]) -> Headline | None:
+    """Return a headline where ``steps``, as a run was begun with them, give both of its numbers; None otherwise."""
+    keys = () if headline is None else (headline.metric, headline.baseline)
+    return None if any(_impossible(key, steps) is not None for key in keys) else headline
 
 
 def read_expectations(front: FrontMatter, preset: Preset, steps: Sequence[Step]) -> tuple[Expectation, ...]:

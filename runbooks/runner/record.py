@@ -117,8 +117,8 @@ class RunRecord:
 
     def save(self) -> None:
         """Write ``summary.json`` in one move, so that a reader never meets half a file."""
-        texts = self.book.headline.entries() if self.book.headline is not None else {}
-        told = {**self.summary, **texts}
+        summary, headline = self.summary, self.book.headline
+        told = {**summary, **(headline.entries(summary) if headline is not None else {})}
         replace_file(self.directory / "summary.json", (json_text(told, indent=2) + "\n").encode())
 
     def write_report(self, failure: BaseException | str | None = None) -> Path:

@@ -17,6 +17,7 @@ from ...common.files import read_json
 from ...protocols.keeping.journal_lines import Entry
 from ...protocols.keeping.storage import json_text, replace_file
 from ...protocols.registry import step_kind
+from .expectations import still_shown
 from .parameters import Overrides
 from .plugin_grant import Ask, Files, grant_again, nobody
 from .record import versions
@@ -63,6 +64,8 @@ class RunCard(BaseModel):
         Name of the runbook's preset, "" for none.
     plugins : dict
         Plug-in file → its sha256.
+    files : dict
+        File of the user's own that a step reads → its sha256.
     digest : str
         Of everything else in the card.
     """
@@ -84,6 +87,7 @@ class RunCard(BaseModel):
     births: dict[str, str] = Field(default_factory=dict)
     simulation: dict[str, dict[str, Any]] = Field(default_factory=dict)
     plugins: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
     versions: list[str] = Field(default_factory=versions)
     digest: str = ""
 
@@ -98,7 +102,9 @@ class RunCard(BaseModel):
 
     def own_digest(self) -> str:
         """Return the sha256 of everything in the card but the digest."""
-        return _digest(json_text(self.model_dump(mode="json", exclude={"digest"})))
+        # Cards of before had no files.
+        without = {"digest"} if self.files else {"digest", "files"}
+        return _digest(json_text(self.model_dump(mode="json", exclude=without)))
 
     def refuse_changes(self, folder: Path, entries: Sequence[Entry]) -> None:
         """Refuse a card that is not as it was written when the run began, saying what differs from the journal."""
@@ -117,6 +123,14 @@ class RunCard(BaseModel):
                 f"{folder / CARD} was changed since the run was begun: {what}; a run goes on as it was begun. Put back "
                 "what it was, or begin a new run"
             )
+        for file, was in self.files.items():
+            found = _file_digest(Path(file))
+            if found != was:
+                what = "is gone" if found is None else "was changed"
+                raise RefusedError(
+                    f"{file}, which a step of this run reads, {what} since the run was begun: put back what it was, or "
+                    "begin a new run"
+                )
 
     def book(self, folder: Path, given: Files = (), ask: Ask = nobody) -> Runbook:
         """Return the runbook with the parameters the run was begun with; refuse a copy that was changed since.
@@ -143,7 +157,9 @@ class RunCard(BaseModel):
                 steps.append(Step(entry.id, kind, kind.plan(**entry.plan), entry.id in optional))
             except RefusedError as error:
                 raise RefusedError(f"step {entry.id!r} of {folder / CARD}: {error}") from error
-        return replace(book, path=Path(self.runbook), steps=tuple(steps))
+        return replace(
+            book, path=Path(self.runbook), steps=tuple(steps), headline=still_shown(book.headline, steps)
+        )  # fmt: skip
 
 
 def card_of(
@@ -174,6 +190,12 @@ def card_of(
         overrides=override_texts(overrides),
         preset=book.preset,
         plugins={str(file.path): file.sha256 for file in book.plugins},
+        files={
+            str(file): found
+            for step in book.steps
+            for file in step.plan.files()
+            if (found := _file_digest(file)) is not None
+        },
         births=births,
         simulation=simulation,
         versions=[*versions(), *strangers(step.kind.name for step in book.steps)],
@@ -258,6 +280,15 @@ def changed_steps(now: Sequence[CardStep], was: Any) -> list[str]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _file_digest(file: Path) -> str | None:
+    """Return the sha256 of a file; None for one that cannot be read."""
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _difference(before: str, now: str, name: Path) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,8 @@ def load_runbook(
     for other in presets.values():
         if other.name != preset:
             read_expectations(front, other, _steps(front, other.changes))
-    steps = _steps(front, {**picked.changes, **typed(overrides)})
+    changes = typed(overrides)
+    steps = _steps(front, {**picked.changes, **changes})
     define_metrics(steps)
     return Runbook(
         path=path,
@@ -134,7 +136,7 @@ def load_runbook(
         body=front.body,
         paper=_text(front, "paper", required=False) or "",
         status=_text(front, "status", required=False) or "",
-        headline=read_headline(front, steps),
+        headline=read_headline(front, steps, partial(_steps, front, picked.changes) if changes else None),
         preset=preset,
         plugins=files,
     )

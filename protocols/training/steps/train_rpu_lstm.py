@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -45,6 +46,8 @@ NAMES = {
 
 class RpuLstmPlan(BatchPlan):
     """One board: 30 symbols, 16 units and a bias are 47 of 64 inputs; stochastic pulse trains of 10 turns."""
+
+    own_files: ClassVar[Mapping[str, tuple[str, ...]]] = {"text": (SHIPPED,)}
 
     text: str = Field(default=SHIPPED, description=f"which text: {SHIPPED}, or the path of one in UTF-8")
     fold: bool = Field(default=True, description="lower case, and every run of white space one blank")

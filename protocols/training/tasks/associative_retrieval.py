@@ -58,5 +58,5 @@ def associative_retrieval(
     about = f"{pairs} of {letters} letters, {said} out of {values}, and then the question for the value of one"
     return LabelledData(
         "associative_retrieval", about, "drawn here", "CC0",
-        Examples((x[:train],), label[:train]), Examples((x[train:],), label[train:]), one="value",
+        Examples((x[:train],), label[:train]), Examples((x[train:],), label[train:]), one="value", count=values,
     )  # fmt: skip

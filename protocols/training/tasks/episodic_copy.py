@@ -45,5 +45,5 @@ def episodic_copy(*, symbols: int, items: int, delay: int, train: int, test: int
     about = f"{items} symbols out of {symbols}, to be said again after {delay} steps and a delimiter"
     return LabelledData(
         "episodic_copy", about, "drawn here", "CC0",
-        Examples((x[:train],), label[:train]), Examples((x[train:],), label[train:]), one="symbol",
+        Examples((x[:train],), label[:train]), Examples((x[train:],), label[train:]), one="symbol", count=symbols,
     )  # fmt: skip

@@ -42,6 +42,7 @@ class LabelledData:
     """Training and test set of one task; ``about``, ``source`` and ``licence`` in words.
 
     ``names`` are those of the classes, by label, and ``one`` what a class is; numbers and "class" without them.
+    ``count`` is how many classes there are where neither names nor the examples drawn need show it.
     ``rivals`` are test accuracies that need no network, by their quantity.
     """
 
@@ -54,18 +55,25 @@ class LabelledData:
     names: tuple[str, ...] = ()
     one: str = "class"
     rivals: Mapping[str, float] = field(default_factory=dict[str, float])
+    count: int = 0
 
     def __post_init__(self) -> None:
         for part in (self.train, self.test):
             if not len(part) or any(len(one) != len(part) for one in part.inputs):
                 raise RefusedError(f"task {self.name}: inputs and labels must be as many, and not none")
-        if self.names and len(self.names) != self.classes:
-            raise RefusedError(f"task {self.name}: {len(self.names)} names for {self.classes} classes: give each one")
+        told, shown = len(self.names) or self.count, self._shown
+        if told and told < shown:
+            raise RefusedError(f"task {self.name}: {told} names for {shown} classes: give each one")
 
     @property
     def classes(self) -> int:
-        """Number of classes."""
-        return int(self.train.label.max()) + 1
+        """Number of classes, whether or not the examples have each of them."""
+        return len(self.names) or self.count or self._shown
+
+    @property
+    def _shown(self) -> int:
+        """Classes that the labels need."""
+        return max(int(part.label.max()) for part in (self.train, self.test)) + 1
 
     @property
     def majority_accuracy(self) -> float:

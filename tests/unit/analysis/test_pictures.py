@@ -115,6 +115,19 @@ def test_the_wear_of_a_corner_is_drawn_as_the_corner() -> None:
     assert png_bytes(wear.pulses_map(pulses), 40)
 
 
+@pytest.mark.parametrize("shape", [(18, 9), (60, 2), (2, 60), (3, 3), (1, 1)])
+def test_notes_below_a_map_are_within_its_figure(shape: tuple[int, int]) -> None:
+    pulses = np.zeros((128, 64))
+    pulses[: shape[0], : shape[1]] = RNG.uniform(5.0, 9.0, shape)
+    pulses[shape[0] // 2, shape[1] // 2] = 0.0 if shape != (1, 1) else 5.0
+    figure = wear.pulses_map(pulses)
+    assert png_bytes(figure, 80)
+    for text in figure.axes[0].texts:
+        box = text.get_window_extent()
+        assert box.x0 >= 0.0
+        assert box.x1 <= figure.bbox.width, text.get_text()
+
+
 # Currents and voltages
 
 
@@ -275,6 +288,16 @@ def test_rmse_has_its_unit_and_one_point_is_enough() -> None:
     ax = training.learning_curve([1.0], [1], [15.5], name="test_rmse", lines={"last month again": 48.0}).axes[1]
     assert ax.get_ylabel() == "Test RMSE (thousand)"
     assert ax.get_xlim()[0] == 0.0
+
+
+def test_one_point_is_seen_and_two_floors_are_told_apart() -> None:
+    floors = {"unigram floor": 2.9, "bigram floor": 2.3}
+    figure = training.learning_curve([3.0], [1], [2.8], name="validation_loss", lines=floors, twin=([1], [2.7]))
+    drawn = [line for ax in figure.axes for line in ax.lines]
+    assert all(line.get_marker() in {"o", "s"} for line in drawn if np.size(line.get_xdata()) == 1)
+    assert len([line for line in drawn if np.size(line.get_xdata()) == 1]) == 3
+    first, second = drawn[-2:]
+    assert first.get_linestyle() != second.get_linestyle()
 
 
 def test_a_long_loss_has_a_median_over_its_noise() -> None:

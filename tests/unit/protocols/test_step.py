@@ -17,6 +17,8 @@ from xbarlab.common import plugins
 from xbarlab.common.errors import RefusedError
 from xbarlab.protocols.keeping.joined import joined
 from xbarlab.protocols.registry import step_kind, step_names
+from xbarlab.runbooks.runner.expectations import metrics_of
+from xbarlab.runbooks.runner.step import Step as RunbookStep
 
 METRICS = {"rest_drift": "largest relative change of a cell at rest [fraction]"}
 
@@ -193,3 +195,20 @@ def test_a_unit_that_is_not_kept_and_quantities_that_do_not_fit_are_refused() ->
             pass
     with pytest.raises(RefusedError, match="at least one finite number"):
         run.measure("read", [], block, g="S")
+
+
+def test_what_a_plan_says_it_measures_need_not_be_said_again() -> None:
+    class TellingPlan(RestPlan):
+        """Says what it measures, as the plans of shipped trainings do."""
+
+        def measures(self) -> frozenset[str]:
+            return frozenset({"g_read_median"})
+
+    @step(plan=TellingPlan)
+    def telling(array: Any, plan: Any, run: Run) -> Any:
+        """Tell."""
+        return {"g_read_median": 1e-6}
+
+    kind = step_kind("telling")
+    assert metrics_of(RunbookStep("tell", kind, TellingPlan())) == {"g_read_median"}
+    assert telling(FakeArray(), TellingPlan()).metrics() == {"g_read_median": 1e-6}

@@ -376,3 +376,46 @@ def test_what_was_kept_is_what_the_journal_was_written_with(tmp_path: Path, name
         path.write_bytes(bytes(content))
     with pytest.raises(StorageError, match=rf"{name} is damaged"):
         carry_out(resumed(folder))
+
+
+def works_twice(run: Run, array: FakeArray, *, stop: bool = False) -> list[str]:
+    """A step with two works of two units each, a transaction each; what it did."""
+    did: list[str] = []
+    with run.step("two", array):
+        for name in ("first", "second"):
+            with run.work(name, AXES, VARIABLES, label="units", total=2) as work:
+                for unit in ("a", "b"):
+                    if work.begin(unit):
+                        if stop and (name, unit) == ("second", "b"):
+                            raise Killed
+                        array.read(array.spec.whole)
+                        did.append(f"{name} {unit}")
+                        work.done()
+    return did
+
+
+def test_a_step_that_works_twice_costs_what_it_cost_and_is_repeated_as_a_whole(tmp_path: Path) -> None:
+    folder, array = tmp_path / "run", FakeArray()
+    with pytest.raises(Killed):
+        works_twice(Run(folder, quiet=True), array, stop=True)
+    run = resumed(folder)
+    assert sum(one.cost.transactions for one in run.history.values()) == array.cost.transactions == 3
+    assert run.history["two"].cost.transactions == 3
+    assert works_twice(run, array) == ["second b"]
+    run = resumed(folder)
+    assert sum(one.cost.transactions for one in run.history.values()) == array.cost.transactions == 4
+    run.repeat("two")
+    assert works_twice(run, array) == ["first a", "first b", "second a", "second b"]
+    assert works_twice(resumed(folder), array) == []
+
+
+def test_a_step_whose_name_looks_like_a_part_of_another_is_not_repeated_with_it(tmp_path: Path) -> None:
+    run, array = Run(tmp_path / "run", quiet=True), FakeArray()
+    for name in ("fast", "fast_2"):
+        with run.step(name, array), run.work("w", AXES, VARIABLES, label="units", total=1) as work:
+            assert work.begin("a")
+            work.done()
+    run = resumed(tmp_path / "run")
+    run.repeat("fast")
+    assert not run.is_done("fast")
+    assert run.is_done("fast_2")

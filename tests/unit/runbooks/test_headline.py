@@ -54,6 +54,32 @@ def test_a_headline_that_no_run_can_have_is_refused_with_its_line(tmp_path: Path
         load_runbook(book(tmp_path, headline))
 
 
+def test_the_headline_is_named_as_it_stands_in_the_summary(tmp_path: Path) -> None:
+    written = GOOD.replace("g_read_median", "look.g_read_median", 1)
+    run_runbook(load_runbook(book(tmp_path, written)), out=tmp_path / "out", quiet=True)
+    told = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert isinstance(told[told["headline"]], float)
+    assert isinstance(told[told["baseline"]], float)
+
+
+def test_a_run_that_somebody_changed_so_that_it_cannot_show_the_headline_goes_without_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    changed = load_runbook("train_nonlinear_adc", overrides=["digits.bits=[3, 4]", "digits.train_bits=4"])
+    assert changed.headline is None
+    assert [one.getMessage() for one in caplog.records] == [
+        "this run has no headline: as it is changed it does not give its baseline digits.ideal_accuracy_5bit"
+    ]
+    other = load_runbook("train_nonlinear_adc", overrides=["digits.epochs=3"])
+    assert other.headline == load_runbook("train_nonlinear_adc").headline
+
+
+def test_a_headline_that_the_runbook_cannot_have_is_refused_with_other_changes_too(tmp_path: Path) -> None:
+    headline = GOOD.replace("g_read_median", "g_read_mean", 1)
+    with pytest.raises(RefusedError, match=r"own\.md:6: headline: metric 'g_read_mean': no step"):
+        load_runbook(book(tmp_path, headline), overrides=["look.average=2"])
+
+
 def test_the_list_names_the_paper() -> None:
     line = next(line for line in listing("runbooks") if line.startswith("train_equalizer "))
     assert "arXiv 2010.14009" in line

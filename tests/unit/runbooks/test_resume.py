@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from support.fake_array import FakeArray, FakeBench
+from xbarlab import Plan, step
+from xbarlab.common import plugins
 from xbarlab.common.errors import RefusedError
 from xbarlab.instruments.capabilities import Identity
 from xbarlab.instruments.errors import InstrumentError
@@ -157,6 +160,47 @@ def test_a_changed_copy_of_the_runbook_is_refused_with_the_difference(
     assert "-  - {id: yield, yield_map: {set_volts: 2.5}}" in said
     assert "+  - {id: yield, yield_map: {set_volts: 2.6}}" in said
     assert bench.opened == 1
+
+
+@pytest.mark.parametrize("now", ["other numbers", None])
+def test_a_file_of_the_users_own_that_changed_is_refused(
+    bench: FakeBench, book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: str | None
+) -> None:
+    class TablePlan(Plan):
+        """Looks twice at a table."""
+
+        own_files: ClassVar[Mapping[str, tuple[str, ...]]] = {"table": ("shipped",)}
+
+        table: str = "shipped"
+
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "own.csv"
+    table.write_text("numbers", encoding="utf-8")
+    with plugins.scope():
+
+        @step(metrics={"seen": "characters of the table"}, plan=TablePlan)
+        def looks(array: Any, plan: Any, run: Any) -> Any:
+            for _ in range(2):
+                array.read(array.spec.whole)
+            return {"seen": len(Path(plan.table).read_text(encoding="utf-8"))}
+
+        book.write_text(
+            "---\ntitle: Own\nstation: bench.station.yaml\nsteps:\n  - {id: own, looks: {table: own.csv}}\n---\nx\n",
+            encoding="utf-8",
+        )
+        folder = cut(bench, book, tmp_path / "out", 2)
+        if now is None:
+            table.unlink()
+        else:
+            table.write_text(now, encoding="utf-8")
+        with pytest.raises(RefusedError, match=r"own\.csv, which a step of this run reads, (was changed|is gone)"):
+            resume_run(folder, quiet=True)
+        assert bench.opened == 1
+        table.write_text("numbers", encoding="utf-8")
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.chdir(elsewhere)
+        assert resume_run(folder, quiet=True).summary["seen"] == len("numbers")
 
 
 def test_the_runbook_it_came_from_may_change(bench: FakeBench, book: Path, tmp_path: Path) -> None:

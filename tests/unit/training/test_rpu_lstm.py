@@ -24,6 +24,7 @@ from xbarlab.protocols.training.layers.array_weights import ArrayWeights  # noqa
 from xbarlab.protocols.training.layers.weight_mapping import LayerRequest, plan_floor  # noqa: E402
 from xbarlab.protocols.training.networks.character_lstm import array_characters, twin_characters  # noqa: E402
 from xbarlab.protocols.training.rules.outer_rules import OuterProduct  # noqa: E402
+from xbarlab.protocols.training.rules.small_steps import SmallSteps  # noqa: E402
 from xbarlab.protocols.training.steps.train_rpu_lstm import RpuLstmPlan, train_rpu_lstm  # noqa: E402
 from xbarlab.protocols.training.trainer import ArrayTrainer  # noqa: E402
 from xbarlab.runbooks.stations import open_bench  # noqa: E402
@@ -272,11 +273,12 @@ def test_the_step_measures_what_its_plan_says_and_a_finished_one_is_not_measured
 def test_a_training_that_was_cut_goes_on_from_its_last_checkpoint(
     rpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = RpuLstmPlan(**{**SMALL, "twin": False, "checkpoint_every": 5})
-    step, folder, calls = ArrayTrainer.step, tmp_path / "run", list[int]()
+    plan = RpuLstmPlan(**{**SMALL, "twin": False, "checkpoint_every": 5, "measure_answer": True})
+    step, folder, calls, sizes = ArrayTrainer.step, tmp_path / "run", list[int](), set[float]()
 
     def cut(self: ArrayTrainer, *given: Any, **more: Any) -> float:
         calls.append(self.steps)
+        sizes.add(cast("Any", self.rule).siemens)
         if len(calls) == 8:
             raise KeyboardInterrupt
         return step(self, *given, **more)
@@ -287,6 +289,8 @@ def test_a_training_that_was_cut_goes_on_from_its_last_checkpoint(
     with Run(folder, quiet=True, resumed=True).step("train", rpu) as run:
         record = train_rpu_lstm(rpu, plan, run).record
     assert calls == [*range(8), *range(5, 16)], "the steps since the last checkpoint are made again"
+    assert len(sizes) == 1, "the size of a pulse's step is what was measured, before the cut and after it"
+    assert sizes != {SmallSteps.usual_step}
     assert record.curve_step.tolist() == [5, 10, 15, 16]
     assert record.steps == len(record.losses) == plan.steps_max() == 16
 
