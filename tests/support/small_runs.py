@@ -105,7 +105,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "scratch.scratch": 2,
     },
     "train_rpu_lstm": {
-        "hamlet.train_characters": 1500, "hamlet.epochs": 1, "hamlet.hidden": 4, "hamlet.evaluations": 1,
+        "task.train_characters": 1500, "task.epochs": 1, "task.hidden": 4, "task.evaluations": 1,
     },
     "train_equalizer": {
         f"{step}.{key}": value
