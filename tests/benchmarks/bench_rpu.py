@@ -1,7 +1,7 @@
 """The 2 × 64 character LSTM of Gokmen, Rasch, Haensch (2018) over joined boards: CPU time of an update, and training.
 
     python tests/benchmarks/bench_rpu.py [--boards 24] [--steps 2] [--batch 32] [--sequence 100] [--profile]
-    python tests/benchmarks/bench_rpu.py train --epochs 2 --batch 8 --sequence 32 --rate 0.0156  # 20 min of a core
+    python tests/benchmarks/bench_rpu.py train --epochs 2 --batch 8 --sequence 32 --rate 0.0156  # 25 min of a core
 
 87 characters, 77,591 weights in pieces of at most 64 × 64, two cells each. The text is the shipped one with the
 characters that it lacks of 87 behind it, so that an epoch is that of the text. ``train`` prints losses beside the
