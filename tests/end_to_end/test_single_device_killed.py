@@ -111,7 +111,8 @@ def test_a_killed_host_leaves_the_rest_of_one_list_and_then_0_v(
         script = tmp_path / "host.py"
         script.write_text(HOST.format(action=ACTIONS[action]), encoding="utf-8")
         host = subprocess.Popen([sys.executable, str(script), str(own)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert host.stdin is not None and host.stdout is not None
+        assert host.stdin is not None
+        assert host.stdout is not None
         assert host.stdout.readline() == b"ready\n"
         (smu,) = mock.instruments.values()
         before = len(changes)
