@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import isfinite, nan
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, cast, get_args
+from typing import Annotated, Any, ClassVar, cast, get_args, get_origin
 
 import numpy as np
 from pydantic import (
@@ -237,10 +237,37 @@ def explain(error: ValidationError, plan: type[BaseModel]) -> RefusedError:
     if isinstance(inner, RefusedError):
         unit = about if field is not None and _unit(field) else ""
         return ParameterError("parameter", key, f" is refused: {message}{unit}")
-    said = f"{message[0].lower()}{message[1:]}{about}"
     given = repr(first["input"])
+    if field is not None and first["type"] in {"tuple_type", "list_type"}:
+        message = f"give a list{_list_like(field.annotation, first['loc'][1:], first['input'])}"
+    said = f"{message[0].lower()}{message[1:]}{about}"
     shown = given if len(given) <= _SHOWN else f"{given[: _SHOWN - 1]}…"
     return ParameterError("parameter", key, f" = {shown} is refused: {said}")
+
+
+def _list_like(annotation: Any, within: tuple[int | str, ...], given: object) -> str:
+    """Return how a list for ``annotation`` is written, from what was given where it had only to be put in brackets."""
+    items = _items(annotation)
+    for part in within:
+        at = int(part) if isinstance(part, int) and Ellipsis not in items else 0
+        items = _items(items[at]) if at < len(items) else ()
+    if not items:
+        return ""
+    if Ellipsis not in items and len(items) > 1:
+        return f" of {len(items)}, as [{', '.join(['…'] * len(items))}]"
+    inner = _items(next(iter(items)))
+    if inner and Ellipsis not in inner:
+        return f" of lists of {len(inner)}, as [[{', '.join(['…'] * len(inner))}], …]"
+    return f", as [{given}]" if isinstance(given, int | float) else ""
+
+
+def _items(annotation: Any) -> tuple[Any, ...]:
+    """Return what the tuple or list in an annotation is made of, with an ellipsis where there may be many."""
+    if get_origin(annotation) is list:
+        return (*get_args(annotation), Ellipsis)
+    if get_origin(annotation) is tuple:
+        return get_args(annotation)
+    return next((found for part in get_args(annotation) if (found := _items(part))), ())
 
 
 def check_pulse(spec: ArraySpec, *, volts: float, width: float, gate: float, channel: str) -> None:

@@ -177,5 +177,5 @@ def slots_figure(rows: ArrayLike, cols: ArrayLike, slots: ArrayLike) -> Figure:
     ax.plot(line, wide.max() * line, color=FAINT, lw=1.2, ls=":", label=f"cell by cell, {wide.max():.0f} columns")
     ax.set(title="Update, row by row", xlabel="Rows", ylabel="Pulse slots", xlim=(0.0, None))
     ax.set_ylim(0.0, 2.0 * float(count.max()))
-    ax.legend(loc="upper left", fontsize=8)
+    ax.legend(loc="upper left", bbox_to_anchor=(0.06, 1.0), fontsize=8)
     return figure

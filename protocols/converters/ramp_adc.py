@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from ...common.errors import RefusedError
 from ...instruments.array_spec import ArraySpec
@@ -39,7 +39,9 @@ class RampAdcPlan(Plan):
     inputs: tuple[float, float] | None = Field(
         default=None, description="inputs that the codes cover; by default the function's own, or from point to point"
     )
-    bits: tuple[PositiveInt, ...] = Field(default=(3, 4, 5), min_length=1, description="resolutions, one ramp each")
+    bits: tuple[int, ...] = Field(
+        default=(3, 4, 5), min_length=1, description="resolutions, of 3, 4 and 5, one ramp each"
+    )
     amps: float = Field(default=14e-6, gt=0, description="current of an input of 1 [A]")
     programmings: int = Field(default=100, ge=2, description="ramps of each resolution that are programmed, at least")
     copies_max: int = Field(default=64, ge=1, description="ramps of each resolution at once, at most")

@@ -62,11 +62,13 @@ class RampCellsPlan(ProgrammingPlan):
                 raise RefusedError(
                     f"{one.bits} bits need a ramp of {one.steps} cells, this array takes 1 to {can.steps}: other bits"
                 )
-            slope, most = one.slope(self.levels.high, amps), spec.vmm_ranges[-1] if spec.vmm_ranges else np.inf
-            if slope > can.slope or amps * np.abs(one.thresholds).max() > most:
+            slope, reach = one.slope(self.levels.high, amps), amps * float(np.abs(one.thresholds).max())
+            most = spec.vmm_ranges[-1] if spec.vmm_ranges else np.inf
+            if slope > can.slope or reach > most:
                 raise RefusedError(
-                    f"{one.bits} bits of {one.function.name!r} with {amps * 1e6:.3g} µA for an input of 1 are beyond "
-                    f"ramps of this array go to {can.slope:g} V per conductance and {most:g} A; a smaller current"
+                    f"{one.bits} bits of {one.function.name!r} with {amps * 1e6:.3g} µA for an input of 1 need a ramp "
+                    f"of {slope:.3g} V (current over conductance) up to {reach * 1e6:.3g} µA; ramps of this array have "
+                    f"{can.slope:g} V and {most * 1e6:.3g} µA at most: a smaller current"
                 )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt, PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from ...analysis.quantities import HIGH, LOW
 from ...common.errors import RefusedError
@@ -45,8 +45,8 @@ class NonlinearAdcPlan(SequencesPlan):
     task: SequenceTask = Field(default="spoken_digits", description="which data")
     gate: Function = Field(default="sigmoid", description="activation of the gates i, f and o")
     candidate: Function = Field(default="tanh", description="activation of the candidate g")
-    bits: tuple[PositiveInt, ...] = Field(
-        default=(3, 4, 5), min_length=1, description="resolutions that are compared after training"
+    bits: tuple[int, ...] = Field(
+        default=(3, 4, 5), min_length=1, description="resolutions, of 3, 4 and 5, that are compared after training"
     )
     train_bits: int = Field(default=5, ge=1, description="resolution that is trained with; one of bits")
     train_with: Activates = Field(

@@ -81,7 +81,7 @@ class InferenceResult:
             found |= {"write_error_rest": self.noise.rest, "write_error_share": self.noise.share}
         return found | {
             "float_accuracy": self.float_accuracy,
-            "majority_accuracy": self.data.majority_accuracy,
+            "majority_accuracy": self.data.majority_accuracy(plain.shape[1]),
             "test_examples": float(plain.shape[1]),
             "weights": float(self.weights),
             "cells_used": float(self.programming.cells),

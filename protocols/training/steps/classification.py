@@ -158,7 +158,7 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
         array, plan, keep, _loss_of(train),
         curve_name="test_accuracy",
         curve_note=f"first {len(seen):,} of the test set" if len(seen) < len(test) else "",
-        lines={"chance, the commonest class": data.majority_accuracy},
+        lines={"chance, the commonest class": data.majority_accuracy(plan.test_examples)},
         evaluate=lambda net: accuracy(net, seen),
         measure=lambda net: {
             **{name: lambda: {"taken": classes(net, test)} for name in passes},
@@ -175,8 +175,8 @@ def _train(array: CrossbarArray, plan: ClassifierPlan, run: Run | None, title: s
     figures = {
         "test_accuracy": float(np.median([(one == test.label).mean() for one in taken])),
         "train_accuracy": float(record.measured["training set"]["accuracy"]),
-        "majority_accuracy": data.majority_accuracy,
-        **data.rivals,
+        "majority_accuracy": data.majority_accuracy(plan.test_examples),
+        **{name: rival(test) for name, rival in data.rivals.items()},
         "test_examples": float(len(test)),
     }
     if plan.twin:

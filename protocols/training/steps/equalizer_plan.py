@@ -11,6 +11,7 @@ from ...plan import with_intervals
 from ..layers.array_weights import ReadBack
 from ..layers.weight_mapping import LayerRequest
 from ..tasks.equalization import EqualizerTask
+from ..tasks.labelled import check_drawn
 from ..tasks.line_channel import RATE_HIGH, RATE_LOW, SNR_HIGH, SNR_LOW, LineChannel, Modulation
 from .batches import BatchPlan
 
@@ -39,14 +40,14 @@ class EqualizerPlan(BatchPlan):
     ahead: int = Field(default=5, ge=0, description="how many of them come after the symbol's own")
     decisions: int = Field(default=2, ge=0, le=32, description="how many of its last decisions it sees")
     hidden: int = Field(default=14, ge=1, description="LSTM units")
-    sequence: int = Field(default=24, ge=1, description="symbols of a training example")
-    train_examples: int = Field(default=12_800, ge=1, description="training examples")
+    sequence: int = Field(default=24, ge=1, le=1000, description="symbols of a training example")
+    train_examples: int = Field(default=12_800, ge=1, le=1_000_000, description="training examples")
     own_feedback: float = Field(
         default=0.25, ge=0, le=1, description="share of the training in which the symbols sent are fed back; "
         "from then on it learns with its own decisions [fraction]"
     )  # fmt: skip
-    streams: int = Field(default=250, ge=2, description="streams received at the same time in an evaluation")
-    stream_symbols: int = Field(default=400, ge=8, description="symbols of each")
+    streams: int = Field(default=250, ge=2, le=10_000, description="streams received at the same time in an evaluation")
+    stream_symbols: int = Field(default=400, ge=8, le=100_000, description="symbols of each")
     passes_max: int = Field(
         default=10, ge=1, description="times that all streams are received, until 100 bit errors are seen"
     )
@@ -127,8 +128,10 @@ class EqualizerPlan(BatchPlan):
         return 2 * self.sequence * (1 + int(self.own_feedback < 1.0))
 
     def check(self, spec: ArraySpec) -> None:
-        """Refuse a window that does not fit its symbol too."""
+        """Refuse a window that does not fit its symbol, and more symbols than fit a machine, too."""
         self.task()
+        for streams, symbols in ((self.train_examples, self.sequence), (self.streams, self.stream_symbols)):
+            check_drawn(streams, symbols, self.window + self.decisions)
         super().check(spec)
 
     def _levels(self) -> Tensor:

@@ -31,13 +31,15 @@ class AssociativePlan(ClassifierPlan):
     arm: Literal["associative", "lstm"] = Field(
         default="associative", description="Associative LSTM, or an LSTM with as many weights, its baseline"
     )
-    memory_copies: int = Field(default=4, ge=1, description="copies of the memory, each with its own order of the keys")
+    memory_copies: int = Field(
+        default=4, ge=1, le=1000, description="copies of the memory, each with its own order of the keys"
+    )
     hidden: int = Field(default=16, ge=2, multiple_of=2, description="real outputs; half as many complex numbers")
-    symbols: int = Field(default=4, ge=2, description="symbols to choose from")
-    items: int = Field(default=4, ge=1, description="symbols to remember")
-    delay: int = Field(default=3, ge=0, description="steps between the last symbol and the delimiter")
-    sequences: int = Field(default=4000, ge=1, description="sequences that are drawn to train on")
-    tested: int = Field(default=500, ge=1, description="other sequences that are drawn to test on")
+    symbols: int = Field(default=4, ge=2, le=1000, description="symbols to choose from")
+    items: int = Field(default=4, ge=1, le=1000, description="symbols to remember")
+    delay: int = Field(default=3, ge=0, le=10_000, description="steps between the last symbol and the delimiter")
+    sequences: int = Field(default=4000, ge=1, le=1_000_000, description="sequences that are drawn to train on")
+    tested: int = Field(default=500, ge=1, le=1_000_000, description="other sequences that are drawn to test on")
     optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="adam", description="on the host")
     rate: float = Field(default=0.03, gt=0, description="learning rate")
     epochs: int = Field(default=7, ge=1, description="passes over the training set")
@@ -45,8 +47,8 @@ class AssociativePlan(ClassifierPlan):
     criterion: float | None = Field(
         default=0.9, gt=0, le=1, description="test accuracy of a checkpoint from which on the task counts as learned"
     )
-    stored: int = Field(default=4, ge=2, description="values in the memory when it is read alone")
-    draws: int = Field(default=200, ge=10, description="memories behind an error of reading alone")
+    stored: int = Field(default=4, ge=2, le=1000, description="values in the memory when it is read alone")
+    draws: int = Field(default=200, ge=10, le=10_000, description="memories behind an error of reading alone")
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""

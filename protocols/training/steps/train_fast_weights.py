@@ -45,12 +45,12 @@ class FastWeightsPlan(ClassifierPlan):
     arm: Literal["lstm", "fast_rnn", "fast_lstm"] = Field(
         default="fast_lstm", description="what learns: an LSTM or an RNN with fast weights, or an LSTM without"
     )
-    pairs: int = Field(default=4, ge=1, description="keys with a value each in a sequence, K")
+    pairs: int = Field(default=4, ge=1, le=1000, description="keys with a value each in a sequence, K")
     order: Literal["pairs", "keys_first"] = Field(
         default="pairs", description="every key before its value (ART), or all keys and then all values (mART)"
     )
-    letters: int = Field(default=8, ge=1, description="keys to choose from")
-    values: int = Field(default=4, ge=2, description="values to choose from")
+    letters: int = Field(default=8, ge=1, le=1000, description="keys to choose from")
+    values: int = Field(default=4, ge=2, le=1000, description="values to choose from")
     hidden: int = Field(
         default=14, ge=2, description="units of the LSTM; the RNN has as many as come nearest to its weights"
     )
@@ -61,8 +61,8 @@ class FastWeightsPlan(ClassifierPlan):
         gt=0,
         description="what a letter, a value or a question mark is driven with; units of normed states go up to about 3",
     )
-    sequences: int = Field(default=8000, ge=1, description="sequences that are drawn to train on")
-    tested: int = Field(default=500, ge=1, description="other sequences that are drawn to test on")
+    sequences: int = Field(default=8000, ge=1, le=1_000_000, description="sequences that are drawn to train on")
+    tested: int = Field(default=500, ge=1, le=1_000_000, description="other sequences that are drawn to test on")
     optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="adam", description="on the host")
     rate: float = Field(default=0.02, gt=0, description="learning rate")
     start_weights: Literal["rule", "twin"] = Field(

@@ -68,7 +68,7 @@ class MbLstmPlan(ClassifierPlan):
         min_length=1,
         description="standard deviations that every conductance is put off by, over itself [fraction]",
     )
-    draws: int = Field(default=20, ge=2, description="draws of every variation")
+    draws: int = Field(default=20, ge=2, le=10_000, description="draws of every variation")
 
     def measures(self) -> frozenset[str]:
         """Return what it gives."""

@@ -37,8 +37,8 @@ class StackLstmPlan(ClassifierPlan):
     depth: int = Field(default=6, ge=1, le=10_000, description="states a stack can hold")
     length: int = Field(default=16, ge=1, le=10_000, description="operations of a sequence")
     hidden: int = Field(default=12, ge=1, description="LSTM units")
-    sequences: int = Field(default=3000, ge=1, description="sequences that are drawn to train on")
-    tested: int = Field(default=500, ge=1, description="other sequences that are drawn to test on")
+    sequences: int = Field(default=3000, ge=1, le=1_000_000, description="sequences that are drawn to train on")
+    tested: int = Field(default=500, ge=1, le=1_000_000, description="other sequences that are drawn to test on")
     optimiser: Literal["rmsprop", "sgd", "adam"] = Field(default="adam", description="on the host")
     rate: float = Field(default=0.03, gt=0, description="learning rate")
     rate_end: float = Field(

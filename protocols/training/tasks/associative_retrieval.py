@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from ....common.errors import RefusedError
-from .labelled import Examples, LabelledData
+from .labelled import Examples, LabelledData, check_drawn
 
 Order = Literal["pairs", "keys_first"]
 _DRAWN = 20180409
@@ -43,6 +43,7 @@ def associative_retrieval(
         )
     if values < 2:
         raise RefusedError(f"associative retrieval of {values} values leaves nothing to ask for: take 2 or more")
+    check_drawn(train + test, steps_of(pairs), features_of(letters, values))
     total = train + test
     rng = np.random.default_rng([_DRAWN, pairs, letters, values, order == "pairs"])
     key = rng.permuted(np.tile(np.arange(letters), (total, 1)), axis=1)[:, :pairs]

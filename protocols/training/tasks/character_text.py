@@ -20,6 +20,8 @@ SYMBOLS_MAX = 4096
 _BYTES_MAX = 64 << 20
 _LEAST = 200
 """Fewest characters there can be something to learn of."""
+PART_LEAST = 20
+"""Fewest characters of each part that a text is cut into."""
 _REST = "\N{REPLACEMENT CHARACTER}"
 Codes = NDArray[np.int64]
 
@@ -111,10 +113,11 @@ def _prepared(
     codes = _encoded(whole, symbols)
     bounds = [round((1.0 - validation - test) * len(codes)), round((1.0 - test) * len(codes))]
     parts = np.split(codes, bounds)
-    if min(map(len, parts)) < 2:
+    if min(map(len, parts)) < PART_LEAST:
+        sizes = ", ".join(f"{len(part):,}" for part in parts)
         raise RefusedError(
-            f"text {name}: {len(whole)} characters are too few for shares of {validation:g} and {test:g}: every part "
-            "needs two or more; a longer text, or larger shares"
+            f"text {name}: shares of {validation:g} and {test:g} cut it into parts of {sizes} characters, too few to "
+            f"count in: each needs {PART_LEAST} or more; a longer text, or other shares"
         )
     for part in parts:
         part.setflags(write=False)

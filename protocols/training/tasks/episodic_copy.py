@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....common.errors import RefusedError
-from .labelled import Examples, LabelledData
+from .labelled import Examples, LabelledData, check_drawn
 
 _DRAWN = 20160620
 """Seed of the sequences: data are the same in every run, as those of a file."""
@@ -36,6 +36,7 @@ def episodic_copy(*, symbols: int, items: int, delay: int, train: int, test: int
             f"episodic copy of {items} items of {symbols} symbols over {delay} steps is nothing to learn: take 2 "
             "symbols or more, 1 item or more, and a delay of 0 or more"
         )
+    check_drawn(train + test, steps_of(items, delay), features_of(symbols))
     rng = np.random.default_rng([_DRAWN, symbols, items, delay])
     label = rng.integers(0, symbols, (train + test, items))
     shown = np.full((train + test, steps_of(items, delay)), symbols)

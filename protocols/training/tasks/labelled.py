@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....common.errors import RefusedError
+
+_NUMBERS_MAX = 1 << 28
+"""Most numbers of the inputs of a task that is drawn: 1 GiB, and a few times that while they are drawn."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,23 @@ class Examples:
         return self.inputs[0]
 
 
+def check_drawn(examples: int, steps: int, features: int) -> None:
+    """Refuse sequences [examples, steps, features] that take more than a few GB to draw."""
+    most = _NUMBERS_MAX // (steps * features)
+    if examples > most:
+        raise RefusedError(
+            f"{examples:,} sequences of {steps:,} steps with {features:,} inputs are more than this machine should "
+            f"hold: {most:,} sequences at most, or shorter ones"
+        )
+
+
 @dataclass(frozen=True)
 class LabelledData:
     """Training and test set of one task; ``about``, ``source`` and ``licence`` in words.
 
     ``names`` are those of the classes, by label, and ``one`` what a class is; numbers and "class" without them.
     ``count`` is how many classes there are where neither names nor the examples drawn need show it.
-    ``rivals`` are test accuracies that need no network, by their quantity.
+    ``rivals`` are accuracies that need no network, by their quantity, each of what of the test set is given to it.
     """
 
     name: str
@@ -54,7 +67,7 @@ class LabelledData:
     test: Examples
     names: tuple[str, ...] = ()
     one: str = "class"
-    rivals: Mapping[str, float] = field(default_factory=dict[str, float])
+    rivals: Mapping[str, Callable[[Examples], float]] = field(default_factory=dict[str, Any])
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -75,8 +88,7 @@ class LabelledData:
         """Classes that the labels need."""
         return max(int(part.label.max()) for part in (self.train, self.test)) + 1
 
-    @property
-    def majority_accuracy(self) -> float:
-        """Fraction of the test set that the commonest training class is."""
+    def majority_accuracy(self, tested: int | None = None) -> float:
+        """Return how many of the first ``tested`` test examples, or of all, the commonest training class is [fraction]."""
         commonest = np.bincount(self.train.label.ravel()).argmax()
-        return float((self.test.label == commonest).mean())
+        return float((self.test.first(tested).label == commonest).mean())

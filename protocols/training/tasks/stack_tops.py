@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....common.errors import RefusedError
-from .labelled import Examples, LabelledData
+from .labelled import Examples, LabelledData, check_drawn
 
 SHARES = (0.4, 0.3, 0.3)
 """How often a step pops, holds and pushes, as published."""
@@ -36,6 +36,7 @@ def stack_tops(*, symbols: int, depth: int, steps: int, train: int, test: int) -
             f"tops of a stack of depth {depth}, {symbols} symbols and {steps} steps are nothing to learn: take 2 "
             "symbols or more, a depth of 1 or more, and 1 step or more"
         )
+    check_drawn(train + test, max(steps, depth), features_of(symbols))
     total = train + test
     rng = np.random.default_rng([_DRAWN, symbols, depth, steps])
     shown = rng.integers(0, symbols, (total, steps))

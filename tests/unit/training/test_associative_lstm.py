@@ -125,7 +125,10 @@ def test_a_sequence_shows_its_items_a_delimiter_and_nothing_else() -> None:
     assert np.array_equal(x[:, :3].argmax(2), label)
     assert (x[:, 5].argmax(1) == 5).all()
     assert (x[:, [3, 4, 6, 7, 8]].argmax(2) == 4).all()
-    assert 0.1 < data.majority_accuracy < 0.5
+    assert 0.1 < data.majority_accuracy() < 0.5
+    for name, most in (("memory_copies", 1000), ("sequences", 1_000_000), ("stored", 1000), ("draws", 10_000)):
+        with pytest.raises(RefusedError, match=rf"'{name}' = 100000000 is refused: .*{most}"):
+            AssociativePlan(**{name: 10**8})
     with pytest.raises(RefusedError, match="0 items of 4 symbols over 2 steps is nothing to learn"):
         episodic_copy(symbols=4, items=0, delay=2, train=5, test=5)
 

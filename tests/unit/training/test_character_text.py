@@ -68,6 +68,17 @@ def test_what_cannot_be_a_text_is_refused_in_a_sentence(tmp_path: Path, content:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("validation", "test", "sizes"), [(0.1, 0.01, "178, 20, 2"), (0.09, 0.1, "162, 18, 20")])
+def test_a_part_too_short_to_count_in_is_refused(tmp_path: Path, validation: float, test: float, sizes: str) -> None:
+    path = tmp_path / "own.txt"
+    path.write_text(50 * "abcd")
+    with pytest.raises(
+        RefusedError, match=rf"parts of {sizes} characters, too few .*: each needs 20 or more; a longer"
+    ):
+        character_text(str(path), fold=False, characters=30, validation=validation, test=test)
+    assert character_text(str(path), fold=False, characters=30, validation=0.1, test=0.1).sizes == (160, 20, 20)
+
+
 def test_windows_lie_beside_each_other_and_know_what_comes_next() -> None:
     codes = np.arange(50)
     seen, following = windows(codes, 16)

@@ -37,3 +37,29 @@ def test_classes_are_counted_over_both_parts_where_nobody_says_how_many_there_ar
     assert LabelledData(**said).classes == 3
     with pytest.raises(RefusedError, match="2 names for 3 classes"):
         LabelledData(**said, names=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda n: episodic_copy(symbols=4, items=50, delay=100, train=n, test=1),
+        lambda n: associative_retrieval(pairs=100, letters=200, values=4, order="pairs", train=n, test=1),
+        lambda n: stack_tops(symbols=4, steps=200, depth=200, train=n, test=1),
+    ],
+)
+def test_more_than_a_machine_holds_is_refused_before_it_is_drawn(draw: Callable[[int], LabelledData]) -> None:
+    with pytest.raises(
+        RefusedError, match=r"10,000,001 sequences of \d+ steps .*: [\d,]+ sequences at most, or shorter"
+    ):
+        draw(10**7)
+
+
+def test_the_commonest_class_is_counted_in_the_examples_that_are_tested() -> None:
+    def part(*label: int) -> Examples:
+        return Examples((np.zeros((len(label), 2), dtype=np.float32),), np.array(label))
+
+    said = {"name": "own", "about": "", "source": "", "licence": ""}
+    data = LabelledData(**said, train=part(1, 1, 0), test=part(1, 1, 0, 0, 0, 0, 0, 0))
+    assert data.majority_accuracy() == 2 / 8
+    assert data.majority_accuracy(2) == 1.0
+    assert data.majority_accuracy(4) == 2 / 4

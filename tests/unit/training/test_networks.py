@@ -110,4 +110,4 @@ def test_all_of_mnist_is_there_and_sequences_use_every_image_once() -> None:
     assert counts.min() == counts.max() > 950
     frames = sequences.train.x.reshape(-1, 64)
     assert len(np.unique(frames, axis=0)) > 0.98 * len(frames)  # a few digits look the same at 8×8
-    assert sequences.majority_accuracy == pytest.approx(1 / 6, abs=0.01)
+    assert sequences.majority_accuracy() == pytest.approx(1 / 6, abs=0.01)

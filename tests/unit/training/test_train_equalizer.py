@@ -92,6 +92,8 @@ def test_the_step_measures_what_its_plan_says_and_a_finished_one_is_not_measured
     [
         ({"snr": 80}, "'snr' = 80 is refused: .*50.*dB"),
         ({"sweep": [10, -30]}, "sweep.*-30 is refused: .*-10"),
+        ({"sweep": 12}, r"'sweep' = 12 is refused: give a list, as \[12\]"),
+        ({"streams": 10**8}, "'streams' = 100000000 is refused: .*10000"),
         ({"window": 0}, "'window' = 0 is refused: .*1"),
         ({"modulation": "pam8"}, "unknown value of 'modulation' 'pam8'.*nrz.*pam4"),
         ({"symbol_rate": 9}, "'symbol_rate' = 9 is refused"),

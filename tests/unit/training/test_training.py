@@ -302,7 +302,7 @@ def test_the_sequences_are_complete_and_within_bounds(
     assert data.train.inputs[1].min() >= 1
     assert data.source
     assert data.licence
-    assert 1 / classes * 0.5 < data.majority_accuracy < 0.3
+    assert 1 / classes * 0.5 < data.majority_accuracy() < 0.3
 
 
 def test_characters_are_told_after_each_one_of_a_window() -> None:
@@ -316,8 +316,11 @@ def test_characters_are_told_after_each_one_of_a_window() -> None:
     table = np.zeros((30, 30))
     np.add.at(table, (seen, following), 1)
     right = (table.argmax(1)[data.test.x.argmax(2)] == data.test.label).mean()
-    assert data.rivals["bigram_accuracy"] == pytest.approx(right, abs=2e-3)
-    assert data.majority_accuracy < 0.2 < right
+    assert data.rivals["bigram_accuracy"](data.test) == pytest.approx(right, abs=2e-3)
+    assert data.majority_accuracy() < 0.2 < right
+    first = data.test.first(50)
+    right = (table.argmax(1)[first.x.argmax(2)] == first.label).mean()
+    assert data.rivals["bigram_accuracy"](first) == pytest.approx(right, abs=0.01)
 
 
 def test_a_classifier_tells_after_several_steps_what_it_would_after_each_alone() -> None:
