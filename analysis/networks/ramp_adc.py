@@ -246,6 +246,7 @@ def ramp_figure(design: RampDesign, before: FloatArray, after: FloatArray) -> Fi
             ylabel=f"{what} (LSB), 5 % to 95 % and median",
             title=f"{what}, {len(after)} ramp{'s' * (len(after) > 1)}",
         )
+        axis.xaxis.get_major_locator().set_params(integer=True)
     axes[1].legend(loc="best")
     return figure
 
