@@ -220,6 +220,8 @@ def ramp_figure(design: RampDesign, before: FloatArray, after: FloatArray) -> Fi
     ----------
     before, after : [ramps, codes − 1] thresholds as inputs, before and after calibration
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = new_figure(12.0, 3.9, 3)
     function, codes = design.function, np.arange(2**design.bits)
     x = np.linspace(function.low, function.high, 400)
@@ -246,6 +248,7 @@ def ramp_figure(design: RampDesign, before: FloatArray, after: FloatArray) -> Fi
             ylabel=f"{what} (LSB), 5 % to 95 % and median",
             title=f"{what}, {len(after)} ramp{'s' * (len(after) > 1)}",
         )
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[1].legend(loc="best")
     return figure
 

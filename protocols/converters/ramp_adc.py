@@ -15,7 +15,7 @@ from ..keeping.dataset import Axis, Variable
 from ..keeping.run import Run
 from ..measure.read_array import map_axes
 from ..plan import Forecast, Plan, with_intervals
-from .ramp_plan import PlacedRamp, RampCellsPlan, check_bits, program_ramps, room_for, target_map
+from .ramp_plan import Bits, PlacedRamp, RampCellsPlan, program_ramps, room_for, target_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +39,7 @@ class RampAdcPlan(Plan):
     inputs: tuple[float, float] | None = Field(
         default=None, description="inputs that the codes cover; by default the function's own, or from point to point"
     )
-    bits: tuple[int, ...] = Field(
-        default=(3, 4, 5), min_length=1, description="resolutions, of 3, 4 and 5, one ramp each"
-    )
+    bits: Bits = Field(default=(3, 4, 5), min_length=1, description="resolutions, of 3, 4 and 5, one ramp each")
     amps: float = Field(default=14e-6, gt=0, description="current of an input of 1 [A]")
     programmings: int = Field(default=100, ge=2, description="ramps of each resolution that are programmed, at least")
     copies_max: int = Field(default=64, ge=1, description="ramps of each resolution at once, at most")
@@ -64,7 +62,6 @@ class RampAdcPlan(Plan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse a function that is not monotonic, and ramps that this array cannot make."""
-        check_bits(self.bits)
         designs = self.designs()
         self.program.check(spec)
         spec.check_average(self.average, channel="ramp_adc.average")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ...common.arrays import BoolArray
 from ...common.errors import RefusedError
@@ -30,10 +30,14 @@ OTHERWISE = "products with linear converters and the function on the host do wit
 BITS = (3, 4, 5)
 
 
-def check_bits(bits: Sequence[int]) -> None:
-    """Refuse resolutions that no quantity is defined for."""
+def _checked(bits: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(bits)) < len(bits) or not set(bits) <= set(BITS):
-        raise RefusedError(f"bits {list(bits)}: choose from {', '.join(map(str, BITS))}, each once")
+        raise RefusedError(f"{list(bits)}: choose from {', '.join(map(str, BITS))}, each once")
+    return bits
+
+
+Bits = Annotated[tuple[int, ...], AfterValidator(_checked)]
+"""Resolutions that a quantity is defined for, each once."""
 
 
 class RampCellsPlan(ProgrammingPlan):

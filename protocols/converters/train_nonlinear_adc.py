@@ -24,7 +24,7 @@ from ..training.steps.classification import ClassifierResult, classes, train_cla
 from ..training.steps.train_lstm_sequences import SequencesPlan
 from ..training.tasks.labelled import Examples
 from ..training.tasks.sequences import SequenceTask
-from .ramp_plan import PlacedRamp, RampCellsPlan, check_bits, program_ramps, room_for, target_map, truest
+from .ramp_plan import Bits, PlacedRamp, RampCellsPlan, program_ramps, room_for, target_map, truest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +45,7 @@ class NonlinearAdcPlan(SequencesPlan):
     task: SequenceTask = Field(default="spoken_digits", description="which data")
     gate: Function = Field(default="sigmoid", description="activation of the gates i, f and o")
     candidate: Function = Field(default="tanh", description="activation of the candidate g")
-    bits: tuple[int, ...] = Field(
+    bits: Bits = Field(
         default=(3, 4, 5), min_length=1, description="resolutions, of 3, 4 and 5, that are compared after training"
     )
     train_bits: int = Field(default=5, ge=1, description="resolution that is trained with; one of bits")
@@ -111,7 +111,6 @@ class NonlinearAdcPlan(SequencesPlan):
 
     def check(self, spec: ArraySpec) -> None:
         """Refuse, besides what training would, ramps that this array cannot make."""
-        check_bits(self.bits)
         if self.train_bits not in self.bits:
             raise RefusedError(f"train_bits {self.train_bits} is not one of bits {list(self.bits)}: add it there")
         self.program.check(spec)

@@ -89,6 +89,6 @@ class LabelledData:
         return max(int(part.label.max()) for part in (self.train, self.test)) + 1
 
     def majority_accuracy(self, tested: int | None = None) -> float:
-        """Return how many of the first ``tested`` test examples, or of all, the commonest training class is [fraction]."""
+        """Return the fraction of the first ``tested`` test examples, or of all, of the commonest training class."""
         commonest = np.bincount(self.train.label.ravel()).argmax()
         return float((self.test.first(tested).label == commonest).mean())

@@ -104,4 +104,5 @@ def test_the_figures_are_drawn() -> None:
     rows = design.thresholds + np.random.default_rng(0).normal(0, 0.05, (30, 15))
     figure = ramp_figure(design, rows + 0.2, rows)
     assert [ax.get_title(loc="left") for ax in figure.axes][1:] == ["INL, 30 ramps", "DNL, 30 ramps"]
+    assert all(float(tick).is_integer() for ax in figure.axes[1:] for tick in ax.get_xticks()), "codes are whole"
     assert accuracy_figure([3, 4], {"ramp": [0.8, 0.9], "ideal": [0.85, 0.91]}, exact=0.92).axes

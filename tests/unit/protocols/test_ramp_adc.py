@@ -129,7 +129,7 @@ def test_a_forecast_is_an_upper_bound(array: Any) -> None:
         ({"function": "points", "points": [(0, 0), (1, 1), (2, 0)]}, "not monotonic"),
         ({"bits": (3, 3)}, "choose from 3, 4, 5"),
         ({"bits": (2,)}, "choose from 3, 4, 5"),
-        ({"bits": (0,)}, r"bits \[0\]: choose from 3, 4, 5"),
+        ({"bits": (0,)}, r"'bits' is refused: \[0\]: choose from 3, 4, 5"),
         ({"bits": 3}, r"'bits' = 3 is refused: give a list, as \[3\]"),
         ({"inputs": 3}, r"'inputs' = 3 is refused: give a list of 2, as \[…, …\]"),
         ({"function": "points", "points": 3}, r"give a list of lists of 2, as \[\[…, …\], …\]"),
