@@ -156,9 +156,7 @@ class EqualizerResult:
         )  # fmt: skip
 
     def _line(self) -> str:
-        return (
-            f"{self.plan.modulation.upper()} at {self.plan.symbol_rate:g} symbols per echo, drive {self.plan.drive:g}"
-        )
+        return f"{self.plan.modulation.upper()} at symbol rate {self.plan.symbol_rate:g}, drive {self.plan.drive:g}"
 
     def _quiet(self) -> int:
         return max(1, self.plan.decisions)
