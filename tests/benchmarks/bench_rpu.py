@@ -105,7 +105,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--sequence", type=int, default=100)
     parser.add_argument("--rate", type=float, default=0.01, help="learning rate of a single character")
-    parser.add_argument("--siemens", type=float, default=180e-6, help="of a weight of 1; the paper's device by default")
     parser.add_argument("--profile", action="store_true", help="print where the time of the last step goes")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, one_thread():
@@ -113,7 +112,7 @@ def main() -> None:
         os.environ["XBARLAB_WEAR"] = str(folder / "wear")
         plan = RpuLstmPlan(
             text=str(write_text(folder)), fold=False, characters=CHARACTERS, hidden=64, depth=2,
-            sequence=asked.sequence, batch=asked.batch, siemens=asked.siemens,
+            sequence=asked.sequence, batch=asked.batch, siemens=180e-6,
             outer_rate=asked.rate * asked.sequence * asked.batch, epochs=asked.epochs, evaluations=1,
             checkpoint_every=68,
         )  # fmt: skip
